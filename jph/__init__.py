@@ -1,0 +1,35 @@
+"""JPH: a sensor bus for a local network, on two UDP multicast channels, without a broker.
+
+The names that a component of one's own needs; everything else is in the modules.
+"""
+
+from jph.channel import STATE, Channel
+from jph.clock import time_now_ms
+from jph.errors import (
+    ChannelError,
+    ConfigError,
+    DatagramError,
+    JphError,
+    SensorError,
+    StoreError,
+)
+from jph.own import OwnChannel, jph
+from jph.settings import setting
+
+timeNow = time_now_ms
+
+__all__ = [
+    "STATE",
+    "Channel",
+    "ChannelError",
+    "ConfigError",
+    "DatagramError",
+    "JphError",
+    "OwnChannel",
+    "SensorError",
+    "StoreError",
+    "jph",
+    "setting",
+    "timeNow",
+    "time_now_ms",
+]

@@ -1,0 +1,240 @@
+"""One Codifier on the bus: what it sends, what it knows of itself and of the network.
+
+The documented names (`sendData`, `getMySensor`, …) are those the network's users already know; they
+are thin beside the ones that our own components call.
+"""
+
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jph import wire
+from jph.clock import time_now_ms
+from jph.config import Component, Config
+from jph.sequence import Source
+from jph.wire import BROADCAST, FLOAT, HEADER, SEQUENCE_MASK, Control, Data, Value
+
+if TYPE_CHECKING:
+    from jph.node import Node
+
+# The largest magnitude that float32 carries: (2 - 2**-23) * 2**127.
+_FLOAT32_MAX = 3.4028234663852886e38
+
+
+class STATE(IntEnum):
+    """What a timer callback returns about its reading."""
+
+    GOOD = 1
+    WITHERRORS = 2
+    FAILED = 3
+    NOREADING = 4
+
+
+@dataclass(slots=True)
+class _Stream:
+    """What goes out on the data channel for one Codifier."""
+
+    code: bytes
+    sequence: int
+    data_type: str
+    started: bool = False
+
+
+class Channel:
+    """One Codifier's place on the control and the data channel.
+
+    `send_data` and `send_control` may be called from any thread. A datagram that the network does
+    not take is counted, not raised: the bus goes on when the link comes back.
+
+    Args:
+        component: its entry in the configuration.
+        node: what holds the sockets.
+    """
+
+    def __init__(self, component: Component, node: "Node") -> None:
+        self.node = node
+        self.restart(component)
+
+    def restart(self, component: Component) -> None:
+        """Begin anew with this entry of the configuration: new sequences, configured activity."""
+        self.component = component
+        self.codifier = component.codifier
+        self.is_active = component.active
+        self.loaded_ms = self.node.config.loaded_ms
+        self._control_sequence = _random_sequence()
+        self._streams: dict[str | None, _Stream] = {}
+        self._own = self._stream(component.codifier)
+        self._streams[None] = self._own
+
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self.node.config
+
+    @property
+    def home(self) -> Path:
+        """The folder for all that is written."""
+        return self.node.home
+
+    @property
+    def control_sources(self) -> Mapping[str, Source]:
+        """What this process heard of each Codifier on the control channel."""
+        return self.node.control_sources
+
+    @property
+    def data_sources(self) -> Mapping[str, Source]:
+        """What this process heard of each Codifier on the data channel."""
+        return self.node.data_sources
+
+    # Sending
+
+    def send_data(
+        self, value: object, timestamp_ms: int | None = None, codifier: str | None = None
+    ) -> None:
+        """Send a value on the data channel.
+
+        Args:
+            value: bool, int, float, str, or a dict with the key "value".
+            timestamp_ms: when it was read; now if None.
+            codifier: of the proxy it belongs to; None for the channel's own.
+
+        Raises:
+            ValueError: NaN or infinity, text of more than 1440 bytes, or no Codifier.
+            TypeError: a value that no message carries.
+        """
+        if timestamp_ms is None:
+            timestamp_ms = time_now_ms()
+        stream = self._streams.get(codifier) or self._stream(codifier or self.codifier)
+        outlet = self.node.data_outlet
+        if (
+            type(value) is float
+            and stream.data_type == "float"
+            and -_FLOAT32_MAX <= value <= _FLOAT32_MAX
+            and 0 <= timestamp_ms < wire.TIMESTAMP_LIMIT
+        ):
+            with outlet.lock:
+                sequence = stream.sequence if stream.started else self._start(stream)
+                stream.sequence = (sequence + 1) & SEQUENCE_MASK
+                outlet.send(FLOAT.pack(sequence, timestamp_ms, b"f", stream.code, b"@@", 4, value))
+            return
+        flag, chosen = wire.choose(value, stream.data_type)
+        # Encoded before the sequence is taken, so that a refused value leaves no gap.
+        code = stream.code.decode()
+        datagram = bytearray(wire.encode_data(Data(0, timestamp_ms, flag, code, chosen)))
+        with outlet.lock:
+            sequence = stream.sequence if stream.started else self._start(stream)
+            stream.sequence = (sequence + 1) & SEQUENCE_MASK
+            datagram[:4] = sequence.to_bytes(4, "little")
+            outlet.send(datagram)
+
+    def send_control(
+        self,
+        flag: str,
+        to: str = BROADCAST,
+        number: float | None = None,
+        timestamp_ms: int | None = None,
+    ) -> None:
+        """Send a message on the control channel.
+
+        Args:
+            flag: one of N, I, P, T, S, H, C, A, E.
+            to: Codifier it is meant for, or @@ for all.
+            number: the time component; by default for N and I when the configuration was loaded,
+                for P our clock, else 0.
+            timestamp_ms: now if None.
+
+        Raises:
+            ValueError: no such flag, no Codifier, or a number that is not finite.
+        """
+        if timestamp_ms is None:
+            timestamp_ms = time_now_ms()
+        if number is None:
+            number = {"N": self.loaded_ms, "I": self.loaded_ms, "P": timestamp_ms}.get(flag, 0)
+        outlet = self.node.control_outlet
+        with outlet.lock:
+            sequence = self._control_sequence
+            message = Control(
+                sequence, timestamp_ms, flag, self.codifier, to, float(number), self.is_active
+            )
+            datagram = wire.encode_control(message)
+            self._control_sequence = wire.next_sequence(sequence)
+            outlet.send(datagram)
+
+    def _stream(self, codifier: str) -> _Stream:
+        stream = self._streams.get(codifier)
+        if stream is None:
+            code = wire.codifier_bytes(codifier)
+            entry = self.config.components.get(codifier)
+            data_type = entry.data_type if entry else "float"
+            stream = _Stream(code, _random_sequence(), data_type)
+            self._streams[codifier] = stream
+        return stream
+
+    def _start(self, stream: _Stream) -> int:
+        """Say where the sequence starts; return the number of the datagram after that."""
+        stream.started = True
+        sequence = stream.sequence
+        self.node.data_outlet.send(
+            HEADER.pack(sequence, time_now_ms(), b"n", stream.code, b"@@", 4)
+            + sequence.to_bytes(4, "little")
+        )
+        return wire.next_sequence(sequence)
+
+    # The names that the network's users know
+
+    def sendData(
+        self,
+        data: Value | bool,
+        timestamp: int | None = None,
+        Codifier: str | None = None,
+        isJson: bool = False,
+    ) -> None:
+        """Send on the data channel; with isJson, data is JSON text or an object.
+
+        Raises:
+            ValueError, TypeError: as `send_data`; JSON text that is none.
+        """
+        if isJson and isinstance(data, str):
+            data = json.loads(data)
+        if isJson and not isinstance(data, dict):
+            data = {"value": data}
+        self.send_data(data, timestamp, Codifier)
+
+    def sendCtrl(
+        self,
+        flag: str,
+        timestamp: int | None = None,
+        to: str = BROADCAST,
+        timeComponent: float | None = None,
+    ) -> None:
+        """Send on the control channel; see `send_control`."""
+        self.send_control(flag, to, timeComponent, timestamp)
+
+    def getConfig(self) -> Mapping[str, Any]:
+        """Return the whole configuration, as in its document."""
+        return self.config.document
+
+    def getAllSensors(self) -> list[Mapping[str, Any]]:
+        """Return the entries of all components, in the order of the document."""
+        return [component.entry for component in self.config.components.values()]
+
+    def getSensor(self, Codifier: str) -> Mapping[str, Any] | None:
+        """Return the entry of one component, None if there is none."""
+        component = self.config.components.get(Codifier)
+        return component.entry if component else None
+
+    def getMySensor(self) -> Mapping[str, Any]:
+        """Return this component's own entry."""
+        return self.component.entry
+
+    def getMySensorElement(self, name: str) -> Any:
+        """Return one element of the `Sensor` object of this component, None if it is not there."""
+        return self.component.settings.get(name)
+
+
+def _random_sequence() -> int:
+    return random.randint(1, SEQUENCE_MASK)

@@ -1,0 +1,47 @@
+"""What can go wrong, as one tree.
+
+    JphError
+    ├── ConfigError     the configuration is wrong: names every mistake with its path
+    ├── DatagramError   bytes from the network that are no message of ours
+    ├── ChannelError    a socket, a multicast group, an interface or a port refuses
+    ├── SensorError     no reading this time
+    └── StoreError      a state or history store cannot be read or written now
+
+A caller's mistake stays ValueError or TypeError.
+"""
+
+from collections.abc import Sequence
+
+
+class JphError(Exception):
+    """Base of all errors that JPH raises on purpose."""
+
+
+class ConfigError(JphError):
+    """The configuration cannot be used.
+
+    Args:
+        mistakes: one line each, in the order of the document, `Sensors[3].SensorInterval: …`.
+        source: file or URL it was read from.
+    """
+
+    def __init__(self, mistakes: Sequence[str] | str, source: str = "") -> None:
+        self.mistakes = [mistakes] if isinstance(mistakes, str) else list(mistakes)
+        self.source = source
+        super().__init__("\n".join(f"{source}: {m}" if source else m for m in self.mistakes))
+
+
+class DatagramError(JphError):
+    """Bytes that are no message of the bus; counted and dropped."""
+
+
+class ChannelError(JphError):
+    """A socket, a multicast group, an interface or a port cannot be used."""
+
+
+class SensorError(JphError):
+    """No reading this time; the next interval tries again."""
+
+
+class StoreError(JphError):
+    """A store cannot be read or written now; the caller keeps what it has and tries again."""

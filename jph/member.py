@@ -1,0 +1,344 @@
+"""A component at work in a node: its callbacks, called one at a time, and what became of them."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from jph.channel import STATE, Channel
+from jph.clock import time_now_ms
+from jph.config import Component, Config
+from jph.errors import JphError, SensorError
+from jph.wire import BROADCAST, Control, Reading, Sender, Value
+from jph.workers import Mailbox
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING = 200_000  # readings; a component that is further behind loses the newest, counted
+_LOG_EVERY_S = 60.0
+
+
+class Reader(Protocol):
+    """What a sensor module offers: read now, or say why not."""
+
+    def read(self) -> Mapping[str, Value]:
+        """Return Codifier -> value, its own and its proxies'; SensorError if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Callbacks:
+    """What a component wants to be called for; None for what it does not."""
+
+    on_timer: Callable[[int, str, float], STATE | int | None] | None = None
+    on_batch: Callable[[list[Reading]], object] | None = None
+    on_data: Callable[..., object] | None = None
+    on_control: Callable[[Control, Sender], object] | None = None
+    on_config: Callable[[Config], object] | None = None
+    close: Callable[[], object] | None = None
+    greeting: Callable[[], str] | None = None  # what to tell whoever started the process
+    ignores_halt: bool = False
+
+    @property
+    def hears_data(self) -> bool:
+        return self.on_batch is not None or self.on_data is not None
+
+
+_NAMES = ("on_timer", "on_batch", "on_data", "on_control", "on_config", "close", "greeting")
+
+
+def callbacks_of(component: object, channel: Channel) -> Callbacks:
+    """Return the callbacks of a component object; a reader gets a timer that sends its values."""
+    found: dict[str, Any] = {name: getattr(component, name, None) for name in _NAMES}
+    if hasattr(component, "read"):
+        found["on_timer"] = ReaderTimer(component, channel)
+    return Callbacks(**found, ignores_halt=getattr(component, "ignores_halt", False))
+
+
+class ReaderTimer:
+    """Reads a sensor at each tick and sends what it gave; says a failure and a recovery once."""
+
+    def __init__(self, reader: Reader, channel: Channel) -> None:
+        self._reader = reader
+        self._channel = channel
+        self._failures = 0
+
+    def __call__(self, timestamp_ms: int, command: str, number: float) -> STATE:
+        """Read and send."""
+        try:
+            values = self._reader.read()
+        except SensorError as error:
+            self._fail(str(error))
+            raise
+        if not values:
+            return STATE.NOREADING
+        refused = []
+        for codifier, value in values.items():
+            try:
+                self._channel.send_data(value, codifier=codifier)
+            except (ValueError, TypeError) as error:
+                refused.append(f"{codifier}: {error}")
+        if refused:
+            self._fail("; ".join(refused))
+            return STATE.WITHERRORS
+        if self._failures:
+            log.info("%s reads again after %d failures", self._channel.codifier, self._failures)
+            self._failures = 0
+        return STATE.GOOD
+
+    def _fail(self, reason: str) -> None:
+        self._failures += 1
+        if self._failures == 1:
+            component = self._channel.component
+            log.warning(
+                "%s %s: %s; it stays on the bus and tries again every %g s",
+                component.codifier,
+                component.name,
+                reason,
+                component.sensor_interval_s or 0,
+            )
+
+
+class Member:
+    """One component of a node.
+
+    The node's loop calls `post_*`, which never block; the jobs run on the mailbox's thread.
+
+    Args:
+        channel: its Codifier.
+        callbacks: what it wants to be called for.
+        mailbox: where its jobs wait.
+        build: makes the callbacks anew, for a reload.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        callbacks: Callbacks,
+        mailbox: Mailbox,
+        build: Callable[[Channel], Callbacks],
+    ) -> None:
+        self.channel = channel
+        self.callbacks = callbacks
+        self.mailbox = mailbox
+        self.life: object | None = None  # timers end when it is another than theirs
+        self.announced = False  # N was sent in this life
+        self._build = build
+        self.state: STATE | None = None
+        self.error: str | None = None
+        self.overruns = 0
+        self.last_good_ms: int | None = None
+        self._lock = threading.Lock()
+        self._inbox: list[Reading] = []
+        self._drain_posted = False
+        self._timer_posted = False
+        self._faults: dict[str, _Fault] = {}
+
+    # Called by the loop
+
+    def begin(self) -> object:
+        """Begin a new life; return its mark."""
+        self.life = object()
+        self.announced = False
+        return self.life
+
+    def post_timer(self, command: str = "", number: float = 0.0) -> None:
+        """Have the timer callback run; a regular tick is skipped while one still waits or runs."""
+        if self.callbacks.on_timer is None or not self.channel.is_active:
+            return
+        if not command:
+            if self._timer_posted:
+                return
+            self._timer_posted = True
+        self.mailbox.post(lambda: self._timer(command, number))
+
+    def post_batch(self, readings: list[Reading]) -> None:
+        """Hand readings over; those of a component that is too far behind are dropped, counted."""
+        with self._lock:
+            if len(self._inbox) + len(readings) > MOST_WAITING:
+                self.overruns += len(readings)
+                if self.overruns == len(readings):
+                    log.warning("%s is too slow: readings are dropped", self.channel.codifier)
+                return
+            self._inbox += readings
+            if self._drain_posted:
+                return
+            self._drain_posted = True
+        self.mailbox.post(self._drain)
+
+    def post_control(self, message: Control, sender: Sender) -> None:
+        """Hand a control message over."""
+        on_control = self.callbacks.on_control
+        if on_control is not None:
+            self.mailbox.post(lambda: self._control(message, sender))
+
+    def post_config(self, config: Config) -> None:
+        """Tell the component of a new configuration."""
+        on_config = self.callbacks.on_config
+        if on_config is not None:
+            self.mailbox.post(lambda: self._config(on_config, config))
+
+    # Run by the mailbox
+
+    def rebuild(self, component: Component) -> None:
+        """Take a new entry of the configuration: a new component object, new sequences.
+
+        Raises:
+            ConfigError, ChannelError: it cannot be built; it stays on the bus without callbacks.
+        """
+        if self.callbacks.on_config is not None:  # has been told, and goes on
+            self.channel.restart(component)
+            return
+        self.close()
+        self.channel.restart(component)
+        self.callbacks = Callbacks(ignores_halt=self.callbacks.ignores_halt)
+        try:
+            self.callbacks = self._build(self.channel)
+        except JphError as error:
+            self.state, self.error = STATE.FAILED, str(error)
+            raise
+
+    def _config(self, on_config: Callable[[Config], object], config: Config) -> None:
+        try:
+            on_config(config)
+        except Exception as error:
+            self._failed("config", error)
+
+    def _timer(self, command: str, number: float) -> None:
+        try:
+            self._run_timer(command, number)
+        finally:
+            if not command:
+                self._timer_posted = False
+
+    def _run_timer(self, command: str, number: float) -> None:
+        on_timer = self.callbacks.on_timer
+        if on_timer is None or not self.channel.is_active:
+            return
+        timestamp_ms = time_now_ms()
+        try:
+            state = STATE(on_timer(timestamp_ms, command, number) or STATE.GOOD)
+        except SensorError as error:  # logged where it was raised
+            self.state, self.error = STATE.FAILED, str(error)
+            return
+        except Exception as error:
+            self._failed("timer", error)
+            return
+        self.state = state
+        self._worked("timer")
+        if state == STATE.GOOD:
+            self.error = None
+            self.last_good_ms = timestamp_ms
+
+    def _drain(self) -> None:
+        with self._lock:
+            readings, self._inbox = self._inbox, []
+            self._drain_posted = False
+        self.deliver(readings)
+
+    def deliver(self, readings: list[Reading]) -> None:
+        """Call back with readings, in the thread that calls."""
+        if not self.channel.is_active:
+            return
+        on_batch, on_data = self.callbacks.on_batch, self.callbacks.on_data
+        try:
+            if on_batch is not None:
+                on_batch(readings)
+        except Exception as error:
+            self._failed("data", error)
+            return
+        if on_data is not None and not self._deliver_each(on_data, readings):
+            return
+        if self._faults:
+            self._worked("data")
+
+    def _deliver_each(self, on_data: Callable[..., object], readings: list[Reading]) -> bool:
+        """Call back once for each reading; False if one of them raised."""
+        good = True
+        rest = iter(readings)
+        while True:
+            try:
+                for source, timestamp_ms, sequence, value, flag, length, sender in rest:
+                    on_data(
+                        "Data=",
+                        flag,
+                        source,
+                        BROADCAST,
+                        timestamp_ms,
+                        sequence,
+                        length,
+                        sender,
+                        value,
+                        None,  # only the control channel tells activity
+                    )
+                return good
+            except Exception as error:  # the loop goes on behind the reading that raised
+                self._failed("data", error)
+                good = False
+
+    def _control(self, message: Control, sender: Sender) -> None:
+        on_control = self.callbacks.on_control
+        if on_control is None or not self.channel.is_active:
+            return
+        try:
+            on_control(message, sender)
+        except Exception as error:
+            self._failed("control", error)
+            return
+        if self._faults:
+            self._worked("control")
+
+    def close(self) -> None:
+        """Close the component; what it raises is logged."""
+        if self.callbacks.close is not None:
+            try:
+                self.callbacks.close()
+            except Exception:
+                log.exception("%s: closing failed", self.channel.codifier)
+
+    def status(self) -> dict[str, object]:
+        """Return what became of the callbacks, for status pages."""
+        return {
+            "state": self.state.name if self.state else None,
+            "error": self.error,
+            "is_active": self.channel.is_active,
+            "overruns": self.overruns,
+            "last_good_ms": self.last_good_ms,
+        }
+
+    # Faults: logged when they begin, once a minute while they last, and when they end
+
+    def _failed(self, kind: str, error: Exception) -> None:
+        self.state, self.error = STATE.FAILED, f"{type(error).__name__}: {error}"
+        fault = self._faults.setdefault(kind, _Fault())
+        fault.count += 1
+        now_s = time.monotonic()
+        if fault.count == 1 or now_s - fault.logged_s > _LOG_EVERY_S:
+            fault.logged_s = now_s
+            log.error(
+                "%s: its %s callback raised, %d times so far",
+                self.channel.codifier,
+                kind,
+                fault.count,
+                exc_info=error,
+            )
+
+    def _worked(self, kind: str) -> None:
+        fault = self._faults.pop(kind, None)
+        if fault is None:
+            return
+        log.info(
+            "%s: its %s callback works again after %d failures",
+            self.channel.codifier,
+            kind,
+            fault.count,
+        )
+        if self.state == STATE.FAILED and not self._faults:
+            self.state, self.error = STATE.GOOD, None
+
+
+@dataclass(slots=True)
+class _Fault:
+    count: int = 0
+    logged_s: float = 0.0

@@ -1,0 +1,394 @@
+"""Many components in one process: one pair of sockets, one loop, and callbacks beside it.
+
+The loop receives, answers pings, obeys commands, keeps the components' signs of life and timers,
+and joins again when the network changed. It runs no component's code: that waits in mailboxes for
+worker threads. (A component that has the process to itself, see `jph.own`, receives the data
+channel in its own thread: handing a message over to another adds half of its latency again.)
+"""
+
+import heapq
+import itertools
+import logging
+import queue
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from jph.channel import Channel
+from jph.config import Component, Config
+from jph.errors import ConfigError, JphError
+from jph.member import Callbacks, Member
+from jph.membership import Membership
+from jph.multicast import LinkWatch
+from jph.receiver import ControlReceiver, DataReceiver
+from jph.sequence import Source
+from jph.wire import BROADCAST, Control, Reading, Sender
+from jph.workers import Pool, Waker
+
+log = logging.getLogger(__name__)
+
+_BATCHES = 8  # of the data channel at most, before the control channel is looked at again
+_CLOSE_S = 4.0  # for all components to close, at stop
+
+Build = Callable[[Channel], Callbacks]
+
+
+class Node:
+    """The components that one process runs.
+
+    Args:
+        config: of the whole network.
+        home: folder for all that is written.
+        reload: reads the configuration anew; raises ConfigError. None: C is ignored.
+        finished: is set when no component is left, because newer instances took over.
+        plain: receive without recvmmsg.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        home: Path,
+        reload: Callable[[], Config] | None = None,
+        *,
+        finished: threading.Event | None = None,
+        plain: bool = False,
+    ) -> None:
+        self.config = config
+        self.home = home
+        self.members: dict[str, Member] = {}
+        self.finished = finished or threading.Event()
+        self.data = DataReceiver(plain=plain)
+        self._reload = reload
+        self._control = ControlReceiver()
+        self._waker = Waker()
+        self._pool = Pool("jph-worker")
+        self._housekeeping = self._pool.mailbox()
+        self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._due: list[tuple[float, int, Callable[[float], None]]] = []
+        self._order = itertools.count()
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+        self._started_s = time.monotonic()
+        self._links = LinkWatch()
+        self._poll = select.poll()
+        self._handlers: dict[int, Callable[[], None]] = {}
+        self._watch(self._waker.fileno(), self._run_tasks)
+        self._watch(self._links.fileno(), self._link_changed)
+        wake = self._waker.wake
+        self._control_membership = Membership("control", config.control, self._use_control, wake)
+        self._data_membership = Membership("data", config.data, None, wake)
+        self.control_outlet = self._control_membership.outlet
+        self.data_outlet = self._data_membership.outlet
+
+    @property
+    def control_sources(self) -> Mapping[str, Source]:
+        """What was heard of each Codifier on the control channel."""
+        return self._control.sources
+
+    @property
+    def data_sources(self) -> Mapping[str, Source]:
+        """What was heard of each Codifier on the data channel."""
+        return self.data.sources
+
+    # Life
+
+    def add(self, component: Component, build: Build) -> Member:
+        """Build a component, before `start`; nothing of it is on the bus yet.
+
+        Args:
+            component: its entry in the configuration.
+            build: makes its callbacks; called again when it is reloaded.
+
+        Raises:
+            ConfigError, ChannelError: what `build` raises.
+        """
+        channel = Channel(component, self)
+        return self.adopt(Member(channel, build(channel), self._pool.mailbox(), build))
+
+    def adopt(self, member: Member) -> Member:
+        """Take a member whose mailbox is worked on elsewhere."""
+        self.members[member.channel.codifier] = member
+        return member
+
+    def open(self) -> None:
+        """Join, so that components can send; `start` does it too."""
+        self._look(time.monotonic())
+
+    def start(self, use_data: Callable[[socket.socket], object] | None = None) -> None:
+        """Tell the bus that the components are here, and begin to call them back.
+
+        Args:
+            use_data: takes the data channel's socket, and each that takes its place, where the
+                loop is not to receive it.
+        """
+        if any(member.callbacks.hears_data for member in self.members.values()):
+            self._data_membership.listen(use_data or self._use_data)
+        self.open()
+        for member in self.members.values():
+            self._begin(member)
+        self._thread = threading.Thread(target=self._run, name="jph-node", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the components side by side and leave the bus, within 4 s."""
+        until_s = time.monotonic() + _CLOSE_S
+        self._stopping = True
+        self._waker.wake()
+        if self._thread is not None:
+            self._thread.join()
+        for member in self.members.values():
+            member.mailbox.post(member.close)
+        while self._pool.crowded() and time.monotonic() < until_s:
+            self._pool.relieve()
+            time.sleep(0.005)
+        stuck = self._pool.close(max(0.1, until_s - time.monotonic()))
+        if stuck:
+            log.warning("%d callbacks did not end in time", len(stuck))
+        self._control_membership.close()
+        self._data_membership.close()
+        self._control.close()
+        self.data.close()
+        self._links.close()
+        self._waker.close()
+
+    def _begin(self, member: Member) -> None:
+        """Say that a component is here, and start its timers."""
+        life = member.begin()
+        if self._control_membership.joined:
+            self._announce(member)
+        component = member.channel.component
+        self._every(component.keep_alive_interval_s, member, life, self._alive)
+        if component.sensor_interval_s and member.callbacks.on_timer:
+            member.post_timer()
+            self._every(component.sensor_interval_s, member, life, Member.post_timer)
+
+    def _announce(self, member: Member) -> None:
+        member.channel.send_control("I" if member.announced else "N")
+        member.announced = True
+
+    def _alive(self, member: Member) -> None:
+        member.channel.send_control("I")
+
+    def _every(
+        self, interval_s: float, member: Member, life: object, action: Callable[[Member], object]
+    ) -> None:
+        """Repeat an action while the member lives this life; ticks that are missed are skipped."""
+
+        def tick(due_s: float) -> None:
+            if member.life is not life:
+                return
+            action(member)
+            late_s = max(0.0, time.monotonic() - due_s)
+            self._at(due_s + interval_s * (1 + late_s // interval_s), tick)
+
+        self._at(time.monotonic() + interval_s, tick)
+
+    def _at(self, due_s: float, action: Callable[[float], None]) -> None:
+        heapq.heappush(self._due, (due_s, next(self._order), action))
+
+    # The loop
+
+    def _run(self) -> None:
+        while not self._stopping:
+            for fileno, _ in self._poll.poll(self._wait_ms()):
+                handler = self._handlers.get(fileno)
+                if handler is not None:
+                    handler()
+            now_s = time.monotonic()
+            while self._due and self._due[0][0] <= now_s:
+                due_s, _, action = heapq.heappop(self._due)
+                action(due_s)
+            self._look(now_s)
+            if self._pool.crowded():
+                self._pool.relieve()
+        if self.data.fileno() in self._handlers:
+            self._receive_data()  # what came before the stop is delivered
+
+    def _wait_ms(self) -> float:
+        due_s = min(self._control_membership.due_s, self._data_membership.due_s)
+        if self._due:
+            due_s = min(due_s, self._due[0][0])
+        wait_ms = max(0.0, due_s - time.monotonic()) * 1000
+        return min(wait_ms, 10) if self._pool.crowded() else wait_ms
+
+    def _soon(self, task: Callable[[], None]) -> None:
+        """Have the loop do something; any thread may call this."""
+        self._tasks.put(task)
+        self._waker.wake()
+
+    def _run_tasks(self) -> None:
+        self._waker.drain()
+        while not self._tasks.empty():
+            self._tasks.get()()
+
+    def _watch(self, fileno: int, handler: Callable[[], None]) -> None:
+        if fileno >= 0:
+            self._handlers[fileno] = handler
+            self._poll.register(fileno, select.POLLIN)
+
+    def _unwatch(self, fileno: int) -> None:
+        if self._handlers.pop(fileno, None) is not None:
+            self._poll.unregister(fileno)
+
+    # The network
+
+    def _look(self, now_s: float) -> None:
+        """Join what is not joined and due."""
+        if self._data_membership.due_s <= now_s:
+            self._data_membership.look()
+        if self._control_membership.due_s <= now_s and self._control_membership.look():
+            for member in list(self.members.values()):
+                if member.life is not None:
+                    self._announce(member)
+
+    def _link_changed(self) -> None:
+        self._links.drain()
+        self._control_membership.link_changed()
+        self._data_membership.link_changed()
+
+    def _use_control(self, receiver: socket.socket) -> None:
+        self._unwatch(self._control.fileno())
+        self._receive_control()  # what the socket before still holds
+        self._control.use(receiver)
+        self._watch(receiver.fileno(), self._receive_control)
+
+    def _use_data(self, receiver: socket.socket) -> None:
+        self._unwatch(self.data.fileno())
+        self._receive_data()
+        self.data.use(receiver)
+        self._watch(receiver.fileno(), self._receive_data)
+
+    # Receiving
+
+    def _receive_data(self) -> None:
+        for _ in range(_BATCHES):
+            readings = self.data.receive()
+            if not readings:
+                return
+            self._hand_over(readings)
+
+    def _hand_over(self, readings: list[Reading]) -> None:
+        for member in self.members.values():
+            if member.callbacks.hears_data and member.channel.is_active:
+                member.post_batch(readings)
+
+    def _receive_control(self) -> None:
+        for message, sender in self._control.receive():
+            self._obey(message, sender)
+            for member in self.members.values():
+                member.post_control(message, sender)
+
+    def _obey(self, message: Control, sender: Sender) -> None:
+        own = self.members.get(message.source)
+        if own and message.flag in "NI" and message.number > own.channel.loaded_ms:
+            self._replaced(own, sender)
+        if message.destination == BROADCAST:
+            targets = list(self.members.values())
+        else:
+            target = self.members.get(message.destination)
+            targets = [target] if target else []
+        for member in targets:
+            if message.flag == "P" and message.source != member.channel.codifier:
+                member.channel.send_control("T", message.source, message.number)
+            elif message.flag in "SH":
+                self._activate(member, message.flag == "S")
+            elif message.flag in "AE" and member.channel.component.control_enabled:
+                member.post_timer(message.flag, message.number)
+        if message.flag == "C" and targets:
+            self._reload_some(targets)
+
+    def _activate(self, member: Member, active: bool) -> None:
+        if member.channel.is_active == active or (member.callbacks.ignores_halt and not active):
+            return
+        member.channel.is_active = active
+        log.info("%s is %s", member.channel.codifier, "started" if active else "halted")
+        member.channel.send_control("I")
+        if active and member.channel.component.sensor_interval_s:
+            member.post_timer()
+
+    def _replaced(self, member: Member, sender: Sender) -> None:
+        log.error(
+            "%s was started anew at %s:%d; this older one ends", member.channel.codifier, *sender
+        )
+        self._remove(member)
+
+    def _remove(self, member: Member) -> None:
+        member.life = None
+        self.members.pop(member.channel.codifier, None)
+        member.mailbox.post(member.close)
+        if not self.members:
+            self.finished.set()
+
+    # Reloading
+
+    def _reload_some(self, members: list[Member]) -> None:
+        reload = self._reload
+        if reload is None:
+            log.info("asked to reload, but this process cannot")
+            return
+
+        def load() -> None:
+            try:
+                config = reload()
+            except ConfigError as error:
+                for mistake in error.mistakes:
+                    log.error("the configuration stays as it was: %s", mistake)
+                return
+            self._soon(lambda: self._reloaded(config, members))
+
+        self._housekeeping.post(load)  # a server may take its time to answer
+
+    def _reloaded(self, config: Config, members: list[Member]) -> None:
+        log.info("configuration reloaded from %s", config.source)
+        self.config = config
+        self._control_membership.move(config.control)
+        self._data_membership.move(config.data)
+        for member in list(self.members.values()):
+            component = config.components.get(member.channel.codifier)
+            if member.callbacks.on_config is not None:
+                member.post_config(config)
+            if member not in members:
+                continue
+            if component is None:
+                log.warning(
+                    "%s is not in the configuration any more; it ends", member.channel.codifier
+                )
+                self._remove(member)
+            else:
+                self._rebuild(member, component)
+
+    def _rebuild(self, member: Member, component: Component) -> None:
+        """Have a member built anew on its own thread, and then begin again."""
+
+        def rebuild() -> None:
+            try:
+                member.rebuild(component)
+            except JphError as error:
+                log.error("%s cannot start again: %s", component.codifier, error)
+            self._soon(lambda: self._begin(member))
+
+        member.life = None  # its timers end
+        member.mailbox.post(rebuild)
+
+    def status(self) -> dict[str, object]:
+        """Return what a status page shows of this process, fit for JSON."""
+        channels = {"control": self._control_membership, "data": self._data_membership}
+        receivers: dict[str, ControlReceiver | DataReceiver]
+        receivers = {"control": self._control, "data": self.data}
+        return {
+            "interface": self.config.control.interface or "default",
+            "joined": {name: membership.joined for name, membership in channels.items()},
+            "joins": {name: membership.joins for name, membership in channels.items()},
+            "receive_buffer_bytes": {name: m.granted_bytes for name, m in channels.items()},
+            "sent": {name: membership.outlet.sent for name, membership in channels.items()},
+            "unsent": {name: membership.outlet.unsent for name, membership in channels.items()},
+            "received": {name: receiver.received for name, receiver in receivers.items()},
+            "refused": {name: r.refusals.count for name, r in receivers.items()},
+            "kernel_drops": {name: r.kernel_drops for name, r in receivers.items()},
+            "overruns": sum(member.overruns for member in self.members.values()),
+            "uptime_s": time.monotonic() - self._started_s,
+            "components": {code: member.status() for code, member in self.members.items()},
+        }

@@ -1,0 +1,155 @@
+"""The library for a component of one's own: one Codifier that has the process to itself.
+
+    channel = jph("static/config.json", "A1")
+    channel.run(dataCallback, timeCallback, ctrlCallback)
+
+Its callbacks run in the thread that calls `run`, which also receives the data channel; the node's
+loop answers pings and gives signs of life beside it.
+"""
+
+import logging
+import os
+import select
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+from jph import config as configuration
+from jph.channel import STATE, Channel
+from jph.errors import ConfigError
+from jph.logs import set_up_logging
+from jph.member import Callbacks, Member
+from jph.node import Node
+from jph.wire import Control, Reading, Sender
+from jph.workers import Mailbox, Waker
+
+log = logging.getLogger(__name__)
+
+DataCallback = Callable[..., object]
+TimeCallback = Callable[[int, str, float], STATE | int | None]
+BatchCallback = Callable[[list[Reading]], object]
+
+
+def jph(configURL: str | None = None, Codifier: str | None = None) -> "OwnChannel":
+    """Return the channel for all communication of one component.
+
+    Args:
+        configURL: file or http(s) URL of the configuration; by default JPH_CONFIG.
+        Codifier: which component of it this is; by default JPH_SENSOR.
+
+    Raises:
+        ConfigError: no or a wrong configuration, or it has no such Codifier.
+    """
+    source = configURL or os.environ.get("JPH_CONFIG")
+    codifier = Codifier or os.environ.get("JPH_SENSOR")
+    if not source:
+        raise ConfigError("no configuration: give a path or URL, or set JPH_CONFIG")
+    if not codifier:
+        raise ConfigError("no Codifier: give one, or set JPH_SENSOR", source)
+    home = default_home()
+
+    def load() -> configuration.Config:
+        return configuration.load(source, home, wait=True)
+
+    config = load()
+    component = config.components.get(codifier)
+    if component is None:
+        raise ConfigError(f'no Codifier "{codifier}" in Sensors', source)
+    set_up_logging(config)
+    node = Node(config, home, load)
+    node.open()
+    return OwnChannel(component, node)
+
+
+def default_home() -> Path:
+    """Return JPH_HOME, or the user's folder for the state of programs."""
+    if "JPH_HOME" in os.environ:
+        return Path(os.environ["JPH_HOME"])
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return Path(state) / "jph"
+
+
+class OwnChannel(Channel):
+    """A channel that also runs."""
+
+    _stopping = False
+
+    def run(
+        self,
+        dataCallback: DataCallback | None = None,
+        timeCallback: TimeCallback | None = None,
+        ctrlCallback: DataCallback | None = None,
+        *,
+        on_batch: BatchCallback | None = None,
+    ) -> None:
+        """Manage the network state and call back, in this thread, until `stop`.
+
+        It also returns when a newer instance of the same Codifier took over.
+
+        Args:
+            dataCallback: for each reading: (channel, flag, source, to, timestamp, sequence, length,
+                sender, value, isActive) with channel "Data=".
+            timeCallback: every SensorInterval, and at once when A or E arrives: (timestamp,
+                command, number), command being "" or the flag; returns a STATE.
+            ctrlCallback: for each control message, like dataCallback with channel "Ctrl=".
+            on_batch: instead of dataCallback: a list of `jph.wire.Reading`, many at a time.
+        """
+        callbacks = Callbacks(
+            on_timer=timeCallback,
+            on_data=dataCallback,
+            on_batch=on_batch,
+            on_control=_with_ten_arguments(ctrlCallback) if ctrlCallback else None,
+        )
+        self._waker = Waker()
+        self._poll = select.poll()
+        self._poll.register(self._waker.fileno(), select.POLLIN)
+        mailbox = Mailbox(lambda _: self._waker.wake())
+        member = self.node.adopt(Member(self, callbacks, mailbox, lambda _: callbacks))
+        try:
+            self.node.start(lambda receiver: mailbox.post(lambda: self._use_data(receiver)))
+            self._loop(member, mailbox)
+        finally:
+            self.node.stop()
+            self._waker.close()
+
+    def stop(self) -> None:
+        """End `run`; a callback or another thread may call this."""
+        self._stopping = True
+        self._waker.wake()
+
+    def _loop(self, member: Member, mailbox: Mailbox) -> None:
+        data, waker = self.node.data, self._waker
+        while not self._stopping and not self.node.finished.is_set():
+            for fileno, _ in self._poll.poll():
+                if fileno == waker.fileno():
+                    waker.drain()
+                    mailbox.work()
+                    continue
+                readings = data.receive()
+                if readings:
+                    member.deliver(readings)
+
+    def _use_data(self, receiver: socket.socket) -> None:
+        data = self.node.data
+        if data.fileno() >= 0:
+            self._poll.unregister(data.fileno())
+        data.use(receiver)
+        self._poll.register(receiver.fileno(), select.POLLIN)
+
+
+def _with_ten_arguments(callback: DataCallback) -> Callable[[Control, Sender], object]:
+    def on_control(message: Control, sender: Sender) -> object:
+        return callback(
+            "Ctrl=",
+            message.flag,
+            message.source,
+            message.destination,
+            message.timestamp_ms,
+            message.sequence,
+            9,  # bytes of every control payload
+            sender,
+            message.number,
+            message.is_active,
+        )
+
+    return on_control

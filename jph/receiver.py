@@ -1,0 +1,299 @@
+"""From a socket to decoded messages, in batches, with every source's sequence accounted for.
+
+Strategy: a batch in which every datagram is a well-formed f (the usual case, and a flood) is
+checked with a few strided comparisons and unpacked in one sweep. Any other batch is decoded message
+by message through `jph.wire`. Bytes that are no message are counted and dropped here.
+"""
+
+import logging
+import math
+import socket
+import struct
+import time
+from collections.abc import Callable, Iterator
+from itertools import repeat
+
+from jph import wire
+from jph.clock import time_now_ms
+from jph.errors import DatagramError
+from jph.sequence import Source
+from jph.slab import HEAD, NAME, Slab
+from jph.wire import SEQUENCE_MASK, Control, Reading, Sender
+
+log = logging.getLogger(__name__)
+
+BATCH = 256  # datagrams with one system call
+_SO_RXQ_OVFL = 40
+_LOG_EVERY_S = 60
+_MOST_SENDERS = 1000  # remembered, so that forged addresses fill no memory
+
+_FLOATS = struct.Struct("<I4xQx2s9xf").iter_unpack
+_NAMES = struct.Struct("8s8x").iter_unpack
+
+
+class Refusals:
+    """Counts the bytes that are no message; logs the first of each sender in a minute."""
+
+    def __init__(self, channel: str) -> None:
+        self.count = 0
+        self._channel = channel
+        self._last: dict[str, tuple[float, int]] = {}  # address -> when logged, count then
+
+    def add(self, sender: Sender, reason: object) -> None:
+        self.count += 1
+        now_s = time.monotonic()
+        logged_s, count = self._last.get(sender[0], (-math.inf, 0))
+        if now_s - logged_s < _LOG_EVERY_S:
+            return
+        if len(self._last) >= _MOST_SENDERS:
+            self._last.clear()
+        self._last[sender[0]] = (now_s, self.count)
+        log.warning(
+            "%s channel: %s:%d sent what is no message (%s); %d dropped since",
+            self._channel,
+            *sender,
+            reason,
+            self.count - count,
+        )
+
+
+class Datagrams:
+    """The datagrams waiting in one socket, and the kernel's count of those it had to drop."""
+
+    def __init__(self, receiver: socket.socket | None = None) -> None:
+        self.socket = receiver
+        self.kernel_drops = 0
+
+    def fileno(self) -> int:
+        return self.socket.fileno() if self.socket else -1
+
+    def close(self) -> None:
+        if self.socket:
+            self.socket.close()
+
+    def __iter__(self) -> Iterator[tuple[bytes, Sender]]:
+        """Yield at most a batch, without blocking; none where the socket fails."""
+        if self.socket is None:
+            return
+        for _ in range(BATCH):
+            try:
+                datagram, extra, _, sender = self.socket.recvmsg(wire.MAX_SIZE + 1, 64)
+            except OSError:  # nothing there, or the network went; the node joins again
+                return
+            for level, kind, content in extra:
+                if (level, kind) == (socket.SOL_SOCKET, _SO_RXQ_OVFL):
+                    self.kernel_drops = int.from_bytes(content[:4], "little")
+            yield datagram, sender
+
+
+class ControlReceiver:
+    """Receives and decodes the control channel."""
+
+    def __init__(self) -> None:
+        self.sources: dict[str, Source] = {}
+        self.refusals = Refusals("control")
+        self.received = 0
+        self._datagrams = Datagrams()
+
+    def use(self, receiver: socket.socket) -> None:
+        """Receive from this non-blocking socket from now on; close the one before."""
+        self.close()
+        self._datagrams = Datagrams(receiver)
+
+    def fileno(self) -> int:
+        return self._datagrams.fileno()
+
+    def close(self) -> None:
+        self._datagrams.close()
+
+    @property
+    def kernel_drops(self) -> int:
+        return self._datagrams.kernel_drops
+
+    def receive(self) -> list[tuple[Control, Sender]]:
+        """Return the messages that wait, duplicates and what is no message left out."""
+        messages = []
+        now_ms = time_now_ms()
+        for datagram, sender in self._datagrams:
+            self.received += 1
+            try:
+                message = wire.decode_control(datagram)
+            except DatagramError as error:
+                self.refusals.add(sender, error)
+                continue
+            source = self.sources.get(message.source)
+            if source is None:
+                source = Source(message.source, message.sequence, now_ms)
+                self.sources[message.source] = source
+            count = source.start if message.flag == "N" else source.arrive
+            if count(message.sequence, now_ms):
+                messages.append((message, sender))
+        return messages
+
+
+class DataReceiver:
+    """Receives and decodes the data channel.
+
+    Args:
+        plain: do without recvmmsg even where it is there.
+    """
+
+    def __init__(self, *, plain: bool = False) -> None:
+        self.sources: dict[str, Source] = {}
+        self.refusals = Refusals("data")
+        self.received = 0
+        self._by_bytes: dict[bytes, Source] = {}
+        self._senders: dict[bytes, Sender] = {}
+        self._slab: Slab | None = None
+        if not plain:
+            try:
+                self._slab = Slab(BATCH)
+            except OSError as error:
+                log.info("receiving one by one: %s", error)
+        self.receive: Callable[[], list[Reading]]
+        self.receive = self._receive_batch if self._slab else self._receive_plain
+        self._datagrams = Datagrams()
+        self._fileno = -1
+
+    def use(self, receiver: socket.socket) -> None:
+        """Receive from this non-blocking socket from now on; close the one before."""
+        self.close()
+        self._datagrams = Datagrams(receiver)
+        self._fileno = receiver.fileno()
+        if self._slab:
+            self._slab.kernel_drops = 0
+
+    def fileno(self) -> int:
+        return self._fileno
+
+    def close(self) -> None:
+        self._datagrams.close()
+        self._fileno = -1
+
+    @property
+    def kernel_drops(self) -> int:
+        return self._slab.kernel_drops if self._slab else self._datagrams.kernel_drops
+
+    def _receive_plain(self) -> list[Reading]:
+        readings: list[Reading] = []
+        for datagram, sender in self._datagrams:
+            self.received += 1
+            self._decode(datagram, sender, readings)
+        return readings
+
+    def _receive_batch(self) -> list[Reading]:
+        slab = self._slab
+        assert slab is not None
+        if self._fileno < 0:
+            return []
+        count = slab.fill(self._fileno)
+        if not count:
+            return []
+        self.received += count
+        if _all_floats(slab, count):
+            return self._decode_floats(slab, count)
+        readings: list[Reading] = []
+        for at in range(count):
+            length = slab.lengths[at]
+            sender = self._sender(bytes(slab.names[NAME * at : NAME * at + 8]))
+            if length > wire.MAX_SIZE:
+                self.refusals.add(sender, f"{length} bytes")
+            else:
+                self._decode(slab.datagram(at), sender, readings)
+        return readings
+
+    def _decode(self, datagram: bytes, sender: Sender, readings: list[Reading]) -> None:
+        try:
+            sequence, timestamp_ms, flag, codifier, value = wire.unpack_data(datagram)
+        except DatagramError as error:
+            self.refusals.add(sender, error)
+            return
+        now_ms = time_now_ms()
+        source = self.sources.get(codifier) or self._new(codifier, sequence, now_ms)
+        if flag == "n":
+            source.start(sequence, now_ms)
+            return
+        if not source.arrive(sequence, now_ms):
+            return
+        if isinstance(value, float) and not math.isfinite(value):
+            self.refusals.add(sender, f"{codifier} sent {value}")  # alive, but no value
+            return
+        length = len(datagram) - wire.HEADER_SIZE
+        readings.append((codifier, timestamp_ms, sequence, value, flag, length, sender))
+
+    def _decode_floats(self, slab: Slab, count: int) -> list[Reading]:
+        """Decode a batch that holds nothing but well-formed floats; the hot path."""
+        readings: list[Reading] = []
+        add = readings.append
+        known = self._by_bytes.get
+        floats = _FLOATS(memoryview(slab.head)[: count * HEAD])
+        senders = self._batch_senders(slab, count)
+        floats = _FLOATS(memoryview(slab.head)[: count * HEAD])
+        senders = self._batch_senders(slab, count)
+        for (sequence, timestamp_ms, code, value), sender in zip(floats, senders, strict=False):
+            source = known(code)
+            if source is None:
+                try:
+                    codifier = wire.codifier_text(code)
+                except DatagramError as error:
+                    self.refusals.add(sender, error)
+                    continue
+                now_ms = time_now_ms()
+                source = self.sources.get(codifier) or self._new(codifier, sequence, now_ms)
+            if sequence == source.expected:
+                source.expected = (sequence + 1) & SEQUENCE_MASK
+                source.received += 1
+            elif not source.arrive(sequence, time_now_ms()):
+                continue
+            add((source.codifier, timestamp_ms, sequence, value, "f", 4, sender))
+        return readings
+
+    def _new(self, codifier: str, sequence: int, now_ms: int) -> Source:
+        source = Source(codifier, sequence, now_ms)
+        self.sources[codifier] = self._by_bytes[codifier.encode()] = source
+        return source
+
+    def _batch_senders(self, slab: Slab, count: int) -> Iterator[Sender]:
+        names = bytes(slab.names[: count * NAME])
+        if names == names[:NAME] * count:
+            return repeat(self._sender(names[:8]))
+        known = self._senders
+        return iter([known.get(name) or self._sender(name) for (name,) in _NAMES(names)])
+
+    def _sender(self, name: bytes) -> Sender:
+        """Return the address in the first 8 bytes of a struct sockaddr_in."""
+        sender = self._senders.get(name)
+        if sender is None:
+            if len(self._senders) >= _MOST_SENDERS:
+                self._senders.clear()
+            sender = (socket.inet_ntoa(name[4:8]), int.from_bytes(name[2:4], "big"))
+            self._senders[name] = sender
+        return sender
+
+
+_F = b"f" * BATCH
+_AT = b"@" * BATCH
+_FOURS = [4] * BATCH
+_SIZES = [HEAD] * BATCH
+_ZEROS = bytes(BATCH)
+
+
+def _all_floats(slab: Slab, count: int) -> bool:
+    """Tell whether every datagram of the batch is a well-formed f, its source apart.
+
+    Exponent bytes of 0x7f mark NaN, infinities and numbers beyond 1e38: the slow path tells which.
+    """
+    if slab.lengths[:count].tolist() != _SIZES[:count]:
+        return False
+    head, end = slab.head, count * HEAD
+    exponents = head[31:end:HEAD]
+    return (
+        head[16:end:HEAD] == _F[:count]
+        and head[19:end:HEAD] == _AT[:count]
+        and head[20:end:HEAD] == _AT[:count]
+        and memoryview(head).cast("I")[6 : end // 4 : HEAD // 4].tolist() == _FOURS[:count]
+        and head[14:end:HEAD] == _ZEROS[:count]
+        and head[15:end:HEAD] == _ZEROS[:count]
+        and b"\x7f" not in exponents
+        and b"\xff" not in exponents
+    )

@@ -1,0 +1,1 @@
+"""Sensors: one module for each interface; the table of types is in `jph.registry`."""

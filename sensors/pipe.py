@@ -1,0 +1,131 @@
+"""A number from a file, or from what a command prints.
+
+For everything that Linux tells in a file: a temperature below /sys, a figure below /proc; and for
+programs that print a number. A command is a list of arguments and never passes a shell.
+"""
+
+import os
+import re
+import select
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from jph.errors import SensorError
+from jph.settings import setting
+
+MOST_BYTES = 1 << 20  # of a file or of a command's output; what is behind it is not looked at
+_NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+
+
+@dataclass
+class Pipe:
+    """Read one number from a file or a command.
+
+    Args:
+        codifier: whose value it is.
+        pipe: path of a file, or a command with its arguments.
+        scale, offset: value = number * scale + offset.
+        timeout_s: longest run of the command, in seconds.
+        match: a literal text; the number is looked for behind it.
+        number: which number of the text it is, 0 for the first.
+        rate: give the growth per second of a counter instead of the number itself.
+    """
+
+    codifier: str
+    pipe: str | tuple[str, ...] = setting(doc="path of a file, or a command as an argument list")
+    scale: float = setting(1.0, doc="value = number * Scale + Offset")
+    offset: float = setting(0.0, doc="value = number * Scale + Offset")
+    timeout_s: float = setting(5.0, key="Timeout", gt=0, doc="longest run of a command, s")
+    match: str = setting("", doc="literal text; the number is looked for behind it")
+    number: int = setting(0, ge=0, doc="which number of the text, 0 for the first")
+    rate: bool = setting(False, doc="growth per second of a counter, instead of the number")
+    _before: tuple[float, float] | None = field(default=None, init=False)  # when (s), the number
+
+    def __post_init__(self) -> None:
+        if not self.pipe:
+            raise ValueError("Pipe: is empty; give a path or a command")
+
+    def read(self) -> Mapping[str, float]:
+        """Return the value; no value at the first reading of a rate."""
+        text = self._output() if isinstance(self.pipe, tuple) else self._content()
+        number = self._find(text)
+        if self.rate:
+            growth = self._growth(number)
+            if growth is None:
+                return {}
+            number = growth
+        return {self.codifier: number * self.scale + self.offset}
+
+    def _content(self) -> str:
+        try:
+            with open(str(self.pipe), "rb") as file:
+                return file.read(MOST_BYTES).decode(errors="replace")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise SensorError(f"{self.pipe}: {reason}") from error
+
+    def _output(self) -> str:
+        name = self.pipe[0]
+        try:
+            with subprocess.Popen(
+                self.pipe,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            ) as process:
+                return _read_all(process, name, self.timeout_s)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise SensorError(f"{name}: {reason}") from error
+
+    def _find(self, text: str) -> float:
+        start = 0
+        if self.match:
+            start = text.find(self.match)
+            if start < 0:
+                raise SensorError(f'{self._source()}: "{self.match}" is not in it')
+            start += len(self.match)
+        for at, found in enumerate(_NUMBER.finditer(text, start)):
+            if at == self.number:
+                return float(found.group())
+        raise SensorError(f"{self._source()}: no number {self.number} in {text[:60]!r}")
+
+    def _growth(self, number: float) -> float | None:
+        """Return the growth per second since the last reading; None without one, or if it fell."""
+        now_s = time.monotonic()
+        before, self._before = self._before, (now_s, number)
+        if before is None or number < before[1] or now_s <= before[0]:
+            return None
+        return (number - before[1]) / (now_s - before[0])
+
+    def _source(self) -> str:
+        return self.pipe if isinstance(self.pipe, str) else self.pipe[0]
+
+
+def _read_all(process: "subprocess.Popen[bytes]", name: str, timeout_s: float) -> str:
+    """Return what a command prints; end it, and all it started, when it is slow or endless."""
+    assert process.stdout is not None
+    until_s = time.monotonic() + timeout_s
+    output = bytearray()
+    try:
+        while len(output) < MOST_BYTES:
+            wait_s = until_s - time.monotonic()
+            if wait_s <= 0 or not select.select([process.stdout], [], [], wait_s)[0]:
+                raise SensorError(f"{name}: no answer within {timeout_s:g} s")
+            part = os.read(process.stdout.fileno(), 65536)
+            if not part:
+                process.wait(max(0.0, until_s - time.monotonic()))
+                break
+            output += part
+    except subprocess.TimeoutExpired:
+        raise SensorError(f"{name}: no answer within {timeout_s:g} s") from None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    if process.returncode:
+        raise SensorError(f"{name}: ended with status {process.returncode}")
+    return output.decode(errors="replace")

@@ -1,0 +1,53 @@
+"""Fixtures of all tests."""
+
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import helpers
+
+
+@pytest.fixture(autouse=True)
+def no_thread_left() -> Iterator[None]:
+    """Fail a test after which a thread goes on running."""
+    before = set(threading.enumerate())
+    yield
+    until_s = time.monotonic() + 2
+    while left := [thread for thread in threading.enumerate() if thread not in before]:
+        if time.monotonic() > until_s:
+            pytest.fail(f"threads left running: {', '.join(thread.name for thread in left)}")
+        left[0].join(0.05)
+
+
+@pytest.fixture
+def bus() -> helpers.Bus:
+    """Return a bus on which nobody else speaks."""
+    return helpers.new_bus()
+
+
+@pytest.fixture
+def free_tcp_port() -> int:
+    """Return a TCP port that nobody listens on."""
+    return helpers.free_tcp_port()
+
+
+@pytest.fixture
+def fresh_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty home directory of JPH, and name it to the programs a test starts."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("JPH_HOME", str(home))
+    return home
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Return the path of the browser."""
+    for name in ("chromium", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    pytest.fail("no Chromium on this machine; ./scripts/test installs it")
