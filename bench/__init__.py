@@ -1,0 +1,1 @@
+"""Programs that measure JPH beside a peer or a limit, in one run, as ratios."""

@@ -1,0 +1,220 @@
+"""The last state of every Codifier: what a state cache stores and a page shows. Pure, no I/O.
+
+The field names are those that programs of existing networks read:
+
+    Codifier                   whose state this is
+    Value, DTimestamp          last reading as sent, and its timestamp
+    DPacketsLost, DResetTime   loss on the data channel, and since when it is counted
+    CPacketsLost, CResetTime   the same on the control channel
+    PTimestamp, PRequest       last ping sent to it, and the number of that P
+    TTimestamp, TRequest       its last answer T, and the number in it
+    TDuration                  ms from that P to the answer, both by our clock
+    HTimestamp, STimestamp     when it was last told to halt, to start
+    ITimestamp, IsActive       last sign of life (N, I or T), last activity byte
+    CTimestamp                 when it loaded its configuration, as its N and I say
+
+All times are ms since 1970 by the clock of whoever sent the message; what is not known is None.
+
+Which reading is the last one is decided by sequence, not by clock, since a clock may step back. A
+reading replaces the stored one unless it is late: its sequence number is the stored one or up to
+WINDOW before it, its timestamp is not later, and the source has not restarted in between. So a
+clock that steps back does not freeze a value, and a datagram that was overtaken does not undo one.
+Control messages replace what they say in order of arrival.
+"""
+
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
+
+from jph.sequence import WINDOW, Source
+from jph.wire import BROADCAST, SEQUENCE_MASK, Control, Reading
+
+FIELDS = (
+    "Codifier",
+    "Value",
+    "DTimestamp",
+    "DPacketsLost",
+    "DResetTime",
+    "CPacketsLost",
+    "CResetTime",
+    "PTimestamp",
+    "PRequest",
+    "TTimestamp",
+    "TRequest",
+    "TDuration",
+    "HTimestamp",
+    "STimestamp",
+    "ITimestamp",
+    "IsActive",
+    "CTimestamp",
+)
+PINGS_KEPT = 16  # last pings remembered per destination; several programs may ping at once
+
+Fields = dict[str, object]
+
+
+class _State:
+    __slots__ = ("fields", "restarts", "sequence", "version")
+
+    def __init__(self, codifier: str) -> None:
+        self.fields: Fields = dict.fromkeys(FIELDS)
+        self.fields["Codifier"] = codifier
+        self.sequence = -1
+        self.restarts = 0
+        self.version = 0
+
+
+class LastStates:
+    """Keep the last state of every Codifier; one thread writes while others read.
+
+    Feeding a message twice is harmless.
+
+    Args:
+        first_version: where versions begin. A program whose readers outlive it starts at a number
+            that its predecessor cannot have reached, such as the time.
+    """
+
+    def __init__(self, first_version: int = 0) -> None:
+        self._lock = threading.Lock()
+        self._version = first_version
+        self._states: OrderedDict[str, _State] = OrderedDict()  # least recently changed first
+        self._pings: dict[str, dict[float, int]] = {}  # destination: number: when it arrived, ms
+
+    def on_readings(self, readings: Iterable[Reading], sources: Mapping[str, Source]) -> None:
+        """Take a batch of readings, in order of arrival; only the last of each Codifier counts."""
+        newest: dict[str, Reading] = {}
+        for reading in readings:
+            codifier = reading[0]
+            known = newest.get(codifier)
+            if (
+                known is None
+                or (known[2] - reading[2]) & SEQUENCE_MASK > WINDOW
+                or reading[1] > known[1]
+            ):
+                newest[codifier] = reading
+        with self._lock:
+            for codifier, reading in newest.items():
+                self._on_reading(codifier, reading, sources.get(codifier))
+
+    def _on_reading(self, codifier: str, reading: Reading, source: Source | None) -> None:
+        state = self._state(codifier)
+        fields = state.fields
+        restarted = False
+        changed = False
+        if source is not None:
+            restarted = source.restarts != state.restarts
+            state.restarts = source.restarts
+            changed = (
+                source.lost != fields["DPacketsLost"] or source.reset_ms != fields["DResetTime"]
+            )
+            fields["DPacketsLost"] = source.lost
+            fields["DResetTime"] = source.reset_ms
+        _, timestamp_ms, sequence, value, *_ = reading
+        stored_ms = fields["DTimestamp"]
+        if (
+            not isinstance(stored_ms, int)
+            or restarted
+            or (state.sequence - sequence) & SEQUENCE_MASK > WINDOW
+            or timestamp_ms > stored_ms
+        ):
+            state.sequence = sequence
+            fields["Value"] = value
+            fields["DTimestamp"] = timestamp_ms
+            changed = True
+        if changed:
+            self._touch(state)
+
+    def on_control(self, message: Control, now_ms: int, sources: Mapping[str, Source]) -> None:
+        """Take one control message that arrived at now_ms by our clock."""
+        with self._lock:
+            self._on_source(message, now_ms, sources.get(message.source))
+            if message.flag == "P":
+                pings = self._pings.setdefault(message.destination, {})
+                pings[message.number] = now_ms
+                if len(pings) > PINGS_KEPT:
+                    del pings[next(iter(pings))]
+                for state in self._addressed(message.destination):
+                    self._set(state, PTimestamp=message.timestamp_ms, PRequest=_plain(message))
+            elif message.flag in "HS":
+                for state in self._addressed(message.destination):
+                    self._set(state, **{f"{message.flag}Timestamp": message.timestamp_ms})
+
+    def _on_source(self, message: Control, now_ms: int, source: Source | None) -> None:
+        state = self._state(message.source)
+        changes: Fields = {"IsActive": message.is_active}
+        if source is not None:
+            changes |= {"CPacketsLost": source.lost, "CResetTime": source.reset_ms}
+        if message.flag in "NIT":
+            changes["ITimestamp"] = message.timestamp_ms
+        if message.flag in "NI":
+            changes["CTimestamp"] = _plain(message)
+        if message.flag == "T":
+            pinged_ms = self._pinged_ms(message)
+            changes |= {
+                "TTimestamp": message.timestamp_ms,
+                "TRequest": _plain(message),
+                "TDuration": None if pinged_ms is None else now_ms - pinged_ms,
+            }
+        self._set(state, **changes)
+
+    def _pinged_ms(self, answer: Control) -> int | None:
+        """Return when the P arrived that a T answers, None if we did not hear it."""
+        for destination in (answer.source, BROADCAST):
+            pinged_ms = self._pings.get(destination, {}).get(answer.number)
+            if pinged_ms is not None:
+                return pinged_ms
+        return None
+
+    def get(self, codifier: str) -> Fields | None:
+        """Return a copy of the state of one Codifier, None if nothing was heard of it."""
+        with self._lock:
+            state = self._states.get(codifier)
+            return None if state is None else dict(state.fields)
+
+    def changed_since(self, version: int) -> tuple[int, dict[str, Fields]]:
+        """Return the present version and a copy of each state that changed after the given one.
+
+        Everything is returned for version 0, and for one that is still to come: it was another
+        process that gave it out.
+        """
+        with self._lock:
+            if version > self._version:
+                version = 0
+            changed: dict[str, Fields] = {}
+            for codifier, state in reversed(self._states.items()):
+                if state.version <= version:
+                    break
+                changed[codifier] = dict(state.fields)
+            return self._version, changed
+
+    def _state(self, codifier: str) -> _State:
+        state = self._states.get(codifier)
+        if state is None:
+            state = self._states[codifier] = _State(codifier)
+            self._touch(state)
+        return state
+
+    def _addressed(self, destination: str) -> Sequence[_State]:
+        if destination == BROADCAST:
+            return list(self._states.values())
+        return [self._state(destination)]
+
+    def _set(self, state: _State, **changes: object) -> None:
+        fields = state.fields
+        if any(fields[name] != value for name, value in changes.items()):
+            fields.update(changes)
+            self._touch(state)
+
+    def _touch(self, state: _State) -> None:
+        self._version += 1
+        state.version = self._version
+        self._states.move_to_end(str(state.fields["Codifier"]))
+
+
+def _plain(message: Control) -> float | int | None:
+    """Return the number of a message, as an integer where it is one: times and counts are."""
+    number = message.number
+    if not math.isfinite(number):
+        return None
+    return int(number) if number.is_integer() else number

@@ -1,0 +1,312 @@
+"""History in one SQLite file.
+
+    measurement  timestamp (ms), codifier, sequence, value, text: every reading, keyed by the first
+                 three; the table is its own index, so a reading is written in one place only
+    series       codifier, first_ms, last_ms: where its readings begin and end
+
+Strategy: a batch is sorted by key and appended at the right edge of the tree, which fills pages and
+touches each only once or twice: 33 bytes of file and 120 bytes written per reading, with the log,
+its index and checkpoints (bench/history_bytes.py). An index by Codifier would write one page for
+each Codifier and batch, 400 bytes more. So a span is read by scanning it, at ten million rows per
+second and more, and `series` keeps a Codifier that is rare or absent from scanning all.
+
+One connection writes; readers have their own, and in WAL mode neither waits for the other.
+
+Source: https://www.sqlite.org/wal.html, https://www.sqlite.org/withoutrowid.html
+"""
+
+import errno
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from operator import itemgetter
+from pathlib import Path
+
+from jph.errors import ConfigError, JphError, StoreError
+from jph.stores import HistoryStore, Row, Series
+
+# As the pages of the kernel. 1,024 saves 15 % of the bytes written and takes 40 % more time; 8,192
+# costs 25 % more bytes, since the last page of a batch is written again with the next one.
+PAGE_SIZE = 4096
+# Pages, 4 MB: a quarter of an hour at 100 readings/s. More saves nothing, each page is
+# written once to the log and once to the file; less makes more fsyncs.
+WAL_AUTOCHECKPOINT = 1000
+JOURNAL_SIZE_LIMIT = 8 << 20  # bytes the log may keep after a long reader made it grow
+BUSY_S = 2.0  # longest wait for another process that writes; a stop has 5 s in all
+IDLE_READERS = 4  # connections kept open for reading, 2 MB each at most
+MAX_MS = (1 << 63) - 1  # what an SQLite integer holds
+
+# One step per schema version. A step that has been landed never changes; a new one is added.
+STEPS = (
+    (
+        "CREATE TABLE measurement (timestamp INTEGER NOT NULL, codifier TEXT NOT NULL,"
+        " sequence INTEGER NOT NULL, value REAL, text TEXT,"
+        " PRIMARY KEY (timestamp, codifier, sequence)) WITHOUT ROWID",
+        "CREATE TABLE series (codifier TEXT NOT NULL PRIMARY KEY, first_ms INTEGER NOT NULL,"
+        " last_ms INTEGER NOT NULL) WITHOUT ROWID",
+    ),
+)
+
+INSERT = "INSERT INTO measurement VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+EXTEND = (
+    "INSERT INTO series VALUES (?, ?, ?) ON CONFLICT (codifier) DO UPDATE SET"
+    " first_ms = min(first_ms, excluded.first_ms), last_ms = max(last_ms, excluded.last_ms)"
+)
+SPAN = "timestamp >= ? AND timestamp < ? AND codifier = ?"
+VALUES = (
+    f"SELECT timestamp, value FROM measurement WHERE {SPAN} AND value IS NOT NULL"
+    " ORDER BY timestamp, sequence LIMIT ?"
+)
+BUCKETS = (
+    "SELECT (min(timestamp) + max(timestamp)) / 2, avg(value), min(value), max(value)"
+    f" FROM measurement WHERE {SPAN} AND value IS NOT NULL"
+    " GROUP BY (timestamp - ?) / ? ORDER BY 1"
+)
+NEWEST = " ORDER BY timestamp DESC, codifier DESC, sequence DESC LIMIT ?"
+TEXTS = f"SELECT timestamp, text FROM measurement WHERE {SPAN} AND text IS NOT NULL{NEWEST}"
+ROWS = f"SELECT timestamp, codifier, sequence, value, text FROM measurement WHERE {SPAN}{NEWEST}"
+
+ADVICE = {
+    sqlite3.SQLITE_FULL: "the disk is full: free some space",
+    sqlite3.SQLITE_BUSY: "another program keeps it locked: end that program",
+    sqlite3.SQLITE_READONLY: "it must not be written: check its owner, permissions and mount",
+    sqlite3.SQLITE_PERM: "it must not be opened: check its owner and permissions",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: check owner, permissions and free space",
+    sqlite3.SQLITE_IOERR: "the disk refuses: check its free space and the kernel log",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: move it away, a new one is begun",
+    sqlite3.SQLITE_NOTADB: "it is no SQLite database: move it away or name another file",
+}
+# After these the connection is as good as before; after others it is made anew.
+HARMLESS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
+
+MISTAKES = (sqlite3.ProgrammingError, sqlite3.InterfaceError)  # the caller's, not the store's
+
+Identity = tuple[int, int] | None  # device and inode of the file, None where there is no file
+
+
+def open_sqlite(url: str, home: Path) -> HistoryStore:
+    """Open the file that a URL names, relative to home unless there are four slashes."""
+    path = url.partition(":")[2]
+    if not path.startswith("///") or path in ("///", "////"):
+        raise ConfigError("an SQLite store is named sqlite:///file-in-home or sqlite:////absolute")
+    return SqliteHistory(home / path[3:])
+
+
+class SqliteHistory:
+    """History in one SQLite file; see HistoryStore for the calls."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._closed = False
+        self._writing = threading.Lock()
+        self._writer: sqlite3.Connection | None = None
+        self._writer_of: Identity = None
+        self._idle: list[tuple[Identity, sqlite3.Connection]] = []
+        self._idle_lock = threading.Lock()
+        with suppress(StoreError):  # only away at the moment: whoever needs it hears that
+            self._connection_for_writing()
+
+    def append(self, rows: Sequence[Row]) -> int:
+        """Store rows durably, all or none, in any order; return how many were new."""
+        ordered = sorted(rows, key=itemgetter(0, 1, 2))
+        last = {codifier: timestamp_ms for timestamp_ms, codifier, *_ in ordered}
+        first = {codifier: timestamp_ms for timestamp_ms, codifier, *_ in reversed(ordered)}
+        spans = [(codifier, first[codifier], last[codifier]) for codifier in sorted(last)]
+        with self._writing:
+            connection = self._connection_for_writing()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                before = connection.total_changes
+                connection.executemany(INSERT, ordered)
+                added = connection.total_changes - before
+                connection.executemany(EXTEND, spans)
+                connection.execute("COMMIT")
+            except BaseException as error:
+                self._after_failure(connection, error)
+                if isinstance(error, sqlite3.Error) and not isinstance(error, MISTAKES):
+                    raise self._converted(error) from error
+                raise
+        return added
+
+    def read(self, codifier: str, start_ms: int, end_ms: int, most_points: int = 1000) -> Series:
+        """Return the numbers with start_ms <= timestamp < end_ms as at most most_points points.
+
+        Reduced points are means with their lowest and highest; see Series.
+        """
+        if most_points < 1:
+            raise ValueError(f"most_points {most_points}, must be at least 1")
+        with self._reader() as connection:
+            start_ms, end_ms = _within(connection, codifier, start_ms, end_ms)
+            span = (start_ms, end_ms, codifier)
+            rows = connection.execute(VALUES, (*span, most_points + 1)).fetchall()
+            if len(rows) <= most_points:
+                values = [value for _, value in rows]
+                return Series([time_ms for time_ms, _ in rows], values, values, values)
+            bucket_ms = -(-(end_ms - start_ms) // most_points)
+            columns = zip(*connection.execute(BUCKETS, (*span, start_ms, bucket_ms)), strict=True)
+            times_ms, means, lows, highs = map(list, columns)
+            return Series(times_ms, means, lows, highs, bucket_ms)
+
+    def read_text(
+        self, codifier: str, start_ms: int, end_ms: int, most: int = 1000
+    ) -> list[tuple[int, str]]:
+        """Return (timestamp_ms, text) of the newest `most` texts of a span, oldest first."""
+        with self._reader() as connection:
+            span = _within(connection, codifier, start_ms, end_ms)
+            rows = connection.execute(TEXTS, (*span, codifier, max(most, 0))).fetchall()
+            return rows[::-1]
+
+    def last(self, codifier: str, n: int, since_ms: int = 0) -> list[Row]:
+        """Return the newest n rows that are not older than since_ms, oldest first."""
+        with self._reader() as connection:
+            span = _within(connection, codifier, since_ms, MAX_MS)
+            rows = connection.execute(ROWS, (*span, codifier, max(n, 0))).fetchall()
+            return rows[::-1]
+
+    def close(self) -> None:
+        """Close all connections; the last one moves the log into the file and removes it."""
+        with self._writing, self._idle_lock:
+            self._closed = True
+            for _, connection in self._idle:
+                connection.close()
+            self._idle.clear()
+            if self._writer is not None:
+                self._writer.close()
+                self._writer = None
+
+    @contextmanager
+    def _reader(self) -> Iterator[sqlite3.Connection]:
+        """Lend a connection; close it instead of keeping it after an error."""
+        identity = self._identity()
+        with self._idle_lock:
+            if self._closed:
+                raise StoreError(f"{self._path}: closed")
+            opened, connection = self._idle.pop() if self._idle else (None, None)
+        if connection is not None and opened != identity:  # of a file that was since replaced
+            connection.close()
+            connection = None
+        if connection is None:
+            connection = self._connect()
+            identity = self._identity()
+        keep = False
+        try:
+            yield connection
+            keep = True
+        except sqlite3.Error as error:
+            raise self._converted(error) from error
+        finally:
+            with self._idle_lock:
+                if keep and not self._closed and len(self._idle) < IDLE_READERS:
+                    self._idle.append((identity, connection))
+                else:
+                    connection.close()
+
+    def _connection_for_writing(self) -> sqlite3.Connection:
+        if self._closed:
+            raise StoreError(f"{self._path}: closed")
+        if self._writer is not None and self._identity() != self._writer_of:
+            self._writer.close()  # the file was removed or replaced: it would take rows to nowhere
+            self._writer = None
+        if self._writer is None:
+            self._writer = self._connect()
+            self._writer_of = self._identity()
+        return self._writer
+
+    def _after_failure(self, connection: sqlite3.Connection, error: BaseException) -> None:
+        try:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            if not isinstance(error, sqlite3.Error) or _code(error) in HARMLESS:
+                return
+        except sqlite3.Error:
+            pass
+        connection.close()
+        self._writer = None
+
+    def _connect(self) -> sqlite3.Connection:
+        self._make_folder()
+        connection = None
+        try:
+            connection = sqlite3.connect(
+                self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+            )
+            self._prepare(connection)
+        except (sqlite3.Error, JphError) as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise self._converted(error) from error
+            raise
+        return connection
+
+    def _make_folder(self) -> None:
+        folder = self._path.parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            away = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE)
+            raise (StoreError if away else ConfigError)(
+                f"{folder}: the folder of the history cannot be made ({error.strerror}): make it, "
+                "or name another file"
+            ) from error
+        if self._path.is_dir():
+            raise ConfigError(f"{self._path}: a folder, but the history is a file: name another")
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """Set up a connection, and the file where it is new or of an older version."""
+        version = self._version(connection)
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise ConfigError(f"{self._path}: no WAL on this file system: name a local disk")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_AUTOCHECKPOINT}")
+        connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_SIZE_LIMIT}")
+        connection.execute("PRAGMA temp_store = MEMORY")  # reading must not need a free disk
+        if version < len(STEPS):
+            connection.execute("BEGIN IMMEDIATE")
+            for step in STEPS[self._version(connection) :]:  # another process may have been first
+                for statement in step:
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {len(STEPS)}")
+            connection.execute("COMMIT")
+
+    def _version(self, connection: sqlite3.Connection) -> int:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(STEPS):
+            raise ConfigError(
+                f"{self._path}: written by a newer JPH (version {version}, known up to "
+                f"{len(STEPS)}): install that one or name another file"
+            )
+        if not version and connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            raise ConfigError(f"{self._path}: the database of another program: name another file")
+        return version
+
+    def _identity(self) -> Identity:
+        try:
+            status = os.stat(self._path)
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _converted(self, error: sqlite3.Error) -> JphError:
+        code = _code(error)
+        advice = ADVICE.get(code, "")
+        text = f"{self._path}: {error}{': ' if advice else ''}{advice}"
+        return ConfigError(text) if code == sqlite3.SQLITE_NOTADB else StoreError(text)
+
+
+def _within(
+    connection: sqlite3.Connection, codifier: str, start_ms: int, end_ms: int
+) -> tuple[int, int]:
+    """Cut a span to where the Codifier has readings at all; an empty one where it has none."""
+    known = connection.execute(
+        "SELECT first_ms, last_ms FROM series WHERE codifier = ?", (codifier,)
+    ).fetchone()
+    return (0, 0) if known is None else (max(start_ms, known[0]), min(end_ms, known[1] + 1))
+
+
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part

@@ -1,0 +1,262 @@
+import logging
+import re
+import sqlite3
+import threading
+import time
+from contextlib import closing, contextmanager, suppress
+from types import SimpleNamespace
+
+import pytest
+
+from collectors import history_writer
+from collectors.history_writer import HistoryWriter
+from jph.channel import STATE
+from jph.errors import ConfigError
+from jph.stores import sqlite
+from tests.small_disk import small_disk
+
+START = 1_763_000_000_000
+SENDER = ("127.0.0.1", 7602)
+
+
+class FakeChannel:
+    codifier = "HW"
+
+    def __init__(self):
+        self.sent = []
+
+    def send_data(self, value, timestamp_ms=None, codifier=None):
+        self.sent.append(value)
+
+
+def readings(n, codifier="C1", first=0):
+    return [
+        (codifier, START + (first + i) * 1000, first + i, float(i), "f", 4, SENDER)
+        for i in range(n)
+    ]
+
+
+def rows_of(path):
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT codifier, sequence, value FROM measurement").fetchall()
+
+
+def stored(path):
+    """Count the rows of a file that may not be there yet."""
+    with suppress(sqlite3.OperationalError):
+        return len(rows_of(path))
+    return 0
+
+
+def wait_for(condition, timeout_s=10.0):
+    end_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < end_s, "nothing happened in time"
+        time.sleep(0.005)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "history.sqlite"
+
+
+@pytest.fixture
+def channel():
+    return FakeChannel()
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch):
+    monkeypatch.setattr(history_writer, "FIRST_RETRY_S", 0.02)
+    monkeypatch.setattr(history_writer, "LAST_RETRY_S", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_S", 0.02)
+
+
+@contextmanager
+def locked(path):
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
+def test_a_full_batch_is_written_at_once(channel, tmp_path, path):
+    with closing(HistoryWriter(channel, tmp_path, batch_rows=100, batch_s=3600)) as writer:
+        writer.on_batch(readings(99))
+        writer.on_batch(readings(1, first=99))
+        wait_for(lambda: stored(path) == 100)
+
+
+def test_the_oldest_reading_waits_no_longer_than_it_may_though_no_other_comes(
+    channel, tmp_path, path
+):
+    with closing(HistoryWriter(channel, tmp_path, batch_rows=1000, batch_s=0.2)) as writer:
+        began_s = time.monotonic()
+        writer.on_batch(readings(3))
+        wait_for(lambda: stored(path) == 3)
+        assert time.monotonic() - began_s >= 0.2
+        writer.on_batch(readings(3, first=3))
+        wait_for(lambda: stored(path) == 6)
+
+
+def test_the_last_batch_is_stored_when_it_closes(channel, tmp_path, path):
+    writer = HistoryWriter(channel, tmp_path)
+    writer.on_batch(readings(7))
+    writer.on_batch([("ZZ", START, 1, "of no known Codifier", "s", 24, SENDER)])
+    assert stored(path) == 0
+    writer.close()
+    assert len(rows_of(path)) == 8
+    assert not path.with_name("history.sqlite-wal").exists()
+
+
+def test_more_than_one_transaction_of_readings_is_stored_when_it_closes(channel, tmp_path, path):
+    writer = HistoryWriter(channel, tmp_path, batch_rows=1 << 30)
+    writer.on_batch(readings(25_000))
+    writer.close()
+    assert len(rows_of(path)) == 25_000
+
+
+def test_a_reading_that_comes_twice_is_stored_once(channel, tmp_path, path):
+    with closing(HistoryWriter(channel, tmp_path)) as writer:
+        writer.on_batch(readings(5) + readings(5))
+    assert len(rows_of(path)) == 5
+
+
+def test_numbers_that_are_not_finite_are_counted_and_said_once(channel, tmp_path, path, caplog):
+    with closing(HistoryWriter(channel, tmp_path)) as writer:
+        for n in range(3):
+            writer.on_batch([("C1", START, n, float("nan"), "f", 4, SENDER), *readings(1, first=9)])
+        assert writer.status()["refused"] == 3
+    assert rows_of(path) == [("C1", 9, 0.0)]
+    assert [r.levelname for r in caplog.records] == ["WARNING"]
+
+
+def test_it_publishes_readings_stored_per_minute(channel, tmp_path, path):
+    with closing(HistoryWriter(channel, tmp_path, batch_rows=10)) as writer:
+        writer.on_batch(readings(10))
+        wait_for(lambda: stored(path) == 10 and not writer.status()["waiting"])
+        writer.on_batch(readings(4, first=10))
+        writer._stored._since_s = time.monotonic() - 60
+        assert writer.on_timer(START, "", 0.0) == STATE.GOOD
+    assert channel.sent == [{"value": pytest.approx(10, abs=0.2), "waiting": 4, "dropped": 0}]
+
+
+def test_a_store_that_refuses_is_said_once_and_what_waited_is_stored_after(
+    channel, tmp_path, path, caplog
+):
+    with closing(HistoryWriter(channel, tmp_path, batch_rows=10)) as writer:
+        with locked(path):
+            writer.on_batch(readings(10))
+            wait_for(lambda: writer._fault_tries > 3)
+            writer.on_batch(readings(10, first=10))
+            assert writer.on_timer(START, "", 0.0) == STATE.WITHERRORS
+            assert channel.sent[0]["waiting"] == 10  # sent when the fault began
+            assert "locked" in channel.sent[0]["fault"]
+            assert len(channel.sent) == 2
+        wait_for(lambda: stored(path) == 20)
+        wait_for(lambda: len(channel.sent) == 3)
+        assert channel.sent[-1] == {"value": 0.0, "waiting": 0, "dropped": 0}
+        assert writer.on_timer(START, "", 0.0) == STATE.GOOD
+    began, ended = caplog.records
+    assert began.levelno == logging.ERROR
+    assert "end that program" in began.getMessage()
+    assert ended.levelno == logging.WARNING
+    assert "0 readings were dropped" in ended.getMessage()
+
+
+def test_what_waits_is_bounded_and_the_oldest_go(channel, tmp_path, path, monkeypatch, caplog):
+    monkeypatch.setattr(history_writer, "MOST_WAITING", 50)
+    with closing(HistoryWriter(channel, tmp_path, batch_rows=10)) as writer:
+        with locked(path):
+            for n in range(8):
+                writer.on_batch(readings(10, first=n * 10))
+            wait_for(lambda: writer.status()["dropped"] == 30 and writer._fault_tries > 2)
+            assert writer.status()["waiting"] == 50
+        wait_for(lambda: stored(path) == 50)
+    assert sorted(sequence for _, sequence, _ in rows_of(path)) == list(range(30, 80))
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 3
+    assert "the oldest are dropped now" in said[0] + said[1]
+    assert "30 readings were dropped" in said[2]
+
+
+def test_callbacks_do_not_wait_for_the_store(channel, tmp_path, path, monkeypatch):
+    monkeypatch.setattr(sqlite, "BUSY_S", 1.0)
+    with closing(HistoryWriter(channel, tmp_path, batch_rows=1)) as writer, locked(path):
+        writer.on_batch(readings(1))
+        wait_for(lambda: writer._writing)
+        began_s = time.monotonic()
+        for n in range(1, 100):
+            writer.on_batch(readings(1, first=n))
+            writer.on_timer(START, "", 0.0)
+        assert time.monotonic() - began_s < 0.5
+    assert len(rows_of(path)) == 100
+
+
+def test_a_stop_during_a_fault_says_what_is_lost(channel, tmp_path, path, caplog):
+    writer = HistoryWriter(channel, tmp_path, batch_rows=1)
+    with locked(path):
+        writer.on_batch(readings(3))
+        wait_for(lambda: writer._fault_tries)
+        writer.close()
+    assert "3 readings could not be stored" in caplog.records[-1].getMessage()
+
+
+def test_a_full_disk_is_said_and_storing_goes_on_when_there_is_space(channel, tmp_path, caplog):
+    with small_disk(tmp_path / "disk") as disk:
+        path = disk.folder / "history.sqlite"
+        with closing(HistoryWriter(channel, disk.folder, batch_rows=100)) as writer:
+            writer.on_batch(readings(100))
+            wait_for(lambda: stored(path) == 100)
+            disk.fill()
+            for n in range(1, 40):
+                writer.on_batch(readings(100, first=n * 100))
+            wait_for(lambda: writer._fault_tries > 3)
+            assert re.search("free (some )?space", channel.sent[0]["fault"])
+            disk.free()
+            wait_for(lambda: not writer.status()["waiting"])
+        numbers = [sequence for _, sequence, _ in rows_of(path)]
+    assert sorted(numbers) == list(range(4000))
+    assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
+
+
+def test_a_reload_takes_a_new_url_and_keeps_what_waits(channel, tmp_path, path):
+    component = SimpleNamespace(index=3, settings={"URL": "sqlite:///new.sqlite", "BatchRows": 5})
+    with closing(HistoryWriter(channel, tmp_path)) as writer:
+        writer.on_batch(readings(5))
+        writer.on_config(SimpleNamespace(components={"HW": component}))
+        wait_for(lambda: stored(tmp_path / "new.sqlite") == 5)
+    assert rows_of(path) == []
+
+
+def test_a_reload_to_a_store_that_cannot_be_is_a_fault_that_loses_nothing(channel, tmp_path, path):
+    (tmp_path / "list").write_text("milk, bread\n" * 100)
+    wrong = SimpleNamespace(index=3, settings={"URL": "sqlite:///list"})
+    right = SimpleNamespace(index=3, settings={})
+    with closing(HistoryWriter(channel, tmp_path, batch_rows=5, batch_s=0.01)) as writer:
+        writer.on_config(SimpleNamespace(components={"HW": wrong}))
+        writer.batch_s = 0.01
+        writer.on_batch(readings(5))
+        wait_for(lambda: writer._fault)
+        assert "no SQLite database" in writer.status()["fault"]
+        writer.on_config(SimpleNamespace(components={"HW": right}))
+    assert len(rows_of(path)) == 5
+
+
+@pytest.mark.parametrize("url", ["sqlite:///folder", "oracle://here", "postgresql://a:b@c/d"])
+def test_a_store_that_only_a_person_can_mend_is_a_mistake_at_the_start(channel, tmp_path, url):
+    (tmp_path / "folder").mkdir()
+    threads = threading.active_count()
+    with pytest.raises(ConfigError):
+        HistoryWriter(channel, tmp_path, url=url)
+    assert threading.active_count() == threads
+
+
+def test_a_mistake_of_its_own_is_not_hidden(channel, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
+    writer = HistoryWriter(channel, tmp_path, batch_rows=1)
+    writer.on_batch([("C1", 1 << 63, 1, 1.0, "f", 4, SENDER)])  # the wire lets no such time pass
+    writer._thread.join(10)
+    with pytest.raises(RuntimeError, match="see the log"):
+        writer.on_timer(START, "", 0.0)
+    assert "OverflowError" in caplog.text
+    writer.close()

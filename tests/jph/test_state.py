@@ -1,0 +1,196 @@
+import itertools
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jph.sequence import WINDOW, Source
+from jph.state import FIELDS, LastStates
+from jph.wire import SEQUENCE_MASK, Control
+
+SENDER = ("127.0.0.1", 7602)
+
+
+def reading(sequence, timestamp_ms, value=1.0, codifier="C1"):
+    return (codifier, timestamp_ms, sequence, value, "f", 4, SENDER)
+
+
+def control(flag, source="C1", destination="@@", number=0.0, time_ms=1000, is_active=True):
+    return Control(1, time_ms, flag, source, destination, number, is_active)
+
+
+def test_a_state_has_every_field_and_none_for_what_is_not_known():
+    states = LastStates()
+    states.on_readings([reading(7, 1000, 21.5)], {})
+    state = states.get("C1")
+    assert tuple(state) == FIELDS
+    known = {name: value for name, value in state.items() if value is not None}
+    assert known == {"Codifier": "C1", "Value": 21.5, "DTimestamp": 1000}
+    assert states.get("C2") is None
+
+
+@pytest.mark.parametrize("value", [1.5, 4, "on", {"value": 1, "voltage": 3.1}])
+def test_a_value_is_kept_as_it_was_sent(value):
+    states = LastStates()
+    states.on_readings([reading(1, 1, value)], {})
+    assert states.get("C1")["Value"] == value
+
+
+@pytest.mark.parametrize(
+    "arrivals, last",
+    [
+        ([(1, 1000), (2, 2000)], 2),
+        ([(2, 2000), (1, 1000)], 2),  # overtaken on the way
+        ([(1, 1000), (3, 3000), (2, 2000)], 3),
+        ([(1, 9000), (2, 1000)], 2),  # the clock stepped back
+        ([(1, 1000), (2, 1000)], 2),  # two readings in one millisecond
+        ([(SEQUENCE_MASK, 1000), (0, 2000)], 0),  # the sequence wraps
+        ([(0, 2000), (SEQUENCE_MASK, 1000)], 0),
+        ([(5, 2000), (4, 3000)], 4),  # a source that begins again just before
+        ([(5000, 2000), (5000 - WINDOW - 1, 1000)], 5000 - WINDOW - 1),  # restart, clock not set
+        ([(5000, 2000), (5000 - WINDOW, 1000)], 5000),
+    ],
+)
+def test_the_sequence_decides_which_reading_is_the_last(arrivals, last):
+    one_batch, one_by_one = LastStates(), LastStates()
+    readings = [reading(sequence, time_ms, sequence) for sequence, time_ms in arrivals]
+    one_batch.on_readings(readings, {})
+    for each in readings:
+        one_by_one.on_readings([each], {})
+    assert one_batch.get("C1")["Value"] == last
+    assert one_by_one.get("C1")["Value"] == last
+
+
+def test_after_a_restart_the_next_reading_counts_whatever_its_number_and_time():
+    states = LastStates()
+    source = Source("C1", 10, 500)
+    states.on_readings([reading(10, 2000, 1.0)], {"C1": source})
+    source.restarts = 1
+    states.on_readings([reading(9, 1000, 2.0)], {"C1": source})
+    assert states.get("C1")["Value"] == 2.0
+
+
+def test_loss_is_taken_from_the_source_even_with_a_late_reading():
+    states = LastStates()
+    source = Source("C1", 1, 500, lost=1)
+    states.on_readings([reading(3, 3000, 3.0)], {"C1": source})
+    assert states.get("C1")["DPacketsLost"] == 1
+    source.lost = 0
+    states.on_readings([reading(2, 2000, 2.0)], {"C1": source})
+    state = states.get("C1")
+    assert (state["Value"], state["DPacketsLost"], state["DResetTime"]) == (3.0, 0, 500)
+
+
+@given(st.permutations(range(100, 120)), st.lists(st.integers(1, 19), max_size=4))
+def test_readings_that_arrive_in_any_order_and_batches_leave_the_newest(order, cuts):
+    states = LastStates()
+    bounds = [0, *sorted(cuts), len(order)]
+    for start, end in itertools.pairwise(bounds):
+        states.on_readings([reading(n, n * 1000, float(n)) for n in order[start:end]], {})
+    assert states.get("C1")["Value"] == 119.0
+
+
+def test_control_messages_fill_their_fields():
+    states = LastStates()
+    sources = {"C1": Source("C1", 1, 400, lost=2)}
+    states.on_control(control("N", number=1_763_000_000_123.0, time_ms=1000), 1001, sources)
+    states.on_control(control("H", source="W1", destination="C1", time_ms=3000), 3001, {})
+    states.on_control(control("I", time_ms=3100, is_active=False), 3101, sources)
+    states.on_control(control("S", source="W1", destination="@@", time_ms=4000), 4001, {})
+    state = states.get("C1")
+    assert state["ITimestamp"] == 3100
+    assert state["CTimestamp"] == 0  # the I said so
+    assert state["IsActive"] is False
+    assert (state["CPacketsLost"], state["CResetTime"]) == (2, 400)
+    assert (state["HTimestamp"], state["STimestamp"]) == (3000, 4000)
+    assert states.get("W1")["STimestamp"] == 4000
+    assert states.get("W1")["HTimestamp"] is None
+
+
+def test_a_ping_and_its_answer_are_paired_by_number_and_timed_by_our_clock():
+    states = LastStates()
+    states.on_control(control("P", source="W1", destination="C1", number=77.0), 50_000, {})
+    states.on_control(control("P", source="W2", destination="C1", number=78.0), 50_010, {})
+    answer = control("T", source="C1", destination="W1", number=77.0, time_ms=9)
+    states.on_control(answer, 50_025, {})
+    state = states.get("C1")
+    assert (state["PTimestamp"], state["PRequest"]) == (1000, 78)
+    assert (state["TTimestamp"], state["TRequest"], state["TDuration"]) == (9, 77, 25)
+    assert state["ITimestamp"] == 9
+
+
+def test_an_answer_to_a_ping_that_was_not_heard_has_no_duration():
+    states = LastStates()
+    states.on_control(control("T", destination="W1", number=0.5), 50_025, {})
+    assert states.get("C1")["TRequest"] == 0.5
+    assert states.get("C1")["TDuration"] is None
+
+
+def test_a_ping_to_all_reaches_every_known_codifier():
+    states = LastStates()
+    states.on_readings([reading(1, 1), reading(1, 1, codifier="C2")], {})
+    states.on_control(control("P", source="W1", number=5.0, time_ms=30), 30, {})
+    states.on_control(control("T", source="C2", destination="W1", number=5.0), 42, {})
+    assert states.get("C1")["PTimestamp"] == 30
+    assert states.get("C2")["TDuration"] == 12
+    states.on_control(control("T", source="C3", destination="W1", number=5.0), 43, {})
+    assert states.get("C3")["TDuration"] == 13
+
+
+def test_changed_since_returns_what_changed_and_only_that():
+    states = LastStates()
+    states.on_readings([reading(1, 1), reading(1, 1, codifier="C2")], {})
+    version, changed = states.changed_since(0)
+    assert set(changed) == {"C1", "C2"}
+    assert states.changed_since(version) == (version, {})
+    states.on_readings([reading(2, 2, 5.0, "C2")], {})
+    later, changed = states.changed_since(version)
+    assert later > version
+    assert {codifier: state["Value"] for codifier, state in changed.items()} == {"C2": 5.0}
+    changed["C2"]["Value"] = "a reader's own copy"
+    assert states.get("C2")["Value"] == 5.0
+
+
+def test_a_version_of_another_process_returns_everything():
+    old, new = LastStates(5_000), LastStates(9_000)
+    for states in (old, new):
+        states.on_readings([reading(1, 1)], {})
+    version_of_old, _ = old.changed_since(0)
+    assert set(new.changed_since(version_of_old)[1]) == {"C1"}
+    assert set(old.changed_since(1 << 60)[1]) == {"C1"}
+
+
+def test_feeding_the_same_messages_again_changes_nothing():
+    states = LastStates()
+    messages = [control("N", number=4.0), control("H", destination="C1")]
+    for _ in range(2):
+        states.on_readings([reading(1, 1), reading(2, 2)], {})
+        for message in messages:
+            states.on_control(message, 10, {})
+        version, _ = states.changed_since(0)
+    states.on_readings([reading(2, 2)], {})
+    for message in messages:
+        states.on_control(message, 10, {})
+    assert states.changed_since(version) == (version, {})
+
+
+def test_a_reader_that_resumes_by_version_misses_nothing_while_another_thread_writes():
+    states = LastStates()
+    done = threading.Event()
+    codifiers = [f"C{n}" for n in range(8)]
+
+    def write():
+        for n in range(1, 2001):
+            states.on_readings([reading(n, n, n, codifiers[n % 8])], {})
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen, version, last_round = {}, 0, False
+    while not last_round:
+        last_round = done.is_set()
+        version, changed = states.changed_since(version)
+        seen.update({codifier: state["Value"] for codifier, state in changed.items()})
+    writer.join()
+    assert seen == {codifiers[n % 8]: n for n in range(1993, 2001)}
