@@ -98,16 +98,16 @@ def _get_json(address: str, timeout_s: float, most_bytes: int) -> object:
     try:
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         connection.request("GET", path, headers={"User-Agent": _AGENT, "Connection": "close"})
-        answer = connection.getresponse()
-        if answer.status != 200:
-            raise SensorError(f"{address}: answered {answer.status} {answer.reason}")
-        content = bytearray()
-        while part := answer.read1(65536):
-            content += part
-            if len(content) > most_bytes:
-                raise SensorError(f"{address}: answer of more than {most_bytes} bytes")
-            if time.monotonic() > until_s:
-                raise SensorError(f"{address}: not answered in full within {timeout_s:g} s")
+        with connection.getresponse() as answer:
+            if answer.status != 200:
+                raise SensorError(f"{address}: answered {answer.status} {answer.reason}")
+            content = bytearray()
+            while part := answer.read1(65536):
+                content += part
+                if len(content) > most_bytes:
+                    raise SensorError(f"{address}: answer of more than {most_bytes} bytes")
+                if time.monotonic() > until_s:
+                    raise SensorError(f"{address}: not answered in full within {timeout_s:g} s")
         return json.loads(content)
     except TimeoutError as error:
         raise SensorError(f"{address}: no answer within {timeout_s:g} s") from error

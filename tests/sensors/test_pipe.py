@@ -1,0 +1,136 @@
+"""Numbers from files and commands."""
+
+import os
+import sys
+import time
+
+import pytest
+
+from jph import SensorError, registry
+from jph.settings import arguments
+from sensors.pipe import Pipe
+
+
+def value(text: str, tmp_path, **settings) -> float:
+    path = tmp_path / "value"
+    path.write_text(text)
+    return Pipe("A1", str(path), **settings).read()["A1"]
+
+
+@pytest.mark.parametrize(
+    "text, number",
+    [
+        ("42137\n", 42137.0),
+        ("0.52 0.58 0.59 1/467 12345", 0.52),
+        ("-3.5e2", -350.0),
+        ("temp=47.2'C", 47.2),
+        ("MemTotal:       16384 kB", 16384.0),
+        ("  +.5", 0.5),
+        ("sda1 7", 7.0),
+    ],
+)
+def test_the_first_number_of_a_file(text, number, tmp_path):
+    assert value(text, tmp_path) == number
+
+
+def test_scale_and_offset(tmp_path):
+    assert value("42137", tmp_path, scale=0.001, offset=-273.15) == pytest.approx(-231.013)
+
+
+def test_the_number_behind_a_text(tmp_path):
+    text = "MemTotal: 100 kB\nMemAvailable: 60 kB\n"
+    assert value(text, tmp_path, match="MemAvailable:") == 60.0
+
+
+def test_a_later_number(tmp_path):
+    assert value("1 2 3", tmp_path, number=2) == 3.0
+
+
+def test_a_rate_is_the_growth_per_second(tmp_path):
+    path = tmp_path / "counter"
+    path.write_text("1000")
+    pipe = Pipe("A1", str(path), rate=True)
+    assert pipe.read() == {}
+    time.sleep(0.1)
+    path.write_text("1500")
+    assert 0 < pipe.read()["A1"] <= 5000
+    path.write_text("3")  # the counter began again
+    assert pipe.read() == {}
+
+
+def test_a_command_is_an_argument_list_and_no_shell():
+    printed = Pipe("A1", (sys.executable, "-c", "import sys; print(len(sys.argv[1]))", "$HOME;x"))
+    assert printed.read() == {"A1": 7.0}
+
+
+@pytest.mark.parametrize(
+    "pipe, reason",
+    [
+        ("/nowhere/at/all", "No such file"),
+        ("/", "Is a directory"),
+        (("/nowhere/program",), "No such file"),
+        ((sys.executable, "-c", "raise SystemExit(3)"), "ended with status 3"),
+        ((sys.executable, "-c", "print('nothing')"), "no number"),
+    ],
+)
+def test_no_number_is_an_error_that_names_the_source(pipe, reason):
+    with pytest.raises(SensorError, match=reason) as caught:
+        Pipe("A1", pipe).read()
+    assert (pipe if isinstance(pipe, str) else pipe[0]) in str(caught.value)
+
+
+def test_an_empty_file_or_missing_text_is_an_error(tmp_path):
+    with pytest.raises(SensorError, match="no number"):
+        value("", tmp_path)
+    with pytest.raises(SensorError, match="not in it"):
+        value("5", tmp_path, match="Total:")
+
+
+def test_a_command_that_takes_too_long_is_ended_with_all_it_started(tmp_path):
+    pid_file = tmp_path / "pid"
+    script = f"sleep 60 & echo $! > {pid_file}; wait"
+    began_s = time.monotonic()
+    with pytest.raises(SensorError, match=r"no answer within 0\.3 s"):
+        Pipe("A1", ("/bin/sh", "-c", script), timeout_s=0.3).read()
+    assert time.monotonic() - began_s < 3
+    child = int(pid_file.read_text())
+    until_s = time.monotonic() + 3
+    while time.monotonic() < until_s and _is_alive(child):
+        time.sleep(0.01)
+    assert not _is_alive(child)
+
+
+def test_an_endless_output_costs_no_memory_and_is_ended():
+    assert Pipe("A1", ("/usr/bin/yes", "17"), timeout_s=5).read() == {"A1": 17.0}
+
+
+def test_the_older_type_reads_thousandths(tmp_path):
+    path = tmp_path / "temp"
+    path.write_text("48312\n")
+    settings = {"Pipe": str(path), **registry.preset("TempLinux")}
+    pipe = registry.find("TempLinux")(
+        codifier="T1", **arguments(Pipe, settings, "Sensors[0].Sensor")
+    )
+    assert pipe.read() == {"T1": 48.312}
+
+
+def test_an_empty_pipe_is_a_mistake():
+    with pytest.raises(ValueError, match="is empty"):
+        Pipe("A1", "")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_no_descriptor_is_left_open():
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        Pipe("A1", ("/bin/echo", "5")).read()
+        with pytest.raises(SensorError):
+            Pipe("A1", ("/bin/sleep", "9"), timeout_s=0.05).read()
+    assert len(os.listdir("/proc/self/fd")) == before
