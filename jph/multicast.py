@@ -76,7 +76,8 @@ def path_of(group: Group) -> tuple[int, str] | None:
 def explain(error: OSError, group: Group) -> str:
     """Say what a failure to join means, and what to do."""
     where = f"interface {group.interface}" if group.interface else "the default interface"
-    if error.errno in (errno.ENODEV, errno.EADDRNOTAVAIL, errno.ENXIO):
+    # No errno: if_nametoindex found no such name.
+    if error.errno in (None, errno.ENODEV, errno.EADDRNOTAVAIL, errno.ENXIO):
         there = ", ".join(name for _, name in socket.if_nameindex())
         return f"{where} is not there (interfaces: {there}; or set Multicast.…Interface)"
     if error.errno == errno.ENETUNREACH:

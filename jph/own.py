@@ -118,16 +118,15 @@ class OwnChannel(Channel):
         self._waker.wake()
 
     def _loop(self, member: Member, mailbox: Mailbox) -> None:
-        data, waker = self.node.data, self._waker
+        receive, deliver, poll = self.node.data.receive, member.deliver, self._poll.poll
+        wakes = self._waker.fileno()
         while not self._stopping and not self.node.finished.is_set():
-            for fileno, _ in self._poll.poll():
-                if fileno == waker.fileno():
-                    waker.drain()
+            for fileno, _ in poll():
+                if fileno == wakes:
+                    self._waker.drain()
                     mailbox.work()
-                    continue
-                readings = data.receive()
-                if readings:
-                    member.deliver(readings)
+                elif readings := receive():
+                    deliver(readings)
 
     def _use_data(self, receiver: socket.socket) -> None:
         data = self.node.data

@@ -1,8 +1,10 @@
 """From a socket to decoded messages, in batches, with every source's sequence accounted for.
 
-Strategy: a batch in which every datagram is a well-formed f (the usual case, and a flood) is
-checked with a few strided comparisons and unpacked in one sweep. Any other batch is decoded message
-by message through `jph.wire`. Bytes that are no message are counted and dropped here.
+Strategy: while messages come singly, each is received on its own, which costs the least latency;
+now and then a batch is asked for, and when that brings several, batches follow. A batch in which
+every datagram is a well-formed f (the usual case, and a flood) is checked with a few strided
+comparisons and unpacked in one sweep. Any other is decoded message by message through `jph.wire`.
+Bytes that are no message are counted and dropped here.
 """
 
 import logging
@@ -23,6 +25,8 @@ from jph.wire import SEQUENCE_MASK, Control, Reading, Sender
 log = logging.getLogger(__name__)
 
 BATCH = 256  # datagrams with one system call
+_SINGLES = 16  # messages received singly before a batch is tried
+_FEW = 2  # a batch of no more than this many: messages come singly again
 _SO_RXQ_OVFL = 40
 _LOG_EVERY_S = 60
 _MOST_SENDERS = 1000  # remembered, so that forged addresses fill no memory
@@ -151,15 +155,18 @@ class DataReceiver:
             except OSError as error:
                 log.info("receiving one by one: %s", error)
         self.receive: Callable[[], list[Reading]]
-        self.receive = self._receive_batch if self._slab else self._receive_plain
+        self.receive = self._receive_adapting if self._slab else self._receive_plain
         self._datagrams = Datagrams()
         self._fileno = -1
+        self._recvfrom: Callable[[int], tuple[bytes, Sender]] | None = None
+        self._singles = 0  # that may still come before a batch is tried
 
     def use(self, receiver: socket.socket) -> None:
         """Receive from this non-blocking socket from now on; close the one before."""
         self.close()
         self._datagrams = Datagrams(receiver)
         self._fileno = receiver.fileno()
+        self._recvfrom = receiver.recvfrom
         if self._slab:
             self._slab.kernel_drops = 0
 
@@ -168,6 +175,7 @@ class DataReceiver:
 
     def close(self) -> None:
         self._datagrams.close()
+        self._recvfrom = None
         self._fileno = -1
 
     @property
@@ -181,14 +189,46 @@ class DataReceiver:
             self._decode(datagram, sender, readings)
         return readings
 
+    def _receive_adapting(self) -> list[Reading]:
+        if not self._singles:
+            return self._receive_batch()
+        self._singles -= 1
+        if self._recvfrom is None:
+            return []
+        try:
+            datagram, sender = self._recvfrom(wire.MAX_SIZE + 1)
+        except OSError:  # nothing there, or the network went; the node joins again
+            return []
+        self.received += 1
+        if len(datagram) == HEAD:
+            sequence, timestamp_ms, flag, code, to, length, value = wire.FLOAT.unpack(datagram)
+            source = self._by_bytes.get(code)
+            if (
+                source is not None
+                and sequence == source.expected
+                and flag == b"f"
+                and length == 4
+                and to == b"@@"
+                and timestamp_ms < wire.TIMESTAMP_LIMIT
+                and value - value == 0.0  # neither NaN nor infinite
+            ):
+                source.expected = (sequence + 1) & SEQUENCE_MASK
+                source.received += 1
+                return [(source.codifier, timestamp_ms, sequence, value, "f", 4, sender)]
+        readings: list[Reading] = []
+        self._decode(datagram, sender, readings)
+        return readings
+
     def _receive_batch(self) -> list[Reading]:
         slab = self._slab
         assert slab is not None
         if self._fileno < 0:
             return []
         count = slab.fill(self._fileno)
-        if not count:
-            return []
+        if count <= _FEW:
+            self._singles = _SINGLES
+            if not count:
+                return []
         self.received += count
         if _all_floats(slab, count):
             return self._decode_floats(slab, count)

@@ -1,0 +1,32 @@
+"""Joining again after the network changed, in a network namespace made for it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+
+
+def test_a_node_joins_again_after_every_change_of_its_network():
+    run = subprocess.run(
+        ["unshare", "--map-root-user", "--net", sys.executable, "-m", "tests.jph.links_scenario"],
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert run.returncode == 0, run.stderr
+    held = json.loads(run.stdout)
+    assert held == {
+        "waits for an interface that is not there": True,
+        "joins when it comes": "10.76.0.1",
+        "hears data then": True,
+        "speaks from a new address": True,
+        "hears data after the change": True,
+        "notices that the interface went": True,
+        "joins when it comes again": "10.76.0.1",
+        "hears data after that": True,
+        "goes on after the link was down": "10.76.0.1",
+        "hears data after the link was down": True,
+    }

@@ -1,0 +1,83 @@
+"""Mailboxes and the threads that work on them."""
+
+import threading
+import time
+
+import pytest
+
+from jph.workers import Pool, Waker
+from tests.helpers import eventually
+
+
+@pytest.fixture
+def pool():
+    made = Pool("test")
+    yield made
+    assert made.close(5) == []
+
+
+def relieved(pool, predicate):
+    """Do what a node's loop does until the predicate holds."""
+
+    def step():
+        if pool.crowded():
+            pool.relieve()
+        return predicate()
+
+    return eventually(step)
+
+
+def test_jobs_of_one_mailbox_are_done_in_order_one_at_a_time(pool):
+    mailbox, done, inside = pool.mailbox(), [], []
+
+    def job(number):
+        assert not inside
+        inside.append(number)
+        done.append(inside.pop())
+
+    for number in range(1000):
+        mailbox.post(lambda n=number: job(n))
+    relieved(pool, lambda: len(done) == 1000)
+    assert done == list(range(1000))
+
+
+def test_a_mailbox_that_blocks_holds_up_no_other(pool):
+    release, done = threading.Event(), []
+    for _ in range(10):
+        pool.mailbox().post(lambda: release.wait(10))
+    pool.mailbox().post(lambda: done.append(1))
+    relieved(pool, lambda: done)
+    release.set()
+
+
+def test_quick_jobs_need_few_threads(pool):
+    done = []
+    for _ in range(200):
+        pool.mailbox().post(lambda: done.append(threading.current_thread()))
+    relieved(pool, lambda: len(done) == 200)
+    assert len(set(done)) <= 3
+
+
+def test_a_mailbox_with_many_jobs_lets_others_in_between(pool):
+    busy, other, order = pool.mailbox(), pool.mailbox(), []
+    for _ in range(50):
+        busy.post(lambda: (time.sleep(0.005), order.append("busy")))
+    other.post(lambda: order.append("other"))
+    eventually(lambda: len(order) == 51)
+    assert order.index("other") < 45
+
+
+def test_close_names_the_threads_that_are_stuck():
+    made, release = Pool("stuck"), threading.Event()
+    made.mailbox().post(lambda: release.wait(10))
+    eventually(lambda: not made.crowded())
+    assert made.close(0.05) == ["stuck-1"]
+    release.set()
+
+
+def test_a_waker_wakes_once_however_often_it_is_called():
+    waker = Waker()
+    for _ in range(100_000):
+        waker.wake()
+    waker.drain()
+    waker.close()
