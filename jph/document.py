@@ -1,0 +1,202 @@
+"""The JSON document of the configuration: fetched or read, and parsed strictly.
+
+urllib is imported only where a URL is fetched; it costs a small node 9 MB.
+"""
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jph.digest import digest
+from jph.errors import ConfigError
+
+if TYPE_CHECKING:
+    from http.client import HTTPResponse
+
+MAX_SIZE = 4 << 20  # bytes; a network of a thousand components has about 0.4 MB
+STEP_TIMEOUT_S = 5.0  # longest wait for a connection, or for the next bytes
+FETCH_TIMEOUT_S = 30.0  # longest fetch altogether
+TOUCH_AFTER_S = 3600.0  # the age of a copy is true to the hour; more writes wear an SD card
+
+
+class Unreachable(ConfigError):
+    """A URL does not answer, or not with a document."""
+
+
+def is_url(source: str) -> bool:
+    """Tell whether a source is fetched rather than opened."""
+    return re.match("https?://", source, re.IGNORECASE) is not None
+
+
+def read(source: str) -> bytes:
+    """Return the bytes of a document from a file or http(s) URL.
+
+    Raises:
+        Unreachable: the URL does not answer, or not with a document.
+        ConfigError: the file cannot be read, or the URL is none.
+    """
+    if is_url(source):
+        return _fetch(source)
+    try:
+        with open(source, "rb") as file:
+            text = file.read(MAX_SIZE + 1)
+    except FileNotFoundError:
+        raise ConfigError("there is no such file", source) from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror or error}", source) from error
+    if len(text) > MAX_SIZE:
+        raise ConfigError(f"is larger than {MAX_SIZE >> 20} MiB", source)
+    return text
+
+
+def parse(text: bytes, source: str = "") -> object:
+    """Return a JSON document, strictly: no key twice, no NaN, text that can be encoded.
+
+    Raises:
+        ConfigError: names line and column, or the path of the key.
+    """
+    twice: list[tuple[dict[str, object], str]] = []
+
+    def pairs(items: list[tuple[str, object]]) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for key, value in items:
+            if key in found:
+                twice.append((found, key))
+            found[key] = value
+        return found
+
+    try:
+        document: object = json.loads(
+            text.decode("utf-8-sig"), object_pairs_hook=pairs, parse_constant=_refuse
+        )
+        if re.search(rb"\\u[dD][89a-fA-F]", text):  # half of a pair passes json.loads
+            json.dumps(document, ensure_ascii=False).encode()
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise ConfigError(f"{where}: not JSON: {error.msg}", source) from None
+    except UnicodeDecodeError as error:
+        line = text.count(b"\n", 0, error.start) + 1
+        raise ConfigError(f"line {line}: is not UTF-8", source) from None
+    except UnicodeEncodeError:
+        raise ConfigError("holds half of a surrogate pair (\\ud800 to \\udfff)", source) from None
+    except RecursionError:
+        raise ConfigError("not JSON: nested too deeply", source) from None
+    except ValueError as error:  # a number of thousands of digits, too
+        raise ConfigError(f"not JSON: {error}", source) from None
+    if twice:
+        paths = {id(value): path for path, value in walk(document)}
+        lines = [f"{join(paths.get(id(at), ''), key)}: this key stands twice" for at, key in twice]
+        raise ConfigError(lines, source)
+    return document
+
+
+def walk(value: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Yield the path of every value of a document and the value, from the outside in."""
+    yield path, value
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from walk(item, join(path, str(key)))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from walk(item, f"{path}[{index}]")
+
+
+def join(path: str, key: str) -> str:
+    """Return the path of a key of an object."""
+    return f"{path}.{key}" if path else key
+
+
+def holds_password(text: str) -> bool:
+    """Tell whether a text is a URL with a password.
+
+    A password with a slash ends the authority of a URL early; what looks like its port tells.
+    """
+    found = re.match(r"[a-z][a-z0-9+.-]*://([^/?#]*)(.*)", text, re.IGNORECASE | re.DOTALL)
+    if not found:
+        return False
+    authority, rest = found.groups()
+    user, at, host = authority.rpartition("@")
+    port = host.rpartition("]")[2].partition(":")[2]  # [::1]:80 is an address with colons
+    return (
+        (bool(at) and ":" in user)
+        or (bool(port) and not port.isdigit() and "@" in rest)
+        or bool(re.search(r"[?&#](password|passwd|pwd)=", rest, re.IGNORECASE))
+    )
+
+
+def copy_of(url: str, home: Path) -> Path:
+    """Return where the last good copy of a URL lies."""
+    name = re.sub("[^A-Za-z0-9]+", "-", url.partition("://")[2])[:60].strip("-")
+    return home / "config" / f"{name}-{digest(url.encode())[:12]}.json"
+
+
+def keep(copy: Path, text: bytes) -> None:
+    """Store the last good copy, if it changed; its modification time says when it was fetched."""
+    try:
+        if copy.read_bytes() == text:
+            if time.time() - copy.stat().st_mtime > TOUCH_AFTER_S:
+                os.utime(copy)
+            return
+    except FileNotFoundError:
+        pass
+    write(copy, text)
+
+
+def write(path: Path, text: bytes) -> None:
+    """Write a file so that others, and a start after a power cut, see it whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    try:
+        with open(part, "xb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f"{constant} is no JSON number")
+
+
+def _fetch(url: str) -> bytes:
+    from http.client import HTTPException, InvalidURL
+    from urllib.error import HTTPError, URLError
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(url, timeout=STEP_TIMEOUT_S) as answer:
+            if answer.headers.get_content_type() == "text/html":  # of a portal, a proxy, a sign-in
+                raise Unreachable("answers with a page, not with JSON", url)
+            return _receive(answer, url)
+    except HTTPError as error:
+        with error:
+            raise Unreachable(f"answers {error.code} {error.reason}".rstrip(), url) from None
+    except (InvalidURL, UnicodeError) as error:
+        raise ConfigError(f"is no URL: {error}", url) from None
+    except URLError as error:
+        reason = error.reason
+        text = (reason.strerror if isinstance(reason, OSError) else None) or str(reason)
+        raise Unreachable(f"cannot be fetched: {text}", url) from error
+    except (OSError, HTTPException) as error:
+        raise Unreachable(f"cannot be fetched: {str(error) or repr(error)}", url) from error
+
+
+def _receive(answer: "HTTPResponse", url: str) -> bytes:
+    text = bytearray()
+    until = time.monotonic() + FETCH_TIMEOUT_S
+    while part := answer.read1(1 << 16):
+        text += part
+        if len(text) > MAX_SIZE:
+            raise Unreachable(f"is larger than {MAX_SIZE >> 20} MiB", url)
+        if time.monotonic() > until:
+            raise Unreachable(f"does not come within {FETCH_TIMEOUT_S:.0f} s", url)
+    if answer.length:
+        raise Unreachable(f"breaks off {answer.length} bytes before its end", url)
+    return bytes(text)

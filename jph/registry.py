@@ -1,0 +1,206 @@
+"""The types of components: their names, older names, and the class of each.
+
+A class is imported when it is used, so that nobody needs another component's driver. Other
+packages add types by an entry point of the group `jph.types`: its name is the type, its value
+`module:Class`. They are looked up only where a type is not in the table, because that costs a
+small node several MB.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, cast
+
+from jph.errors import ConfigError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+GROUP = "jph.types"
+
+# Type to "module:Class"; None: known, so that a network with it loads, but not in this version.
+TYPES: Mapping[str, str | None] = {
+    "Pipe": "sensors.pipe:Pipe",
+    "JSON": "sensors.json_http:JsonHttp",
+    "ADCPi": None,
+    "AM2302": None,
+    "Dwarfpool": None,
+    "Nest": None,
+    "Zwave": None,
+    "Python": None,
+    "SetPoint": None,
+    "Fan": None,
+    "StateCache": "collectors.state_cache:StateCache",
+    "HistoryWriter": "collectors.history_writer:HistoryWriter",
+    "Statistics": None,
+    "Router": None,
+    "Web": "web.component:Web",
+    "Proxy": None,
+    "ControlProgram": None,
+}
+
+# They stand in the configuration for their names; another component or a person speaks for them.
+NEVER_RUN = frozenset({"Proxy", "ControlProgram"})
+
+# What `pip install` brings the packages that a type needs.
+EXTRAS: Mapping[str, str] = {"Web": "jph[web]"}
+
+
+@dataclass(frozen=True, slots=True)
+class Older:
+    """An older name of a type.
+
+    Args:
+        type: the name it has now.
+        preset: settings that the older name implies.
+        note: what differs in this version, if anything does.
+    """
+
+    type: str
+    preset: Mapping[str, object] = field(default_factory=dict)
+    note: str = ""
+
+
+OLDER: Mapping[str, Older] = {
+    "TempLinux": Older("Pipe", {"Scale": 0.001}),
+    "failsafeReader": Older("JSON"),
+    "ADCpiReader": Older("ADCPi"),
+    "ADAfruitReader": Older("AM2302"),
+    "DwarfpoolReader": Older("Dwarfpool"),
+    "NestReader": Older("Nest"),
+    "ZwavePower": Older("Zwave"),
+    "PythonNinja": Older("Python"),
+    "controlSensor": Older("SetPoint"),
+    "fanControl": Older("Fan"),
+    "jphRedis": Older("StateCache", note="keeps last states in memory in this version, not Redis"),
+    "jphPostgreSQL": Older("HistoryWriter", note="writes SQLite in this version, not PostgreSQL"),
+    "jphCalcHistory": Older("Statistics"),
+    "postgresCalcHandler": Older("Statistics"),
+    "Flask": Older("Web"),
+}
+
+
+def canonical(type_name: str) -> str | None:
+    """Return the name that a type has now, or None if nobody knows it."""
+    if in_table(type_name):
+        return current(type_name)
+    return type_name if type_name in _plug_ins() else None
+
+
+def current(type_name: str) -> str:
+    """Return the name that a type has now, taking one that is not in the table as it stands."""
+    older = OLDER.get(type_name)
+    return older.type if older else type_name
+
+
+def in_table(type_name: str) -> bool:
+    """Tell whether JPH itself knows a type, under its present or an older name."""
+    return type_name in TYPES or type_name in OLDER
+
+
+def preset(type_name: str) -> Mapping[str, object]:
+    """Return the settings that an older type name implies."""
+    older = OLDER.get(type_name)
+    return older.preset if older else {}
+
+
+def note(type_name: str) -> str:
+    """Return what is different in this version from what an older type name promises."""
+    older = OLDER.get(type_name)
+    return older.note if older else ""
+
+
+def is_run(type_name: str) -> bool:
+    """Tell whether components of this type are run by this version."""
+    name = canonical(type_name)
+    return name is not None and (TYPES[name] is not None if name in TYPES else True)
+
+
+def find(type_name: str) -> type:
+    """Return the class of a type.
+
+    Raises:
+        ConfigError: the type is unknown or not in this version, or a package that it needs is
+            not installed.
+    """
+    name = canonical(type_name)
+    if name is None:
+        raise ConfigError(unknown(type_name))
+    if name in TYPES:
+        place = TYPES[name]
+        if place is None:
+            raise ConfigError(f"Type {type_name} is not in this version")
+        module, _, attribute = place.partition(":")
+        what = f"Type {type_name}"
+    else:
+        entry = _plug_ins()[name]
+        module, attribute = entry.module, entry.attr
+        what = f"Type {type_name} ({_package(entry)})"
+    try:
+        found: object = importlib.import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except ImportError as error:
+        raise ConfigError(f"{what} {_absence(name, module, error)}") from error
+    except AttributeError as error:
+        raise ConfigError(f"{what}: there is no {module}:{attribute}") from error
+    return cast(type, found)
+
+
+def unknown(type_name: str) -> str:
+    """Say that a type is unknown, and which one may be meant."""
+    hint = suggestion(type_name, names())
+    return f'unknown Type "{type_name}"' + (f"; did you mean {hint}?" if hint else "")
+
+
+def names() -> list[str]:
+    """Return all type names, present, older and of other packages, in alphabetical order."""
+    return sorted({*TYPES, *OLDER, *_plug_ins()}, key=str.casefold)
+
+
+def suggestion(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that a misspelt one comes closest to, or None."""
+    from difflib import get_close_matches
+
+    lower = {name.casefold(): name for name in known}
+    close = get_close_matches(word.casefold(), lower, n=1, cutoff=0.6)
+    return lower[close[0]] if close else None
+
+
+def installed() -> list[list[object]]:
+    """Return what changes when a package is installed, upgraded or removed.
+
+    The time of change of each folder of packages: to read their versions would take
+    importlib.metadata, 5 MB.
+    """
+    found: list[list[object]] = []
+    for folder in sys.path:
+        try:
+            found.append([folder, os.stat(folder or ".").st_mtime_ns])
+        except OSError:
+            continue
+    return found
+
+
+@lru_cache(maxsize=1)
+def _plug_ins() -> Mapping[str, "EntryPoint"]:
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry for entry in entry_points(group=GROUP) if not in_table(entry.name)}
+
+
+def _package(entry: "EntryPoint") -> str:
+    return f"of {entry.dist.name}" if entry.dist else "of another package"
+
+
+def _absence(name: str, module: str, error: ImportError) -> str:
+    missing = error.name or str(error)
+    if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{missing}."):
+        return f"is not installed: there is no module {module}"
+    needs = f"needs {missing}, which is not installed"
+    if not isinstance(error, ModuleNotFoundError):
+        needs = f"cannot be imported: {error}"
+    return f"{needs}: pip install '{EXTRAS[name]}'" if name in EXTRAS else needs

@@ -1,0 +1,445 @@
+import copy
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from jph import config, registry, schema
+from jph.errors import ConfigError
+from jph.settings import INJECTED, arguments, setting, settings_of
+
+DATA = Path(__file__).parents[1] / "data"
+SHIPPED = Path(__file__).parents[2] / "static" / "config.json"
+
+
+def group(address, port, **more):
+    return {"Address": address, "Port": port, **more}
+
+
+def network(*entries, **more):
+    """Return a document with these components, and other keys of the top."""
+    return {
+        "Multicast": {
+            "Control-Channel": group("239.1.1.1", 5001),
+            "Data-Channel": group("239.1.1.2", 5002),
+        },
+        "Sensors": list(entries),
+        **more,
+    }
+
+
+def pipe(codifier="A1", **more):
+    return {
+        "Codifier": codifier,
+        "Type": "Pipe",
+        "SensorInterval": 1,
+        "Sensor": {"Pipe": "/x"},
+        **more,
+    }
+
+
+def json_sensor(codifier, *proxies, **more):
+    fields = [{"Codifier": proxy, "Field": "f"} for proxy in proxies]
+    own = {"URL": "http://192.0.2.1/", "Field": "f", "Proxy": fields}
+    return pipe(codifier, Type="JSON", Sensor={**own, **more})
+
+
+def proxy(codifier, **settings):
+    return {"Codifier": codifier, "Type": "Proxy", "Sensor": settings}
+
+
+def mistakes(*entries, **more):
+    return schema.check(network(*entries, **more))[0]
+
+
+def warnings(*entries, **more):
+    found, said = schema.check(network(*entries, **more))
+    assert found == []
+    return said
+
+
+def test_the_shipped_network_is_in_order():
+    assert schema.check(json.loads(SHIPPED.read_bytes())) == ([], [])
+
+
+def test_a_network_in_the_older_style_loads_unchanged():
+    document = json.loads((DATA / "existing-config.json").read_bytes())
+    found, said = schema.check(document)
+    assert found == []
+    names = {entry["Type"] for entry in document["Sensors"]}
+    assert names >= set(registry.OLDER)
+    assert all(
+        "is not in this version" in line or "in this version, not" in line or ".SQL" in line
+        for line in said
+    )
+
+
+def test_a_document_that_is_no_object_is_refused():
+    assert schema.check([]) == (["the document must be an object"], [])
+
+
+def test_only_few_keys_are_required():
+    assert schema.check({"Sensors": [{}]})[0] == [
+        "Multicast: is required",
+        "Sensors[0].Codifier: is required",
+        "Sensors[0].Type: is required",
+    ]
+    assert mistakes({"Codifier": "W1", "Type": "Flask"}) == []
+
+
+def test_what_is_empty_or_null_counts_as_absent():
+    entry = pipe(ShortName="", Name=None, Symbol=None, DataType=None, Host="", Control=None)
+    assert mistakes(entry, Logging=None) == []
+
+
+@pytest.mark.parametrize(
+    ("channel", "mistake"),
+    [
+        (group("239.1.1.1", 0), "Control-Channel.Port: must be >= 1"),
+        (group("239.1.1.1", 65536), "Control-Channel.Port: must be <= 65535"),
+        (group("239.1.1.1", "5001"), "Control-Channel.Port: must be a whole number"),
+        (group("239.1.1.1", 5001, TTL=256), "Control-Channel.TTL: must be <= 255"),
+        (group("239.1.1.1", 5001, TTL=-1), "Control-Channel.TTL: must be >= 0"),
+        (group("239.1.1.1", 5001, Loop=1), "Control-Channel.Loop: must be true or false"),
+        (group("239.1.1.1", 5001, ReceiveBuffer=0), "Control-Channel.ReceiveBuffer: must be > 0"),
+        ({"Port": 5001}, "Control-Channel.Address: is required"),
+        ([], "Control-Channel: must be an object"),
+        (group("239.1.1.2", 5002), "Data-Channel: must differ from the other in Address or Port"),
+        *(
+            (
+                group(address, 5001),
+                "Control-Channel.Address: must be an IPv4 multicast address,"
+                " 224.0.0.0 to 239.255.255.255",
+            )
+            for address in ("", "192.0.2.1", "240.0.0.1", "239.1.1", "239.1.1.256", "239.1.1.01")
+        ),
+    ],
+)
+def test_a_wrong_channel_is_named(channel, mistake):
+    document = network()
+    document["Multicast"]["Control-Channel"] = channel
+    assert schema.check(document)[0] == [f"Multicast.{mistake}"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "mistake"),
+    [
+        ("SensorInterval", 0, "must be > 0"),
+        ("SensorInterval", -1, "must be > 0"),
+        ("SensorInterval", "10", "must be a number"),
+        ("SensorInterval", True, "must be a number"),
+        ("KeepAliveInterval", 0, "must be > 0"),
+        ("TimeoutWarning", -0.5, "must be >= 0"),
+        ("Active", "yes", "must be true or false"),
+        ("DataType", "int", "must be one of float, double, integer, bool, string, json"),
+        ("Control", True, "must be one of enabled, disabled"),
+        ("Sensor", [], "must be an object"),
+        ("Codifier", 11, "must be text"),
+        ("Name", 1, "must be text"),
+        ("Type", None, "is required"),
+    ],
+)
+def test_a_wrong_value_of_a_component_is_named(key, value, mistake):
+    line = f"Sensors[1].{key}: {mistake}"
+    assert line in mistakes(pipe("B1"), pipe(**{key: value}))
+
+
+@pytest.mark.parametrize("codifier", ["", "A", "ABC", "A ", "@@", "Ä1", "A\n"])
+def test_a_codifier_is_two_printable_ascii_characters(codifier):
+    (line,) = mistakes(pipe(codifier))
+    assert line.startswith("Sensors[0].Codifier: must be two printable ASCII characters")
+    assert "\n" not in line
+
+
+def test_a_codifier_stands_once():
+    assert mistakes(pipe("B1"), pipe("A1"), pipe("B2"), pipe("A1")) == [
+        'Sensors[3].Codifier: Codifier "A1" is also used by Sensors[1]'
+    ]
+
+
+def test_mistakes_come_in_the_order_of_the_document():
+    found = mistakes(pipe("A1", Active=1), 7, pipe("A1", Sensor={}))
+    assert [line.partition(":")[0] for line in found] == [
+        "Sensors[0].Active",
+        "Sensors[1]",
+        "Sensors[2].Codifier",
+        "Sensors[2].Sensor.Pipe",
+    ]
+
+
+def test_settings_of_a_type_are_checked():
+    entry = json_sensor("A1", Timeout=0, URL=None)
+    assert mistakes(entry) == [
+        "Sensors[0].Sensor.URL: is required",
+        "Sensors[0].Sensor.Timeout: must be > 0",
+    ]
+
+
+def test_an_older_name_may_rely_on_its_preset():
+    assert mistakes(pipe(Type="TempLinux", Sensor={"Pipe": "/x"})) == []
+
+
+def test_unknown_keys_only_warn():
+    entry = pipe(Sensorinterval=3, Sensor={"Pipe": "/x", "Timout": 3, "__note": 1}, __note=1)
+    assert warnings(entry, Sensor=[]) == [
+        "Sensor: unknown key, ignored; did you mean Sensors?",
+        "Sensors[0].Sensorinterval: unknown key, ignored; did you mean SensorInterval?",
+        "Sensors[0].Sensor.Timout: unknown key, ignored; did you mean Timeout?",
+    ]
+    served = json_sensor("A1", "B1")
+    served["Sensor"]["Proxy"][0]["Feld"] = "x"
+    assert warnings(served, proxy("B1")) == [
+        "Sensors[0].Sensor.Proxy[0].Feld: unknown key, ignored; did you mean Field?"
+    ]
+
+
+def test_an_unknown_type_is_a_mistake_with_a_suggestion():
+    assert mistakes(pipe(Type="Pipee")) == [
+        'Sensors[0].Type: unknown Type "Pipee"; did you mean Pipe?'
+    ]
+
+
+def test_an_unknown_type_of_another_host_only_warns(monkeypatch):
+    monkeypatch.setenv("JPH_HOST", "pi1")
+    entry = pipe(Type="Acme", Host="pi2")
+    assert warnings(entry) == ['Sensors[0].Type: unknown Type "Acme"']
+    monkeypatch.setenv("JPH_HOST", "pi2.example.org")
+    assert mistakes(entry) == ['Sensors[0].Type: unknown Type "Acme"']
+
+
+def test_a_type_that_is_not_in_this_version_warns():
+    assert warnings(pipe(Type="AM2302")) == [
+        "Sensors[0].Type: Type AM2302 is not in this version; the component is not run"
+    ]
+
+
+def test_a_reader_without_interval_warns():
+    assert warnings(pipe(SensorInterval=None)) == [
+        "Sensors[0].SensorInterval: is absent, so the component is never read"
+    ]
+
+
+def test_a_type_whose_package_is_missing_warns(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sensors.pipe", None)
+    (line,) = warnings(pipe())
+    assert line.startswith("Sensors[0].Sensor: is not checked: Type Pipe ")
+
+
+@pytest.mark.parametrize(
+    ("entries", "found"),
+    [
+        ([json_sensor("A1", "B1"), proxy("B1")], []),
+        ([json_sensor("A1", "B1"), proxy("B1", Server="A1")], []),
+        (
+            [json_sensor("A1", "B1")],
+            ['Sensors[0].Sensor.Proxy[0].Codifier: "B1" is not in Sensors'],
+        ),
+        (
+            [json_sensor("A1", "B1"), pipe("B1")],
+            ['Sensors[0].Sensor.Proxy[0].Codifier: "B1" must be of Type Proxy, Sensors[1] is not'],
+        ),
+        (
+            [json_sensor("A1", "A1")],
+            ['Sensors[0].Sensor.Proxy[0].Codifier: "A1" is the component itself'],
+        ),
+        (
+            [json_sensor("A1", "B1", "B1"), proxy("B1")],
+            ['Sensors[0].Sensor.Proxy[1].Codifier: "B1" is named twice'],
+        ),
+        (
+            [json_sensor("A1", "B1"), proxy("B1"), json_sensor("A2", "B1")],
+            ['Sensors[2].Sensor.Proxy[0].Codifier: "B1" is also named by Sensors[0]'],
+        ),
+        ([proxy("B1")], ['Sensors[0].Codifier: no Proxy list names "B1"']),
+        (
+            [json_sensor("A1", "B1"), proxy("B1", Server="A2"), pipe("A2")],
+            ['Sensors[1].Sensor.Server: must be "A1", whose Proxy list names "B1"'],
+        ),
+        (
+            [proxy("B1", Server="A1")],
+            ["Sensors[0].Sensor.Server: must be the Codifier of the component that sends its data"],
+        ),
+        (
+            [json_sensor("A1", "B2"), proxy("B1", Server="A1"), proxy("B2")],
+            ['Sensors[1].Sensor.Server: the Proxy list of "A1" does not name "B1"'],
+        ),
+        # A calculation sends for others without a list of them.
+        ([pipe("H1", Type="PythonNinja"), proxy("B1", Server="H1")], []),
+        (
+            [pipe("A1", Type="AM2302", Sensor={"Pin": 4, "Proxy": [{"Pin": 4}]})],
+            ["Sensors[0].Sensor.Proxy[0].Codifier: is required"],
+        ),
+    ],
+)
+def test_components_agree_about_who_sends_for_whom(entries, found):
+    assert mistakes(*entries) == found
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://me:secret@192.0.2.1/x",
+        "postgresql://me:se/cret@192.0.2.1/x",
+        "redis://:secret@127.0.0.1:6379/0",
+        "postgresql://192.0.2.1/x?user=me&password=secret",
+    ],
+)
+def test_a_password_in_a_url_is_refused_and_not_repeated(url):
+    (line,) = mistakes(json_sensor("A1", URL=url))
+    assert line.startswith("Sensors[0].Sensor.URL: must not hold a password")
+    assert "cret" not in line
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://192.0.2.1:8080/a@b",
+        "http://[::1]:80/a@b",
+        "http://me@192.0.2.1/",
+        "http://192.0.2.1/?email=a@example.org",
+        "sqlite:///history.sqlite",
+        "memory:",
+    ],
+)
+def test_a_url_without_password_is_none(url):
+    assert mistakes(json_sensor("A1", URL=url)) == []
+
+
+def test_a_password_file_that_is_missing_warns_without_repeating_it(tmp_path):
+    there = tmp_path / "password"
+    there.write_text("x")
+
+    def writer(value):
+        return pipe(Type="Statistics", Sensor={"SQL": {"Password": value}})
+
+    assert len(warnings(writer(str(there)))) == 1  # not in this version
+    line = warnings(writer("hunter2"))[1]
+    assert line.startswith("Sensors[0].Sensor.SQL.Password: names no file")
+    assert "hunter2" not in line
+    elsewhere = {**writer("hunter2"), "Host": "another-machine"}
+    assert len(warnings(elsewhere)) == 1
+
+
+@pytest.mark.parametrize(
+    ("logging", "found"),
+    [
+        ({"version": 1}, []),
+        ({}, ["Logging.version: must be 1"]),
+        ([], ["Logging: must be an object"]),
+        ({"version": 1, "handlers": []}, ["Logging.handlers: must be an object"]),
+        ({"version": 1, "loggers": {"Pipe": 1}}, ["Logging.loggers.Pipe: must be an object"]),
+        (
+            {"version": 1, "root": {"handlers": ["syslog"]}},
+            ['Logging.root.handlers[0]: "syslog" is not among Logging.handlers'],
+        ),
+    ],
+)
+def test_logging_is_looked_through(logging, found):
+    assert mistakes(Logging=logging) == found
+
+
+def test_it_runs_as_a_program_of_its_own():
+    text = json.dumps(network(pipe(Active=3), pipe(Nam="x")))
+    answer = subprocess.run(
+        [sys.executable, "-m", "jph.schema"], input=text, capture_output=True, text=True, check=True
+    )
+    assert json.loads(answer.stdout) == {
+        "mistakes": [
+            "Sensors[0].Active: must be true or false",
+            'Sensors[1].Codifier: Codifier "A1" is also used by Sensors[0]',
+        ],
+        "warnings": ["Sensors[1].Nam: unknown key, ignored; did you mean Name?"],
+    }
+
+
+@dataclass
+class Inner:
+    codifier: str
+    pin: int = setting(ge=0, le=7)
+
+
+@dataclass
+class Everything:
+    text: str
+    number: float = setting(gt=0, le=60)
+    either: str | tuple[str, ...] = ""
+    whole: int | None = setting(None, ge=0)
+    flag: bool = False
+    choice: Literal["fast", "slow"] = "fast"
+    file: Path | None = None
+    inner: Inner | None = None
+    inners: tuple[Inner, ...] = ()
+    mixed: list[float | Inner] = setting([])
+    names: Mapping[str, int] = setting({})
+    model_json: Any = None
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 70)
+    | st.sampled_from([0.5, 3.0, 1e300, 10**400, float("inf"), "", "fast", "x"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["Codifier", "Pin", "other"]), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+KEYS = [item.key for item in settings_of(Everything)]
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), JSON))
+@example({"Text": "", "Number": 10**400, "Whole": 10**400})
+def test_models_and_constructors_agree_on_any_settings(settings):
+    try:
+        Everything(**arguments(Everything, settings, "Sensor"))
+        plain = []
+    except ConfigError as error:
+        plain = error.mistakes
+    assert sorted(schema._mistakes(Everything, settings, "Sensor")) == sorted(plain)
+
+
+@pytest.mark.parametrize("cls", [config.Document, config.Multicast, config.Group, config.Component])
+def test_models_have_no_keys_and_defaults_of_their_own(cls):
+    without = config.DERIVED if cls is config.Component else frozenset()
+    own = settings_of(cls, without)
+    model = schema.model_of(cls, without)
+    assert [field.alias for field in model.model_fields.values()] == [item.key for item in own]
+    for item, field in zip(own, model.model_fields.values(), strict=True):
+        assert field.is_required() == item.is_required
+        assert field.is_required() or field.default is None  # the class has it
+
+
+@pytest.mark.parametrize("name", [name for name, place in registry.TYPES.items() if place])
+def test_every_type_of_this_version_can_be_modelled(name):
+    cls = registry.find(name)
+    schema.model_of(cls, INJECTED)
+    assert len({item.key for item in settings_of(cls)}) == len(settings_of(cls))
+
+
+@given(st.data())
+def test_any_damage_to_a_document_is_survived(data):
+    document = copy.deepcopy(network(json_sensor("A1", "B1"), proxy("B1", Server="A1"), pipe("C1")))
+    document["Logging"] = {"version": 1, "handlers": {}, "root": {"handlers": []}}
+    places = [document]
+    for _ in range(data.draw(st.integers(1, 5))):
+        place = places[-1]
+        key = data.draw(
+            st.sampled_from(sorted(place) if isinstance(place, dict) else range(len(place)))
+        )
+        if isinstance(place[key], dict | list) and place[key]:
+            places.append(place[key])
+        else:
+            break
+    place[key] = data.draw(JSON)
+    found, _ = schema.check(document)
+    assert all(isinstance(line, str) for line in found)
+    if not found:
+        config.build(document)
