@@ -34,9 +34,9 @@ def running(node: Node) -> Iterator[Node]:
         node.stop()
 
 
-def node_of(config: Config, home: Path, **builds: object) -> Node:
+def node_of(config: Config, home: Path, *, plain: bool = False, **builds: object) -> Node:
     """Return a node that is not started, with one component for each Codifier=callbacks."""
-    node = Node(config, home)
+    node = Node(config, home, plain=plain)
     for codifier, callbacks in builds.items():
         node.add(config.components[codifier], lambda channel, it=callbacks: it)
     return node
@@ -112,6 +112,11 @@ class Peer:
                 if wanted(message):
                     return message
         raise AssertionError(f"not heard on the {channel} channel within {timeout_s} s")
+
+    def drain(self, channel: str) -> None:
+        """Forget what waits in the socket."""
+        while select.select([self._sockets[channel]], [], [], 0)[0]:
+            self._sockets[channel].recv(65536)
 
     def quiet(self, channel: str, unwanted: Callable[[dict], bool], for_s: float) -> bool:
         """Tell whether no such message comes for a time."""

@@ -1,0 +1,35 @@
+"""The `jph` command as a person starts it: a process of its own."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parents[2]
+JPH = [sys.executable, "-m", "tools.main"]
+
+
+def environment(home: Path, **more: str) -> dict[str, str]:
+    """Return an environment in which only this home and these variables speak."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith("JPH_")}
+    return {**kept, "PYTHONPATH": str(TOP), "JPH_HOME": str(home), **more}
+
+
+def jph(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run `jph` to its end."""
+    return subprocess.run(
+        [*JPH, *arguments],
+        env=environment(home, **more),
+        cwd=home,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def start(home: Path, *arguments: str, **more: str) -> subprocess.Popen[str]:
+    """Start `jph`; its output goes to files `out` and `err` in the home."""
+    with open(home / "out", "w") as out, open(home / "err", "w") as err:
+        return subprocess.Popen(
+            [*JPH, *arguments], env=environment(home, **more), cwd=home, stdout=out, stderr=err
+        )

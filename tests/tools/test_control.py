@@ -1,0 +1,232 @@
+"""`jph control` against a running node, as a person types it."""
+
+import json
+import re
+import struct
+import subprocess
+
+import pytest
+
+from jph.channel import STATE
+from jph.config import build
+from jph.member import Callbacks
+from jph.node import Node
+from tests.helpers import eventually
+from tests.network import Peer, running
+from tests.tools.program import JPH, TOP, environment, jph
+
+
+@pytest.fixture
+def path(bus, tmp_path):
+    document = bus.document(
+        {
+            "Codifier": "A1",
+            "Type": "Pipe",
+            "Name": "Inlet",
+            "Symbol": "°C",
+            "Sensor": {"Pipe": "/x"},
+        },
+        {"Codifier": "F1", "Type": "SetPoint", "Name": "Fan", "Control": "enabled"},
+        {"Codifier": "ZZ", "Type": "ControlProgram"},
+    )
+    place = tmp_path / "network.json"
+    place.write_text(json.dumps(document))
+    return place
+
+
+@pytest.fixture
+def config(path):
+    return build(json.loads(path.read_text()))
+
+
+@pytest.fixture
+def node(path, config, tmp_path):
+    """Run A1 and F1; what F1 is set to is in `node.calls`."""
+    node = Node(config, tmp_path, lambda: build(json.loads(path.read_text())))
+    node.calls = []
+
+    def record(timestamp_ms, command, number):
+        node.calls.append((command, number))
+        return STATE.GOOD
+
+    for codifier in ("A1", "F1"):
+        node.add(config.components[codifier], lambda channel: Callbacks(on_timer=record))
+    with running(node):
+        yield node
+
+
+@pytest.fixture
+def control(path, fresh_home):
+    return lambda *arguments: jph(fresh_home, "control", "-u", str(path), *arguments)
+
+
+def test_ping_shows_round_trips_of_everyone(node, control):
+    run = control("ping")
+    assert run.returncode == 0, run.stderr
+    lines = sorted(run.stdout.splitlines())
+    assert [line[:2] for line in lines] == ["A1", "F1"]
+    assert all(re.search(r" \d+\.\d\d ms$", line) for line in lines)
+    assert "Inlet" in lines[0]
+
+
+def test_ping_says_who_does_not_answer(control):
+    run = control("ping", "A1", "--timeout", "0.2")
+    assert run.returncode == 1
+    assert "A1" in run.stdout
+    assert "no answer" in run.stdout
+    assert "1 of 1 did not answer in 0.2 s" in run.stderr
+
+
+def test_halt_and_start(node, control):
+    run = control("halt", "A1")
+    assert (run.returncode, run.stdout.split()) == (0, ["A1", "Inlet", "halted"])
+    assert node.members["A1"].channel.is_active is False
+    assert node.members["F1"].channel.is_active is True
+    assert "halted" in control("ping", "A1").stdout
+    run = control("start", "@@")
+    assert run.returncode == 0
+    assert node.members["A1"].channel.is_active is True
+
+
+def test_set_and_step(node, control):
+    assert control("set", "F1", "21.5").returncode == 0
+    assert control("step", "F1", "-0.5").returncode == 0
+    eventually(lambda: node.calls == [("A", 21.5), ("E", -0.5)])
+
+
+def test_a_component_that_takes_no_values_is_not_told(node, control):
+    run = control("set", "A1", "1")
+    assert run.returncode == 1
+    assert '"Control": "enabled"' in run.stderr
+
+
+def test_reload(node, control):
+    run = control("reload", "A1")
+    assert run.returncode == 0, run.stderr
+    assert "reloaded" in run.stdout
+
+
+def test_an_unknown_codifier_is_one_clear_line(control):
+    run = control("halt", "Q9")
+    assert run.returncode == 1
+    assert run.stderr.count("\n") == 1
+    assert 'no Codifier "Q9"' in run.stderr
+
+
+def test_a_wrong_configuration_names_every_mistake(path, control):
+    document = json.loads(path.read_text())
+    document["Sensors"][0]["SensorInterval"] = 0
+    document["Sensors"][1]["Type"] = "Fun"
+    path.write_text(json.dumps(document))
+    run = control("ping")
+    assert run.returncode == 78
+    assert "Sensors[0].SensorInterval: must be > 0" in run.stderr
+    assert "Sensors[1].Type" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_nobody_to_speak_as_says_what_to_do(path, control):
+    document = json.loads(path.read_text())
+    document["Sensors"].pop()
+    path.write_text(json.dumps(document))
+    run = control("ping")
+    assert run.returncode == 1
+    assert "ControlProgram" in run.stderr
+    assert control("-c", "F1", "ping", "--timeout", "0.1").returncode == 1  # speaks as F1
+
+
+class Watch:
+    """A running `jph control watch` or its older form; `lines` are what it printed so far."""
+
+    def __init__(self, path, home, *arguments):
+        self._file = home / "watched"
+        with open(self._file, "w") as output:
+            self._process = subprocess.Popen(
+                [*JPH, "control", "-u", str(path), *arguments],
+                env=environment(home, PYTHONUNBUFFERED="1"),
+                cwd=TOP,
+                stdout=output,
+            )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._process.terminate()
+        self._process.wait(10)
+
+    @property
+    def lines(self):
+        return self._file.read_text().splitlines()
+
+
+def publish(peer, sequence):
+    peer.publish("A1", "n", struct.pack("<I", sequence), sequence)
+    peer.publish("A1", "f", struct.pack("<f", 21.5), sequence + 1)
+    peer.publish("F1", "i", struct.pack("<I", 4), sequence + 1)
+    peer.send("data", b"junk")
+    peer.command("P", "A1", 5.0)
+    peer.command("I", "@@", 5.0, source="F1")
+
+
+@pytest.mark.parametrize(
+    "arguments, kinds",
+    [
+        (
+            ["watch"],
+            {"Data=n A1", "Data=f A1", "Data=i F1", "Ctrl=P ZZ", "Ctrl=I F1", "no message"},
+        ),
+        (["watch", "A1"], {"Data=n A1", "Data=f A1", "Ctrl=P ZZ"}),
+        (["watch", "--from", "F1"], {"Data=i F1", "Ctrl=I F1"}),
+        (["watch", "--to", "A1"], {"Ctrl=P ZZ"}),
+        (["watch", "--channel", "ctrl"], {"Ctrl=P ZZ", "Ctrl=I F1"}),
+        (["watch", "--flag", "fi"], {"Data=f A1", "Data=i F1"}),
+        (["-l", "A1"], {"Data=n A1", "Data=f A1", "Ctrl=P ZZ"}),
+        (["-r", "F1"], {"Data=i F1", "Ctrl=I F1"}),
+        (["-o", "A1"], {"Ctrl=P ZZ"}),
+        (["-n", "Data"], {"Data=n A1", "Data=f A1", "Data=i F1", "no message"}),
+        (["-n", "c"], {"Ctrl=P ZZ", "Ctrl=I F1"}),
+    ],
+)
+def test_watch_shows_both_channels_filtered(path, config, fresh_home, arguments, kinds):
+    def found(lines):
+        text = "\n".join(lines)
+        return {kind for kind in ALL if kind in text}
+
+    with Peer(config) as peer, Watch(path, fresh_home, *arguments) as watch:
+
+        def again():
+            publish(peer, 1000)
+            return kinds <= found(watch.lines)
+
+        eventually(again, 10)
+        assert found(watch.lines) == kinds
+        line = next((line for line in watch.lines if "Data=f A1" in line), None)
+        assert line is None or "21.5 °C" in line
+
+
+ALL = {"Data=n A1", "Data=f A1", "Data=i F1", "Ctrl=P ZZ", "Ctrl=I F1", "no message"}
+
+
+def test_the_older_flags_send_a_message_and_leave(node, control):
+    run = control("-c", "ZZ", "-t", "A1", "-f", "H", "-x")
+    assert (run.returncode, run.stdout) == (0, "")
+    eventually(lambda: node.members["A1"].channel.is_active is False)
+    run = control("-t", "@@", "-f", "S", "-x")
+    assert run.returncode == 0
+    eventually(lambda: node.members["A1"].channel.is_active is True)
+
+
+def test_the_older_flags_that_need_each_other(control):
+    run = control("-t", "A1", "-x")
+    assert run.returncode == 2
+    assert "-t and -f belong together" in run.stderr
+    run = control("-t", "A1", "-f", "Q", "-x")
+    assert run.returncode == 1
+    assert "no control flag 'Q'" in run.stderr
+
+
+def test_force_starts_the_own_codifier(config, control):
+    with Peer(config) as peer:
+        control("-c", "ZZ", "-F", "-x")
+        assert peer.hear("control", lambda m: m["flag"] == "S")["to"] == "ZZ"

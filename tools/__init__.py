@@ -1,0 +1,1 @@
+"""The `jph` command: a module for each subcommand."""

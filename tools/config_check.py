@@ -1,0 +1,68 @@
+"""`jph config check`: every mistake of a configuration, with its path."""
+
+import os
+import sys
+from collections.abc import Iterable
+
+import click
+
+from jph import check as checker
+from jph import config as configuration
+from jph import document, paths
+from jph.config import Component
+from jph.errors import ConfigError
+from tools.options import EX_CONFIG
+
+
+@click.group()
+def config() -> None:
+    """Look at the configuration of the network."""
+
+
+@config.command()
+@click.argument("source", metavar="[PATH_OR_URL]", required=False)
+def check(source: str | None) -> None:
+    """Check a configuration and list its components.
+
+    Without an argument: the one that JPH_CONFIG names, or else the one that JPH ships. Nothing is
+    written, and no component is made.
+    """
+    where = source or os.environ.get("JPH_CONFIG") or str(paths.shipped_config())
+    warnings: list[str] = []
+    mistakes: list[str] = []
+    components: Iterable[Component] = ()
+    try:
+        text = document.read(where)
+        content = document.parse(text)
+        mistakes, warnings = _all_of(text)
+        if not mistakes:
+            components = configuration.build(content).components.values()
+    except ConfigError as error:
+        mistakes = error.mistakes
+    for line in mistakes:
+        click.echo(f"{where}: {line}", err=True)
+    for line in warnings:
+        click.echo(f"{where}: warning: {line}", err=True)
+    if mistakes:
+        sys.exit(EX_CONFIG)
+    components = list(components)
+    click.echo(f"{len(components)} component{'s' * (len(components) != 1)}, all good")
+    for row in _table(components):
+        click.echo(row)
+
+
+def _all_of(text: bytes) -> tuple[list[str], list[str]]:
+    try:
+        return checker.check(text)
+    except ImportError as error:
+        return [], [f"is not checked in full: {error}"]
+
+
+def _table(components: Iterable[Component]) -> Iterable[str]:
+    """Yield the lines of a table, its columns as wide as what stands in them."""
+    rows = [("Codifier", "Type", "Host", "Name")]
+    rows += [(c.codifier, c.type_name, c.host or "any", c.name) for c in components]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        yield "  ".join([*cells, row[3]])

@@ -1,0 +1,38 @@
+"""The `jph` command."""
+
+import importlib
+
+import click
+
+# Subcommand -> module:attribute; imported when it is called, so that each starts fast.
+COMMANDS = {
+    "config": "tools.config_check:config",
+    "control": "tools.control:control",
+    "run": "tools.up:run",
+    "up": "tools.up:up",
+    "user": "tools.user:user",
+}
+
+
+class _Lazy(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="jph", prog_name="jph")
+def main() -> None:
+    """JPH, a sensor bus for a local network."""
+
+
+if __name__ == "__main__":
+    main()

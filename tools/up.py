@@ -1,0 +1,126 @@
+"""`jph up` and `jph run`: components of the configuration at work, in one process."""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from jph import config as configuration
+from jph import registry
+from jph.components import build
+from jph.config import Component, Config
+from jph.errors import ChannelError, ConfigError
+from jph.logs import set_up_logging
+from jph.node import Node
+from tools import options
+
+log = logging.getLogger(__name__)
+
+_port = click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Port of the web server, instead of the configured one.",
+)
+
+
+@click.command()
+@options.source
+@options.home
+@_port
+def up(source: str, home: Path, port: int | None) -> None:
+    """Run all components that the configuration names for this machine."""
+    _main(source, home, port, None)
+
+
+@click.command()
+@click.argument("codifiers", nargs=-1, required=True, metavar="CODIFIER...")
+@options.source
+@options.home
+@_port
+def run(codifiers: tuple[str, ...], source: str, home: Path, port: int | None) -> None:
+    """Run these components in one process."""
+    _main(source, home, port, codifiers)
+
+
+def _main(source: str, home: Path, port: int | None, codifiers: Iterable[str] | None) -> None:
+    stop = _stop_on_signals()
+
+    def load(wait: bool = False) -> Config:
+        return configuration.load(source, home, wait=wait, port=port, stop=stop)
+
+    try:
+        config = load(wait=True)
+        set_up_logging(config)
+        for warning in config.warnings:
+            log.warning("%s", warning)
+        node = Node(config, home, load, finished=stop)
+        components = list(_chosen(config, codifiers))
+        if not components:
+            raise ConfigError(
+                f"no component for this machine ({configuration.this_host()}); set JPH_HOST "
+                "to the Host of its entries, or name Codifiers with jph run",
+                source,
+            )
+        _serve(node, components, stop)
+    except ConfigError as error:
+        raise options.WrongConfig(error, source) from error
+    except ChannelError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _chosen(config: Config, codifiers: Iterable[str] | None) -> Iterable[Component]:
+    """Yield the components to run, those without an implementation left out."""
+    if codifiers is None:
+        host = configuration.this_host()
+        wanted = [c for c in config.components.values() if c.runs_on(host)]
+    else:
+        codifiers = list(codifiers)
+        unknown = [codifier for codifier in codifiers if codifier not in config.components]
+        if unknown:
+            raise ConfigError([f'no Codifier "{codifier}" in Sensors' for codifier in unknown])
+        wanted = [config.components[codifier] for codifier in codifiers]
+    for component in wanted:
+        if component.type in registry.NEVER_RUN:
+            if codifiers is not None:
+                raise ConfigError(
+                    f"{component.codifier} is a {component.type}: others speak for it"
+                )
+        elif registry.is_run(component.type):
+            yield component
+
+
+def _serve(node: Node, components: Iterable[Component], stop: threading.Event) -> None:
+    """Run until a signal comes, or until newer instances took every component over."""
+    began_s = time.monotonic()
+    try:
+        # All are built before the first is on the bus: where one cannot be, for a port that is
+        # taken by an instance which runs already, that instance must not think it was replaced.
+        members = [node.add(component, build) for component in components]
+        node.start()
+        log.info("%d components started in %.1f s", len(members), time.monotonic() - began_s)
+        for member in members:
+            if member.callbacks.greeting is not None:
+                click.echo(member.callbacks.greeting())
+        stop.wait()
+    finally:
+        node.stop()
+    log.info("stopped")
+
+
+def _stop_on_signals() -> threading.Event:
+    """Return an event that SIGINT and SIGTERM set; a second signal ends the process at once."""
+    stop = threading.Event()
+
+    def on_signal(number: int, frame: object) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+    return stop
