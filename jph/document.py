@@ -42,7 +42,7 @@ def read(source: str) -> bytes:
     if is_url(source):
         return _fetch(source)
     try:
-        with open(source, "rb") as file:
+        with open(_path_of(source), "rb") as file:
             text = file.read(MAX_SIZE + 1)
     except FileNotFoundError:
         raise ConfigError("there is no such file", source) from None
@@ -51,6 +51,14 @@ def read(source: str) -> bytes:
     if len(text) > MAX_SIZE:
         raise ConfigError(f"is larger than {MAX_SIZE >> 20} MiB", source)
     return text
+
+
+def _path_of(source: str) -> str:
+    """Return the path in a source that may be a file URL, as older networks write it."""
+    path = source.removeprefix("file:")
+    if path == source:
+        return source
+    return "/" + path.lstrip("/") if path.startswith("/") else path
 
 
 def parse(text: bytes, source: str = "") -> object:

@@ -177,3 +177,14 @@ def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
     with pytest.raises(OSError, match="taken"):
         document.write(tmp_path / "taken", b"x")
     assert [path.name for path in tmp_path.iterdir()] == ["taken"]
+
+
+def test_a_file_url_is_a_file(tmp_path, monkeypatch):
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    for source in (
+        "file:config.json",
+        f"file:{tmp_path}/config.json",
+        f"file://{tmp_path}/config.json",
+    ):
+        assert document.read(source) == b"{}"
