@@ -40,10 +40,12 @@ TYPES: Mapping[str, str | None] = {
     "Web": "web.component:Web",
     "Proxy": None,
     "ControlProgram": None,
+    "External": None,
 }
 
-# They stand in the configuration for their names; another component or a person speaks for them.
-NEVER_RUN = frozenset({"Proxy", "ControlProgram"})
+# They stand in the configuration for their names: another component, a person, or a program of its
+# own speaks for them.
+NEVER_RUN = frozenset({"Proxy", "ControlProgram", "External"})
 
 # What `pip install` brings the packages that a type needs.
 EXTRAS: Mapping[str, str] = {"Web": "jph[web]"}

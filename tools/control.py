@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from jph import multicast, registry, wire
+from jph import multicast, wire
 from jph.channel import Channel
 from jph.config import Config
 from jph.node import Node
@@ -325,7 +325,7 @@ def _running(config: Config) -> list[str]:
     return [
         component.codifier
         for component in config.components.values()
-        if component.type not in registry.NEVER_RUN
+        if component.type not in ("Proxy", "ControlProgram")
     ]
 
 

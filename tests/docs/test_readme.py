@@ -1,0 +1,53 @@
+"""The README's own sensor, run as it is printed."""
+
+import json
+import re
+import subprocess
+import sys
+
+from jph.config import build
+from tests.network import Peer
+from tests.tools.program import TOP, environment
+
+README = (TOP / "README.md").read_text()
+
+
+def block(language: str) -> str:
+    found = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    assert len(found) == 1
+    return found[0]
+
+
+def test_the_own_sensor_works_as_printed(bus, tmp_path):
+    document = json.loads((TOP / "static" / "config.json").read_text())
+    document["Multicast"] = bus.multicast()
+    document["Sensors"].append(json.loads(block("json")))
+    (tmp_path / "my.json").write_text(json.dumps(document))
+    (tmp_path / "water.txt").write_text("18.5\n")
+    (tmp_path / "tank.py").write_text(block("python"))
+    assert len([line for line in block("python").splitlines() if line.strip()]) <= 20
+    config = build(document)
+    with Peer(config) as peer, open(tmp_path / "out", "w") as out:
+        program = subprocess.Popen(
+            [sys.executable, "tank.py"],
+            cwd=tmp_path,
+            env=environment(tmp_path, PYTHONUNBUFFERED="1"),
+            stdout=out,
+        )
+        try:
+            assert peer.hear("control", lambda m: m["flag"] == "N", 15)["source"] == "WT"
+            assert peer.hear("data", lambda m: m["flag"] == "f")["value"] == 18.5
+            peer.command("P", "WT", 3.0)
+            assert peer.hear("control", lambda m: m["flag"] == "T")["number"] == 3.0
+            peer.command("H", "WT")
+            halted = peer.hear("control", lambda m: m["flag"] == "I" and m["source"] == "WT")
+            assert halted["active"] is False
+        finally:
+            program.terminate()
+            program.wait(10)
+    assert "WT 18.5" in (tmp_path / "out").read_text()
+
+
+def test_every_document_that_it_names_is_there():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (TOP / target).exists(), target
