@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from jph import wire
@@ -107,7 +108,7 @@ class Channel:
             TypeError: a value that no message carries.
         """
         if timestamp_ms is None:
-            timestamp_ms = time_now_ms()
+            timestamp_ms = time_ns() // 1_000_000
         stream = self._streams.get(codifier) or self._stream(codifier or self.codifier)
         outlet = self.node.data_outlet
         if (

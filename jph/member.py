@@ -11,7 +11,7 @@ from jph.channel import STATE, Channel
 from jph.clock import time_now_ms
 from jph.config import Component, Config
 from jph.errors import JphError, SensorError
-from jph.wire import BROADCAST, Control, Reading, Sender, Value
+from jph.wire import Control, Reading, Sender, Value
 from jph.workers import Mailbox
 
 log = logging.getLogger(__name__)
@@ -241,14 +241,14 @@ class Member:
         """Call back with readings, in the thread that calls."""
         if not self.channel.is_active:
             return
-        on_batch, on_data = self.callbacks.on_batch, self.callbacks.on_data
-        try:
-            if on_batch is not None:
-                on_batch(readings)
-        except Exception as error:
-            self._failed("data", error)
-            return
-        if on_data is not None and not self._deliver_each(on_data, readings):
+        callbacks = self.callbacks
+        if callbacks.on_batch is not None:
+            try:
+                callbacks.on_batch(readings)
+            except Exception as error:
+                self._failed("data", error)
+                return
+        if callbacks.on_data is not None and not self._deliver_each(callbacks.on_data, readings):
             return
         if self._faults:
             self._worked("data")
@@ -260,17 +260,18 @@ class Member:
         while True:
             try:
                 for source, timestamp_ms, sequence, value, flag, length, sender in rest:
+                    # The last argument is None: only the control channel tells activity.
                     on_data(
                         "Data=",
                         flag,
                         source,
-                        BROADCAST,
+                        "@@",
                         timestamp_ms,
                         sequence,
                         length,
                         sender,
                         value,
-                        None,  # only the control channel tells activity
+                        None,
                     )
                 return good
             except Exception as error:  # the loop goes on behind the reading that raised

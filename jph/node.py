@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 _BATCHES = 8  # of the data channel at most, before the control channel is looked at again
 _CLOSE_S = 4.0  # for all components to close, at stop
+_EMPTY_S = 0.5  # at most, for what a socket still holds when it is given up
 
 Build = Callable[[Channel], Callbacks]
 
@@ -204,8 +205,7 @@ class Node:
             self._look(now_s)
             if self._pool.crowded():
                 self._pool.relieve()
-        if self.data.fileno() in self._handlers:
-            self._receive_data()  # what came before the stop is delivered
+        self._empty(self.data.fileno(), self._receive_data)  # what came before the stop counts
 
     def _wait_ms(self) -> float:
         due_s = min(self._control_membership.due_s, self._data_membership.due_s)
@@ -229,9 +229,16 @@ class Node:
             self._handlers[fileno] = handler
             self._poll.register(fileno, select.POLLIN)
 
-    def _unwatch(self, fileno: int) -> None:
-        if self._handlers.pop(fileno, None) is not None:
-            self._poll.unregister(fileno)
+    def _empty(self, fileno: int, receive: Callable[[], None]) -> None:
+        """Receive what a socket still holds, and watch it no more."""
+        if self._handlers.pop(fileno, None) is None:
+            return
+        self._poll.unregister(fileno)
+        poll = select.poll()
+        poll.register(fileno, select.POLLIN)
+        until_s = time.monotonic() + _EMPTY_S
+        while time.monotonic() < until_s and poll.poll(0):
+            receive()
 
     # The network
 
@@ -250,14 +257,12 @@ class Node:
         self._data_membership.link_changed()
 
     def _use_control(self, receiver: socket.socket) -> None:
-        self._unwatch(self._control.fileno())
-        self._receive_control()  # what the socket before still holds
+        self._empty(self._control.fileno(), self._receive_control)
         self._control.use(receiver)
         self._watch(receiver.fileno(), self._receive_control)
 
     def _use_data(self, receiver: socket.socket) -> None:
-        self._unwatch(self.data.fileno())
-        self._receive_data()
+        self._empty(self.data.fileno(), self._receive_data)
         self.data.use(receiver)
         self._watch(receiver.fileno(), self._receive_data)
 
@@ -383,7 +388,6 @@ class Node:
             "joined": {name: membership.joined for name, membership in channels.items()},
             "joins": {name: membership.joins for name, membership in channels.items()},
             "receive_buffer_bytes": {name: m.granted_bytes for name, m in channels.items()},
-            "sent": {name: membership.outlet.sent for name, membership in channels.items()},
             "unsent": {name: membership.outlet.unsent for name, membership in channels.items()},
             "received": {name: receiver.received for name, receiver in receivers.items()},
             "refused": {name: r.refusals.count for name, r in receivers.items()},

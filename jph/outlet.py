@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import socket
 import threading
 from collections.abc import Callable
@@ -25,11 +26,11 @@ class Outlet:
 
     def __init__(self, channel: str, failed: Callable[[], None]) -> None:
         self.lock = threading.Lock()  # held by the caller: sequence and send belong together
-        self.sent = 0
         self.unsent = 0
         self._channel = channel
         self._failed = failed
         self._socket: socket.socket | None = None
+        self._send: Callable[[bytes | bytearray], object] = _not_open
 
     def open(self, group: Group) -> None:
         """Open the socket anew.
@@ -41,16 +42,12 @@ class Outlet:
         with self.lock:
             if self._socket is not None:
                 self._socket.close()
-            self._socket = opened
+            self._socket, self._send = opened, opened.send
 
     def send(self, datagram: bytes | bytearray) -> None:
         """Send one datagram; the caller holds the lock."""
-        if self._socket is None:
-            self.unsent += 1
-            return
         try:
-            self._socket.send(datagram)
-            self.sent += 1
+            self._send(datagram)
         except OSError as error:
             self.unsent += 1
             if error.errno in _OURS:
@@ -62,4 +59,8 @@ class Outlet:
         with self.lock:
             if self._socket is not None:
                 self._socket.close()
-                self._socket = None
+                self._socket, self._send = None, _not_open
+
+
+def _not_open(datagram: bytes | bytearray) -> None:
+    raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))

@@ -32,6 +32,7 @@ _LOG_EVERY_S = 60
 _MOST_SENDERS = 1000  # remembered, so that forged addresses fill no memory
 
 _FLOATS = struct.Struct("<I4xQx2s9xf").iter_unpack
+_FLOAT = wire.FLOAT.unpack_from
 _NAMES = struct.Struct("8s8x").iter_unpack
 
 
@@ -158,7 +159,8 @@ class DataReceiver:
         self.receive = self._receive_adapting if self._slab else self._receive_plain
         self._datagrams = Datagrams()
         self._fileno = -1
-        self._recvfrom: Callable[[int], tuple[bytes, Sender]] | None = None
+        self._recvfrom_into: Callable[[bytearray], tuple[int, Sender]] | None = None
+        self._buffer = bytearray(wire.MAX_SIZE + 1)
         self._singles = 0  # that may still come before a batch is tried
 
     def use(self, receiver: socket.socket) -> None:
@@ -166,7 +168,7 @@ class DataReceiver:
         self.close()
         self._datagrams = Datagrams(receiver)
         self._fileno = receiver.fileno()
-        self._recvfrom = receiver.recvfrom
+        self._recvfrom_into = receiver.recvfrom_into
         if self._slab:
             self._slab.kernel_drops = 0
 
@@ -175,7 +177,7 @@ class DataReceiver:
 
     def close(self) -> None:
         self._datagrams.close()
-        self._recvfrom = None
+        self._recvfrom_into = None
         self._fileno = -1
 
     @property
@@ -193,15 +195,15 @@ class DataReceiver:
         if not self._singles:
             return self._receive_batch()
         self._singles -= 1
-        if self._recvfrom is None:
+        if self._recvfrom_into is None:
             return []
         try:
-            datagram, sender = self._recvfrom(wire.MAX_SIZE + 1)
+            size, sender = self._recvfrom_into(self._buffer)
         except OSError:  # nothing there, or the network went; the node joins again
             return []
         self.received += 1
-        if len(datagram) == HEAD:
-            sequence, timestamp_ms, flag, code, to, length, value = wire.FLOAT.unpack(datagram)
+        if size == HEAD:
+            sequence, timestamp_ms, flag, code, to, length, value = _FLOAT(self._buffer)
             source = self._by_bytes.get(code)
             if (
                 source is not None
@@ -216,7 +218,7 @@ class DataReceiver:
                 source.received += 1
                 return [(source.codifier, timestamp_ms, sequence, value, "f", 4, sender)]
         readings: list[Reading] = []
-        self._decode(datagram, sender, readings)
+        self._decode(bytes(self._buffer[:size]), sender, readings)
         return readings
 
     def _receive_batch(self) -> list[Reading]:
