@@ -1,0 +1,28 @@
+"""Where the files are that JPH ships beside its modules: pages, their parts, a configuration.
+
+In a checkout static/ and templates/ stand at the top; an installed wheel has them inside web/.
+"""
+
+from pathlib import Path
+
+_TOP = Path(__file__).resolve().parent.parent
+
+
+def _shipped(folder: str) -> Path:
+    installed = _TOP / "web" / folder
+    return installed if installed.is_dir() else _TOP / folder
+
+
+def static_dir() -> Path:
+    """Return the folder that the web server serves as /static/."""
+    return _shipped("static")
+
+
+def templates_dir() -> Path:
+    """Return the folder of the page templates."""
+    return _shipped("templates")
+
+
+def shipped_config() -> Path:
+    """Return the configuration of the small network that runs on any Linux machine."""
+    return static_dir() / "config.json"

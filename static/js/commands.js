@@ -1,0 +1,60 @@
+// Commands to components, and what became of them.
+
+const WORDS = { H: 'Halt', S: 'Start', C: 'Reload' };
+const SHOWN_MS = 4_000;
+
+let timer = 0;
+
+/** Say something briefly, also to a screen reader. */
+export function toast(text, isError = false) {
+  const place = document.getElementById('toast');
+  clearTimeout(timer);
+  place.textContent = text;
+  place.classList.toggle('is-error', isError);
+  place.classList.add('is-shown');
+  timer = setTimeout(() => place.classList.remove('is-shown'), SHOWN_MS);
+}
+
+/** Send a command and say how it went; resolves when it is over. */
+export async function send(codifier, flag) {
+  let response;
+  let answer = {};
+  try {
+    response = await fetch('/command', {
+      method: 'POST',
+      headers: {
+        'Content-Type': 'application/json',
+        Accept: 'application/json',
+        'X-CSRF-Token': document.querySelector('meta[name=csrf-token]')?.content ?? '',
+      },
+      body: JSON.stringify({ codifier, flag }),
+    });
+    answer = await response.json();
+  } catch {
+    toast('The server does not answer.', true);
+    return;
+  }
+  if (response.status === 401) {
+    location.assign('/sign-in');
+  } else if (!response.ok) {
+    toast(answer.error ?? `Refused (${response.status}).`, true);
+  } else if (flag !== 'P') {
+    toast(`${WORDS[flag]} sent to ${codifier}.`);
+  } else if (answer.round_trip_ms === null) {
+    toast(`${codifier} did not answer within a second.`, true);
+  } else {
+    const ms = answer.round_trip_ms;
+    toast(`${codifier} answered in ${ms < 10 ? ms.toFixed(2) : Math.round(ms)} ms.`);
+  }
+}
+
+/** Send with a button that cannot be pressed again until it is over. */
+export async function press(button, codifier, flag) {
+  if (button.getAttribute('aria-busy') === 'true') return;
+  button.setAttribute('aria-busy', 'true');
+  try {
+    await send(codifier, flag);
+  } finally {
+    button.removeAttribute('aria-busy');
+  }
+}

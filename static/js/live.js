@@ -1,0 +1,93 @@
+// The live stream of the server, kept open for as long as someone looks at the page.
+
+const QUIET_MS = 40_000; // the server speaks every 15 s; after this the connection is dead
+const HIDDEN_MS = 30_000; // browsers allow six connections to one server, so hidden tabs let go
+const FIRST_RETRY_MS = 1_000;
+const LAST_RETRY_MS = 15_000;
+
+let offset_ms = 0; // the server's clock minus ours
+
+/** The time by the server's clock, in ms. */
+export const serverNow = () => Date.now() + offset_ms;
+
+/**
+ * Open the stream and keep it open.
+ *
+ * onData(frame, isSnapshot) is called with each event; where the connection was only interrupted,
+ * the first event after it carries everything in between.
+ */
+export function connect(onData, { only = null } = {}) {
+  const label = document.getElementById('connection');
+  let source = null;
+  let last = '';
+  let heard = 0;
+  let retry = FIRST_RETRY_MS;
+  let timer = 0;
+  let hidden = 0;
+
+  const show = (state, text) => {
+    if (!label || label.dataset.connection === state) return;
+    label.dataset.connection = state;
+    label.lastElementChild.textContent = text;
+    document.body.classList.toggle('is-stale', state === 'lost');
+  };
+
+  const close = () => {
+    clearTimeout(timer);
+    source?.close();
+    source = null;
+  };
+
+  const again = () => {
+    close();
+    show('lost', 'Reconnecting');
+    timer = setTimeout(open, retry * (0.75 + Math.random() / 2));
+    retry = Math.min(retry * 1.7, LAST_RETRY_MS);
+  };
+
+  const take = (event) => {
+    heard = Date.now();
+    retry = FIRST_RETRY_MS;
+    last = event.lastEventId;
+    const frame = JSON.parse(event.data);
+    offset_ms = frame.now - Date.now();
+    const layout = document.getElementById('main').dataset.layout;
+    if (layout && frame.layout !== layout) {
+      location.reload(); // other components, or other names for them
+      return;
+    }
+    show('live', 'Live');
+    onData(frame, event.type === 'snapshot');
+  };
+
+  function open() {
+    close();
+    const query = new URLSearchParams();
+    if (only) query.set('codifier', only);
+    if (last) query.set('last', last);
+    heard = Date.now();
+    source = new EventSource(`/live?${query}`);
+    source.addEventListener('snapshot', take);
+    source.addEventListener('change', take);
+    source.addEventListener('heartbeat', () => { heard = Date.now(); });
+    // Not left to the browser: it gives up for good after an answer such as 503.
+    source.addEventListener('error', again);
+  }
+
+  setInterval(() => {
+    if (source && Date.now() - heard > QUIET_MS) again();
+  }, 5_000);
+  document.addEventListener('visibilitychange', () => {
+    clearTimeout(hidden);
+    if (document.hidden) {
+      hidden = setTimeout(close, HIDDEN_MS);
+    } else if (!source) {
+      retry = FIRST_RETRY_MS;
+      open();
+    }
+  });
+  addEventListener('online', () => { if (label?.dataset.connection === 'lost') open(); });
+  addEventListener('pagehide', close);
+  addEventListener('pageshow', (event) => { if (event.persisted) open(); });
+  open();
+}

@@ -1,0 +1,108 @@
+"""A bus edge that tests hold in their hands, in place of a node and its sockets."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jph.clock import time_now_ms
+from jph.config import Component, Config, Group
+from jph.sequence import Source
+from jph.wire import Control, Reading, Value
+
+SENDER = ("127.0.0.1", 7601)
+
+
+def component(codifier: str, **fields: Any) -> Component:
+    """Return a component with what a test does not care about filled in."""
+    return Component(
+        **{
+            "codifier": codifier,
+            "name": f"Name of {codifier}",
+            "symbol": "",
+            "type": "Pipe",
+            "sensor_interval_s": 1.0,
+            **fields,
+        }
+    )
+
+
+def config_of(*components: Component) -> Config:
+    """Return a configuration of these components."""
+    return Config(
+        control=Group("239.76.80.1", 7601, "127.0.0.1", 0),
+        data=Group("239.76.80.2", 7602, "127.0.0.1", 0),
+        components={one.codifier: one for one in components},
+        document={"Sensors": [{"Codifier": one.codifier, "Name": one.name} for one in components]},
+        source="test",
+        loaded_ms=time_now_ms(),
+    )
+
+
+class FakeNode:
+    """Says what a joined node says."""
+
+    def __init__(self) -> None:
+        self.joined = {"control": True, "data": True}
+        self.components: dict[str, Any] = {}
+
+    def status(self) -> dict[str, Any]:
+        """Return the status in the shape that the real node has."""
+        return {
+            "interface": "lo",
+            "joined": self.joined,
+            "receive_buffer_bytes": {"control": 212992, "data": 425984},
+            "kernel_drops": {"control": 1, "data": 2},
+            "refused": {"control": 0, "data": 3},
+            "received": {"control": 10, "data": 20},
+            "overruns": 0,
+            "components": self.components,
+        }
+
+
+class FakeChannel:
+    """Records what is sent; `deliver` of a test plays the bus."""
+
+    def __init__(self, config: Config, home: Path) -> None:
+        self.codifier = "W1"
+        self.config = config
+        self.home = home
+        self.node = FakeNode()
+        self.data_sources: dict[str, Source] = {}
+        self.control_sources: dict[str, Source] = {}
+        self.sent: list[tuple[str, str, float | None]] = []
+        self.on_sent: Callable[[str, str, float | None], None] = lambda flag, to, number: None
+
+    def send_control(
+        self,
+        flag: str,
+        to: str = "@@",
+        number: float | None = None,
+        timestamp_ms: int | None = None,
+    ) -> None:
+        """Record a control message."""
+        self.sent.append((flag, to, number))
+        self.on_sent(flag, to, number)
+
+
+def reading(
+    codifier: str, value: Value, *, timestamp_ms: int | None = None, sequence: int = 1
+) -> Reading:
+    """Return a reading as a node delivers it."""
+    flag = {float: "f", int: "i", str: "s", dict: "j"}[type(value)]
+    time_ms = time_now_ms() if timestamp_ms is None else timestamp_ms
+    return (codifier, time_ms, sequence, value, flag, 4, SENDER)
+
+
+def control(
+    flag: str, source: str, to: str = "@@", *, number: float = 0.0, is_active: bool = True
+) -> Control:
+    """Return a control message as a node delivers it."""
+    return Control(1, time_now_ms(), flag, source, to, float(number), is_active)
+
+
+def source(codifier: str, **counts: int) -> Source:
+    """Return the loss counters of one source."""
+    made = Source(codifier, 1, time_now_ms())
+    for name, count in counts.items():
+        setattr(made, name, count)
+    return made

@@ -1,0 +1,57 @@
+"""Fixtures of the tests of the pages: a server on a bus that the test plays."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jph.config import Component
+from tests.web.bus import FakeChannel, component, config_of
+from tests.web.client import Client
+from web.component import Web
+
+COMPONENTS = (
+    component("A1", name="Load", data_type="double"),
+    component("A2", name="Memory used", symbol="B", data_type="integer"),
+    component("A3", name="Boiler", data_type="string"),
+    component("H1", name="History", type="HistoryWriter", sensor_interval_s=None),
+    component("W1", name="Pages", type="Web", sensor_interval_s=None),
+)
+
+
+@pytest.fixture
+def make_web(tmp_path: Path) -> Iterator[Callable[..., Web]]:
+    """Return what starts a server on a free port; all are closed at the end."""
+    made: list[Web] = []
+
+    def make(*components: Component, **settings: Any) -> Web:
+        config = config_of(*(components or COMPONENTS))
+        settings = {"port": 0, **settings}
+        channel = FakeChannel(config, tmp_path)
+        made.append(Web(channel=channel, config=config, home=tmp_path, **settings))
+        return made[-1]
+
+    yield make
+    for web in made:
+        web.close()
+
+
+@pytest.fixture
+def web(make_web: Callable[..., Web]) -> Web:
+    """Return a server of a small network."""
+    return make_web()
+
+
+@pytest.fixture
+def client(web: Web) -> Client:
+    """Return a browser without scripts, not signed in."""
+    return Client(web.bound_port)
+
+
+@pytest.fixture
+def owner(web: Web) -> Client:
+    """Return a browser without scripts that came by the one-time link."""
+    client = Client(web.bound_port)
+    client.follow_link(web.sign_in_url())
+    return client

@@ -1,0 +1,304 @@
+"""The pages in a real browser."""
+
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from jph.clock import time_now_ms
+from jph.stores import open_history, row_of
+from tests.helpers import eventually
+from tests.web.bus import SENDER, component, config_of, control, reading
+
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
+
+
+@pytest.fixture(scope="module")
+def browser(chromium):
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser):
+    """Return what opens a page; fails the test for anything the console complains of."""
+    contexts, complaints = [], []
+
+    def open_(url, *, complains=(), **options):
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        contexts.append(context)
+        page = context.new_page()
+
+        def on_console(message):
+            if message.type in ("error", "warning") and not any(
+                expected in message.text for expected in complains
+            ):
+                complaints.append(f"{message.type}: {message.text}")
+
+        page.on("console", on_console)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(url)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def card(page, codifier):
+    return page.locator(f'.card[data-codifier="{codifier}"]')
+
+
+def sign_in(page, web):
+    """Open the one-time link: one click, no more."""
+    page.goto(web.sign_in_url())
+    page.wait_for_url(web.address)
+
+
+def is_live(page):
+    expect(page.locator("#connection")).to_have_attribute("data-connection", "live")
+
+
+def test_values_go_live_without_a_reload(web, open_page):
+    page = open_page(web.address)
+    is_live(page)
+    marker = page.evaluate("window.marker = Math.random()")
+    for number in range(3):
+        web.on_batch([reading("A1", 1.5 + number, sequence=number)])
+        expect(card(page, "A1").locator("[data-show=text]")).to_have_text(f"{1.5 + number:.2f}")
+    web.on_batch([reading("A2", 5_834_900_000)])
+    expect(card(page, "A2").locator(".value")).to_have_text("5.83 GB")
+    expect(card(page, "A1")).to_have_attribute("data-state", "active")
+    expect(card(page, "A1").locator("[data-show=age]")).to_have_text(re.compile(r"now|\d s"))
+    expect(card(page, "A1").locator(".spark .line")).to_have_attribute("d", re.compile("^M.*L"))
+    assert page.evaluate("window.marker") == marker
+
+
+def test_state_and_summary_follow_the_bus(web, open_page):
+    page = open_page(web.address)
+    is_live(page)
+    expect(page.locator('.chip[data-state="halted"]')).to_be_hidden()
+    web.on_control(control("I", "A1", is_active=False), SENDER)
+    expect(card(page, "A1").locator("[data-show=status]")).to_have_text("Halted")
+    expect(page.locator('.chip[data-state="halted"] b')).to_have_text("1")
+    page.locator('.chip[data-state="halted"]').click()
+    expect(card(page, "A1")).to_be_visible()
+    expect(card(page, "A2")).to_be_hidden()
+    page.locator('.chip[data-state="halted"]').click()
+    page.keyboard.press("/")
+    page.keyboard.type("boil")
+    expect(card(page, "A3")).to_be_visible()
+    expect(card(page, "A1")).to_be_hidden()
+
+
+def test_a_page_resumes_by_itself_after_the_server_was_away(make_web, open_page):
+    web = make_web()
+    page = open_page(web.address, complains=["Failed to load resource", "ERR_"])
+    is_live(page)
+    web.on_batch([reading("A1", 1.5)])
+    expect(card(page, "A1").locator("[data-show=text]")).to_have_text("1.50")
+    web.close()
+    expect(page.locator("#connection")).to_have_text("Reconnecting")
+    again = make_web(port=web.bound_port)
+    again.on_batch([reading("A1", 2.5)])
+    expect(card(page, "A1").locator("[data-show=text]")).to_have_text("2.50", timeout=15_000)
+    is_live(page)
+
+
+def test_a_page_loads_itself_anew_when_the_components_change(web, open_page):
+    page = open_page(web.address)
+    is_live(page)
+    web.on_config(config_of(component("B7", name="Newcomer")))
+    expect(card(page, "B7")).to_be_visible()
+    expect(card(page, "A1")).to_have_count(0)
+
+
+def test_the_fault_banner_comes_and_goes(web, open_page):
+    page = open_page(web.address)
+    is_live(page)
+    expect(page.get_by_role("alert")).to_be_hidden()
+    web.on_batch([reading("H1", {"value": 1, "fault": "disk full <b>"})])
+    expect(page.get_by_role("alert")).to_contain_text("disk full <b>")
+    web.on_batch([reading("H1", {"value": 1}, sequence=2)])
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_halt_and_start_from_the_menu_with_the_keyboard(web, open_page):
+    web.channel.on_sent = lambda flag, to, number: web.on_control(
+        control("I", to, is_active=flag == "S"), SENDER
+    )
+    page = open_page(web.address)
+    sign_in(page, web)
+    is_live(page)
+    card(page, "A1").get_by_role("button", name="Actions for Load").focus()
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("menuitem", name="Halt")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#toast")).to_have_text("Halt sent to A1.")
+    expect(card(page, "A1")).to_have_attribute("data-state", "halted")
+    card(page, "A1").locator(".more").click()
+    page.get_by_role("menuitem", name="Start").click()
+    expect(card(page, "A1")).to_have_attribute("data-state", "active")
+    assert [sent[:2] for sent in web.channel.sent] == [("H", "A1"), ("S", "A1")]
+    card(page, "A1").locator(".more").click()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("menu")).to_be_hidden()
+
+
+def test_the_buttons_of_a_component_page(web, open_page):
+    def on_sent(flag, to, number):
+        if flag == "P":
+            web.on_control(control("T", to, "W1", number=number), SENDER)
+        else:
+            web.on_control(control("I", to, is_active=flag == "S"), SENDER)
+
+    web.channel.on_sent = on_sent
+    page = open_page(web.address)
+    sign_in(page, web)
+    page.goto(f"{web.address}component/A1")
+    is_live(page)
+    page.get_by_role("button", name="Ping").click()
+    expect(page.locator("#toast")).to_have_text(re.compile(r"^A1 answered in \d+\.\d\d ms\.$"))
+    page.get_by_role("button", name="Halt").click()
+    expect(page.locator(".subject")).to_have_attribute("data-state", "halted")
+    page.get_by_role("button", name="Start").click()
+    expect(page.locator(".subject")).to_have_attribute("data-state", "active")
+    expect(page.get_by_role("button", name="Halt")).to_be_visible()
+
+
+def test_signing_out_takes_the_buttons_away(web, open_page):
+    page = open_page(web.address)
+    sign_in(page, web)
+    expect(page.locator(".more").first).to_be_visible()
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("link", name="Sign in")).to_be_visible()
+    expect(page.locator(".more")).to_have_count(0)
+
+
+def drawn(page):
+    """Return how many pixels of the chart have the colour of the curve."""
+    return page.evaluate(
+        """() => {
+            const canvas = document.querySelector('#chart canvas');
+            if (!canvas) return 0;
+            const context = canvas.getContext('2d');
+            const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+            let count = 0;
+            for (let place = 0; place < data.length; place += 4) {
+                if (data[place + 3] > 200 && data[place] < 60 && data[place + 2] > 120) count += 1;
+            }
+            return count;
+        }"""
+    )
+
+
+def store(web, codifier, seconds, step_s):
+    now_ms = time_now_ms()
+    history = open_history("sqlite:///history.sqlite", web.home)
+    times = range(now_ms - seconds * 1000, now_ms, step_s * 1000)
+    rows = [
+        row_of(reading(codifier, n % 7 + 0.5, timestamp_ms=t, sequence=n))
+        for n, t in enumerate(times)
+    ]
+    history.append(rows)
+    history.close()
+
+
+def test_the_chart_draws_the_history_and_goes_on_living(web, open_page):
+    store(web, "A1", 1800, 5)
+    page = open_page(f"{web.address}component/A1")
+    is_live(page)
+    eventually(lambda: drawn(page) > 500)
+    with page.expect_request(lambda request: "/history/" in request.url) as asked:
+        page.get_by_role("button", name="24 h").click()
+    expect(page.get_by_role("button", name="24 h")).to_have_attribute("aria-pressed", "true")
+    query = parse_qs(urlsplit(asked.value.url).query)
+    assert int(query["to"][0]) - int(query["from"][0]) == pytest.approx(86_400_000, abs=2)
+    for number in range(3):
+        web.on_batch([reading("A1", 100.0 + number, sequence=1000 + number)])
+        expect(page.locator(".value.big")).to_have_text(f"10{number}.0")
+
+
+def test_new_readings_are_added_to_the_chart(web, open_page):
+    page = open_page(f"{web.address}component/A1")
+    is_live(page)
+    expect(page.locator("#chart-note")).to_have_text("No readings in this span yet.")
+    now_ms = time_now_ms()
+    web.on_batch(
+        [
+            reading("A1", float(n % 5), timestamp_ms=now_ms - 300_000 + n * 5000, sequence=n)
+            for n in range(60)
+        ]
+    )
+    expect(page.locator("#chart-note")).to_have_text("")
+    eventually(lambda: drawn(page) > 100)
+
+
+def test_a_text_sensor_lists_its_recent_values(web, open_page):
+    web.on_batch([reading("A3", "idle")])
+    page = open_page(f"{web.address}component/A3")
+    is_live(page)
+    expect(page.locator("#texts li")).to_have_count(1)
+    web.on_batch([reading("A3", "<i>heating</i>", timestamp_ms=time_now_ms() + 5, sequence=2)])
+    expect(page.locator("#texts li").first).to_contain_text("<i>heating</i>")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["", "component/A1", "component/A3", "sign-in", "none"])
+def test_nothing_scrolls_sideways_on_a_phone(web, open_page, path, scheme):
+    web.on_batch(
+        [
+            reading("A2", 5_834_900_000),
+            reading("A3", "a very long text without end " * 9),
+            reading("H1", {"value": 1, "fault": "no space left on " + "/very/long/path" * 9}),
+        ]
+    )
+    page = open_page(
+        f"{web.address}{path}",
+        viewport={"width": 390, "height": 844},
+        color_scheme=scheme,
+        complains=["404"],
+    )
+    if page.locator("#connection").count():
+        is_live(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == {"light": "rgb(244, 246, 248)", "dark": "rgb(15, 20, 25)"}[scheme]
+
+
+def test_a_phone_sees_the_menu_in_full(web, open_page):
+    page = open_page(web.address, viewport={"width": 390, "height": 844})
+    sign_in(page, web)
+    card(page, "A1").locator(".more").click()
+    box = page.get_by_role("menu").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+    assert all(item.bounding_box()["height"] >= 36 for item in page.get_by_role("menuitem").all())
+
+
+def test_all_can_be_reached_by_the_keyboard(web, open_page):
+    page = open_page(web.address)
+    is_live(page)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    card(page, "A1").get_by_role("link").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/component/A1")
+
+
+def test_times_are_shown_in_the_zone_of_the_viewer(web, open_page):
+    web.on_batch([reading("A1", 1.0, timestamp_ms=1_700_000_000_000)])
+    page = open_page(f"{web.address}component/A1", timezone_id="Asia/Tokyo", locale="en-GB")
+    is_live(page)
+    expect(page.locator("[data-field=DTimestamp]")).to_have_text("15 Nov 2023, 07:13:20")

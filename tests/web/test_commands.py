@@ -1,0 +1,102 @@
+import threading
+
+import pytest
+
+from tests.web.bus import SENDER, component, control
+from tests.web.client import Client
+
+
+@pytest.mark.parametrize("flag", ["H", "S", "C"])
+def test_a_command_goes_to_its_component(web, owner, flag):
+    answer = owner.command("A1", flag)
+    assert answer.status == 200
+    assert web.channel.sent == [(flag, "A1", None)]
+
+
+def test_a_ping_says_how_long_the_answer_took(web, owner):
+    def on_sent(flag, to, number):
+        answer = control("T", to, "W1", number=number)
+        threading.Timer(0.05, web.on_control, (answer, SENDER)).start()
+
+    web.channel.on_sent = on_sent
+    answer = owner.command("A1", "P").json
+    assert 50 <= answer["round_trip_ms"] < 1000
+
+
+def test_only_the_answer_to_this_ping_counts(web, owner):
+    def on_sent(flag, to, number):
+        web.on_control(control("T", to, "W1", number=number - 1), SENDER)
+        web.on_control(control("T", "A2", "W1", number=number), SENDER)
+
+    web.channel.on_sent = on_sent
+    assert owner.command("A1", "P").json["round_trip_ms"] is None
+
+
+def test_pings_at_the_same_moment_are_told_apart(web):
+    numbers = set()
+    web.channel.on_sent = lambda flag, to, number: numbers.add(number)
+    pings = web._site.pings
+    threads = [
+        threading.Thread(target=pings.ping, args=(web.channel, "A1", 0.01)) for _ in range(20)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(numbers) == 20
+
+
+def test_a_stranger_is_told_to_sign_in(web, client):
+    answer = client.command("A1", "H", client.token())
+    assert answer.status == 401
+    assert answer.json == {"error": "Sign in first."}
+    assert web.channel.sent == []
+
+
+def test_a_command_without_the_token_of_the_session_is_refused(web, owner):
+    other = Client(web.bound_port).token()
+    for token in ("", "x", other):
+        answer = owner.command("A1", "H", token)
+        assert answer.status == 403
+        assert "error" in answer.json
+    assert web.channel.sent == []
+
+
+def test_an_unknown_component_or_flag_is_refused(web, owner):
+    assert owner.command("zz", "H").status == 404
+    assert owner.command("@@", "H").status == 404
+    for flag in ("A", "N", "", "HS", None):
+        answer = owner.command("A1", flag)
+        assert answer.status == 400
+        assert "H, S, P, C" in answer.json["error"]
+    token = owner.token("/")
+    headers = {"Content-Type": "application/json", "X-CSRF-Token": token}
+    for body in ("[]", "1", "{", ""):
+        assert owner.ask("POST", "/command", body, headers).status == 400
+    assert web.channel.sent == []
+
+
+def test_what_a_proxy_is_told_belongs_to_its_server(make_web):
+    web = make_web(
+        component("A1", settings={"Proxy": [{"Codifier": "A2"}]}), component("A2", type="Proxy")
+    )
+    owner = Client(web.bound_port)
+    owner.follow_link(web.sign_in_url())
+    answer = owner.command("A2", "H")
+    assert answer.status == 409
+    assert "A1" in answer.json["error"]
+
+
+def test_the_buttons_work_without_scripts(web, owner):
+    page = "/component/A1"
+    answer = owner.post("/command", csrf=owner.token(page), codifier="A1", flag="H")
+    assert answer.status == 303
+    assert answer.headers["Location"] == page
+    assert web.channel.sent == [("H", "A1", None)]
+
+
+def test_a_stranger_without_scripts_is_sent_to_the_sign_in(web, client):
+    answer = client.post("/command", csrf=client.token(), codifier="A1", flag="H")
+    assert answer.status == 303
+    assert answer.headers["Location"] == "/sign-in"
+    assert web.channel.sent == []

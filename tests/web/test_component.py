@@ -1,0 +1,85 @@
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from jph.errors import ChannelError
+from jph.settings import settings_of
+from tests.web.bus import component, config_of
+from tests.web.client import Client, LiveReader
+from web.component import Web
+
+
+def test_a_taken_port_is_one_clear_line(make_web):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(ChannelError) as caught:
+            make_web(port=port)
+    assert str(caught.value) == f"port {port} on 127.0.0.1 is taken; choose another with --port"
+
+
+def test_an_address_of_another_machine_is_refused(make_web):
+    with pytest.raises(ChannelError, match=r"192\.0\.2\.1 port 8080 cannot be listened on"):
+        make_web(host="192.0.2.1", port=8080)
+
+
+def test_the_port_is_free_again_after_the_close(make_web):
+    web = make_web()
+    with LiveReader(web.bound_port) as reader:
+        reader.event()
+        web.close()
+    again = make_web(port=web.bound_port)
+    assert Client(again.bound_port).get("/healthz").status == 200
+
+
+def test_a_server_that_is_closed_at_once_leaves_nothing(make_web):
+    before = threading.active_count()
+    began_s = time.monotonic()
+    make_web().close()
+    assert time.monotonic() - began_s < 2
+    assert threading.active_count() == before
+
+
+def test_the_settings_have_the_documented_keys():
+    keys = {setting.key: setting.default for setting in settings_of(Web)}
+    assert keys == {
+        "Host": "127.0.0.1",
+        "Port": 8080,
+        "State": None,
+        "History": None,
+        "AllowedHosts": (),
+        "StalledReader": 20.0,
+    }
+
+
+def test_the_greeting_names_the_address_and_a_way_in(web):
+    greeting = web.greeting()
+    assert f"http://127.0.0.1:{web.bound_port}/" in greeting
+    assert "/enter/" in greeting
+
+
+def test_the_address_of_all_interfaces_is_given_as_this_machine(make_web):
+    web = make_web(host="0.0.0.0")
+    assert web.address == f"http://127.0.0.1:{web.bound_port}/"
+
+
+def test_a_reloaded_configuration_is_shown_without_a_restart(web, client):
+    web.on_config(config_of(component("B7", name="Newcomer")))
+    assert [state["Codifier"] for state in client.get("/sensor/").json] == ["B7"]
+    assert "Newcomer" in client.get("/").text
+    assert client.get("/component/A1").status == 404
+    assert client.get("/static/config.json").json == web.config.document
+
+
+def test_importing_the_component_loads_no_flask_and_no_database():
+    program = (
+        "import sys, web.component\n"
+        "print([n for n in ('flask', 'sqlalchemy', 'waitress', 'pydantic') if n in sys.modules])"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "[]"

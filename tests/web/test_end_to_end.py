@@ -1,0 +1,100 @@
+"""The pages on a real bus: sockets, a node with all that the pages need, and a peer of our own."""
+
+import struct
+
+import pytest
+
+from jph.components import build
+from jph.node import Node
+from tests.helpers import eventually
+from tests.network import Peer, config_of, running
+from tests.web.client import Client, LiveReader
+
+FLOAT = struct.Struct("<f")
+
+
+@pytest.fixture
+def network(tmp_path):
+    """Return a running node with the web server, a history writer and a sensor, and a peer."""
+    source = tmp_path / "source"
+    source.write_text("21.5\n")
+    config = config_of(
+        {
+            "Codifier": "A1",
+            "Name": "Bench",
+            "Symbol": "°C",
+            "SensorInterval": 0.2,
+            "Sensor": {"Pipe": str(source)},
+        },
+        {"Codifier": "B1", "Name": "Elsewhere", "SensorInterval": 1},
+        {"Codifier": "H1", "Type": "HistoryWriter", "Sensor": {"BatchTime": 0.2}},
+        {"Codifier": "W1", "Type": "Web", "Sensor": {"Port": 0}},
+    )
+    node = Node(config, tmp_path / "home")
+    for codifier in ("A1", "H1", "W1"):
+        node.add(config.components[codifier], build)
+    with running(node), Peer(config, "B1") as peer:
+        yield node, peer
+
+
+def url_of(node):
+    """Return the greeting of the web server, split into address and link."""
+    greeting = node.members["W1"].callbacks.greeting()
+    address, link = (line.split()[-1] for line in greeting.splitlines())
+    return address, link
+
+
+@pytest.fixture
+def client(network):
+    """Return a client that signed in."""
+    address, link = url_of(network[0])
+    client = Client(int(address.rstrip("/").rpartition(":")[2]))
+    assert client.follow_link(link).status == 303
+    return client
+
+
+def test_a_reading_goes_from_the_sensor_to_the_page(network, client):
+    eventually(lambda: client.get("/sensor/A1").json[0]["Value"] == 21.5)
+    page = client.get("/").text
+    assert ">21.5<" in page
+    assert client.get("/healthz").json["status"] == "ok"
+
+
+def test_what_an_independent_program_publishes_is_on_the_page_and_in_the_history(network, client):
+    _, peer = network
+    with LiveReader(client.port, "?codifier=B1") as reader:
+        reader.event()
+        peer.publish("B1", "n", struct.pack("<I", 7), 7)
+        peer.publish("B1", "f", FLOAT.pack(2.5), 8)
+        _, frame = reader.event()
+    assert frame["components"]["B1"]["Value"] == 2.5
+    assert frame["components"]["B1"]["State"] == "active"
+    eventually(lambda: client.get("/history/B1").json["v"] == [2.5], 15.0)
+
+
+def test_lost_readings_are_counted(network, client):
+    _, peer = network
+    for sequence in (100, 101, 105):
+        peer.publish("B1", "f", FLOAT.pack(1.0), sequence)
+    eventually(lambda: client.get("/sensor/B1").json[0]["DPacketsLost"] == 3)
+
+
+def test_halt_start_and_ping_reach_the_component(network, client):
+    def is_active():
+        return client.get("/sensor/A1").json[0]["IsActive"]
+
+    eventually(lambda: is_active() is True)
+    assert client.command("A1", "H").status == 200
+    eventually(lambda: is_active() is False)
+    assert "Halted" in client.get("/component/A1").text
+    assert client.command("A1", "S").status == 200
+    eventually(lambda: is_active() is True)
+    assert client.command("A1", "P").json["round_trip_ms"] < 500
+    assert client.command("B1", "P").json["round_trip_ms"] is None
+
+
+def test_a_command_is_heard_on_the_wire(network, client):
+    _, peer = network
+    client.command("B1", "C")
+    message = peer.hear("control", lambda one: one["flag"] == "C")
+    assert (message["source"], message["to"]) == ("W1", "B1")

@@ -1,0 +1,194 @@
+import json
+
+import pytest
+
+from jph.clock import time_now_ms
+from tests.web.bus import component, config_of, control, reading, source
+from web.hub import RING, Hub
+
+
+@pytest.fixture
+def hub():
+    return Hub(
+        config_of(
+            component("A1", name="Load", settings={"Proxy": [{"Codifier": "A2"}]}),
+            component("A2", name="Its proxy", type="Proxy", sensor_interval_s=None),
+            component("H1", type="HistoryWriter", sensor_interval_s=None),
+        ),
+        {},
+        {},
+    )
+
+
+def taken(hub, version, only=None):
+    """Return the present version, and kind and data of the event, None if there is none."""
+    version, event = hub.event(version, only)
+    if not event:
+        return version, None, None
+    fields = dict(line.split(": ", 1) for line in event.strip().splitlines())
+    assert fields["id"] == f"{hub.boot}-{version}"
+    return version, fields["event"], json.loads(fields["data"])
+
+
+def test_the_first_event_is_a_snapshot_of_everything(hub):
+    _, kind, frame = taken(hub, 0)
+    assert kind == "snapshot"
+    assert set(frame["components"]) == {"A1", "A2", "H1"}
+    assert frame["summary"] == {"active": 0, "halted": 0, "silent": 0, "unseen": 3}
+    assert frame["components"]["A1"]["Value"] is None
+    assert frame["components"]["A1"]["State"] == "unseen"
+
+
+def test_only_what_changed_is_told_and_with_all_points_since(hub):
+    version, _, _ = taken(hub, 0)
+    hub.on_batch([reading("A1", 1.0, timestamp_ms=1000), reading("A1", 2.0, timestamp_ms=2000)])
+    hub.on_batch([reading("A1", 3.0, timestamp_ms=3000, sequence=3)])
+    version, kind, frame = taken(hub, version)
+    assert kind == "change"
+    assert set(frame["components"]) == {"A1"}
+    record = frame["components"]["A1"]
+    assert record["points"] == [[1000, 1.0], [2000, 2.0], [3000, 3.0]]
+    assert record["Value"] == 3.0
+    assert record["Text"] == "3.00"
+    assert record["State"] == "active"
+    assert taken(hub, version)[1] is None
+
+
+def test_a_reader_may_ask_for_one_component(hub):
+    version, _, frame = taken(hub, 0, "A2")
+    assert set(frame["components"]) == {"A2"}
+    hub.on_batch([reading("A1", 1.0)])
+    later, kind, _ = taken(hub, version, "A2")
+    assert kind is None
+    assert later > version, "it need not look at that change again"
+
+
+def test_the_ring_holds_a_bounded_number_of_points(hub):
+    hub.on_batch([reading("A1", float(n), timestamp_ms=n, sequence=n) for n in range(500)])
+    _, _, frame = taken(hub, 0)
+    points = frame["components"]["A1"]["points"]
+    assert len(points) == RING
+    assert points[-1] == [499, 499.0]
+
+
+def test_event_ids_of_this_life_are_known_and_others_are_not(hub):
+    version, _, _ = taken(hub, 0)
+    assert hub.position(f"{hub.boot}-{version}") == version
+    assert hub.position(f"{hub.boot}-{version + 1}") == 0, "from a future that did not happen"
+    for strange in ("", "x", "00000000-1", f"{hub.boot}-", f"{hub.boot}--1", f"{hub.boot}-\u00b2"):
+        assert hub.position(strange) == 0
+
+
+def test_a_halt_is_shown_and_so_it_is_for_the_proxy(hub):
+    hub.on_control(control("N", "A1"))
+    hub.on_batch([reading("A2", 1.0)])
+    version, _, _ = taken(hub, 0)
+    hub.on_control(control("I", "A1", is_active=False))
+    _, _, frame = taken(hub, version)
+    assert {name: one["State"] for name, one in frame["components"].items()} == {
+        "A1": "halted",
+        "A2": "halted",
+    }
+    assert frame["summary"]["halted"] == 2
+    assert frame["components"]["A2"]["Halted"]
+
+
+def test_commands_that_others_send_are_shown(hub):
+    version, _, _ = taken(hub, 0)
+    hub.on_control(control("P", "zz", "A1", number=7.0))
+    _, _, frame = taken(hub, version)
+    assert frame["components"]["A1"]["PRequest"] == 7
+
+
+def test_loss_comes_from_the_counters_of_the_channel():
+    hub = Hub(config_of(component("A1")), {"A1": source("A1", lost=3)}, {})
+    hub.on_batch([reading("A1", 1.0)])
+    assert hub.states("A1")[0]["DPacketsLost"] == 3
+
+
+def test_a_component_falls_silent_without_any_message(hub):
+    hub.on_batch([reading("A1", 1.0)])
+    version, _, _ = taken(hub, 0)
+    record = hub._records["A1"]
+    record.heard.data_s -= 11
+    record.heard.since_s -= 11
+    hub._refreshed_s -= 2
+    _, kind, frame = taken(hub, version)
+    assert kind == "change"
+    assert frame["components"]["A1"]["State"] == "silent"
+    assert frame["components"]["A1"]["points"] == []
+
+
+def test_a_fault_of_the_history_writer_comes_and_goes(hub):
+    hub.on_batch([reading("H1", {"value": 12, "fault": "disk full"})])
+    assert hub.overview()["faults"] == {"H1": "disk full"}
+    hub.on_batch([reading("H1", {"value": 12, "waiting": 0}, sequence=2)])
+    assert hub.overview()["faults"] == {}
+
+
+def test_unconfigured_codifiers_are_named_and_nothing_is_kept_of_them(hub):
+    hub.on_batch([reading("Z9", 1.0), reading("A1", 1.0)])
+    hub.on_control(control("I", "Z8"))
+    assert hub.overview()["strangers"] == ["Z8", "Z9"]
+    assert hub.states("Z9") is None
+    assert len(hub.states()) == 3
+
+
+def test_values_that_json_cannot_carry_become_null(hub):
+    hub.on_batch([reading("A1", float("nan"))])
+    _, _, frame = taken(hub, 0)
+    assert frame["components"]["A1"]["Value"] is None
+    assert frame["components"]["A1"]["Text"] == "\u2013"
+    assert frame["components"]["A1"]["points"] == []
+
+
+def test_a_reload_keeps_what_is_known_and_changes_the_layout(hub):
+    hub.on_batch([reading("A1", 1.0)])
+    layout = hub.layout
+    hub.reconfigure(config_of(component("A1", name="Another name"), component("A9")))
+    assert hub.layout != layout
+    states = {state["Codifier"]: state["Value"] for state in hub.states()}
+    assert states == {"A1": 1.0, "A9": None}
+
+
+def test_a_reload_of_the_same_document_keeps_the_layout(hub):
+    again = config_of(component("A1"))
+    hub.reconfigure(again)
+    layout = hub.layout
+    hub.reconfigure(config_of(component("A1")))
+    assert hub.layout == layout
+
+
+def test_messages_are_counted_per_minute(hub):
+    hub.on_batch([reading("A1", 1.0)] * 50)
+    hub.on_control(control("I", "A1"))
+    assert hub.readings == 50
+    assert hub.messages_per_minute() > 51
+
+
+def test_text_readings_are_kept_for_their_list(hub):
+    hub.on_batch([reading("A1", "heating", timestamp_ms=time_now_ms())])
+    _, _, frame = taken(hub, 0)
+    assert frame["components"]["A1"]["points"][0][1] == "heating"
+
+
+def test_what_a_state_cache_knew_is_shown_until_something_newer_is_heard(hub):
+    now_ms = time_now_ms()
+    hub.recall(
+        {
+            "A1": {"Codifier": "A1", "Value": 7.0, "DTimestamp": now_ms - 2000, "IsActive": True},
+            "Z9": {"Codifier": "Z9", "Value": 7.0},
+        }
+    )
+    _, _, frame = taken(hub, 0)
+    assert frame["components"]["A1"]["Value"] == 7.0
+    assert frame["components"]["A1"]["State"] == "active"
+    hub.on_control(control("I", "A1"))
+    assert hub.states("A1")[0]["Value"] == 7.0
+    hub.on_batch([reading("A1", 8.0)])
+    assert hub.states("A1")[0]["Value"] == 8.0
+
+
+def test_what_was_known_from_long_ago_is_silent(hub):
+    hub.recall({"A1": {"Codifier": "A1", "Value": 7.0, "DTimestamp": time_now_ms() - 60_000}})
+    assert hub.view("A1")["State"] == "silent"

@@ -1,0 +1,169 @@
+import socket
+import time
+
+import pytest
+
+from tests.helpers import eventually
+from tests.web.bus import SENDER, control, reading
+from tests.web.client import Client, LiveReader
+from web import live
+
+
+def test_a_first_reader_gets_a_snapshot_and_then_what_changes(web):
+    web.on_batch([reading("A1", 1.0, timestamp_ms=1)])
+    with LiveReader(web.bound_port) as reader:
+        assert reader.status == 200
+        assert reader.headers["Content-Type"].startswith("text/event-stream")
+        kind, frame = reader.event()
+        assert kind == "snapshot"
+        assert frame["components"]["A1"]["points"] == [[1, 1.0]]
+        web.on_batch([reading("A1", 2.0, timestamp_ms=2)])
+        kind, frame = reader.event()
+        assert kind == "change"
+        assert frame["components"]["A1"]["points"] == [[2, 2.0]]
+
+
+def test_a_reader_that_comes_back_gets_everything_in_between(web):
+    with LiveReader(web.bound_port) as reader:
+        reader.event()
+        last = reader.id
+    for number in range(1, 4):
+        web.on_batch([reading("A1", float(number), timestamp_ms=number, sequence=number)])
+    web.on_control(control("I", "A2"), SENDER)
+    with LiveReader(web.bound_port, last=last) as reader:
+        kind, frame = reader.event()
+    assert kind == "change"
+    assert set(frame["components"]) == {"A1", "A2"}
+    assert frame["components"]["A1"]["points"] == [[1, 1.0], [2, 2.0], [3, 3.0]]
+
+
+def test_the_last_id_may_come_in_the_address_where_a_header_cannot_be_set(web):
+    with LiveReader(web.bound_port) as reader:
+        reader.event()
+        last = reader.id
+    web.on_batch([reading("A1", 1.0, timestamp_ms=1)])
+    with LiveReader(web.bound_port, f"?last={last}") as reader:
+        assert reader.event()[0] == "change"
+
+
+def test_a_reader_from_another_life_of_the_server_gets_a_snapshot(web):
+    with LiveReader(web.bound_port, last="deadbeef-7") as reader:
+        assert reader.event()[0] == "snapshot"
+
+
+def test_a_fast_bus_gives_a_reader_at_most_five_events_a_second(web):
+    with LiveReader(web.bound_port) as reader:
+        reader.event()
+        until_s = time.monotonic() + 1.0
+        points = events = sent = 0
+        while time.monotonic() < until_s:
+            web.on_batch([reading("A1", 1.0, timestamp_ms=sent, sequence=sent)])
+            sent += 1
+            time.sleep(0.02)
+        while points < sent:
+            events += 1
+            points += len(reader.event()[1]["components"]["A1"]["points"])
+    assert events <= 7
+
+
+def test_a_quiet_stream_says_that_it_lives(web, monkeypatch):
+    monkeypatch.setattr(live, "HEARTBEAT_S", 0.3)
+    monkeypatch.setattr(live, "LOOK_S", 0.1)
+    with LiveReader(web.bound_port, "?codifier=A1") as reader:
+        reader.event()
+        block = reader.lines()
+    assert block == [": heartbeat", "event: heartbeat", "data: {}"]
+
+
+def test_one_component_alone_can_be_followed(web):
+    with LiveReader(web.bound_port, "?codifier=A2") as reader:
+        assert set(reader.event()[1]["components"]) == {"A2"}
+        web.on_batch([reading("A1", 1.0)])
+        web.on_batch([reading("A2", 2.0)])
+        assert set(reader.event()[1]["components"]) == {"A2"}
+
+
+def test_an_unknown_component_cannot_be_followed(client):
+    answer = client.get("/live?codifier=zz")
+    assert answer.status == 404
+    assert "error" in answer.json
+
+
+def test_readers_beyond_the_bound_are_sent_away_for_a_while(web):
+    web._site.readers.most = 2
+    with LiveReader(web.bound_port) as one, LiveReader(web.bound_port) as two:
+        one.event(), two.event()
+        answer = Client(web.bound_port).get("/live")
+        assert answer.status == 503
+        assert int(answer.headers["Retry-After"]) > 0
+    eventually(lambda: web._site.readers.count == 0)
+    with LiveReader(web.bound_port) as reader:
+        assert reader.event()[0] == "snapshot"
+
+
+def test_forty_readers_do_not_keep_the_pages_from_being_served(web):
+    readers = [LiveReader(web.bound_port) for _ in range(40)]
+    try:
+        for reader in readers:
+            assert reader.event()[0] == "snapshot"
+        began_s = time.monotonic()
+        assert Client(web.bound_port).get("/healthz").json["pages_open"] == 40
+        assert time.monotonic() - began_s < 2
+    finally:
+        for reader in readers:
+            reader.close()
+    eventually(lambda: web._site.readers.count == 0)
+
+
+@pytest.mark.parametrize("leave_s", [0.0, 0.5])
+def test_a_reader_who_leaves_gives_its_place_back(web, leave_s):
+    reader = LiveReader(web.bound_port)
+    reader.event()
+    assert web._site.readers.count == 1
+    time.sleep(leave_s)
+    reader.close()
+    eventually(lambda: web._site.readers.count == 0)
+
+
+def test_a_reader_that_takes_nothing_is_dropped_and_others_do_not_notice(make_web):
+    web = make_web(stalled_reader_s=1.0)
+    stalled = socket.socket()
+    stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    stalled.connect(("127.0.0.1", web.bound_port))
+    stalled.sendall(b"GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    with stalled, LiveReader(web.bound_port) as good:
+        good.event()
+        eventually(lambda: web._site.readers.count == 2)
+        text = "x" * 1400
+        longest_s = 0.0
+        sequence = 0
+
+        def both_are_there():
+            nonlocal sequence, longest_s
+            readings = []
+            for _ in range(200):
+                sequence += 1
+                readings.append(reading("A3", text, timestamp_ms=sequence, sequence=sequence))
+            web.on_batch(readings)
+            began_s = time.monotonic()
+            good.event()
+            longest_s = max(longest_s, time.monotonic() - began_s)
+            return web._site.readers.count == 1
+
+        eventually(both_are_there, 30.0, "the stalled reader is dropped")
+        assert longest_s < 1.0
+
+
+def test_closing_takes_less_than_two_seconds_whatever_the_readers_do(make_web):
+    web = make_web()
+    stalled = socket.create_connection(("127.0.0.1", web.bound_port))
+    stalled.sendall(b"GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    with stalled, LiveReader(web.bound_port) as reader:
+        reader.event()
+        eventually(lambda: web._site.readers.count == 2)
+        began_s = time.monotonic()
+        web.close()
+        assert time.monotonic() - began_s < 2
+        with pytest.raises(EOFError):
+            while True:
+                reader.event()

@@ -1,0 +1,1 @@
+"""The pages: Flask behind waitress, fed by the bus itself."""

@@ -1,0 +1,98 @@
+"""The Flask application: one blueprint for each area, and what holds for all of them."""
+
+import logging
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+from flask import Flask, jsonify, render_template, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from jph.paths import static_dir, templates_dir
+from web import accounts, commands, live, pages, security, sensors
+from web.context import CodifierConverter
+from web.site import Site
+
+log = logging.getLogger(__name__)
+
+SESSION_S = 30 * 24 * 3600
+MOST_BODY = 16 * 1024  # bytes: no form of ours comes near
+VENDOR_FILES = ("pico/pico.min.css", "uplot/uPlot.iife.min.js", "uplot/uPlot.min.css")
+JSON_PATHS = ("/sensor/", "/history/", "/command", "/live", "/healthz", "/ntp")
+
+
+def create_app(site: Site, *, port: int, host: str, allowed_hosts: tuple[str, ...] = ()) -> Flask:
+    """Return the application for one site.
+
+    Args:
+        site: what the views share.
+        port: listened on; part of the cookie's name, since browsers share cookies between ports.
+        host: address listened on.
+        allowed_hosts: further names that requests may use for this server.
+    """
+    app = Flask("web", static_folder=static_dir(), template_folder=str(templates_dir()))
+    app.config.update(
+        SECRET_KEY=security.secret_key(site.home / "web.key"),
+        SESSION_COOKIE_NAME=f"jph-{port}",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        PERMANENT_SESSION_LIFETIME=SESSION_S,
+        MAX_CONTENT_LENGTH=MOST_BODY,
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.extensions["jph"] = site
+    app.url_map.converters["codifier"] = CodifierConverter
+    app.url_map.merge_slashes = False
+    security.protect(app, security.host_names(host, allowed_hosts))
+    accounts.init_app(app)
+    for module in (live, sensors, commands, accounts, pages):
+        app.register_blueprint(module.blueprint)
+    vendor = frozenset(name for name in VENDOR_FILES if (static_dir() / "vendor" / name).is_file())
+    if len(vendor) < len(VENDOR_FILES):
+        log.warning(
+            "%s lacks the browser libraries: pages are plain and have no charts; "
+            "run scripts/vendor",
+            static_dir() / "vendor",
+        )
+
+    def common() -> dict[str, object]:
+        return {
+            "vendor": vendor,
+            "csrf_token": security.csrf_token,
+            "status_words": pages.STATUS_WORDS,
+        }
+
+    app.context_processor(common)
+    app.add_template_filter(utc)
+    app.register_error_handler(HTTPException, show_error)
+    app.register_error_handler(Exception, show_bug)
+    return app
+
+
+def utc(time_ms: int) -> str:
+    """Return a time as text, for a browser without scripts; the others show their own zone."""
+    try:
+        return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError):  # beyond the year 9999, which the bus can carry
+        return f"{time_ms} ms"
+
+
+def show_error(error: HTTPException) -> ResponseReturnValue:
+    """Show an error as a page, or as JSON to a program."""
+    code = error.code or 500
+    if code < 400 and error.response is not None:  # a redirect that the router asks for
+        return error.get_response()
+    return _error(code, error.description or "")
+
+
+def show_bug(error: Exception) -> ResponseReturnValue:
+    """Log what nobody expected, and tell the asker no more than that."""
+    log.error("%s %s failed", request.method, request.path, exc_info=error)
+    return _error(500, "Something went wrong here; the log of the server says what.")
+
+
+def _error(code: int, message: str) -> ResponseReturnValue:
+    if request.is_json or request.path.startswith(JSON_PATHS):
+        return jsonify({"error": message}), code
+    title = HTTPStatus(code).phrase
+    return render_template("error.html", code=code, title=title, message=message), code

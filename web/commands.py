@@ -1,0 +1,57 @@
+"""Halt, start, ping and reload, for whoever signed in."""
+
+from collections.abc import Mapping
+
+from flask import Blueprint, abort, jsonify, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from jph.errors import JphError
+from web.accounts import sign_in_first
+from web.context import site
+
+blueprint = Blueprint("commands", __name__)
+
+FLAGS = {"H": "halt", "S": "start", "P": "ping", "C": "reload"}
+PING_TIMEOUT_S = 1.0
+
+
+@blueprint.post("/command")
+def command() -> ResponseReturnValue:
+    """Send a command to one component; {"codifier", "flag"} as JSON or as a form.
+
+    The flags are H, S, P and C. A ping waits up to a second and answers with the round trip, null
+    without an answer.
+    """
+    if not current_user.is_authenticated:
+        return sign_in_first()
+    given = request.get_json(silent=True) if request.is_json else request.form
+    if not isinstance(given, Mapping):
+        abort(400, "A command is an object with codifier and flag.")
+    codifier, flag = str(given.get("codifier")), given.get("flag")
+    if flag not in list(FLAGS):
+        abort(400, f"The flag must be one of {', '.join(FLAGS)}.")
+    if codifier not in site().config.components:
+        abort(404, "There is no such component.")
+    if flag in "HS":
+        server = _server(codifier)
+        if server is not None:
+            abort(409, f"{codifier} is served by {server}: send it there.")
+    answer: dict[str, object] = {"codifier": codifier, "flag": flag, "sent": FLAGS[flag]}
+    try:
+        if flag == "P":
+            trip_ms = site().pings.ping(site().channel, codifier, PING_TIMEOUT_S)
+            answer["round_trip_ms"] = None if trip_ms is None else round(trip_ms, 3)
+        else:
+            site().channel.send_control(flag, to=codifier)
+    except (JphError, OSError) as error:
+        abort(503, f"The command could not be sent: {error}")
+    if request.is_json:
+        return jsonify(answer)
+    return redirect(url_for("pages.component", codifier=codifier), 303)
+
+
+def _server(codifier: str) -> str | None:
+    """Return the component that serves this one as its proxy, if there is one."""
+    components = site().config.components.values()
+    return next((c.codifier for c in components if codifier in c.proxies()), None)

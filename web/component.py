@@ -1,0 +1,141 @@
+"""The Web component: binds its port, hears the bus, and keeps the server running.
+
+Flask and what it needs take a third of a second to load. The server's thread does that, while the
+sensors of the same process already read; whoever connects in the meantime waits in the listen
+queue.
+"""
+
+import errno
+import importlib.util
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from jph.channel import Channel
+from jph.config import Config
+from jph.errors import ChannelError, ConfigError
+from jph.settings import setting
+from jph.wire import Control, Reading, Sender
+from web.server import Server
+from web.site import Site
+
+NEEDED = ("flask", "flask_login", "flask_sqlalchemy", "waitress", "bcrypt")
+BACKLOG = 256
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
+
+
+@dataclass
+class Web:
+    """The pages and the JSON of the network.
+
+    Raises:
+        ChannelError: the port is taken, or the address is not one of this machine.
+        ConfigError: packages that it needs are not installed.
+    """
+
+    channel: Channel
+    config: Config
+    home: Path
+    host: str = setting("127.0.0.1", doc="address to listen on; 0.0.0.0 for all of this machine")
+    port: int = setting(8080, ge=0, le=65535, doc="TCP port to listen on; 0 for any free one")
+    state: str | None = setting(
+        None, doc="URL of a state store; absent: that of the first StateCache"
+    )
+    history: str | None = setting(
+        None, doc="URL of the history store; absent: that of the first HistoryWriter"
+    )
+    allowed_hosts: tuple[str, ...] = setting(
+        (), doc="further host names under which browsers may ask for pages"
+    )
+    stalled_reader_s: float = setting(
+        20.0,
+        key="StalledReader",
+        gt=0,
+        le=600,
+        doc="seconds after which a reader that takes nothing is dropped",
+    )
+
+    ignores_halt = True
+
+    def __post_init__(self) -> None:
+        """Bind the port and start the server."""
+        missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+        if missing:
+            raise ConfigError(f"Web needs {', '.join(missing)}: pip install 'jph[web]'")
+        listener = listen(self.host, self.port, self.stalled_reader_s)
+        self.bound_port: int = listener.getsockname()[1]
+        self._site = Site(
+            self.channel,
+            self.config,
+            self.home,
+            state_url=self.state,
+            history_url=self.history,
+        )
+        self._server = Server(self._site, listener, self.host, self.allowed_hosts)
+
+    @property
+    def address(self) -> str:
+        """The address to open in a browser of this machine."""
+        host = WILDCARDS.get(self.host, f"[{self.host}]" if ":" in self.host else self.host)
+        return f"http://{host}:{self.bound_port}/"
+
+    def sign_in_url(self) -> str:
+        """Return a new link that signs in whoever opens it first, within an hour."""
+        return f"{self.address}enter/{self._site.links.create()}"
+
+    def greeting(self) -> str:
+        """Return what to print when the server starts: its address, and a way in."""
+        return f"Open {self.address}\nSign in once with {self.sign_in_url()}"
+
+    def on_batch(self, readings: list[Reading]) -> None:
+        """Take readings."""
+        self._site.hub.on_batch(readings)
+
+    def on_control(self, message: Control, sender: Sender) -> None:
+        """Take one control message."""
+        self._site.pings.on_control(message)
+        self._site.hub.on_control(message)
+
+    def on_config(self, config: Config) -> None:
+        """Show the components of a new configuration; the port stays."""
+        self.config = config
+        self._site.reconfigure(config)
+
+    def close(self) -> None:
+        """Stop serving, also those who read the live stream, within two seconds."""
+        self._server.close()
+        self._site.close()
+
+
+def listen(host: str, port: int, stalled_reader_s: float) -> socket.socket:
+    """Return a listening socket whose connections break when their reader takes nothing.
+
+    Raises:
+        ChannelError: the port is taken, not allowed, or the address is not of this machine.
+    """
+    listener: socket.socket | None = None
+    try:
+        found = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)
+        family, kind, protocol, _, address = found[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            # Inherited by what is accepted. Counts while sent bytes are not acknowledged and while
+            # the reader's window is shut, so the kernel drops whoever does not read.
+            listener.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(stalled_reader_s * 1000)
+            )
+        listener.bind(address)
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+    except OSError as error:
+        if listener is not None:
+            listener.close()
+        if error.errno == errno.EADDRINUSE:
+            reason = f"port {port} on {host} is taken; choose another with --port"
+        elif error.errno == errno.EACCES:
+            reason = f"port {port} on {host} needs root; choose one above 1023 with --port"
+        else:
+            reason = f"{host} port {port} cannot be listened on: {error}"
+        raise ChannelError(reason) from error
+    return listener

@@ -1,0 +1,97 @@
+"""The pages that people see."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, abort, render_template
+
+from jph.config import Component
+from web.context import site
+from web.status import HALT_IGNORED, SERVICES, timeout_s
+
+blueprint = Blueprint("pages", __name__)
+
+STATUS_WORDS = {
+    "active": "Active",
+    "halted": "Halted",
+    "silent": "Silent",
+    "unseen": "Never seen",
+}
+RANGES = (
+    ("15 min", 900),
+    ("1 h", 3600),
+    ("6 h", 21600),
+    ("24 h", 86400),
+    ("7 d", 604800),
+    ("30 d", 2592000),
+)
+
+
+@blueprint.get("/")
+def dashboard() -> str:
+    """Show all components: those that measure and act, then the services of the network."""
+    views = site().hub.views()
+    groups = [
+        ("Sensors", [view for view in views if view["component"].type not in SERVICES]),
+        ("Services", [view for view in views if view["component"].type in SERVICES]),
+    ]
+    return render_template(
+        "dashboard.html",
+        groups=[(title, members) for title, members in groups if members],
+        overview=site().hub.overview(),
+        halt_ignored=HALT_IGNORED,
+    )
+
+
+@blueprint.get("/component/<codifier:codifier>")
+def component(codifier: str) -> str:
+    """Show one component with its history."""
+    view = site().hub.view(codifier)
+    if view is None:
+        abort(404, f"There is no component {codifier} in the configuration.")
+    entry: Component = view["component"]
+    node: Mapping[str, Any] = site().channel.node.status()
+    members = node.get("components", {})
+    member = members.get(codifier) or members.get(view["server"] or "") or {}
+    return render_template(
+        "component.html",
+        view=view,
+        entry=entry,
+        is_text=entry.data_type == "string",
+        error=member.get("error"),
+        ranges=RANGES,
+        details=configuration(entry, view["server"]),
+        proxies=[name for name in entry.proxies() if name in site().config.components],
+        overview=site().hub.overview(),
+        keeps_history=site().history_url() is not None,
+        halt_ignored=HALT_IGNORED,
+    )
+
+
+def configuration(entry: Component, server: str | None) -> list[tuple[str, str]]:
+    """Return what the configuration says of a component, in words; no settings of its type."""
+    served_by = site().config.components.get(server) if server else None
+    lines: list[tuple[str, Any]] = [
+        ("Type", _type(entry)),
+        ("Data type", entry.data_type),
+        ("Unit", entry.symbol),
+        ("Reading every", _seconds(entry.sensor_interval_s)),
+        ("Counts as silent after", _seconds(timeout_s(entry, served_by))),
+        ("Keep-alive every", _seconds(entry.keep_alive_interval_s)),
+        ("Host", entry.host),
+        ("Can be set", "yes" if entry.control_enabled else None),
+        ("Starts halted", None if entry.active else "yes"),
+    ]
+    return [(label, str(value)) for label, value in lines if value]
+
+
+def _type(entry: Component) -> str:
+    return entry.type if entry.type == entry.type_name else f"{entry.type} ({entry.type_name})"
+
+
+def _seconds(seconds: float | None) -> str | None:
+    if seconds is None:
+        return None
+    if seconds >= 120 and seconds % 60 == 0:
+        return f"{seconds / 60:g} min"
+    return f"{seconds:g} s"

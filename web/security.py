@@ -1,0 +1,106 @@
+"""What keeps the pages closed: headers, the Host check, CSRF tokens, the key of the sessions."""
+
+import hmac
+import os
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from flask import Flask, Response, abort, request, session
+
+CONTENT_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def secret_key(path: Path) -> bytes:
+    """Return the key that signs sessions, made on first use, readable by its owner alone.
+
+    Deleting the file signs everybody out.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        key = path.read_bytes()
+        if len(key) >= 32:
+            return key
+        path.unlink()  # cut short by a full disk or a crash
+        return secret_key(path)
+    with os.fdopen(descriptor, "wb") as file:
+        key = secrets.token_bytes(32)
+        file.write(key)
+    return key
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address to listen on is reached from this machine alone."""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
+
+
+def host_names(host: str, allowed: Iterable[str]) -> frozenset[str] | None:
+    """Return the names a request may use for this server, or None if any will do.
+
+    A page of a stranger can point its own name at 127.0.0.1 and so read what the browser's owner
+    can read (DNS rebinding); the name in the Host header gives it away.
+    """
+    names = {name.lower() for name in allowed}
+    if not is_loopback(host):
+        return frozenset(names | LOOPBACK_NAMES) if names else None
+    return frozenset(names | LOOPBACK_NAMES | {f"[{host}]" if ":" in host else host.lower()})
+
+
+def csrf_token() -> str:
+    """Return the token that every form and script of this session sends back."""
+    if "csrf" not in session:
+        session["csrf"] = secrets.token_urlsafe(24)
+    token: str = session["csrf"]
+    return token
+
+
+def protect(app: Flask, names: frozenset[str] | None) -> None:
+    """Add the checks before every request and the headers after it."""
+
+    def check() -> None:
+        if names is not None and _host_name(request.host) not in names:
+            abort(421, "This server does not go by that name.")
+        fetched = request.headers
+        if (
+            fetched.get("Sec-Fetch-Site") == "cross-site"
+            and fetched.get("Sec-Fetch-Mode") != "navigate"
+        ):  # a stranger's page could not read the answer, but take all places of the live stream
+            abort(403, "Pages of other sites get nothing here.")
+        if request.method not in SAFE_METHODS:
+            given = request.headers.get("X-CSRF-Token") or request.form.get("csrf", "")
+            if not hmac.compare_digest(given.encode(), session.get("csrf", "").encode() or b"-"):
+                abort(403, "The page is too old or not ours: load it again.")
+
+    def add_headers(response: Response) -> Response:
+        headers = response.headers
+        headers["Content-Security-Policy"] = CONTENT_POLICY
+        headers["X-Content-Type-Options"] = "nosniff"
+        headers["Referrer-Policy"] = "same-origin"
+        headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        headers["Cross-Origin-Resource-Policy"] = "same-origin"
+        headers.setdefault("Cache-Control", "no-store")
+        return response
+
+    app.before_request(check)
+    app.after_request(add_headers)
+
+
+def _host_name(host: str) -> str:
+    """Return the name of a Host header, without its port, in lower case."""
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdigit() else host).lower()

@@ -1,0 +1,183 @@
+"""JSON for programs: last states, health, time, history, the configuration."""
+
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Response, jsonify, request
+
+from jph.clock import time_now_ms
+from jph.errors import JphError
+from jph.stores import Series
+from web.context import site
+
+blueprint = Blueprint("sensors", __name__)
+
+MOST_POINTS = 5000
+DEFAULT_POINTS = 1000
+MOST_TEXTS = 200
+LATEST_MS = 1 << 48  # the largest timestamp that the bus carries
+
+
+@blueprint.get("/sensor/")
+def all_states() -> Response:
+    """Return the last states of all components."""
+    return jsonify(site().hub.states())
+
+
+@blueprint.get("/sensor/<codifier:codifier>")
+def state(codifier: str) -> Response | tuple[Response, int]:
+    """Return the last state of one component, as a list of one."""
+    states = site().hub.states(codifier)
+    if states is None:
+        return _unknown(codifier)
+    return jsonify(states)
+
+
+@blueprint.get("/ntp")
+def ntp() -> Response:
+    """Return our clock, and the asker's own as it was sent in ?t=."""
+    client: float | None
+    try:
+        client = float(request.args["t"])
+    except (KeyError, ValueError):
+        client = None
+    if client is not None and not abs(client) < LATEST_MS:
+        client = None
+    if client is not None and client.is_integer():
+        client = int(client)
+    return jsonify({"now": time_now_ms(), "client": client})
+
+
+@blueprint.get("/static/config.json")
+def config() -> Response:
+    """Return the configuration in force, which other nodes load from here."""
+    return jsonify(dict(site().config.document))
+
+
+@blueprint.get("/healthz")
+def healthz() -> tuple[Response, int]:
+    """Say how this process is; 503 while it is not on the bus. Plain numbers at the top."""
+    here = site()
+    status: Mapping[str, Any] = here.channel.node.status()
+    joined = status.get("joined", {})
+    is_joined = bool(joined) and all(joined.values())
+    overview = here.hub.overview()
+    faults = list(overview["faults"].values())
+    buffers = status.get("receive_buffer_bytes") or {}
+    health: dict[str, Any] = {
+        "status": "ok" if is_joined else "off the bus",
+        "uptime_s": here.hub.uptime_s(),
+        "messages_per_minute": here.hub.messages_per_minute(),
+        "memory_mb": memory_mb(),
+        "threads": threading.active_count(),
+        "readings": here.hub.readings,
+        "kernel_drops": _sum(status.get("kernel_drops")),
+        "refused": _sum(status.get("refused")),
+        "overruns": status.get("overruns", 0),
+        "receive_buffer_bytes": min(buffers.values()) if buffers else None,
+        "pages_open": here.readers.count,
+        "history_fault": faults[0] if faults else None,
+        "interface": status.get("interface"),
+        "joined": joined,
+        **overview["summary"],
+    }
+    return jsonify(health), 200 if is_joined else 503
+
+
+def _sum(counters: object) -> object:
+    return sum(counters.values()) if isinstance(counters, dict) else counters
+
+
+def memory_mb() -> float | None:
+    """Return the resident memory of this process in MB (10^6 bytes), None where /proc is not."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:
+        return None
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1e6, 1)
+
+
+@blueprint.get("/history/<codifier:codifier>")
+def history(codifier: str) -> Response | tuple[Response, int]:
+    """Return the numbers of one component as columns for a chart, and its texts.
+
+    ?from= and ?to= are ms since 1970 (default: the last hour), ?points= bounds the answer. A null
+    among the values is a gap: nothing was stored there for longer than the component may be silent.
+    """
+    component = site().config.components.get(codifier)
+    if component is None:
+        return _unknown(codifier)
+    now_ms = time_now_ms()
+    try:
+        end_ms = _whole("to", now_ms + 1, 0, LATEST_MS)
+        start_ms = _whole("from", max(0, end_ms - 3_600_000), 0, LATEST_MS)
+        most_points = _whole("points", DEFAULT_POINTS, 2, MOST_POINTS)
+        if start_ms >= end_ms:
+            raise ValueError("from must be before to")
+    except ValueError as error:
+        return jsonify({"error": str(error)}), 400
+    try:
+        store = site().history()
+        series = store.read(codifier, start_ms, end_ms, most_points)
+        texts = (
+            store.read_text(codifier, start_ms, end_ms, MOST_TEXTS)
+            if component.data_type in ("string", "json")
+            else []
+        )
+    except JphError as error:
+        return jsonify({"error": str(error)}), 503
+    view = site().hub.view(codifier)
+    gap_ms = gap_width_ms(series, view["Timeout"] if view else 0)
+    return jsonify(
+        {
+            "codifier": codifier,
+            "from": start_ms,
+            "to": end_ms,
+            "now": now_ms,
+            "bucket_ms": series.bucket_ms,
+            "gap_ms": gap_ms,
+            **_columns(series, gap_ms),
+            "texts": [list(text) for text in texts],
+        }
+    )
+
+
+def gap_width_ms(series: Series, timeout_ms: float) -> float:
+    """Return how far two points lie apart at least where something is missing between them."""
+    return max(timeout_ms, 2.5 * series.bucket_ms)
+
+
+def _columns(series: Series, gap_ms: float) -> dict[str, list[Any]]:
+    """Return the columns of a chart, with a row of nulls in every gap."""
+    names = ("t", "v", "low", "high") if series.bucket_ms else ("t", "v")
+    columns: list[list[Any]] = [
+        list(column)
+        for column in (series.times_ms, series.values, series.lows, series.highs)[: len(names)]
+    ]
+    times = columns[0]
+    for place in range(len(times) - 1, 0, -1):
+        if times[place] - times[place - 1] > gap_ms:
+            between = (times[place] + times[place - 1]) // 2
+            for column, filler in zip(columns, (between, None, None, None), strict=False):
+                column.insert(place, filler)
+    return dict(zip(names, columns, strict=True))
+
+
+def _whole(name: str, default: int, least: int, most: int) -> int:
+    text = request.args.get(name)
+    if text is None:
+        return default
+    try:
+        number = int(text)
+    except ValueError:
+        raise ValueError(f"{name} must be a whole number, not {text[:40]!r}") from None
+    if not least <= number <= most:
+        raise ValueError(f"{name} must be from {least} to {most}")
+    return number
+
+
+def _unknown(codifier: str) -> tuple[Response, int]:
+    return jsonify({"error": f"no component {codifier!r} in the configuration"}), 404

@@ -1,0 +1,94 @@
+"""What a component is said to be doing: active, halted, silent or never seen.
+
+Silence is judged by when something arrived here, by the monotonic clock: neither a sender with a
+wrong clock nor a step of our own makes a component look silent.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from jph.config import Component
+
+Status = Literal["active", "halted", "silent", "unseen"]
+
+COLLECTORS = frozenset({"StateCache", "HistoryWriter", "Statistics", "Router"})
+SERVICES = COLLECTORS | {"Web", "ControlProgram"}  # shown apart from what measures and acts
+HALT_IGNORED = frozenset({"Web", "StateCache", "ControlProgram"})
+
+SHORTEST_TIMEOUT_S = 10.0  # one late reading of a fast sensor is no news
+MISSED = 3  # intervals without a sign before something counts as silent
+
+
+@dataclass(slots=True)
+class Heard:
+    """When something last arrived from a Codifier, monotonic seconds, None for never.
+
+    Args:
+        data_s: a reading.
+        control_s: a control message.
+        since_s: the first sign of all, or when it last became active; a reading is due from then.
+        is_active: what its last control message said.
+    """
+
+    data_s: float | None = None
+    control_s: float | None = None
+    since_s: float | None = None
+    is_active: bool = True
+
+
+def timeout_s(component: Component, server: Component | None = None) -> float:
+    """Return how long this component may be quiet before it counts as silent, in seconds."""
+    if component.timeout_warning_s is not None:
+        return component.timeout_warning_s
+    interval_s = _interval_s(component, server)
+    if interval_s is not None:
+        return max(MISSED * interval_s, SHORTEST_TIMEOUT_S)
+    return MISSED * component.keep_alive_interval_s
+
+
+def status(
+    component: Component,
+    heard: Heard,
+    now_s: float,
+    server: Component | None = None,
+    server_heard: Heard | None = None,
+) -> Status:
+    """Return the state of a component; for a proxy, with the component that serves it."""
+    if heard.data_s is None and heard.control_s is None:
+        return "unseen"
+    speaker, speaks = (
+        (server, server_heard)
+        if server is not None and server_heard is not None
+        else (component, heard)
+    )
+    # Halted components need not send readings, so only their keep-alives tell that they live.
+    alive_s = max(MISSED * speaker.keep_alive_interval_s, SHORTEST_TIMEOUT_S)
+    if not speaks.is_active and _is_within(speaks.control_s, now_s, alive_s):
+        return "halted"
+    limit_s = timeout_s(component, server)
+    if sends_data(component, heard, server):
+        last = _latest(heard.data_s, heard.since_s, speaks.since_s)
+    else:
+        last = _latest(heard.data_s, heard.control_s)
+    return "active" if _is_within(last, now_s, limit_s) else "silent"
+
+
+def sends_data(component: Component, heard: Heard, server: Component | None = None) -> bool:
+    """Tell whether readings are due from a component, at an interval that we know."""
+    if heard.data_s is not None:
+        return _interval_s(component, server) is not None or component.timeout_warning_s is not None
+    return component.sensor_interval_s is not None and component.type not in SERVICES
+
+
+def _interval_s(component: Component, server: Component | None) -> float | None:
+    if component.sensor_interval_s is None and server is not None:
+        return server.sensor_interval_s
+    return component.sensor_interval_s
+
+
+def _latest(*times: float | None) -> float | None:
+    return max((time for time in times if time is not None), default=None)
+
+
+def _is_within(time_s: float | None, now_s: float, limit_s: float) -> bool:
+    return time_s is not None and now_s - time_s <= limit_s
