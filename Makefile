@@ -1,0 +1,10 @@
+.PHONY: help run test check bench
+
+help:
+	@echo "make run     run the configured network on this machine (scripts/run)"
+	@echo "make test    install what the tests need and run them (scripts/test)"
+	@echo "make check   format, lint and types (scripts/check)"
+	@echo "make bench   measure speed and memory beside their peers (scripts/bench)"
+
+run test check bench:
+	@./scripts/$@

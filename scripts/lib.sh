@@ -1,0 +1,144 @@
+# What run, test, check and bench share. Sourced by them, never run.
+# shellcheck shell=bash
+
+set -euo pipefail
+
+root=$(CDPATH='' cd -P -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+venv=$root/.venv
+python=${PYTHON:-python3}
+
+unset PYTHONHOME              # would take the standard library from elsewhere
+unset PYTHONDONTWRITEBYTECODE # without .pyc files every start compiles everything again
+
+say() { printf 'jph: %s\n' "$*" >&2; }
+
+die() {
+    say "$@"
+    exit 1
+}
+
+# step TEXT HINT COMMAND...: say TEXT, run COMMAND without its noise; when it fails, show how its output ends and HINT.
+step() {
+    local text=$1 hint=$2 log
+    shift 2
+    say "$text"
+    log=$(mktemp -t jph-install.XXXXXX) || die "cannot write to ${TMPDIR:-/tmp}"
+    set -m # a process group of its own, so that a signal ends all that COMMAND has started
+    "$@" >"$log" 2>&1 </dev/null &
+    set +m
+    trap 'kill -- "-$!"; exit 130' INT
+    trap 'kill -- "-$!"; exit 143' TERM
+    if wait "$!"; then
+        trap - INT TERM
+        rm -f -- "$log"
+        return 0
+    fi
+    trap - INT TERM
+    grep -v 'WARNING: Retrying' -- "$log" | tail -n 12 | cut -c -160 | sed 's/^/    /' >&2
+    say "$hint (everything it said: $log)"
+    return 1
+}
+
+as_root() {
+    if ((EUID == 0)); then "$@"; else sudo -n "$@"; fi
+}
+
+can_be_root() {
+    ((EUID == 0)) || { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }
+}
+
+_apt_get_install() {
+    local command=(apt-get -q -y -o DPkg::Lock::Timeout=120 --no-install-recommends install "$@")
+    # The package lists of a fresh system are empty, those of an old one name files that are gone.
+    as_root env DEBIAN_FRONTEND=noninteractive "${command[@]}" ||
+        { as_root apt-get -q update && as_root env DEBIAN_FRONTEND=noninteractive "${command[@]}"; }
+}
+
+# apt_install PACKAGE...: install Debian packages, or tell what to type.
+apt_install() {
+    if ! command -v apt-get >/dev/null; then
+        die "missing on this machine: $* (these are the Debian names); please install and start again"
+    fi
+    can_be_root || die "please type this and start again: sudo apt-get install $*"
+    step "installing $* by apt-get ..." "could not install $*: is this machine online?" _apt_get_install "$@" || exit 1
+}
+
+find_python() {
+    if ! command -v -- "$python" >/dev/null; then
+        [[ -z ${PYTHON:-} ]] || die "PYTHON=$PYTHON: no such program"
+        apt_install python3 python3-venv
+    fi
+    local version
+    version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])') || die "$python does not run"
+    if ((${version%%.*} != 3 || ${version#*.} < 11)); then
+        die "needs Python 3.11 or newer, $python is $version; name another one: PYTHON=/path/to/python3.11 $0"
+    fi
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then # Debian splits these off
+        if [[ $(command -v -- "$python") -ef /usr/bin/python3 ]]; then
+            apt_install python3-venv
+        else
+            apt_install "python$version-venv"
+        fi
+    fi
+}
+
+# What an installation depends on: the project's files, where it stands, and its interpreter.
+fingerprint() {
+    {
+        printf '%s\n' "$root" "$(readlink -f -- "$venv/bin/python" || true)"
+        cat -- "$root/pyproject.toml" "$root/setup.py" "$root/package-lock.json" 2>/dev/null || true
+    } | sha256sum
+}
+
+# has EXTRA...: all of these are installed, by the files as they are now.
+has() {
+    local now extra stamp
+    [[ ! -e $venv/.unfinished ]] || return 1
+    [[ " $* " != *" web "* || -e $root/static/vendor/.stamp ]] || return 1
+    now=$(fingerprint)
+    for extra in "$@"; do
+        stamp=$venv/.has-$extra
+        [[ -r $stamp && $(<"$stamp") == "$now" ]] || return 1
+    done
+}
+
+# While .venv/.unfinished is there, what is in .venv cannot be trusted: somebody was killed while making it.
+_make_venv() {
+    [[ ! -e $venv/.unfinished ]] && "$venv/bin/python" -m pip --version >/dev/null 2>&1 && return 0
+    find_python
+    rm -rf -- "$venv" || die "cannot replace the unfinished $venv"
+    mkdir -- "$venv"
+    : >"$venv/.unfinished"
+    step "making $venv ..." "could not make $venv" "$python" -m venv "$venv" || exit 1
+}
+
+_install() {
+    local extras extra failed=0
+    _make_venv
+    extras=$(IFS=, && printf '%s' "$*")
+    : >"$venv/.unfinished"
+    step "installing JPH with what it needs for: $* (a minute or two, once) ..." \
+        "could not install JPH: is this machine online, and is there space on its disk?" \
+        "$venv/bin/python" -m pip install --disable-pip-version-check --no-input --editable "${root}[$extras]" ||
+        failed=1
+    if ((!failed)) && [[ " $* " == *" web "* ]]; then
+        step "fetching the browser libraries ..." "could not fetch the browser libraries: is this machine online?" \
+            "$root/scripts/vendor" || failed=1
+    fi
+    rm -f -- "$venv/.unfinished"
+    ((!failed)) || exit 1
+    for extra in "$@"; do fingerprint >"$venv/.has-$extra"; done
+}
+
+# need EXTRA...: .venv holds JPH with these extras when this returns.
+need() {
+    has "$@" && return 0
+    [[ -w $root ]] || die "cannot write to $root, where .venv belongs"
+    exec 9<"$root" # the lock of two first starts at once; closed again below, and by the kernel if we die
+    if ! flock -n 9; then
+        say "another start is installing here; waiting for it ..."
+        flock 9
+    fi
+    has "$@" || _install "$@"
+    exec 9<&-
+}

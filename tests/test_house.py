@@ -1,0 +1,97 @@
+"""The map of the house: which folder may import which, and how big a module grows."""
+
+import ast
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("jph", "sensors", "collectors", "gateways", "web", "tools")
+MODULES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+MOST_LINES = 400
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Yield the name of each module that a module imports, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text(), str(path))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            yield node.module
+        elif isinstance(node, ast.ImportFrom):
+            package = path.relative_to(ROOT).parts[: -node.level]
+            yield ".".join([*package, *filter(None, [node.module])])
+
+
+def test_the_modules_are_found():
+    assert {path.relative_to(ROOT).parts[0] for path in MODULES} >= {"jph", "sensors", "web"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_one_way(path):
+    folder = path.relative_to(ROOT).parts[0]
+    allowed = {folder, "jph"} if folder != "tools" else set(FOLDERS)
+    reached = {name.split(".")[0] for name in imports(path)} & {*FOLDERS, "tests", "bench"}
+    assert reached <= allowed
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_stay_small(path):
+    assert len(path.read_text().splitlines()) <= MOST_LINES
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_say_what_they_are_for(path):
+    tree = ast.parse(path.read_text())
+    assert ast.get_docstring(tree) or not tree.body
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_folders_of_modules_are_packages(path):
+    assert (path.parent / "__init__.py").exists()
+
+
+def test_the_core_imports_no_web_package_and_a_database_only_in_its_store():
+    web = {"flask", "flask_login", "flask_sqlalchemy", "sqlalchemy", "waitress"}
+    found = {
+        (name_of(path.parent if package not in web else path), package)
+        for path in MODULES
+        if path.is_relative_to(ROOT / "jph")
+        for package in (name.split(".")[0] for name in imports(path))
+        if package in web | {"redis", "psycopg2", "sqlite3"}
+    }
+    assert {folder for folder, _ in found} <= {"jph/stores"}
+
+
+def test_only_one_module_imports_pydantic():
+    assert [name_of(path) for path in MODULES if "pydantic" in set(imports(path))] == [
+        "jph/schema.py"
+    ]
+
+
+def test_importing_jph_starts_no_thread_and_opens_no_socket():
+    program = """
+        import sys
+
+        def refuse(event, arguments):
+            if event in ("socket.__new__", "subprocess.Popen", "os.putenv"):
+                raise SystemExit(f"importing jph: {event} {arguments}")
+
+        sys.addaudithook(refuse)
+        import jph
+        import threading
+
+        heavy = {"pydantic", "flask", "sqlalchemy", "sqlite3", "asyncio"} & set(sys.modules)
+        print(threading.active_count(), sorted(heavy))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program)]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("1 []\n", "", 0)
