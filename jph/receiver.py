@@ -25,7 +25,7 @@ from jph.wire import SEQUENCE_MASK, Control, Reading, Sender
 log = logging.getLogger(__name__)
 
 BATCH = 256  # datagrams with one system call
-_SINGLES = 16  # messages received singly before a batch is tried
+_SINGLES = 128  # messages received singly before a batch is tried
 _FEW = 2  # a batch of no more than this many: messages come singly again
 _SO_RXQ_OVFL = 40
 _LOG_EVERY_S = 60
@@ -268,8 +268,6 @@ class DataReceiver:
         readings: list[Reading] = []
         add = readings.append
         known = self._by_bytes.get
-        floats = _FLOATS(memoryview(slab.head)[: count * HEAD])
-        senders = self._batch_senders(slab, count)
         floats = _FLOATS(memoryview(slab.head)[: count * HEAD])
         senders = self._batch_senders(slab, count)
         for (sequence, timestamp_ms, code, value), sender in zip(floats, senders, strict=False):

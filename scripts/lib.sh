@@ -26,8 +26,8 @@ step() {
     set -m # a process group of its own, so that a signal ends all that COMMAND has started
     "$@" >"$log" 2>&1 </dev/null &
     set +m
-    trap 'kill -- "-$!"; exit 130' INT
-    trap 'kill -- "-$!"; exit 143' TERM
+    trap 'kill -- "-$!"; rm -f -- "$log"; exit 130' INT
+    trap 'kill -- "-$!"; rm -f -- "$log"; exit 143' TERM
     if wait "$!"; then
         trap - INT TERM
         rm -f -- "$log"

@@ -34,6 +34,12 @@ def run(script: Path, *arguments: str, **environment: str) -> subprocess.Complet
     )
 
 
+@pytest.fixture(autouse=True)
+def logs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the logs of failed installations out of /tmp."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """Return a copy of what the scripts need, in a folder with a space in its name."""

@@ -19,6 +19,7 @@ import errno
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from operator import itemgetter
@@ -258,8 +259,7 @@ class SqliteHistory:
         """Set up a connection, and the file where it is new or of an older version."""
         version = self._version(connection)
         connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
-        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-        if mode != "wal":
+        if _switch_to_wal(connection) != "wal":
             raise ConfigError(f"{self._path}: no WAL on this file system: name a local disk")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_AUTOCHECKPOINT}")
@@ -274,14 +274,19 @@ class SqliteHistory:
             connection.execute("COMMIT")
 
     def _version(self, connection: sqlite3.Connection) -> int:
-        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        query = "PRAGMA user_version"
+        version = int(connection.execute(query).fetchone()[0])
+        if not version and connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            version = int(connection.execute(query).fetchone()[0])  # made by another just now?
+            if not version:
+                raise ConfigError(
+                    f"{self._path}: the database of another program: name another file"
+                )
         if version > len(STEPS):
             raise ConfigError(
                 f"{self._path}: written by a newer JPH (version {version}, known up to "
                 f"{len(STEPS)}): install that one or name another file"
             )
-        if not version and connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-            raise ConfigError(f"{self._path}: the database of another program: name another file")
         return version
 
     def _identity(self) -> Identity:
@@ -296,6 +301,18 @@ class SqliteHistory:
         advice = ADVICE.get(code, "")
         text = f"{self._path}: {error}{': ' if advice else ''}{advice}"
         return ConfigError(text) if code == sqlite3.SQLITE_NOTADB else StoreError(text)
+
+
+def _switch_to_wal(connection: sqlite3.Connection) -> str:
+    """Return the journal mode after asking for WAL; SQLite itself does not wait for others here."""
+    until_s = time.monotonic() + BUSY_S
+    while True:
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until_s:
+                raise
+            time.sleep(0.01)
 
 
 def _within(
