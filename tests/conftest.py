@@ -9,6 +9,14 @@ from pathlib import Path
 import pytest
 
 from tests import helpers
+from tests.servers import (  # noqa: F401
+    postgres_database,
+    postgres_process,
+    postgres_server,
+    postgres_url,
+    redis_process,
+    redis_server,
+)
 
 
 @pytest.fixture(autouse=True)
