@@ -1,5 +1,8 @@
 """The state cache: keeps the last state of every Codifier where pages and programs find it."""
 
+import threading
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -7,32 +10,50 @@ from typing import ClassVar
 from collectors.rate import PerMinute
 from jph.channel import STATE, Channel
 from jph.clock import time_now_ms
-from jph.settings import setting
-from jph.stores import open_state
+from jph.config import Config
+from jph.settings import arguments, setting
+from jph.stores import StateStore, open_state
 from jph.wire import Control, Reading, Sender
+
+FAULT_EVERY_S = 3.0  # a fault is said again, since a page may have been started after it began
+MOST_FAULT_TEXT = 300  # characters of a fault that travel on the bus
 
 
 @dataclass
 class StateCache:
     """Keep the last state of every Codifier in a state store.
 
-    Its own data is the number of messages that it took per minute, of both channels.
+    Its own data is the number of messages that it took per minute, of both channels; while the
+    store cannot be written, {"value": that number, "fault": why}, at once and every 3 s.
 
     Args:
         channel: its place on the bus.
         home: folder that file names in the URL are relative to.
-        url: the store, `memory:`.
+        url: the store, `memory:` or `redis://host:port/database`.
+        password_file: holds the password of the store.
     """
 
     ignores_halt: ClassVar[bool] = True
 
     channel: Channel
     home: Path
-    url: str = setting("memory:", doc="where last states are kept: memory:")
+    url: str = setting(
+        "memory:", doc="where last states are kept: memory: or redis://host:port/database"
+    )
+    password_file: Path | None = setting(None, doc="path of the file with the store's password")
 
     def __post_init__(self) -> None:
-        self._store = open_state(self.url, self.home)
         self._messages = PerMinute()
+        self._per_minute = 0.0
+        self._publishing = threading.Lock()
+        self._fault: str | None = None
+        self._said_s = 0.0  # when the fault was last published, monotonic
+        self._store = self._opened()
+
+    def _opened(self) -> StateStore:
+        store = open_state(self.url, self.home, self.password_file)
+        store.watch(lambda fault: self._on_fault(store, fault))
+        return store
 
     def on_batch(self, readings: list[Reading]) -> None:
         """Take readings."""
@@ -46,9 +67,46 @@ class StateCache:
 
     def on_timer(self, timestamp_ms: int, command: str, number: float) -> STATE:
         """Publish messages per minute."""
-        self.channel.send_data(self._messages.take(), timestamp_ms)
-        return STATE.GOOD
+        with self._publishing:
+            self._per_minute = self._messages.take()
+            self._publish(timestamp_ms)
+            return STATE.WITHERRORS if self._fault else STATE.GOOD
+
+    def on_config(self, config: Config) -> None:
+        """Go on with the store that is named now; what is known stays if it is the same one."""
+        component = config.components.get(self.channel.codifier)
+        if component is None:
+            return
+        place = f"Sensors[{component.index}].Sensor"
+        given: Mapping[str, object] = arguments(type(self), component.settings, place)
+        before = self.url, self.password_file
+        for name in ("url", "password_file"):
+            setattr(self, name, given.get(name, getattr(type(self), name)))
+        if (self.url, self.password_file) != before:
+            old, self._store = self._store, self._opened()
+            old.close()
+            self._on_fault(self._store, None)
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Write what is still to be written and let go of the store."""
         self._store.close()
+
+    def _on_fault(self, store: StateStore, fault: str | None) -> None:
+        """Publish that the store cannot be written, or that it can again; from any thread."""
+        with self._publishing:
+            if store is not getattr(self, "_store", store):
+                return  # it is being closed, another one has taken its place
+            fault = fault and fault[:MOST_FAULT_TEXT]
+            if fault == self._fault and time.monotonic() < self._said_s + FAULT_EVERY_S:
+                return
+            if fault is None and self._fault is None:
+                return
+            self._fault = fault
+            self._publish(None)
+
+    def _publish(self, timestamp_ms: int | None) -> None:
+        self._said_s = time.monotonic()
+        value: object = self._per_minute
+        if self._fault is not None:
+            value = {"value": self._per_minute, "fault": self._fault}
+        self.channel.send_data(value, timestamp_ms)

@@ -15,6 +15,7 @@ from jph.channel import Channel
 from jph.config import Config
 from jph.errors import ChannelError, ConfigError
 from jph.settings import setting
+from jph.stores.place import Sql, place_of
 from jph.wire import Control, Reading, Sender
 from web.server import Server
 from web.site import Site
@@ -44,6 +45,10 @@ class Web:
     history: str | None = setting(
         None, doc="URL of the history store; absent: that of the first HistoryWriter"
     )
+    sql: Sql | None = setting(None, doc="the history in PostgreSQL, in place of a URL")
+    password_file: Path | None = setting(
+        None, doc="path of the file with the password of the history"
+    )
     allowed_hosts: tuple[str, ...] = setting(
         (), doc="further host names under which browsers may ask for pages"
     )
@@ -69,7 +74,7 @@ class Web:
             self.config,
             self.home,
             state_url=self.state,
-            history_url=self.history,
+            history=place_of(self.history, self.sql, self.password_file),
         )
         self._server = Server(self._site, listener, self.host, self.allowed_hosts)
 

@@ -23,7 +23,7 @@ from jph.state import FIELDS, Fields, LastStates
 from jph.wire import Control, Reading, number_of
 from web.display import display
 from web.rate import Rate
-from web.status import Heard, Status, status, timeout_s
+from web.status import FAULTS, Heard, Status, status, timeout_s
 
 RING = 120  # readings of each component that a new reader gets for its curve
 LONGEST_POINT = 240  # letters of a text kept in the ring
@@ -74,7 +74,7 @@ class Hub:
         self._closed = threading.Event()
         self._records: dict[str, Record] = {}
         self._strangers: dict[str, float] = {}  # Codifier -> when it was heard, monotonic
-        self._faults: dict[str, str] = {}
+        self._faults: dict[str, tuple[str, str]] = {}  # what it means, and what was reported
         self._rate = Rate()
         self._started_s = time.monotonic()
         self._refreshed_s = 0.0
@@ -156,8 +156,8 @@ class Hub:
                     heard.data_s = now_s
                     if heard.since_s is None:
                         heard.since_s = now_s
-                if isinstance(value, dict) and record.component.type == "HistoryWriter":
-                    self._note_fault(codifier, value)
+                if record.component.type in FAULTS:
+                    self._note_fault(record.component, value)
             for codifier in {reading[0] for reading in known}:
                 self._judge(records[codifier], now_s)
             self.readings += len(readings)
@@ -197,12 +197,12 @@ class Hub:
             if codifier not in self._records:
                 self._strangers[codifier] = now_s
 
-    def _note_fault(self, codifier: str, value: Mapping[str, object]) -> None:
-        fault = value.get("fault")
+    def _note_fault(self, component: Component, value: object) -> None:
+        fault = value.get("fault") if isinstance(value, dict) else None
         if fault:
-            self._faults[codifier] = str(fault)
+            self._faults[component.codifier] = FAULTS[component.type], str(fault)
         else:
-            self._faults.pop(codifier, None)
+            self._faults.pop(component.codifier, None)
 
     def _refresh(self, now_s: float) -> None:
         """Look whose state changed by the passing of time alone."""

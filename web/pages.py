@@ -63,7 +63,7 @@ def component(codifier: str) -> str:
         details=configuration(entry, view["server"]),
         proxies=[name for name in entry.proxies() if name in site().config.components],
         overview=site().hub.overview(),
-        keeps_history=site().history_url() is not None,
+        keeps_history=site().history_place() is not None,
         halt_ignored=HALT_IGNORED,
     )
 

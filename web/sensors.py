@@ -11,7 +11,9 @@ from flask import Blueprint, Response, jsonify, request
 from jph.clock import time_now_ms
 from jph.errors import JphError
 from jph.stores import Series
+from jph.stores.reading import parse_field
 from web.context import site
+from web.status import FAULTS
 
 blueprint = Blueprint("sensors", __name__)
 
@@ -65,7 +67,7 @@ def healthz() -> tuple[Response, int]:
     joined = status.get("joined", {})
     is_joined = bool(joined) and all(joined.values())
     overview = here.hub.overview()
-    faults = list(overview["faults"].values())
+    faults = dict(overview["faults"].values())
     buffers = status.get("receive_buffer_bytes") or {}
     health: dict[str, Any] = {
         "status": "ok" if is_joined else "off the bus",
@@ -79,7 +81,8 @@ def healthz() -> tuple[Response, int]:
         "overruns": status.get("overruns", 0),
         "receive_buffer_bytes": min(buffers.values()) if buffers else None,
         "pages_open": here.readers.count,
-        "history_fault": faults[0] if faults else None,
+        "history_fault": faults.get(FAULTS["HistoryWriter"]),
+        "state_fault": faults.get(FAULTS["StateCache"]),
         "interface": status.get("interface"),
         "joined": joined,
         **overview["summary"],
@@ -104,8 +107,9 @@ def memory_mb() -> float | None:
 def history(codifier: str) -> Response | tuple[Response, int]:
     """Return the numbers of one component as columns for a chart, and its texts.
 
-    ?from= and ?to= are ms since 1970 (default: the last hour), ?points= bounds the answer. A null
-    among the values is a gap: nothing was stored there for longer than the component may be silent.
+    ?from= and ?to= are ms since 1970 (default: the last hour), ?points= bounds the answer, ?field=
+    asks for another one than value, such as median or max-hour. A null among the values is a gap:
+    nothing was stored there for longer than the component may be silent.
     """
     component = site().config.components.get(codifier)
     if component is None:
@@ -117,11 +121,13 @@ def history(codifier: str) -> Response | tuple[Response, int]:
         most_points = _whole("points", DEFAULT_POINTS, 2, MOST_POINTS)
         if start_ms >= end_ms:
             raise ValueError("from must be before to")
+        field = request.args.get("field", "value")
+        parse_field(field)
     except ValueError as error:
         return jsonify({"error": str(error)}), 400
     try:
         store = site().history()
-        series = store.read(codifier, start_ms, end_ms, most_points)
+        series = store.read([codifier], field, start_ms, end_ms, most_points)[codifier]
         texts = (
             store.read_text(codifier, start_ms, end_ms, MOST_TEXTS)
             if component.data_type in ("string", "json")

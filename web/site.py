@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from jph.channel import Channel
 from jph.config import Config
-from jph.errors import JphError, StoreError
+from jph.errors import ConfigError, StoreError
 from jph.stores import HistoryStore, open_history, open_state
+from jph.stores.place import Place, history_of
 from web.entry import Links, Throttle
 from web.hub import Hub
 from web.pings import Pings
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_READERS = 40  # of the live stream; each holds a thread
-DEFAULT_STATE = "memory:"  # what a StateCache without a URL fills, and a HistoryWriter
-DEFAULT_HISTORY = "sqlite:///history.sqlite"
+DEFAULT_STATE = "memory:"  # what a StateCache without a URL fills
+RECALL_S = 0.2  # longest wait of the start for the states from before
+RECALL_RETRY_S = 2.0
 
 
 class Readers:
@@ -63,7 +65,7 @@ class Site:
         config: the configuration in force; replaced when it is reloaded.
         home: the folder for all that is written.
         state_url: names the state store; None for that of the first StateCache.
-        history_url: names the history store; None for that of the first HistoryWriter.
+        history: the history store; None for that of the first HistoryWriter.
     """
 
     def __init__(
@@ -73,7 +75,7 @@ class Site:
         home: Path,
         *,
         state_url: str | None = None,
-        history_url: str | None = None,
+        history: Place | None = None,
     ) -> None:
         self.channel = channel
         self.config = config
@@ -83,20 +85,36 @@ class Site:
         self.links = Links()
         self.throttle = Throttle()
         self.readers = Readers()
-        self._own_history_url = history_url
+        self._own_history = history
         self._lock = threading.Lock()
-        self._history: tuple[str, HistoryStore] | None = None
+        self._history: tuple[Place, HistoryStore] | None = None
         self._accounts: Accounts | None = None
-        self._recall(state_url or _url_of(config, "StateCache", DEFAULT_STATE))
+        self._closing = threading.Event()
+        url = state_url or _url_of(config, "StateCache", DEFAULT_STATE)
+        if url is not None:
+            arguments = (url, _password_file_of(config, "StateCache", url))
+            recalling = threading.Thread(
+                target=self._recall, args=arguments, name="recall", daemon=True
+            )
+            recalling.start()
+            # The first page is complete where the store answers at once, and nobody waits for one
+            # that does not.
+            recalling.join(RECALL_S)
 
-    def _recall(self, url: str | None) -> None:
+    def _recall(self, url: str, password_file: Path | None) -> None:
         """Begin with what a state cache knows from before this server was started."""
-        if url is None:
-            return
+        retry_s = 0.0
         try:
-            with closing(open_state(url, self.home)) as store:
-                self.hub.recall(store.changed_since(0)[1])
-        except JphError as error:
+            with closing(open_state(url, self.home, password_file)) as store:
+                while not self._closing.wait(retry_s):
+                    try:
+                        self.hub.recall(store.recall())
+                        break
+                    except StoreError as error:
+                        if not retry_s:
+                            log.warning("no last states to begin with yet: %s", error)
+                        retry_s = RECALL_RETRY_S
+        except ConfigError as error:
             log.warning("no last states to begin with: %s", error)
 
     def reconfigure(self, config: Config) -> None:
@@ -104,9 +122,9 @@ class Site:
         self.config = config
         self.hub.reconfigure(config)
 
-    def history_url(self) -> str | None:
-        """Return the URL of the history that the charts show, None if the network keeps none."""
-        return self._own_history_url or _url_of(self.config, "HistoryWriter", DEFAULT_HISTORY)
+    def history_place(self) -> Place | None:
+        """Return the history that the charts show, None if the network keeps none."""
+        return history_of(self.config, self._own_history)
 
     def history(self) -> HistoryStore:
         """Return the history store, opened when it is first asked for.
@@ -115,15 +133,15 @@ class Site:
             StoreError: the network keeps no history.
             ConfigError: its URL names no store that there is.
         """
-        url = self.history_url()
-        if url is None:
+        place = self.history_place()
+        if place is None:
             raise StoreError("no HistoryWriter is configured, so there is no history")
         with self._lock:
-            if self._history is None or self._history[0] != url:
-                opened = open_history(url, self.home)
+            if self._history is None or self._history[0] != place:
+                opened = open_history(place.url, self.home, place.password_file)
                 if self._history is not None:
                     self._history[1].close()
-                self._history = url, opened
+                self._history = place, opened
             return self._history[1]
 
     def accounts(self) -> "Accounts":
@@ -141,6 +159,7 @@ class Site:
 
     def close(self) -> None:
         """Close the stores that were opened."""
+        self._closing.set()
         with self._lock:
             if self._history is not None:
                 self._history[1].close()
@@ -157,3 +176,12 @@ def _url_of(config: Config, type: str, default: str) -> str | None:
         return None
     url = component.settings.get("URL")
     return url if isinstance(url, str) else default
+
+
+def _password_file_of(config: Config, type: str, url: str) -> Path | None:
+    """Return the PasswordFile of the component that names this URL: no other server sees it."""
+    for component in config.components.values():
+        path = component.settings.get("PasswordFile")
+        if component.type == type and component.settings.get("URL") == url and path:
+            return Path(str(path))
+    return None

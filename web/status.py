@@ -13,6 +13,12 @@ Status = Literal["active", "halted", "silent", "unseen"]
 
 COLLECTORS = frozenset({"StateCache", "HistoryWriter", "Statistics", "Router"})
 SERVICES = COLLECTORS | {"Web", "ControlProgram"}  # shown apart from what measures and acts
+# What it means for people that such a component reports a fault.
+FAULTS = {
+    "StateCache": "Last states are not being stored.",
+    "HistoryWriter": "History is not being stored.",
+    "Statistics": "Statistics are not being computed.",
+}
 HALT_IGNORED = frozenset({"Web", "StateCache", "ControlProgram"})
 
 SHORTEST_TIMEOUT_S = 10.0  # one late reading of a fast sensor is no news

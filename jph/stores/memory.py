@@ -1,11 +1,12 @@
 """Last states in the memory of this process: what the shipped network uses."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 from jph.clock import time_now_ms
 from jph.errors import ConfigError
-from jph.state import LastStates
+from jph.state import Fields, LastStates
 from jph.stores import StateStore
 
 VERSIONS_PER_MS = 1000  # more changes than a process makes, so that its successor starts beyond
@@ -13,6 +14,13 @@ VERSIONS_PER_MS = 1000  # more changes than a process makes, so that its success
 
 class MemoryState(LastStates):
     """Last states that all components of one process share and that outlive a reload."""
+
+    def recall(self) -> dict[str, Fields]:
+        """Return all states."""
+        return self.changed_since(0)[1]
+
+    def watch(self, on_fault: Callable[[str | None], object]) -> None:
+        """Do nothing: memory can always be written."""
 
     def close(self) -> None:
         """Do nothing: the others still use it."""
@@ -22,7 +30,7 @@ _shared: dict[tuple[Path, str], MemoryState] = {}
 _lock = threading.Lock()
 
 
-def open_memory(url: str, home: Path) -> StateStore:
+def open_memory(url: str, home: Path, password_file: Path | None = None) -> StateStore:
     """Return the states of this name; the same object for everyone in this process and home."""
     name = url.partition(":")[2]
     if not all(letter.isalnum() or letter in "_-" for letter in name):

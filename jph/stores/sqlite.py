@@ -3,12 +3,19 @@
     measurement  timestamp (ms), codifier, sequence, value, text: every reading, keyed by the first
                  three; the table is its own index, so a reading is written in one place only
     series       codifier, first_ms, last_ms: where its readings begin and end
+    statistic    resolution (minutes), codifier, timestamp (end of the bucket), mean, …: what the
+                 readings of 10 minutes and hours come to
+    pending      timestamp, codifier: ends of 10-minute buckets that got readings and were not
+                 computed since; `taken` while they are being computed, until more readings come
+    unmarked     first_ms, last_ms: readings from before there were marks, at most one row
+    dropped      resolution (0: readings), before_ms: up to where it was dropped
 
 Strategy: a batch is sorted by key and appended at the right edge of the tree, which fills pages and
 touches each only once or twice: 33 bytes of file and 120 bytes written per reading, with the log,
 its index and checkpoints (bench/history_bytes.py). An index by Codifier would write one page for
 each Codifier and batch, 400 bytes more. So a span is read by scanning it, at ten million rows per
-second and more, and `series` keeps a Codifier that is rare or absent from scanning all.
+second and more, `series` keeps a Codifier that is rare or absent from scanning all, and long spans
+are read from `statistic` (reading.py).
 
 One connection writes; readers have their own, and in WAL mode neither waits for the other.
 
@@ -26,7 +33,12 @@ from operator import itemgetter
 from pathlib import Path
 
 from jph.errors import ConfigError, JphError, StoreError
-from jph.stores import HistoryStore, Row, Series
+from jph.stores import HistoryStore, Row, StatisticsStore
+from jph.stores.buckets import TEN_MINUTES_MS
+from jph.stores.reading import parse_field, read_series
+from jph.stores.series import Series
+from jph.stores.sqlite_reading import SqliteSource, snapshot
+from jph.stores.sqlite_statistics import SqliteStatistics
 
 # As the pages of the kernel. 1,024 saves 15 % of the bytes written and takes 40 % more time; 8,192
 # costs 25 % more bytes, since the last page of a batch is written again with the next one.
@@ -48,6 +60,20 @@ STEPS = (
         "CREATE TABLE series (codifier TEXT NOT NULL PRIMARY KEY, first_ms INTEGER NOT NULL,"
         " last_ms INTEGER NOT NULL) WITHOUT ROWID",
     ),
+    (
+        "CREATE TABLE statistic (resolution INTEGER NOT NULL, codifier TEXT NOT NULL,"
+        " timestamp INTEGER NOT NULL, mean REAL NOT NULL, mode REAL, median REAL NOT NULL,"
+        " max REAL NOT NULL, min REAL NOT NULL, stdev REAL NOT NULL, count INTEGER NOT NULL,"
+        " PRIMARY KEY (resolution, codifier, timestamp)) WITHOUT ROWID",
+        "CREATE TABLE pending (timestamp INTEGER NOT NULL, codifier TEXT NOT NULL,"
+        " taken INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (timestamp, codifier)) WITHOUT ROWID",
+        "CREATE TABLE unmarked (first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL)",
+        # Marking all that is there would take minutes; Statistics does it bit by bit.
+        "INSERT INTO unmarked SELECT * FROM"
+        " (SELECT min(first_ms) AS first_ms, max(last_ms) FROM series) WHERE first_ms IS NOT NULL",
+        "CREATE TABLE dropped (resolution INTEGER NOT NULL PRIMARY KEY,"
+        " before_ms INTEGER NOT NULL)",
+    ),
 )
 
 INSERT = "INSERT INTO measurement VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
@@ -55,16 +81,12 @@ EXTEND = (
     "INSERT INTO series VALUES (?, ?, ?) ON CONFLICT (codifier) DO UPDATE SET"
     " first_ms = min(first_ms, excluded.first_ms), last_ms = max(last_ms, excluded.last_ms)"
 )
+# A mark that is there costs no write, unless it is just being computed.
+MARK = (
+    "INSERT INTO pending (timestamp, codifier) VALUES (?, ?)"
+    " ON CONFLICT DO UPDATE SET taken = 0 WHERE taken"
+)
 SPAN = "timestamp >= ? AND timestamp < ? AND codifier = ?"
-VALUES = (
-    f"SELECT timestamp, value FROM measurement WHERE {SPAN} AND value IS NOT NULL"
-    " ORDER BY timestamp, sequence LIMIT ?"
-)
-BUCKETS = (
-    "SELECT (min(timestamp) + max(timestamp)) / 2, avg(value), min(value), max(value)"
-    f" FROM measurement WHERE {SPAN} AND value IS NOT NULL"
-    " GROUP BY (timestamp - ?) / ? ORDER BY 1"
-)
 NEWEST = " ORDER BY timestamp DESC, codifier DESC, sequence DESC LIMIT ?"
 TEXTS = f"SELECT timestamp, text FROM measurement WHERE {SPAN} AND text IS NOT NULL{NEWEST}"
 ROWS = f"SELECT timestamp, codifier, sequence, value, text FROM measurement WHERE {SPAN}{NEWEST}"
@@ -87,7 +109,7 @@ MISTAKES = (sqlite3.ProgrammingError, sqlite3.InterfaceError)  # the caller's, n
 Identity = tuple[int, int] | None  # device and inode of the file, None where there is no file
 
 
-def open_sqlite(url: str, home: Path) -> HistoryStore:
+def open_sqlite(url: str, home: Path, password_file: Path | None = None) -> HistoryStore:
     """Open the file that a URL names, relative to home unless there are four slashes."""
     path = url.partition(":")[2]
     if not path.startswith("///") or path in ("///", "////"):
@@ -115,53 +137,49 @@ class SqliteHistory:
         last = {codifier: timestamp_ms for timestamp_ms, codifier, *_ in ordered}
         first = {codifier: timestamp_ms for timestamp_ms, codifier, *_ in reversed(ordered)}
         spans = [(codifier, first[codifier], last[codifier]) for codifier in sorted(last)]
-        with self._writing:
-            connection = self._connection_for_writing()
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                before = connection.total_changes
-                connection.executemany(INSERT, ordered)
-                added = connection.total_changes - before
-                connection.executemany(EXTEND, spans)
-                connection.execute("COMMIT")
-            except BaseException as error:
-                self._after_failure(connection, error)
-                if isinstance(error, sqlite3.Error) and not isinstance(error, MISTAKES):
-                    raise self._converted(error) from error
-                raise
+        marks = {
+            (-(-row[0] // TEN_MINUTES_MS) * TEN_MINUTES_MS, row[1])
+            for row in ordered
+            if row[3] is not None
+        }
+        with self.writing() as connection:
+            before = connection.total_changes
+            connection.executemany(INSERT, ordered)
+            added = connection.total_changes - before
+            connection.executemany(EXTEND, spans)
+            connection.executemany(MARK, sorted(marks))
         return added
 
-    def read(self, codifier: str, start_ms: int, end_ms: int, most_points: int = 1000) -> Series:
-        """Return the numbers with start_ms <= timestamp < end_ms as at most most_points points.
-
-        Reduced points are means with their lowest and highest; see Series.
-        """
-        if most_points < 1:
-            raise ValueError(f"most_points {most_points}, must be at least 1")
-        with self._reader() as connection:
-            start_ms, end_ms = _within(connection, codifier, start_ms, end_ms)
-            span = (start_ms, end_ms, codifier)
-            rows = connection.execute(VALUES, (*span, most_points + 1)).fetchall()
-            if len(rows) <= most_points:
-                values = [value for _, value in rows]
-                return Series([time_ms for time_ms, _ in rows], values, values, values)
-            bucket_ms = -(-(end_ms - start_ms) // most_points)
-            columns = zip(*connection.execute(BUCKETS, (*span, start_ms, bucket_ms)), strict=True)
-            times_ms, means, lows, highs = map(list, columns)
-            return Series(times_ms, means, lows, highs, bucket_ms)
+    def read(
+        self,
+        codifiers: Sequence[str],
+        field: str,
+        start_ms: int,
+        end_ms: int,
+        most_points: int = 1000,
+    ) -> dict[str, Series]:
+        """Return a field of some Codifiers, start_ms <= timestamp < end_ms; see HistoryStore."""
+        asked = parse_field(field)
+        with self.reading() as connection, snapshot(connection):
+            return {
+                codifier: read_series(
+                    SqliteSource(connection, codifier), asked, start_ms, end_ms, most_points
+                )
+                for codifier in codifiers
+            }
 
     def read_text(
         self, codifier: str, start_ms: int, end_ms: int, most: int = 1000
     ) -> list[tuple[int, str]]:
         """Return (timestamp_ms, text) of the newest `most` texts of a span, oldest first."""
-        with self._reader() as connection:
+        with self.reading() as connection:
             span = _within(connection, codifier, start_ms, end_ms)
             rows = connection.execute(TEXTS, (*span, codifier, max(most, 0))).fetchall()
             return rows[::-1]
 
     def last(self, codifier: str, n: int, since_ms: int = 0) -> list[Row]:
         """Return the newest n rows that are not older than since_ms, oldest first."""
-        with self._reader() as connection:
+        with self.reading() as connection:
             span = _within(connection, codifier, since_ms, MAX_MS)
             rows = connection.execute(ROWS, (*span, codifier, max(n, 0))).fetchall()
             return rows[::-1]
@@ -177,8 +195,28 @@ class SqliteHistory:
                 self._writer.close()
                 self._writer = None
 
+    @property
+    def statistics(self) -> StatisticsStore:
+        """The statistics of this history."""
+        return SqliteStatistics(self._path, self.reading, self.writing)
+
     @contextmanager
-    def _reader(self) -> Iterator[sqlite3.Connection]:
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Lend the connection that writes, in a transaction that is committed at the end."""
+        with self._writing:
+            connection = self._connection_for_writing()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException as error:
+                self._after_failure(connection, error)
+                if isinstance(error, sqlite3.Error) and not isinstance(error, MISTAKES):
+                    raise self._converted(error) from error
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection; close it instead of keeping it after an error."""
         identity = self._identity()
         with self._idle_lock:

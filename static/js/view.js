@@ -70,21 +70,21 @@ export class View {
   }
 }
 
-/** The banner for what a history writer complains of, and the Codifiers that nobody configured. */
+/** The banner for what collectors complain of, and the Codifiers that nobody configured. */
 export function showFrame(frame) {
   const banner = document.getElementById('faults');
   const faults = Object.entries(frame.faults);
   const text = JSON.stringify(faults);
   if (banner && banner.dataset.shown !== text) {
     banner.dataset.shown = text;
-    banner.replaceChildren(...faults.map(([codifier, fault]) => {
+    banner.replaceChildren(...faults.map(([codifier, [what, why]]) => {
       const line = document.createElement('p');
       const strong = document.createElement('strong');
-      strong.textContent = 'History is not being stored.';
+      strong.textContent = what;
       const quiet = document.createElement('span');
       quiet.className = 'quiet';
       quiet.textContent = `(${codifier}; live values go on.)`;
-      line.append(strong, ` ${fault} `, quiet);
+      line.append(strong, ` ${why} `, quiet);
       return line;
     }));
     banner.hidden = faults.length === 0;

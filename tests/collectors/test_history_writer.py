@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from collectors import history_writer
+from collectors import writing
 from collectors.history_writer import HistoryWriter
 from jph.channel import STATE
 from jph.errors import ConfigError
@@ -55,6 +55,11 @@ def wait_for(condition, timeout_s=10.0):
         time.sleep(0.005)
 
 
+def tries(writer):
+    """Return how often the store has refused since the present fault began."""
+    return writer._writing.fault.tries
+
+
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "history.sqlite"
@@ -67,8 +72,8 @@ def channel():
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch):
-    monkeypatch.setattr(history_writer, "FIRST_RETRY_S", 0.02)
-    monkeypatch.setattr(history_writer, "LAST_RETRY_S", 0.05)
+    monkeypatch.setattr(writing, "FIRST_RETRY_S", 0.02)
+    monkeypatch.setattr(writing, "LAST_RETRY_S", 0.05)
     monkeypatch.setattr(sqlite, "BUSY_S", 0.02)
 
 
@@ -135,7 +140,7 @@ def test_it_publishes_readings_stored_per_minute(channel, tmp_path, path):
         writer.on_batch(readings(10))
         wait_for(lambda: stored(path) == 10 and not writer.status()["waiting"])
         writer.on_batch(readings(4, first=10))
-        writer._stored._since_s = time.monotonic() - 60
+        writer._writing.per_minute._since_s = time.monotonic() - 60
         assert writer.on_timer(START, "", 0.0) == STATE.GOOD
     assert channel.sent == [{"value": pytest.approx(10, abs=0.2), "waiting": 4, "dropped": 0}]
 
@@ -146,7 +151,7 @@ def test_a_store_that_refuses_is_said_once_and_what_waited_is_stored_after(
     with closing(HistoryWriter(channel, tmp_path, batch_rows=10)) as writer:
         with locked(path):
             writer.on_batch(readings(10))
-            wait_for(lambda: writer._fault_tries > 3)
+            wait_for(lambda: tries(writer) > 3)
             writer.on_batch(readings(10, first=10))
             assert writer.on_timer(START, "", 0.0) == STATE.WITHERRORS
             assert channel.sent[0]["waiting"] == 10  # sent when the fault began
@@ -164,12 +169,12 @@ def test_a_store_that_refuses_is_said_once_and_what_waited_is_stored_after(
 
 
 def test_what_waits_is_bounded_and_the_oldest_go(channel, tmp_path, path, monkeypatch, caplog):
-    monkeypatch.setattr(history_writer, "MOST_WAITING", 50)
+    monkeypatch.setattr(writing, "MOST_WAITING", 50)
     with closing(HistoryWriter(channel, tmp_path, batch_rows=10)) as writer:
         with locked(path):
             for n in range(8):
                 writer.on_batch(readings(10, first=n * 10))
-            wait_for(lambda: writer.status()["dropped"] == 30 and writer._fault_tries > 2)
+            wait_for(lambda: writer.status()["dropped"] == 30 and tries(writer) > 2)
             assert writer.status()["waiting"] == 50
         wait_for(lambda: stored(path) == 50)
     assert sorted(sequence for _, sequence, _ in rows_of(path)) == list(range(30, 80))
@@ -183,7 +188,7 @@ def test_callbacks_do_not_wait_for_the_store(channel, tmp_path, path, monkeypatc
     monkeypatch.setattr(sqlite, "BUSY_S", 1.0)
     with closing(HistoryWriter(channel, tmp_path, batch_rows=1)) as writer, locked(path):
         writer.on_batch(readings(1))
-        wait_for(lambda: writer._writing)
+        wait_for(lambda: writer._writing._offer)
         began_s = time.monotonic()
         for n in range(1, 100):
             writer.on_batch(readings(1, first=n))
@@ -192,11 +197,29 @@ def test_callbacks_do_not_wait_for_the_store(channel, tmp_path, path, monkeypatc
     assert len(rows_of(path)) == 100
 
 
-def test_a_stop_during_a_fault_says_what_is_lost(channel, tmp_path, path, caplog):
+def test_what_a_stop_during_a_fault_leaves_is_stored_by_the_next_start(
+    channel, tmp_path, path, caplog
+):
     writer = HistoryWriter(channel, tmp_path, batch_rows=1)
     with locked(path):
         writer.on_batch(readings(3))
-        wait_for(lambda: writer._fault_tries)
+        wait_for(lambda: tries(writer))
+        writer.close()
+    assert "3 readings wait in the spool" in caplog.records[-1].getMessage()
+    assert stored(path) == 0
+    with closing(HistoryWriter(channel, tmp_path)) as writer:
+        assert writer.status()["spooled"] == 3
+        wait_for(lambda: stored(path) == 3 and not writer.status().get("spooled"))
+
+
+def test_a_stop_that_can_keep_readings_nowhere_says_how_many_are_lost(
+    channel, tmp_path, path, caplog
+):
+    (tmp_path / "spool-HW.sqlite").mkdir()
+    writer = HistoryWriter(channel, tmp_path, batch_rows=1)
+    with locked(path):
+        writer.on_batch(readings(3))
+        wait_for(lambda: tries(writer))
         writer.close()
     assert "3 readings could not be stored" in caplog.records[-1].getMessage()
 
@@ -210,7 +233,7 @@ def test_a_full_disk_is_said_and_storing_goes_on_when_there_is_space(channel, tm
             disk.fill()
             for n in range(1, 40):
                 writer.on_batch(readings(100, first=n * 100))
-            wait_for(lambda: writer._fault_tries > 3)
+            wait_for(lambda: tries(writer) > 3)
             assert re.search("free (some )?space", channel.sent[0]["fault"])
             disk.free()
             wait_for(lambda: not writer.status()["waiting"])
@@ -230,16 +253,16 @@ def test_a_reload_takes_a_new_url_and_keeps_what_waits(channel, tmp_path, path):
 
 def test_a_reload_to_a_store_that_cannot_be_is_a_fault_that_loses_nothing(channel, tmp_path, path):
     (tmp_path / "list").write_text("milk, bread\n" * 100)
-    wrong = SimpleNamespace(index=3, settings={"URL": "sqlite:///list"})
-    right = SimpleNamespace(index=3, settings={})
+    often = {"BatchTime": 0.01}
+    wrong = SimpleNamespace(index=3, settings={"URL": "sqlite:///list", **often})
+    right = SimpleNamespace(index=3, settings=often)
     with closing(HistoryWriter(channel, tmp_path, batch_rows=5, batch_s=0.01)) as writer:
         writer.on_config(SimpleNamespace(components={"HW": wrong}))
-        writer.batch_s = 0.01
         writer.on_batch(readings(5))
-        wait_for(lambda: writer._fault)
+        wait_for(lambda: tries(writer))
         assert "no SQLite database" in writer.status()["fault"]
         writer.on_config(SimpleNamespace(components={"HW": right}))
-    assert len(rows_of(path)) == 5
+        wait_for(lambda: stored(path) == 5)
 
 
 @pytest.mark.parametrize("url", ["sqlite:///folder", "oracle://here", "postgresql://a:b@c/d"])
@@ -255,7 +278,7 @@ def test_a_mistake_of_its_own_is_not_hidden(channel, tmp_path, caplog, monkeypat
     monkeypatch.setattr(threading, "excepthook", lambda arguments: None)
     writer = HistoryWriter(channel, tmp_path, batch_rows=1)
     writer.on_batch([("C1", 1 << 63, 1, 1.0, "f", 4, SENDER)])  # the wire lets no such time pass
-    writer._thread.join(10)
+    writer._writing._writer.join(10)
     with pytest.raises(RuntimeError, match="see the log"):
         writer.on_timer(START, "", 0.0)
     assert "OverflowError" in caplog.text

@@ -1,3 +1,4 @@
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -5,9 +6,12 @@ import pytest
 from collectors.state_cache import StateCache
 from jph.channel import STATE
 from jph.errors import ConfigError
+from jph.member import callbacks_of
 from jph.sequence import Source
 from jph.stores import open_state
 from jph.wire import Control
+from tests.helpers import eventually
+from tests.network import Peer, config_of, node_of, running
 
 SENDER = ("127.0.0.1", 7602)
 
@@ -64,3 +68,81 @@ def test_it_goes_on_while_the_others_are_halted():
 def test_a_url_that_names_no_store_is_a_mistake(tmp_path):
     with pytest.raises(ConfigError, match="no state store"):
         StateCache(FakeChannel(), tmp_path, url="etcd://here")
+
+
+# On a server
+
+
+@pytest.fixture
+def cache(redis_server, tmp_path):
+    cache = StateCache(FakeChannel(), tmp_path, url=redis_server.url)
+    yield cache
+    cache.close()
+
+
+def said(cache):
+    return [value for value, _ in cache.channel.sent]
+
+
+def test_a_fault_of_the_store_is_published_in_time_and_again_and_its_end_at_once(
+    cache, redis_server
+):
+    cache.on_batch([("C1", 1000, 7, 21.5, "f", 4, SENDER)])
+    assert cache.on_timer(60_000, "", 0.0) == STATE.GOOD
+    rate = said(cache)[-1]
+    redis_server.freeze()
+    began_s = time.monotonic()
+    fault = eventually(lambda: next((it for it in said(cache) if isinstance(it, dict)), None))
+    assert time.monotonic() - began_s < 5
+    assert fault == {"value": rate, "fault": f"{redis_server.url}: no answer within 2 s"}
+    assert cache.on_timer(61_000, "", 0.0) == STATE.WITHERRORS
+    assert said(cache)[-1]["fault"] == fault["fault"]
+    count = len(said(cache))
+    eventually(lambda: len(said(cache)) > count, 6, "the fault is said again")
+    redis_server.thaw()
+    eventually(lambda: not isinstance(said(cache)[-1], dict))
+    assert cache.on_timer(62_000, "", 0.0) == STATE.GOOD
+
+
+def test_a_reload_keeps_what_is_known_and_changes_the_store(cache, redis_server):
+    def configured(url):
+        sensor = {"URL": url}
+        return config_of({"Codifier": "SC", "Type": "StateCache", "Sensor": sensor})
+
+    cache.on_batch([("C1", 1000, 7, 21.5, "f", 4, SENDER)])
+    cache.on_config(configured(redis_server.url))
+    assert cache._store.get("C1")["Value"] == 21.5
+    other = redis_server.url.removesuffix("0") + "1"
+    cache.on_config(configured(other))
+    cache.on_batch([("C1", 1000, 7, 22.5, "f", 4, SENDER)])
+    with redis_server.client(db=1) as client:
+        eventually(lambda: client.hget("C1", "Value") == "22.5")
+    with redis_server.client() as client:
+        assert client.hget("C1", "Value") == "21.5"
+
+
+def test_the_bus_is_in_redis_with_its_losses(redis_server, tmp_path):
+    config = config_of(
+        {
+            "Codifier": "SC",
+            "Type": "StateCache",
+            "SensorInterval": 0.2,
+            "Sensor": {"URL": redis_server.url},
+        }
+    )
+    node = node_of(config, tmp_path)
+    node.add(
+        config.components["SC"],
+        lambda channel: callbacks_of(StateCache(channel, tmp_path, url=redis_server.url), channel),
+    )
+    with running(node), Peer(config) as peer, redis_server.client() as client:
+        for sequence in (10, 11, 14, 15):
+            peer.publish("C1", "i", sequence.to_bytes(4, "little"), sequence, 1000 + sequence)
+        peer.command("P", to="SC", number=77.0, source="C1")
+        eventually(lambda: client.hget("SC", "TRequest") == "77")
+        eventually(lambda: client.hget("C1", "Value") == "15")
+        found = client.hgetall("C1")
+        assert (found["DTimestamp"], found["DPacketsLost"]) == ("1015", "2")
+        assert client.hget("SC", "IsActive") == "True"
+        assert client.hget("SC", "PRequest") == "77"
+        eventually(lambda: float(client.hget("SC", "Value") or 0) > 0, 5, "its own rate")

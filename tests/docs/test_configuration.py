@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from collectors.retention import Keep
 from jph import registry, schema
 from jph.config import DERIVED, Component, Document, Group, Multicast
 from jph.settings import INJECTED, item_of, options_of, settings_of
+from jph.stores.place import Sql
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
 IMPLEMENTED = [name for name, place in registry.TYPES.items() if place]
@@ -45,6 +47,8 @@ CASES = [
     ("Multicast", Multicast, frozenset()),
     ("Multicast", Group, frozenset()),
     ("Components", Component, DERIVED),
+    ("The SQL block", Sql, frozenset()),
+    ("Keep", Keep, frozenset()),
     *((name, registry.find(name), INJECTED) for name in IMPLEMENTED),
     *((name, cls, frozenset()) for name in IMPLEMENTED for cls in nested(registry.find(name))),
 ]

@@ -53,6 +53,8 @@ def test_older_names_stay_valid(older, name):
 def test_an_older_name_brings_its_preset():
     assert registry.preset("TempLinux") == {"Scale": 0.001}
     assert registry.preset("Pipe") == {}
+    assert registry.preset("jphRedis") == {"URL": "redis://127.0.0.1:6379/0"}
+    assert registry.note("jphRedis") == ""
 
 
 @pytest.mark.parametrize("name", [name for name, place in registry.TYPES.items() if place])

@@ -50,6 +50,8 @@ def test_the_settings_have_the_documented_keys():
         "Port": 8080,
         "State": None,
         "History": None,
+        "SQL": None,
+        "PasswordFile": None,
         "AllowedHosts": (),
         "StalledReader": 20.0,
     }

@@ -121,7 +121,7 @@ def test_a_component_falls_silent_without_any_message(hub):
 
 def test_a_fault_of_the_history_writer_comes_and_goes(hub):
     hub.on_batch([reading("H1", {"value": 12, "fault": "disk full"})])
-    assert hub.overview()["faults"] == {"H1": "disk full"}
+    assert hub.overview()["faults"] == {"H1": ("History is not being stored.", "disk full")}
     hub.on_batch([reading("H1", {"value": 12, "waiting": 0}, sequence=2)])
     assert hub.overview()["faults"] == {}
 

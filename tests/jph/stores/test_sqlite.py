@@ -41,6 +41,10 @@ def rows_of(path):
         ).fetchall()
 
 
+def read(store, codifier, start_ms, end_ms, most_points=1000):
+    return store.read([codifier], "value", start_ms, end_ms, most_points)[codifier]
+
+
 def curve(values, codifier="C1", step_ms=1000):
     return [(START + i * step_ms, codifier, i, value, None) for i, value in enumerate(values)]
 
@@ -76,7 +80,7 @@ def test_rows_in_any_order_written_any_number_of_times_are_stored_once(tmp_path,
 
 def test_readings_are_returned_as_they_are_where_they_are_few(store):
     store.append(curve([1.0, 2.0, 5.0]))
-    series = store.read("C1", START, START + 2000, 2)
+    series = read(store, "C1", START, START + 2000, 2)
     assert series.times_ms == [START, START + 1000]
     assert series.values == series.lows == series.highs == [1.0, 2.0]
     assert series.bucket_ms == 0
@@ -86,7 +90,7 @@ def test_no_peak_vanishes_when_a_span_is_reduced(store):
     values = [20.0] * 5000
     values[1234], values[4321] = 99.0, -7.0
     store.append(curve(values))
-    series = store.read("C1", 0, START + 10**9, 100)
+    series = read(store, "C1", 0, START + 10**9, 100)
     assert len(series.times_ms) == len(series.values) == len(series.lows) == 100
     assert max(series.highs) == 99.0
     assert min(series.lows) == -7.0
@@ -109,7 +113,7 @@ def test_a_series_is_in_order_within_its_span_and_limit(store, points, start, en
     store.append([(ms, "R1", i, value, None) for i, (ms, value) in enumerate(points)])
     everything = [(ms, value) for ms, _, _, value, _ in store.last("R1", 10**6)]
     inside = [value for ms, value in everything if start <= ms < end]
-    series = store.read("R1", start, end, most)
+    series = read(store, "R1", start, end, most)
     assert len(series.times_ms) <= most
     assert series.times_ms == sorted(series.times_ms)
     assert all(start <= ms < end for ms in series.times_ms)
@@ -122,19 +126,19 @@ def test_a_gap_in_the_readings_is_a_gap_in_the_points(store):
     store.append(curve([1.0] * 1000))
     later = START + 10_000_000
     store.append([(later + i, "C1", i, 2.0, None) for i in range(1000)])
-    series = store.read("C1", START, later + 1000, 100)
+    series = read(store, "C1", START, later + 1000, 100)
     assert not [ms for ms in series.times_ms if START + 1_000_000 < ms < later]
 
 
 def test_spans_without_readings_and_unknown_codifiers_are_empty(store):
     store.append(curve([1.0]))
-    assert store.read("C1", START + 1, START + 10**9).times_ms == []
-    assert store.read("C1", START + 10, START).times_ms == []
-    assert store.read("C9", -(10**30), 10**30).times_ms == []
-    assert store.read("C1", -(10**30), 10**30).times_ms == [START]
+    assert read(store, "C1", START + 1, START + 10**9).times_ms == []
+    assert read(store, "C1", START + 10, START).times_ms == []
+    assert read(store, "C9", -(10**30), 10**30).times_ms == []
+    assert read(store, "C1", -(10**30), 10**30).times_ms == [START]
     assert store.last("C9", 5) == []
     with pytest.raises(ValueError, match="most_points"):
-        store.read("C1", 0, 1, 0)
+        read(store, "C1", 0, 1, 0)
 
 
 def test_last_returns_the_newest_rows_of_one_codifier_oldest_first(store):
@@ -156,7 +160,7 @@ def test_texts_are_read_beside_the_numbers(store):
         (START + 1, '{"value":3,"voltage":2.9}'),
         (START + 2, "o'; DROP TABLE measurement; --\x00ü"),
     ]
-    assert store.read("S1", START, START + 3).values == [3.0]
+    assert read(store, "S1", START, START + 3).values == [3.0]
 
 
 def test_the_file_is_a_log_that_survives_a_power_cut(store, path):
@@ -245,7 +249,7 @@ def test_a_lock_of_another_program_is_a_store_error_that_hinders_no_reader(
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(StoreError, match=r"locked.*end that program"):
                 store.append(curve([1.0, 2.0]))
-            assert store.read("C1", 0, 1 << 50).values == [1.0]
+            assert read(store, "C1", 0, 1 << 50).values == [1.0]
         assert store.append(curve([1.0, 2.0])) == 1
 
 
@@ -327,7 +331,7 @@ def test_readers_and_a_writer_in_threads_do_not_hinder_each_other(store):
     mistakes = []
     done = threading.Event()
 
-    def read():
+    def look():
         try:
             before = 0
             while not done.is_set():
@@ -335,11 +339,11 @@ def test_readers_and_a_writer_in_threads_do_not_hinder_each_other(store):
                 assert now >= before
                 assert now % 10 == 0  # a batch is seen whole or not at all
                 before = now
-                store.read("C1", 0, 1 << 60, 5)
+                read(store, "C1", 0, 1 << 60, 5)
         except Exception as error:
             mistakes.append(error)
 
-    readers = [threading.Thread(target=read) for _ in range(6)]
+    readers = [threading.Thread(target=look) for _ in range(6)]
     for reader in readers:
         reader.start()
     for batch in range(50):

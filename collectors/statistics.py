@@ -1,0 +1,160 @@
+"""Statistics: what 10 minutes and hours of readings come to, and how long history is kept."""
+
+import logging
+import random
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from collectors.rate import PerMinute
+from collectors.retention import Keep, Retention
+from jph.channel import STATE, Channel
+from jph.clock import time_now_ms
+from jph.config import Config
+from jph.errors import ConfigError, StoreError
+from jph.settings import setting
+from jph.stores import StatisticsStore, open_history
+from jph.stores.place import Sql, history_of, place_of
+
+log = logging.getLogger(__name__)
+
+# A bucket is computed so long after its end: what its writer still has in memory has come by then.
+SETTLE_MS = 20_000
+LOOK_S = 10.0  # between two looks whether something is due
+RETENTION_S = 600.0
+PROGRESS_S = 10.0
+FIRST_RETRY_S = 1.0
+LAST_RETRY_S = 15.0
+STOP_S = 4.0
+MOST_FAULT_TEXT = 300  # characters of a fault that travel on the bus
+
+
+@dataclass
+class Statistics:
+    """Compute the statistics of a history store, and drop what is not kept.
+
+    Its own data is the number of 10-minute buckets that it computed per minute; while the store
+    cannot be used, {"value": that number, "fault": why}.
+
+    Args:
+        channel: its place on the bus.
+        config: says where the first HistoryWriter writes.
+        home: folder that file names in the URL are relative to.
+        history: URL of the store; None for that of the first HistoryWriter.
+        sql: the same as a block, for PostgreSQL.
+        password_file: holds the password of the store; None for that of the block.
+        keep: what is dropped; None: nothing.
+    """
+
+    channel: Channel
+    config: Config
+    home: Path
+    history: str | None = setting(None, doc="URL of the history")
+    sql: Sql | None = setting(None, doc="a database of PostgreSQL, in place of a URL")
+    password_file: Path | None = setting(None, doc="path of the file with the store's password")
+    keep: Keep | None = setting(None, doc="how long history is kept")
+
+    def __post_init__(self) -> None:
+        place = history_of(self.config, place_of(self.history, self.sql, self.password_file))
+        if place is None:
+            raise ConfigError("Statistics: no HistoryWriter is configured, so there is no history")
+        self._store = open_history(place.url, self.home, place.password_file)
+        self._stopping = threading.Event()
+        self._retention = Retention(self.keep or Keep(), lambda: not self._stopping.is_set())
+        self._shortened_s = -RETENTION_S
+        self._computed = PerMinute()
+        self._per_minute = 0.0
+        self._fault: str | None = None
+        self._fault_began_s = 0.0
+        self._fault_tries = 0
+        self._thread = threading.Thread(
+            target=self._run, name=f"statistics-{self.channel.codifier}", daemon=True
+        )
+        self._thread.start()
+
+    def on_timer(self, timestamp_ms: int, command: str, number: float) -> STATE:
+        """Publish buckets per minute."""
+        if not self._thread.is_alive() and not self._stopping.is_set():
+            raise RuntimeError("the computing thread has ended, see the log")
+        self._per_minute = self._computed.take()
+        self._publish(timestamp_ms)
+        return STATE.WITHERRORS if self._fault else STATE.GOOD
+
+    def close(self) -> None:
+        """Stop after the piece of work that is being done."""
+        self._stopping.set()
+        self._thread.join(STOP_S)
+
+    # The computing thread
+
+    def _run(self) -> None:
+        wait_s = retry_s = 0.0
+        try:
+            while not self._stopping.wait(wait_s):
+                if not self.channel.is_active:
+                    wait_s = LOOK_S
+                elif self._work():
+                    wait_s, retry_s = LOOK_S, 0.0
+                else:
+                    retry_s = min(max(FIRST_RETRY_S, 2 * retry_s), LAST_RETRY_S)
+                    wait_s = retry_s * random.uniform(0.75, 1.0)
+        except Exception:
+            log.exception("statistics fail by a mistake of their own")
+            raise
+        finally:
+            self._store.close()
+
+    def _work(self) -> bool:
+        """Do what is due; tell whether the store let us."""
+        try:
+            store = self._store.statistics
+            self._compute(store, time_now_ms() - SETTLE_MS)
+            if self.keep is not None and time.monotonic() > self._shortened_s + RETENTION_S:
+                self._retention.apply(store, time_now_ms())
+                self._shortened_s = time.monotonic()
+        except (StoreError, ConfigError) as error:
+            self._begin_fault(str(error))
+            return False
+        if self._fault is not None:
+            self._end_fault()
+        return True
+
+    def _begin_fault(self, text: str) -> None:
+        began = self._fault is None
+        self._fault = text[:MOST_FAULT_TEXT]
+        self._fault_tries += 1
+        if began:
+            self._fault_began_s = time.monotonic()
+            log.error("%s; statistics wait, and it is tried again", text)
+            self._publish()
+
+    def _end_fault(self) -> None:
+        log.warning(
+            "computing again after %.0f s and %d failed tries",
+            time.monotonic() - self._fault_began_s,
+            self._fault_tries,
+        )
+        self._fault, self._fault_tries = None, 0
+        self._publish()
+
+    def _compute(self, store: StatisticsStore, until_ms: int) -> None:
+        """Compute all that is due, and log how far it is where that takes long."""
+        began_s = said_s = time.monotonic()
+        done = 0
+        while not self._stopping.is_set() and (marks := store.compute(until_ms)):
+            done += marks
+            self._computed.count(marks)
+            now_s = time.monotonic()
+            if now_s >= said_s + PROGRESS_S:
+                said_s = now_s
+                total = done + store.due(until_ms)
+                log.info("computed %d of %d buckets, %d %%", done, total, 100 * done // total)
+        if said_s > began_s and not self._stopping.is_set():
+            log.info("computed %d buckets in %.0f s, all that was due", done, said_s - began_s)
+
+    def _publish(self, timestamp_ms: int | None = None) -> None:
+        value: object = self._per_minute
+        if self._fault is not None:
+            value = {"value": self._per_minute, "fault": self._fault}
+        self.channel.send_data(value, timestamp_ms)

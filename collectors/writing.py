@@ -1,0 +1,367 @@
+"""Rows on their way to a history store: in batches, and over the spool while the store is away.
+
+Strategy: callbacks only put rows into memory. The writer thread offers them to the store and, when
+no batch is due, what lies in the spool. The keeper thread puts into the spool what has waited too
+long, and what was offered and had no answer; so a store that refuses, or hangs, holds up nothing
+but itself. A row may be offered twice, which is safe: no store keeps it twice.
+
+Where the spool cannot be written either, rows wait in memory, so many and no more.
+"""
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import itemgetter
+
+from collectors.fault import Fault
+from collectors.rate import PerMinute
+from jph.errors import ConfigError, StoreError
+from jph.stores import HistoryStore, Row
+from jph.stores.spool import Spool
+
+log = logging.getLogger(__name__)
+
+MOST_WAITING = 200_000  # rows in memory: half an hour at 100 readings/s, 40 MB
+MOST_AT_ONCE = 10_000  # rows in one transaction when many wait, so that each takes well under 1 s
+FROM_SPOOL = 5_000  # rows in one transaction from the spool; new ones wait for it
+FIRST_RETRY_S = 1.0
+LAST_RETRY_S = 5.0
+SLOW_S = 0.5  # without an answer for so long, what was offered goes to the spool too
+SILENT_S = 3.0  # and for so long, that is a fault
+STOP_S = 3.5  # longest wait for the last batch; a stop has 5 s in all, and the spool comes after
+KEEPER_S = 0.8
+
+
+@dataclass(slots=True)
+class Offer:
+    """Rows that the store has been given and has not answered for.
+
+    Args:
+        rows: in order of arrival.
+        since_s: when the oldest came.
+        given_s: when the store got them.
+        kept: whether they are in the spool too.
+    """
+
+    rows: list[Row]
+    since_s: float
+    given_s: float
+    kept: bool = False
+
+
+class Writing:
+    """Write rows to a store; times are of the monotonic clock.
+
+    Args:
+        name: of the writer, for its threads.
+        store: opened by the caller, closed here.
+        spool: where rows wait for the store.
+        batch_rows: write when so many rows wait.
+        batch_s: or when the oldest has waited so long.
+        on_change: called, on any thread, when a fault begins or ends.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        store: HistoryStore,
+        spool: Spool,
+        *,
+        batch_rows: int,
+        batch_s: float,
+        on_change: Callable[[], object],
+    ) -> None:
+        self.batch_rows = batch_rows
+        self.batch_s = batch_s
+        self.per_minute = PerMinute()
+        self.dropped = 0  # rows lost because too many waited in memory
+        self.fault = Fault(on_change)
+        self._store = store
+        self._next_store: Callable[[], HistoryStore] | None = None
+        self._spool = spool
+        self._changed = threading.Condition()
+        self._waiting: deque[Row] = deque()
+        self._since_s = 0.0  # when the oldest waiting row came
+        self._offer: Offer | None = None
+        self._spool_rests_s = 0.0  # until when the spool is left alone, since it failed
+        self.spool_fault: str | None = None
+        self._from_spool = 0
+        self._stopping = False
+        self._ended = False
+        self._writer = threading.Thread(target=self._write_on, name=f"history-{name}", daemon=True)
+        self._keeper = threading.Thread(target=self._keep_on, name=f"spool-{name}", daemon=True)
+
+    # For the callbacks
+
+    def start(self) -> None:
+        """Start the threads."""
+        self._writer.start()
+        self._keeper.start()
+
+    def put(self, rows: list[Row]) -> None:
+        """Take rows; returns at once."""
+        with self._changed:
+            before = len(self._waiting)
+            if not before:
+                self._since_s = time.monotonic()
+            self._waiting += rows
+            self._shorten()
+            if not before or before < self.batch_rows <= len(self._waiting):
+                self._changed.notify_all()
+
+    def reconfigure(
+        self, store: Callable[[], HistoryStore] | None, batch_rows: int, batch_s: float
+    ) -> None:
+        """Go on with other settings, and with the store that is opened by a function if given."""
+        with self._changed:
+            self._next_store = store or self._next_store
+            self.batch_rows, self.batch_s = batch_rows, batch_s
+            self._changed.notify_all()
+
+    def waiting(self) -> int:
+        """Return how many rows are in memory and nowhere else."""
+        with self._changed:
+            offered = self._offer.rows if self._offer and not self._offer.kept else ()
+            return len(self._waiting) + len(offered)
+
+    def check(self) -> None:
+        """Raise RuntimeError if a thread ended by a mistake of its own."""
+        if not self._stopping and not (self._writer.is_alive() and self._keeper.is_alive()):
+            raise RuntimeError("the writing thread has ended, see the log")
+
+    def close(self) -> None:
+        """Write what waits, or put it into the spool, and stop."""
+        self._stopping = True
+        self._wake()
+        self._writer.join(STOP_S)
+        self._ended = True
+        self._wake()
+        self._keeper.join(KEEPER_S)
+        with self._changed:
+            left = list(self._waiting)
+            if self._offer is not None and not self._offer.kept:
+                left = self._offer.rows + left
+        if not left:
+            return
+        try:
+            self._spool.add(left)
+        except StoreError as error:
+            log.error("%d readings could not be stored before the stop: %s", len(left), error)
+        else:
+            log.warning("%d readings wait in the spool for the next start", len(left))
+
+    # The writer
+
+    def _write_on(self) -> None:
+        pause_s = 0.0
+        try:
+            while self._await_work(pause_s * random.uniform(0.75, 1.0)):
+                try:
+                    self._write()
+                    pause_s = 0.0
+                except (StoreError, ConfigError) as error:
+                    self.fault.begin(str(error))
+                    self._wake()  # the keeper has less patience now
+                    if self._stopping:
+                        break
+                    pause_s = min(max(FIRST_RETRY_S, 2 * pause_s), LAST_RETRY_S)
+        except Exception:
+            log.exception("the writer fails by a mistake of its own")
+            raise
+        finally:
+            self._store.close()
+
+    def _await_work(self, pause_s: float) -> bool:
+        """Wait for the pause, then until something is due; False: it is time to stop."""
+        with self._changed:
+            if pause_s:
+                self._changed.wait_for(lambda: self._stopping, pause_s)
+            while not self._stopping:
+                now_s = time.monotonic()
+                left_s = self._due_in_s(now_s)
+                spool_s = self._spool_rests_s - now_s if self._spool.readings else None
+                least_s = min((s for s in (left_s, spool_s) if s is not None), default=None)
+                if least_s is not None and least_s <= 0:
+                    return True
+                self._changed.wait(least_s)
+            return bool(self._waiting)
+
+    def _due_in_s(self, now_s: float) -> float | None:
+        """Return how long it is until a batch is due; None if nothing waits."""
+        if not self._waiting:
+            return None
+        if len(self._waiting) >= self.batch_rows:
+            return 0.0
+        return self._since_s + self.batch_s - now_s
+
+    def _write(self) -> None:
+        """Offer the batch that is due, else a part of the spool."""
+        if self._next_store is not None:
+            store, self._next_store = self._next_store, None
+            try:
+                opened = store()
+            except BaseException:
+                self._next_store = self._next_store or store
+                raise
+            self._store.close()
+            self._store = opened
+        with self._changed:
+            now_s = time.monotonic()
+            left_s = self._due_in_s(now_s)
+            if left_s is not None and (left_s <= 0 or self._stopping):
+                self._offer = Offer(self._take(), self._since_s, now_s)
+                self._changed.notify_all()  # the keeper watches how long it takes
+        if self._offer is None:
+            self._write_from_spool()
+        else:
+            self._write_offer(self._offer)
+
+    def _write_offer(self, offer: Offer) -> None:
+        try:
+            added = self._store.append(offer.rows)
+        except (StoreError, ConfigError):
+            with self._changed:
+                self._offer = None
+                if not offer.kept:
+                    self._put_back(offer.rows, offer.since_s)
+            raise
+        with self._changed:
+            self._offer = None
+        self._stored(added)
+
+    def _write_from_spool(self) -> None:
+        try:
+            batch = self._spool.oldest(FROM_SPOOL)
+        except StoreError as error:
+            self._spool_failed(error)
+            return
+        if batch is not None:
+            with self._changed:
+                now_s = time.monotonic()
+                self._offer = Offer(batch.rows, now_s, now_s, kept=True)
+                self._changed.notify_all()
+            try:
+                added = self._store.append(batch.rows)
+            finally:
+                with self._changed:
+                    self._offer = None
+            self._stored(added)
+            self._from_spool += len(batch.rows)
+            try:
+                self._spool.remove(batch)
+            except StoreError as error:
+                self._spool_failed(error)
+        if not self._spool.readings and self._from_spool:
+            log.info("%d readings of the spool are stored", self._from_spool)
+            self._from_spool = 0
+
+    def _stored(self, added: int) -> None:
+        self.per_minute.count(added)
+        self.spool_fault = None
+        self.fault.end()
+
+    # The keeper
+
+    def _keep_on(self) -> None:
+        try:
+            while self._keep():
+                pass
+        except Exception:
+            log.exception("the keeper fails by a mistake of its own")
+            raise
+        finally:
+            self._spool.close()
+
+    def _keep(self) -> bool:
+        """Do the next thing when it is due; False: the end."""
+        with self._changed:
+            while not self._ended:
+                now_s = time.monotonic()
+                left_s, act = min(self._to_keep(now_s), key=itemgetter(0), default=(None, None))
+                if left_s is None or act is None or left_s > 0:
+                    self._changed.wait(left_s)
+                    continue
+                break
+            else:
+                return False
+        act()
+        return True
+
+    def _to_keep(self, now_s: float) -> list[tuple[float, Callable[[], None]]]:
+        """Return what the keeper has to do, and in how many seconds."""
+        found: list[tuple[float, Callable[[], None]]] = []
+        rest_s = self._spool_rests_s - now_s
+        if self._waiting:
+            overdue_s = self._since_s + self._patience_s() - now_s
+            found.append((max(overdue_s, rest_s), self._keep_waiting))
+        if self._offer is not None:
+            answer_s = self._offer.given_s - now_s
+            if not self._offer.kept:
+                found.append((max(answer_s + SLOW_S, rest_s), self._keep_offer))
+            if not self.fault:
+                found.append((answer_s + SILENT_S, self._say_silence))
+        return found
+
+    def _patience_s(self) -> float:
+        """Return how long a row may wait in memory: longer while the store takes them."""
+        return self.batch_s if self.fault else self.batch_s + max(self.batch_s, SLOW_S)
+
+    def _keep_waiting(self) -> None:
+        with self._changed:
+            rows, since_s = self._take(), self._since_s
+        if rows and not self._add_to_spool(rows):
+            with self._changed:
+                self._put_back(rows, since_s)
+
+    def _keep_offer(self) -> None:
+        offer = self._offer
+        if offer is not None and self._add_to_spool(offer.rows):
+            offer.kept = True
+
+    def _say_silence(self) -> None:
+        self.fault.begin(f"the store has not answered for {SILENT_S:g} s", tries=0)
+
+    def _add_to_spool(self, rows: list[Row]) -> bool:
+        try:
+            self._spool.add(rows)
+        except StoreError as error:
+            self._spool_failed(error)
+            return False
+        self.spool_fault = None
+        return True
+
+    # Both
+
+    def _take(self) -> list[Row]:
+        n = min(len(self._waiting), MOST_AT_ONCE)
+        return [self._waiting.popleft() for _ in range(n)]
+
+    def _put_back(self, rows: list[Row], since_s: float) -> None:
+        self._waiting.extendleft(reversed(rows))
+        self._since_s = since_s
+        self._shorten()
+        self._changed.notify_all()
+
+    def _spool_failed(self, error: StoreError) -> None:
+        self._spool_rests_s = time.monotonic() + FIRST_RETRY_S
+        if self.spool_fault is None:
+            log.error("%s; readings wait in memory", error)
+        self.spool_fault = str(error)
+
+    def _shorten(self) -> None:
+        """Let the oldest rows go where too many wait, and say so once in a fault."""
+        excess = len(self._waiting) - MOST_WAITING
+        if excess <= 0:
+            return
+        for _ in range(excess):
+            self._waiting.popleft()
+        self.dropped += excess
+        self.fault.lose(excess, f"{MOST_WAITING} readings wait")
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()

@@ -1,0 +1,101 @@
+"""A last state as a hash of Redis, in the form that programs of existing networks read.
+
+The key is the Codifier, the fields are those of `jph.state`, and each value is text:
+
+    numbers    as Python writes them: 21.5, 1700000000000
+    IsActive   True or False
+    Value      a number; the text of a string; a JSON object as JSON
+    unknown    no field
+
+Which is what `float(state["Value"])`, `int(state["DTimestamp"])` and `state["IsActive"] == "True"`
+expect. A text that looks like a number is read back as a number: the hash does not say which.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+
+from jph.state import FIELDS, Fields
+from jph.stores.resp import Reply
+
+_NAMES = tuple((name, f"${len(name)}\r\n{name}\r\n") for name in FIELDS)
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+|(?:\.[0-9]+)?[eE][+-]?[0-9]+)?")
+LONGEST_INTEGER = 1500  # digits; a datagram has no room for more
+_TRUTH = {"True": True, "1": True, "False": False, "0": False}
+# What is none of the state any more once the other field says something newer; it may still be
+# there from before, since a field that is not known leaves the stored one alone.
+_BESIDE = (
+    ("TRequest", "TTimestamp"),
+    ("TDuration", "TTimestamp"),
+    ("PRequest", "PTimestamp"),
+    ("Value", "DTimestamp"),
+)
+
+
+def store_command(codifier: str, fields: Mapping[str, object]) -> str:
+    """Return HSET of what is known, as the protocol has it; its UTF-8 is what is sent."""
+    words = 2
+    parts = ["", "$4\r\nHSET\r\n$2\r\n", codifier, "\r\n"]
+    for name, head in _NAMES:
+        value = fields[name]
+        if value is not None:
+            text = value if isinstance(value, str) else _text(value)
+            size = len(text) if text.isascii() else len(text.encode())
+            parts.append(f"{head}${size}\r\n{text}\r\n")
+            words += 2
+    parts[0] = f"*{words}\r\n"
+    return "".join(parts)
+
+
+def outdated(fields: Mapping[str, object]) -> list[str]:
+    """Return the fields that the hash must not have any more."""
+    return [name for name, beside in _BESIDE if fields[name] is None and fields[beside] is not None]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        text = json.dumps(value, ensure_ascii=False)
+        # Half a surrogate pair is no text; its escape in JSON is.
+        return text.encode("utf-8", "backslashreplace").decode()
+    return repr(value)
+
+
+def fields_of(codifier: str, reply: Reply) -> Fields | None:
+    """Return the state that a reply to HGETALL says, None if there is nothing of a state in it."""
+    if not isinstance(reply, list):
+        return None
+    texts = [item.decode("utf-8", "replace") for item in reply if isinstance(item, bytes)]
+    stored = dict(zip(texts[::2], texts[1::2], strict=False))
+    fields: Fields = {name: _parsed(name, stored[name]) for name in FIELDS if name in stored}
+    fields.pop("Codifier", None)
+    if all(value is None for value in fields.values()):
+        return None
+    return {**dict.fromkeys(FIELDS), **fields, "Codifier": codifier}
+
+
+def _parsed(name: str, text: str) -> object:
+    if name == "IsActive":
+        return _TRUTH.get(text)
+    if name == "Value" and text.startswith("{"):
+        try:
+            value = json.loads(text, parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            return text
+        return value if "value" in value else text
+    number = _number(text)
+    return text if number is None and name == "Value" else number
+
+
+def _refuse(constant: str) -> float:
+    raise ValueError(constant)  # NaN and Infinity are no JSON
+
+
+def _number(text: str) -> int | float | None:
+    found = _NUMBER.fullmatch(text)
+    if found is None:
+        return None
+    if found[1] is None and len(text) <= LONGEST_INTEGER:
+        return int(text)
+    number = float(text)
+    return number if math.isfinite(number) else None

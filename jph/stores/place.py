@@ -1,0 +1,88 @@
+"""Where a component of the configuration keeps or finds history: from its settings to a place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from jph.config import Config
+from jph.settings import arguments, setting
+
+DEFAULT_HISTORY = "sqlite:///history.sqlite"  # of a HistoryWriter that names none
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """The SQL block of a component: a database of PostgreSQL.
+
+    Args:
+        password: path of the file that holds the password, never the password.
+    """
+
+    database: str = setting(doc="name of the database")
+    user: str = setting(doc="role that signs in")
+    password: Path | None = setting(None, doc="path of the file that holds its password")
+    host: str = setting("localhost", doc="name or address of the server")
+    port: int = setting(5432, ge=1, le=65535, doc="TCP port of the server")
+
+    @property
+    def url(self) -> str:
+        """The database as a URL."""
+        host = f"[{self.host}]" if ":" in self.host else quote(self.host, safe="")
+        user, database = quote(self.user, safe=""), quote(self.database, safe="")
+        return f"postgresql://{user}@{host}:{self.port}/{database}"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A history store.
+
+    Args:
+        url: names it.
+        password_file: path of the file with the password that it asks for, if it does.
+    """
+
+    url: str
+    password_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    url: str | None = setting(None)
+    sql: Sql | None = setting(None)
+    password_file: Path | None = setting(None)
+
+
+def place_of(url: str | None, sql: Sql | None, password_file: Path | None = None) -> Place | None:
+    """Return what a component names by a URL, else by an SQL block; None if it names nothing."""
+    if password_file is None and sql is not None:
+        password_file = sql.password
+    if url is None and sql is not None:
+        url = sql.url
+    return None if url is None else Place(url, password_file)
+
+
+def writers_place(settings: Mapping[str, object], path: str = "Sensor") -> Place:
+    """Return where a HistoryWriter with these settings writes.
+
+    Raises:
+        ConfigError: one of the settings is wrong.
+    """
+    given = _Settings(**arguments(_Settings, settings, path))  # type: ignore[arg-type]
+    return place_of(given.url, given.sql, given.password_file) or Place(DEFAULT_HISTORY)
+
+
+def history_of(config: Config, own: Place | None = None) -> Place | None:
+    """Return the history that a component reads: its own, else that of the first HistoryWriter.
+
+    None if there is none in this network.
+
+    Raises:
+        ConfigError: the settings of the HistoryWriter are wrong.
+    """
+    if own is not None:
+        return own
+    writer = config.first("HistoryWriter")
+    if writer is None:
+        return None
+    return writers_place(writer.settings, f"Sensors[{writer.index}].Sensor")

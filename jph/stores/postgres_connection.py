@@ -1,0 +1,202 @@
+"""Connections to PostgreSQL: made when they are needed, lent, and thrown away after an error.
+
+Whatever the server or the network does becomes a StoreError that says what to do. The next call
+connects anew.
+"""
+
+import re
+import select
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psycopg2
+from psycopg2.extensions import connection as Connection
+from psycopg2.extensions import parse_dsn
+
+from jph.errors import ConfigError, StoreError
+
+PORT = 5432
+# A network that was cut is noticed within 15 s: 5 s of silence and 3 probes, or 12 s in which
+# nothing that we sent was acknowledged.
+OPTIONS = {
+    "application_name": "jph",
+    "client_encoding": "UTF8",
+    "connect_timeout": "5",
+    "keepalives": "1",
+    "keepalives_idle": "5",
+    "keepalives_interval": "3",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "12000",
+}
+
+PROVISION = "run: jph generateSQL -d | psql"
+ADVICE = {
+    "25006": "this server must not be written, it is a standby or read-only: name the primary",
+    "3F000": f"there is no such schema: {PROVISION}",
+    "40P01": "two programs waited for each other; it is tried again",
+    "42501": f"the role lacks a permission: {PROVISION}",
+    "42703": "the tables are not those of this version: run: jph db upgrade",
+    "42P01": f"there are no tables: {PROVISION}",
+    "53100": "the disk of the server is full: free some space there",
+    "53200": "the server is out of memory",
+    "53300": "the server has no connection left: end other programs or raise max_connections",
+    "55P03": "another program locks the tables for long: end that program",
+    "57014": "the server took too long",
+    "58030": "the disk of the server refuses: see its log",
+}
+# What libpq says before there is a session has no code; the server may say it in another language.
+WORDS = (
+    (r'database ".*" does not exist', f"there is no such database: {PROVISION}"),
+    (r"too many (clients|connections)|connection slots", ADVICE["53300"]),
+    (r"password|authentication|pg_hba\.conf|role \".*\"", "check role, password file, pg_hba.conf"),
+    (r"starting up|shutting down|recovery", "the server is not ready; it is tried again"),
+    (r"", "check that the server runs and is reachable"),
+)
+
+
+class Server:
+    """One database, as a URL names it.
+
+    Args:
+        url: `postgresql://user@host:port/database`, with the parameters that libpq knows.
+        password_file: read at each connection, so that a changed password needs no restart.
+
+    Raises:
+        ConfigError: no such URL.
+    """
+
+    def __init__(self, url: str, password_file: Path | None = None) -> None:
+        try:
+            self._parameters = {**OPTIONS, **parse_dsn(url)}
+        except psycopg2.Error as error:
+            raise ConfigError(f"{url}: {_first_line(error)}") from error
+        if "dbname" not in self._parameters:
+            raise ConfigError(f"{url}: names no database: postgresql://user@host:{PORT}/database")
+        self._password_file = password_file
+        host = self._parameters.get("host", "")
+        port = self._parameters.get("port", str(PORT))
+        self.name = f"postgresql://{host}:{port}/{self._parameters['dbname']}"
+
+    def connect(self) -> Connection:
+        """Return a new connection, in a transaction mode of psycopg2's.
+
+        Raises:
+            StoreError: no connection now.
+        """
+        parameters = dict(self._parameters)
+        if self._password_file is not None:
+            parameters["password"] = self._password(self._password_file)
+        try:
+            connection: Connection = psycopg2.connect(**parameters)
+            return connection
+        except psycopg2.Error as error:
+            raise self.converted(error) from error
+
+    def _password(self, path: Path) -> str:
+        try:
+            return path.read_text("utf-8").partition("\n")[0].rstrip("\r")
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise StoreError(
+                f"{self.name}: the password file {path} cannot be read ({reason})"
+            ) from error
+
+    def converted(self, error: psycopg2.Error) -> StoreError:
+        """Return an error of the driver as ours, with what to do about it."""
+        text = _first_line(error)
+        if error.pgcode is None:
+            advice = next(advice for words, advice in WORDS if re.search(words, text))
+        else:
+            advice = ADVICE.get(error.pgcode, "")
+        return StoreError(f"{self.name}: {text}{': ' if advice else ''}{advice}")
+
+
+class Connections:
+    """Connections of one kind to a server; each is lent to one thread at a time.
+
+    Args:
+        server: where to.
+        prepare: called with each new connection.
+        most_idle: connections that are kept open.
+    """
+
+    def __init__(
+        self, server: Server, prepare: Callable[[Connection], None], most_idle: int
+    ) -> None:
+        self._server = server
+        self._prepare = prepare
+        self._most_idle = most_idle
+        self._idle: list[Connection] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    @contextmanager
+    def lend(self) -> Iterator[Connection]:
+        """Lend a connection; what was not committed is rolled back.
+
+        Raises:
+            StoreError: instead of every error of the driver.
+        """
+        connection = self._take()
+        keep = False
+        try:
+            if connection is None:
+                connection = self._server.connect()
+                self._prepare(connection)
+            yield connection
+            if not connection.autocommit:
+                connection.rollback()
+            keep = True
+        except psycopg2.Error as error:
+            raise self._server.converted(error) from error
+        finally:
+            if connection is not None:
+                self._give_back(connection, keep)
+
+    def close(self) -> None:
+        """Close what is idle now, and what is lent when it comes back."""
+        with self._lock:
+            self._closed = True
+            idle, self._idle = self._idle, []
+        for connection in idle:
+            _close(connection)
+
+    def _take(self) -> Connection | None:
+        while True:
+            with self._lock:
+                if self._closed:
+                    raise StoreError(f"{self._server.name}: closed")
+                if not self._idle:
+                    return None
+                connection = self._idle.pop()
+            if not _has_ended(connection):
+                return connection
+            _close(connection)
+
+    def _give_back(self, connection: Connection, keep: bool) -> None:
+        with self._lock:
+            if keep and not self._closed and len(self._idle) < self._most_idle:
+                self._idle.append(connection)
+                return
+        _close(connection)
+
+
+def _has_ended(connection: Connection) -> bool:
+    """Tell whether the server ended a session, which makes its socket readable."""
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _close(connection: Connection) -> None:
+    with suppress(psycopg2.Error):
+        connection.close()
+
+
+def _first_line(error: psycopg2.Error) -> str:
+    text = " ".join(str(error).strip().partition("\n")[0].split())
+    return text or type(error).__name__

@@ -1,0 +1,275 @@
+"""The tables and views of a history in PostgreSQL, as SQL text; nothing here connects.
+
+    schema_version  one row: the number of steps below that the database has been through
+    measurement     every reading, one partition for each week, measurement_20261119 being that of
+                    the seven days from then; measurement_default holds what lies beyond them
+    statistic       what 10 minutes and hours came to, labelled by their end, in partitions of 13
+                    and 52 weeks, statistic_10min_20261119; statistic_default holds the rest
+    pending         the ends of 10-minute buckets that got readings and were not computed since
+    dropped         up to where readings (resolution 0) and statistics were dropped
+
+All times are ms since 1970, UTC; a bucket is (start, end].
+
+Marks. Whoever adds numbers marks their buckets in the same transaction, by MARK, which locks each
+mark, a new one or an old one, until it commits. Whoever computes takes the locks of the marks first
+(`SELECT … FOR UPDATE SKIP LOCKED`), reads the numbers in a later statement and deletes the marks in
+the same transaction. So no reading comes between: either it was committed and is computed, or its
+mark was locked and stays. Keep that transaction short: late readings of such a bucket wait for it.
+
+Whoever writes to several rows of a table does so in the order of the key: then two never wait for
+each other.
+
+Source: https://www.postgresql.org/docs/15/ddl-partitioning.html
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+WEEK_MS = 604_800_000
+BUCKET_MS = 600_000  # the smaller of the two resolutions; its ends are what is marked
+FIRST_WEEK = 1565  # the week in which 2000 began; a clock that was never set is before it
+LOCK = 0x6A7068  # advisory lock of those who change the tables, "jph"
+
+# One step for each schema version. A step that has been landed never changes; a new one is added.
+# Each may be repeated, since `jph generateSQL` prints them for databases that it cannot see.
+STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE IF NOT EXISTS schema_version (version integer NOT NULL)",
+        "INSERT INTO schema_version SELECT 0 WHERE NOT EXISTS (SELECT FROM schema_version)",
+        'CREATE TABLE IF NOT EXISTS measurement (codifier text COLLATE "C" NOT NULL,'
+        " timestamp bigint NOT NULL, sequence bigint NOT NULL, value double precision, text text,"
+        " PRIMARY KEY (codifier, timestamp, sequence)) PARTITION BY RANGE (timestamp)",
+        "CREATE TABLE IF NOT EXISTS measurement_default PARTITION OF measurement DEFAULT",
+        "CREATE TABLE IF NOT EXISTS statistic (resolution smallint NOT NULL,"
+        ' codifier text COLLATE "C" NOT NULL, timestamp bigint NOT NULL,'
+        " mean double precision NOT NULL, mode double precision, median double precision NOT NULL,"
+        " max double precision NOT NULL, min double precision NOT NULL,"
+        " stdev double precision NOT NULL, count bigint NOT NULL,"
+        " PRIMARY KEY (resolution, codifier, timestamp))"
+        " PARTITION BY RANGE (resolution, timestamp)",
+        "CREATE TABLE IF NOT EXISTS statistic_default PARTITION OF statistic DEFAULT",
+        # Each batch rewrites the marks of its Codifiers: room in the page keeps it in one place.
+        'CREATE TABLE IF NOT EXISTS pending (codifier text COLLATE "C" NOT NULL,'
+        " timestamp bigint NOT NULL, PRIMARY KEY (timestamp, codifier)) WITH (fillfactor = 40)",
+        "CREATE TABLE IF NOT EXISTS dropped (resolution smallint PRIMARY KEY,"
+        " before_ms bigint NOT NULL)",
+    ),
+)
+VERSION = len(STEPS)
+
+TABLES = ("schema_version", "measurement", "statistic", "pending", "dropped")  # partitions apart
+
+# The marks of a batch, from a query of (codifier, end of the bucket) in this order.
+MARK = (
+    "INSERT INTO pending (codifier, timestamp) {query} ON CONFLICT (codifier, timestamp)"
+    " DO UPDATE SET timestamp = EXCLUDED.timestamp"
+)
+
+RESOLUTIONS = {"10min": 10, "hour": 60}  # suffix of the view to `resolution`, minutes
+
+
+def identifier(name: str) -> str:
+    """Quote the name of a table, view, role or database."""
+    _refuse_nul(name)
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Quote text, whatever standard_conforming_strings says."""
+    _refuse_nul(text)
+    quoted = "'" + text.replace("'", "''").replace("\\", "\\\\") + "'"
+    return f"E{quoted}" if "\\" in text else quoted
+
+
+def create(version: int = 0) -> list[str]:
+    """Return the statements that bring a schema of this version up to date; 0: there is none.
+
+    Run them in one transaction that holds the advisory lock LOCK. Each may be repeated.
+    """
+    steps = [statement for step in STEPS[version:] for statement in step]
+    return [*steps, f"UPDATE schema_version SET version = {VERSION} WHERE version < {VERSION}"]
+
+
+def week_of(timestamp_ms: int) -> int:
+    """Return the number of the week that a time lies in, counted from 1970-01-01."""
+    return timestamp_ms // WEEK_MS
+
+
+def has_partition(week: int, now_ms: int) -> bool:
+    """Tell whether a week gets a partition of its own: from 2000 to one week ahead."""
+    return FIRST_WEEK <= week <= week_of(now_ms) + 1
+
+
+def partition(week: int) -> str:
+    """Return the name of the partition of a week."""
+    start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(weeks=week)
+    return f"measurement_{start:%Y%m%d}"
+
+
+def week_of_partition(name: str) -> int | None:
+    """Return the week that a partition holds, None for a table that is no partition of a week."""
+    try:
+        start = datetime.strptime(name, "measurement_%Y%m%d").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    week = int(start.timestamp()) * 1000 // WEEK_MS
+    return week if partition(week) == name else None
+
+
+def add_partition(week: int) -> str:
+    """Return the statement that makes the partition of a week, if there is none.
+
+    It is made aside and attached, which lets readers and writers of other weeks go on. What lies in
+    measurement_default, since its clock was ahead of ours, moves over.
+    """
+    name = partition(week)
+    span = f"({week * WEEK_MS}) TO ({(week + 1) * WEEK_MS})"
+    return (
+        "DO $$ BEGIN"
+        f" PERFORM pg_advisory_xact_lock({LOCK});"
+        # Before the question, since only the lock of a table makes a session hear of new ones.
+        " LOCK TABLE measurement_default IN ACCESS EXCLUSIVE MODE;"
+        f" IF NOT {_is_partition('measurement', name)} THEN"
+        f" CREATE TABLE {name} (LIKE measurement INCLUDING ALL);"
+        " WITH moved AS (DELETE FROM measurement_default"
+        f" WHERE timestamp >= {week * WEEK_MS} AND timestamp < {(week + 1) * WEEK_MS} RETURNING *)"
+        f" INSERT INTO {name} SELECT * FROM moved;"
+        f" ALTER TABLE measurement ATTACH PARTITION {name} FOR VALUES FROM {span};"
+        " END IF; END $$"
+    )
+
+
+def weeks_of_statistics(resolution: int) -> int:
+    """Return how many weeks a partition of statistics holds; their rows are few."""
+    return 13 if resolution == 10 else 52
+
+
+def statistic_partition(resolution: int, week: int) -> tuple[str, int, int]:
+    """Return the name of the partition that a week lies in, its first ms and its end."""
+    weeks = weeks_of_statistics(resolution)
+    first = week // weeks * weeks
+    start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(weeks=first)
+    suffix = next(name for name, known in RESOLUTIONS.items() if known == resolution)
+    name = f"statistic_{suffix}_{start:%Y%m%d}"
+    return name, first * WEEK_MS, (first + weeks) * WEEK_MS
+
+
+def span_of_statistics(name: str, resolution: int) -> tuple[int, int] | None:
+    """Return first ms and end of a partition of statistics, None if it is of something else."""
+    try:
+        start = datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+    known, start_ms, end_ms = statistic_partition(
+        resolution, int(start.timestamp()) * 1000 // WEEK_MS
+    )
+    return (start_ms, end_ms) if known == name else None
+
+
+def add_statistic_partition(resolution: int, week: int) -> str:
+    """Return the statement that makes a partition of statistics, if there is none."""
+    name, start_ms, end_ms = statistic_partition(resolution, week)
+    return (
+        "DO $$ BEGIN"
+        f" PERFORM pg_advisory_xact_lock({LOCK});"
+        f" IF NOT {_is_partition('statistic', name)} THEN"
+        " LOCK TABLE statistic_default IN ACCESS EXCLUSIVE MODE;"
+        f" CREATE TABLE {name} (LIKE statistic INCLUDING ALL);"
+        f" WITH moved AS (DELETE FROM statistic_default WHERE resolution = {resolution}"
+        f" AND timestamp >= {start_ms} AND timestamp < {end_ms} RETURNING *)"
+        f" INSERT INTO {name} SELECT * FROM moved;"
+        f" ALTER TABLE statistic ATTACH PARTITION {name}"
+        f" FOR VALUES FROM ({resolution}, {start_ms}) TO ({resolution}, {end_ms});"
+        " END IF; END $$"
+    )
+
+
+def view_names(codifiers: Iterable[str]) -> dict[str, str]:
+    """Return the name of the view of each Codifier, to be quoted.
+
+    Programs write sensor_A4 without quotes, which PostgreSQL reads as sensor_a4; so that is the
+    name for a Codifier of letters and digits. Where several differ only in case, it is that of the
+    one in lower case, else of the first; the others, and those with other characters, have the
+    exact name, sensor_A4, which needs quotes.
+    """
+    given = list(dict.fromkeys(codifiers))
+    taken = {codifier for codifier in given if codifier == codifier.lower()}
+    names = {}
+    for codifier in given:
+        lower = codifier.lower()
+        if codifier.isascii() and codifier.isalnum() and (codifier == lower or lower not in taken):
+            taken.add(lower)
+            names[codifier] = f"sensor_{lower}"
+        else:
+            names[codifier] = f"sensor_{codifier}"
+    return names
+
+
+def create_views(codifiers: Sequence[str], texts: Iterable[str] = ()) -> list[str]:
+    """Return the statements that make the three views of each Codifier.
+
+    A table of such a name is left alone: it is one of older programs, to be imported and dropped.
+
+    Args:
+        codifiers: all of the network, in the order of the configuration.
+        texts: those whose readings are text, DataType string or json.
+    """
+    texts = set(texts)
+    statements = []
+    for codifier, name in view_names(codifiers).items():
+        column = "text" if codifier in texts else "value"
+        where = f"WHERE codifier = {literal(codifier)}"
+        query = f'SELECT timestamp, {column} AS "value" FROM measurement {where}'
+        statements.append(_create_view(name, f"{query} AND {column} IS NOT NULL"))
+        for suffix, resolution in RESOLUTIONS.items():
+            query = (
+                "SELECT timestamp, mean, mode, median, max, min, stdev FROM statistic"
+                f" {where} AND resolution = {resolution}"
+            )
+            statements.append(_create_view(f"{name}_{suffix}", query))
+    return statements
+
+
+def drop_views(codifiers: Sequence[str]) -> list[str]:
+    """Return the statements that drop the views of each Codifier, tables left alone."""
+    return [
+        _unless_table(f"{name}{suffix}", f"DROP VIEW IF EXISTS {identifier(f'{name}{suffix}')}")
+        for name in view_names(codifiers).values()
+        for suffix in ("", *(f"_{suffix}" for suffix in RESOLUTIONS))
+    ]
+
+
+def _is_partition(table: str, name: str) -> str:
+    """Return the condition that a partition is there.
+
+    to_regclass would not do: where it was asked before in a transaction, its cache does not hear
+    what another one committed while this one waited for the advisory lock.
+    """
+    return (
+        "EXISTS (SELECT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
+        f" WHERE inhparent = '{table}'::regclass AND relname = '{name}')"
+    )
+
+
+def _create_view(name: str, query: str) -> str:
+    view = f"VIEW {identifier(name)}"
+    create = f"EXECUTE {literal(f'CREATE OR REPLACE {view} AS {query}')};"
+    # A view cannot change the type of a column, as when a DataType was changed.
+    again = f"EXECUTE {literal(f'DROP {view}')}; {create}"
+    return _unless_table(
+        name, f"BEGIN {create} EXCEPTION WHEN invalid_table_definition THEN {again} END"
+    )
+
+
+def _unless_table(name: str, statement: str) -> str:
+    table = literal(identifier(name))
+    body = (
+        "BEGIN IF NOT EXISTS (SELECT FROM pg_class WHERE"
+        f" oid = to_regclass({table}) AND relkind <> 'v') THEN {statement}; END IF; END"
+    )
+    return f"DO {literal(body)}"
+
+
+def _refuse_nul(text: str) -> None:
+    if "\0" in text:
+        raise ValueError("PostgreSQL has no text with a NUL character in it")

@@ -1,0 +1,300 @@
+"""How a span of history becomes a few points: from readings, 10-minute or hourly statistics. Pure.
+
+Strategy: readings where they are few enough to be looked at; else the coarsest statistics that are
+no wider than a point. Where these are not computed yet, and at the edges of the span, readings take
+their place; where the readings were dropped, statistics take theirs. All of it falls into cells of
+equal width, one for each point.
+
+A store gives what stands in Source, for one moment in time.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from jph.stores.buckets import (
+    HOUR,
+    HOUR_MS,
+    RAW,
+    RESOLUTIONS,
+    TEN_MINUTES,
+    Span,
+    Statistic,
+    end_of,
+    merged,
+    statistic_of,
+    without,
+)
+from jph.stores.series import Series
+
+FIELDS = ("value", "mean", "median", "mode", "max", "min", "stdev")
+FROM_VALUES = ("median", "mode", "stdev")  # of readings: no database computes them while it groups
+MOST_HOLES = 32  # stretches that are read from readings instead, so that a query stays short
+
+# What is read of a statistic for each field: numbers in text take their time.
+_ALL = "mean, NULL, {median}, max, min, {stdev}, count"
+COLUMNS = {
+    **dict.fromkeys(FIELDS, _ALL.format(median=0, stdev=0)),
+    "median": _ALL.format(median="median", stdev=0),
+    "mode": "mean, mode, 0, max, min, 0, count",
+    "stdev": _ALL.format(median=0, stdev="stdev"),
+}
+NEVER_MS = -(1 << 62)  # up to where something was dropped that never was
+
+Labelled = tuple[int, Statistic]  # with the end of its bucket
+
+
+class Field(NamedTuple):
+    """What is asked for: a column, and the resolution if a suffix forces one."""
+
+    name: str
+    resolution: int | None
+
+
+class Group(NamedTuple):
+    """Readings that fall into one cell: its number, first and last timestamp, and what they are."""
+
+    cell: int
+    first_ms: int
+    last_ms: int
+    statistic: Statistic
+
+
+class Source(Protocol):
+    """The history of one Codifier, in one moment. Spans are (start, end]."""
+
+    def extent(self, span: Span) -> Span | None:
+        """Return a span that holds everything there is, at least of a span; None: nothing is."""
+
+    def dropped_ms(self) -> dict[int, int]:
+        """Return up to where each resolution was dropped; RAW for readings."""
+
+    def is_quick(self, span: Span) -> bool:
+        """Tell whether its readings are few enough to be looked at."""
+
+    def marks(self, span: Span) -> list[int]:
+        """Return the ends of 10-minute buckets that are not computed."""
+
+    def unmarked(self) -> Span | None:
+        """Return a span in which nothing is computed and nothing marked."""
+
+    def readings(self, span: Span, most: int | None = None) -> list[tuple[int, float]]:
+        """Return the first `most` numbers with their timestamps, oldest first."""
+
+    def groups(self, span: Span, origin_ms: int, width_ms: int) -> list[Group]:
+        """Return means, highest and lowest by cell, (timestamp - origin - 1) // width, in order."""
+
+    def statistics(self, span: Span, resolution: int, columns: str) -> list[Labelled]:
+        """Return the statistics of the buckets whose ends lie in the span, oldest first."""
+
+
+def parse_field(text: str) -> Field:
+    """Return the column and the resolution that a field such as `mean-10min` asks for.
+
+    Raises:
+        ValueError: no such field.
+    """
+    name, dash, suffix = text.partition("-")
+    if name not in FIELDS or (dash and suffix not in RESOLUTIONS):
+        raise ValueError(
+            f"no field {text[:40]!r}: one of {', '.join(FIELDS)}, perhaps with -10min or -hour"
+        )
+    return Field(name, RESOLUTIONS[suffix] if dash else None)
+
+
+def read_series(
+    source: Source, field: Field, start_ms: int, end_ms: int, most_points: int
+) -> Series:
+    """Return the numbers with start_ms <= timestamp < end_ms as at most most_points points."""
+    if most_points < 1:
+        raise ValueError(f"most_points {most_points}, must be at least 1")
+    early_ms = 0 if field.resolution is None else field.resolution * 60_000  # before its label
+    asked = (start_ms - 1 - early_ms, end_ms - 1)
+    extent = source.extent(asked) if start_ms < end_ms else None
+    if extent is None:
+        return Series.of([])
+    if field.resolution is not None:
+        # The label of a bucket lies up to one width behind its last reading.
+        last_ms = end_of(extent[1], field.resolution)
+        span = (max(start_ms - 1, extent[0]), min(end_ms - 1, last_ms))
+        return _forced(source, field, span, most_points) if span[0] < span[1] else Series.of([])
+    span = (max(start_ms - 1, extent[0]), min(end_ms - 1, extent[1]))
+    if span[0] >= span[1]:
+        return Series.of([])
+    width_ms = -(-(span[1] - span[0]) // most_points)
+    plan = _plan(source, span, width_ms)
+    if [resolution for resolution, _ in plan] == [RAW]:
+        readings = source.readings(span, most_points + 1)
+        if len(readings) <= most_points:
+            values = [0.0 if field.name == "stdev" else value for _, value in readings]
+            return Series([time_ms for time_ms, _ in readings], values, values, values)
+    else:
+        coarsest = max(resolution for resolution, _ in plan)
+        width_ms = max(width_ms, coarsest * 60_000)
+    return _series(source, field, plan, span[0], width_ms)
+
+
+def _forced(source: Source, field: Field, span: Span, most_points: int) -> Series:
+    """Read the buckets of one resolution that end in a span, several as one where they are many."""
+    resolution = field.resolution or TEN_MINUTES
+    bucket_ms = resolution * 60_000
+    start_ms = span[0] // bucket_ms * bucket_ms
+    end_ms = span[1] // bucket_ms * bucket_ms
+    if start_ms >= end_ms:
+        return Series.of([])
+    buckets = (end_ms - start_ms) // bucket_ms
+    width_ms = -(-buckets // most_points) * bucket_ms
+    whole = (start_ms, end_ms)
+    dropped_ms = source.dropped_ms().get(RAW, NEVER_MS)
+    holes = _holes(source, whole, resolution, dropped_ms)
+    plan = [(RAW, hole) for hole in holes]
+    plan += [(resolution, part) for part in without(whole, holes)]
+    return _series(source, field, plan, start_ms, width_ms, labels=True)
+
+
+def _plan(source: Source, span: Span, width_ms: int) -> list[tuple[int, Span]]:
+    """Return what to read where, for points of a width."""
+    dropped = source.dropped_ms()
+    dropped_ms = dropped.get(RAW, NEVER_MS)
+    if width_ms >= HOUR_MS:
+        return _pieces(source, span, HOUR, dropped_ms)
+    if span[0] >= dropped_ms and source.is_quick(span):
+        return [(RAW, span)]
+    plan: list[tuple[int, Span]] = []
+    old_ms = min(max(dropped.get(TEN_MINUTES, NEVER_MS), span[0]), span[1])
+    if span[0] < old_ms:
+        plan += _pieces(source, (span[0], old_ms), HOUR, dropped_ms)
+        span = (old_ms, span[1])
+    return plan + _pieces(source, span, TEN_MINUTES, dropped_ms)
+
+
+def _pieces(source: Source, span: Span, resolution: int, dropped_ms: int) -> list[tuple[int, Span]]:
+    """Return statistics where there are any, readings for the rest of a span."""
+    bucket_ms = resolution * 60_000
+    start_ms, end_ms = end_of(span[0], resolution), span[1] // bucket_ms * bucket_ms
+    if start_ms >= end_ms:
+        return _edge(span, resolution, dropped_ms)
+    whole = (start_ms, end_ms)
+    holes = _holes(source, whole, resolution, dropped_ms)
+    plan = _edge((span[0], start_ms), resolution, dropped_ms)
+    plan += [(RAW, hole) for hole in holes]
+    plan += [(resolution, part) for part in without(whole, holes)]
+    return plan + _edge((end_ms, span[1]), resolution, dropped_ms)
+
+
+def _edge(span: Span, resolution: int, dropped_ms: int) -> list[tuple[int, Span]]:
+    """Return the readings of a part of a bucket; where they were dropped, the bucket itself.
+
+    It is taken where its middle lies in the part, so that no bucket is taken twice.
+    """
+    cut_ms = min(max(span[0], dropped_ms), span[1])
+    plan = [(RAW, (cut_ms, span[1]))] if cut_ms < span[1] else []
+    half_ms = resolution * 30_000
+    if span[0] < cut_ms:
+        plan.append((resolution, (span[0] + half_ms, cut_ms + half_ms)))
+    return plan
+
+
+def _holes(source: Source, span: Span, resolution: int, dropped_ms: int) -> list[Span]:
+    """Return the stretches of a span, whole buckets, whose readings are there and not computed."""
+    bucket_ms = resolution * 60_000
+    ends = (end_of(label, resolution) for label in source.marks((span[0], span[1])))
+    holes = [(end - bucket_ms, end) for end in ends]
+    unmarked = source.unmarked()
+    if unmarked is not None:
+        start_ms = unmarked[0] // bucket_ms * bucket_ms
+        holes.append((start_ms, end_of(unmarked[1], resolution)))
+    start_ms = max(span[0], end_of(dropped_ms, resolution))
+    cut = ((max(hole[0], start_ms), min(hole[1], span[1])) for hole in holes)
+    return merged(cut, MOST_HOLES)
+
+
+@dataclass(slots=True)
+class _Cell:
+    first_ms: int
+    last_ms: int
+    parts: list[Statistic]
+
+
+def _series(
+    source: Source,
+    field: Field,
+    plan: Iterable[tuple[int, Span]],
+    origin_ms: int,
+    width_ms: int,
+    *,
+    labels: bool = False,
+) -> Series:
+    """Read what was planned, and merge it into cells.
+
+    Args:
+        labels: whether a point is placed at the end of its cell, and buckets are sorted by their
+            end; else in the middle between its first and its last reading, and by their middle.
+    """
+    cells: dict[int, _Cell] = {}
+
+    def put(cell: int, first_ms: int, last_ms: int, statistic: Statistic) -> None:
+        known = cells.get(cell)
+        if known is None:
+            cells[cell] = _Cell(first_ms, last_ms, [statistic])
+        else:
+            known.first_ms = min(known.first_ms, first_ms)
+            known.last_ms = max(known.last_ms, last_ms)
+            known.parts.append(statistic)
+
+    for resolution, span in plan:
+        if resolution == RAW:
+            for group in _groups(source, field, span, origin_ms, width_ms):
+                put(*group)
+            continue
+        half_ms = 0 if labels else resolution * 30_000
+        for end_ms, statistic in source.statistics(span, resolution, COLUMNS[field.name]):
+            at_ms = end_ms - half_ms
+            put((at_ms - origin_ms - 1) // width_ms, at_ms, at_ms, statistic)
+    points = []
+    for number, cell in sorted(cells.items()):
+        at_ms = origin_ms + (number + 1) * width_ms
+        point = _point(field, cell.parts)
+        if point is not None:
+            points.append((at_ms if labels else (cell.first_ms + cell.last_ms) // 2, *point))
+    return Series.of(points, width_ms)
+
+
+def _groups(source: Source, field: Field, span: Span, origin_ms: int, width_ms: int) -> list[Group]:
+    if field.name not in FROM_VALUES:
+        return source.groups(span, origin_ms, width_ms)
+    found: dict[int, list[tuple[int, float]]] = {}
+    for reading in source.readings(span):
+        found.setdefault((reading[0] - origin_ms - 1) // width_ms, []).append(reading)
+    return [
+        Group(cell, readings[0][0], readings[-1][0], statistic_of([value for _, value in readings]))
+        for cell, readings in found.items()
+    ]
+
+
+def _point(field: Field, parts: list[Statistic]) -> tuple[float, float, float] | None:
+    """Return value, lowest and highest of a point that some statistics make together."""
+    low = min(part.min for part in parts)
+    high = max(part.max for part in parts)
+    if field.name == "max":
+        return high, high, high
+    if field.name == "min":
+        return low, low, low
+    whole = parts[0] if len(parts) == 1 else None
+    if field.name in ("median", "mode"):
+        each = [part.median if field.name == "median" else part.mode for part in parts]
+        found = sorted(value for value in each if value is not None)
+        return (found[(len(found) - 1) // 2], low, high) if found else None
+    count = sum(part.readings for part in parts)
+    mean = whole.mean if whole else sum(part.mean * (part.readings / count) for part in parts)
+    if field.name != "stdev":
+        return mean, low, high
+    stdev = whole.stdev if whole else _joint_stdev(parts, mean, count)
+    return stdev, stdev, stdev
+
+
+def _joint_stdev(parts: list[Statistic], mean: float, count: int) -> float:
+    """Return the standard deviation of all numbers together."""
+    squares = [part.stdev**2 + (part.mean - mean) ** 2 for part in parts]
+    shares = [part.readings / count for part in parts]
+    return float(sum(a * b for a, b in zip(squares, shares, strict=True)) ** 0.5)

@@ -1,0 +1,38 @@
+"""What reading history returns."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """The numbers of one Codifier, as columns of one length, oldest first.
+
+    Where there were more readings than points, each point stands for bucket_ms of time: the mean
+    of its readings, their lowest and their highest, so that no peak vanishes, placed in the middle
+    between its first and its last reading. A stretch without readings has no points: between two
+    points that are more than 2 * bucket_ms apart something is missing.
+
+    Args:
+        times_ms: ms since 1970.
+        values: readings, or means; or what another field asks for.
+        lows: lowest reading of each point; the same as values where nothing was reduced, and for
+            the fields max, min and stdev.
+        highs: highest reading of each point; likewise.
+        bucket_ms: width of a bucket, 0 where the points are the readings themselves.
+    """
+
+    times_ms: list[int]
+    values: list[float]
+    lows: list[float]
+    highs: list[float]
+    bucket_ms: int = 0
+
+    @classmethod
+    def of(cls, points: Iterable[tuple[int, float, float, float]], bucket_ms: int = 0) -> "Series":
+        """Return the series of points (time, value, lowest, highest)."""
+        columns: list[list[float]] = [list(column) for column in zip(*points, strict=True)]
+        if not columns:
+            return cls([], [], [], [], bucket_ms)
+        times_ms, values, lows, highs = columns
+        return cls([int(time_ms) for time_ms in times_ms], values, lows, highs, bucket_ms)

@@ -1,0 +1,216 @@
+"""Readings on the local disk while their store is away: one SQLite file, oldest first out.
+
+Each batch is one row: the readings as JSON, compressed, about 15 bytes each. A batch is on the disk
+when `add` returns, and stays there until `remove`, so whoever is killed in between offers it again.
+
+Source: https://www.sqlite.org/autoinc.html: an id is never given twice, so that a batch which came
+meanwhile is not removed in place of one that went.
+"""
+
+import json
+import logging
+import sqlite3
+import threading
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import quote
+
+from jph.errors import StoreError
+from jph.stores import Row
+
+log = logging.getLogger(__name__)
+
+DEFAULT_BYTES = 1 << 30
+PAGE_SIZE = 4096
+BUSY_S = 2.0  # longest wait for another process, one that takes over
+SHRINK_BYTES = 4 << 20  # an empty file larger than this gives its pages back
+MOST_DROPPED = 100  # batches that go at once to make room; a few hundred kB
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+CREATE = (
+    "CREATE TABLE IF NOT EXISTS batch (id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " readings INTEGER NOT NULL, rows BLOB NOT NULL)"
+)
+
+
+def spool_of(codifier: str, home: Path, most_bytes: int = DEFAULT_BYTES) -> "Spool":
+    """Return the spool of one writer, in the home directory."""
+    return Spool(home / f"spool-{quote(codifier, safe='')}.sqlite", most_bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Readings that wait in the spool.
+
+    Args:
+        last_id: what to remove when they are stored, and all before it.
+    """
+
+    last_id: int
+    rows: list[Row] = field(default_factory=list)
+
+
+class Spool:
+    """A bounded queue of rows in a file; any thread may call.
+
+    Every call raises StoreError while the disk or the file cannot be used.
+
+    Args:
+        path: of the file, made when something is first to be kept.
+        most_bytes: size of the file; beyond it the oldest rows go.
+    """
+
+    def __init__(self, path: Path, most_bytes: int = DEFAULT_BYTES) -> None:
+        self.path = path
+        self.most_bytes = most_bytes
+        self.dropped = 0  # readings that went to make room, or with a damaged file
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._readings = 0
+        if path.exists():
+            with suppress(StoreError), self._transaction():  # what fails is said when it is needed
+                pass
+
+    @property
+    def readings(self) -> int:
+        """How many readings wait here."""
+        return self._readings
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Keep rows durably, behind those that are there."""
+        text = json.dumps(rows, separators=(",", ":"))
+        packed = zlib.compress(text.encode(), 1)
+        with self._transaction() as connection:
+            dropped = self._make_room(connection, len(packed))
+            connection.execute(
+                "INSERT INTO batch (readings, rows) VALUES (?, ?)", (len(rows), packed)
+            )
+            self._readings += len(rows) - dropped
+            self._drop(dropped)
+
+    def oldest(self, most_rows: int) -> Batch | None:
+        """Return the oldest rows, about so many; None if there are none."""
+        rows: list[Row] = []
+        last_id = 0
+        with self._transaction() as connection:
+            for number, packed in connection.execute("SELECT id, rows FROM batch ORDER BY id"):
+                try:
+                    found = json.loads(zlib.decompress(packed))
+                except (zlib.error, ValueError) as error:
+                    log.error("%s: a batch is damaged and left out: %s", self.path, error)
+                    found = []
+                last_id = number
+                rows += [(ms, code, sequence, v, text) for ms, code, sequence, v, text in found]
+                if len(rows) >= most_rows:
+                    break
+            if not last_id:
+                self._readings = 0
+                self._shrink(connection)
+        return Batch(last_id, rows) if last_id else None
+
+    def remove(self, batch: Batch) -> None:
+        """Forget rows that are stored now."""
+        with self._transaction() as connection:
+            self._readings -= self._delete(connection, batch.last_id)
+
+    def close(self) -> None:
+        """Close the file; a later call opens it again."""
+        with self._lock:
+            self._disconnect()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            before = self._readings
+            try:
+                if self._connection is None:
+                    self._connection = self._connect()
+                    before = self._readings
+                self._connection.execute("BEGIN IMMEDIATE")
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except (sqlite3.Error, OSError) as error:
+                self._disconnect()
+                self._readings = before
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
+                    self._put_aside()
+                raise StoreError(f"{self.path}: {error}") from error
+
+    def _connect(self) -> sqlite3.Connection:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(
+            self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA journal_size_limit = 1000000")
+            connection.execute("PRAGMA temp_store = MEMORY")
+            connection.execute(CREATE)
+            query = "SELECT coalesce(sum(readings), 0) FROM batch"
+            self._readings = int(connection.execute(query).fetchone()[0])
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+    def _put_aside(self) -> None:
+        aside = self.path.with_suffix(".damaged")
+        with suppress(OSError):
+            self.path.replace(aside)
+            for suffix in ("-wal", "-shm"):
+                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+            log.error("%s: damaged, put aside as %s; a new one is begun", self.path, aside)
+        self._drop(self._readings)
+        self._readings = 0
+
+    def _make_room(self, connection: sqlite3.Connection, size: int) -> int:
+        """Delete the oldest batches until there is room; return how many readings went."""
+        dropped = 0
+        size += 2 * PAGE_SIZE  # what is begun is counted in full
+        while self._used(connection) + size > self.most_bytes:
+            row = connection.execute(
+                "SELECT max(id) FROM (SELECT id FROM batch ORDER BY id LIMIT ?)", (MOST_DROPPED,)
+            ).fetchone()
+            if row[0] is None:
+                break
+            dropped += self._delete(connection, row[0])
+        return dropped
+
+    @staticmethod
+    def _used(connection: sqlite3.Connection) -> int:
+        """Return the bytes of the pages that hold something."""
+        pages, free = (
+            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "freelist_count")
+        )
+        return (pages - free) * PAGE_SIZE
+
+    @staticmethod
+    def _delete(connection: sqlite3.Connection, last_id: int) -> int:
+        query = "SELECT coalesce(sum(readings), 0) FROM batch WHERE id <= ?"
+        readings = int(connection.execute(query, (last_id,)).fetchone()[0])
+        connection.execute("DELETE FROM batch WHERE id <= ?", (last_id,))
+        return readings
+
+    def _shrink(self, connection: sqlite3.Connection) -> None:
+        pages = int(connection.execute("PRAGMA page_count").fetchone()[0])
+        if pages * PAGE_SIZE > SHRINK_BYTES:
+            connection.execute("COMMIT")
+            connection.execute("VACUUM")
+            connection.execute("BEGIN")
+
+    def _drop(self, readings: int) -> None:
+        if readings and not self.dropped:
+            log.error("%s: it is full, the oldest readings are dropped now", self.path)
+        self.dropped += readings

@@ -1,0 +1,366 @@
+"""Statistics and retention of a history in SQLite; the tables are described in sqlite.py.
+
+Computing takes three steps, of which only the first and the last write, and briefly: marks are
+taken; the readings of whole hours are read and computed; the results are written and the marks
+removed, unless a reading came between, which makes its mark anew. A lock on a file beside the
+history lets only one do so at a time.
+"""
+
+import fcntl
+import json
+import sqlite3
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+
+from jph.errors import StoreError
+from jph.stores import Dropped
+from jph.stores.buckets import (
+    HOUR,
+    HOUR_MS,
+    RAW,
+    TEN_MINUTES,
+    TEN_MINUTES_MS,
+    Span,
+    end_of,
+    merged,
+    statistic_of,
+)
+from jph.stores.reading import NEVER_MS
+
+MOST_MARKS = 600  # in one piece of work: an hour of 100 Codifiers; whole hours are taken
+MOST_DROPPED = 20_000  # rows dropped in one transaction, about 20 ms
+MOST_UNMARKED = 100_000  # rows looked at in one piece of work
+
+Lend = Callable[[], AbstractContextManager[sqlite3.Connection]]
+Mark = tuple[str, int]  # Codifier, end of a bucket
+Result = tuple[int, str, int, float, float | None, float, float, float, float, int]
+
+READINGS = (
+    f"SELECT codifier, (timestamp + {TEN_MINUTES_MS - 1}) / {TEN_MINUTES_MS} * {TEN_MINUTES_MS},"
+    " value FROM measurement WHERE timestamp > ? AND timestamp <= ? AND value IS NOT NULL"
+    " AND codifier IN (SELECT value FROM json_each(?))"
+)
+MARK_ALL = (
+    "INSERT INTO pending (timestamp, codifier)"
+    f" SELECT DISTINCT (timestamp + {TEN_MINUTES_MS - 1}) / {TEN_MINUTES_MS} * {TEN_MINUTES_MS},"
+    " codifier FROM measurement WHERE timestamp >= ? AND timestamp < ? AND value IS NOT NULL"
+    " AND (? IS NULL OR codifier = ?)"
+    " ON CONFLICT DO UPDATE SET taken = 0 WHERE taken"
+)
+WRITE = "INSERT OR REPLACE INTO statistic VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+DROP = "DELETE FROM statistic WHERE resolution = ? AND codifier = ? AND timestamp <= ?"
+
+
+class SqliteStatistics:
+    """Statistics of one file; see StatisticsStore for the calls.
+
+    Args:
+        path: of the history.
+        reading: lends a connection that reads.
+        writing: lends the connection that writes, in a transaction.
+    """
+
+    def __init__(self, path: Path, reading: Lend, writing: Lend) -> None:
+        self._lock_path = path.with_name(f"{path.name}-statistics")
+        self._reading = reading
+        self._writing = writing
+
+    def due(self, until_ms: int) -> int:
+        """Return about how many buckets are due that end by until_ms."""
+        with self._reading() as connection:
+            count: int = connection.execute(
+                "SELECT count(*) FROM pending WHERE timestamp <= ?", (until_ms,)
+            ).fetchone()[0]
+            unmarked = _unmarked(connection)
+            if unmarked is not None:
+                codifiers = connection.execute("SELECT count(*) FROM series").fetchone()[0]
+                buckets = (min(unmarked[1], until_ms) - unmarked[0]) // TEN_MINUTES_MS
+                count += max(buckets, 1) * int(codifiers)
+        return count
+
+    def compute(self, until_ms: int) -> int:
+        """Compute some buckets that end by until_ms, and their hours; return how many marks."""
+        with self._alone() as is_alone:
+            if not is_alone:
+                return 0
+            is_more = self._mark_old()
+            marks, dropped_ms = self._take(until_ms)
+            if not marks:
+                return int(is_more)
+            results, gone = self._results(marks, until_ms, dropped_ms)
+            self._write(marks, results, gone, until_ms)
+        return len(marks)
+
+    def mark(self, codifier: str | None = None) -> int:
+        """Make all buckets of one Codifier due again, None: of all; return how many, about."""
+        marked = 0
+        start_ms: int | None = -(1 << 62)
+        while start_ms is not None:
+            with self._reading() as connection:
+                end_ms = _nth(connection, start_ms, MOST_UNMARKED)
+            with self._writing() as connection:
+                span = (start_ms, (1 << 62) if end_ms is None else end_ms)
+                marked += connection.execute(MARK_ALL, (*span, codifier, codifier)).rowcount
+            start_ms = end_ms
+        return marked
+
+    def size_bytes(self) -> int:
+        """Return how much room readings and statistics take; free pages are used again."""
+        with self._reading() as connection:
+            return _used_bytes(connection)
+
+    def drop_before(self, resolution: int, before_ms: int) -> Dropped | None:
+        """Drop a piece of what is older, oldest first; None: nothing is left to drop."""
+        if resolution == RAW:
+            return self._drop_readings(before_ms)
+        return self._drop_statistics(resolution, before_ms)
+
+    def drop_oldest(self, resolution: int, keep_ms: int) -> Dropped | None:
+        """Drop the oldest piece whatever its age, unless it is younger than keep_ms; None: none."""
+        with self._reading() as connection:
+            if resolution == RAW:
+                row = connection.execute("SELECT min(timestamp) FROM measurement").fetchone()
+            else:
+                row = connection.execute(
+                    "SELECT min((SELECT min(timestamp) FROM statistic WHERE resolution = ?"
+                    " AND codifier = series.codifier)) FROM series",
+                    (resolution,),
+                ).fetchone()
+        if row[0] is None:
+            return None
+        # Readings an hour at a time, statistics a day.
+        piece_ms = HOUR_MS if resolution == RAW else 24 * HOUR_MS
+        end_ms = -(-row[0] // piece_ms) * piece_ms
+        return None if end_ms > keep_ms else self.drop_before(resolution, end_ms)
+
+    # Computing
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """Tell whether nobody else computes; if so, nobody does until the end."""
+        try:
+            with self._lock_path.open("a") as file:
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    yield False
+                    return
+                yield True
+        except OSError as error:
+            raise StoreError(f"{self._lock_path}: {error.strerror}") from error
+
+    def _mark_old(self) -> bool:
+        """Mark some of the readings that were stored before there were marks; are there more?"""
+        with self._reading() as connection:
+            unmarked = _unmarked(connection)
+            if unmarked is None:
+                return False
+            next_ms = _nth(connection, unmarked[0], MOST_UNMARKED)
+        is_last = next_ms is None or next_ms > unmarked[1]
+        end_ms = unmarked[1] + 1 if next_ms is None else next_ms
+        with self._writing() as connection:
+            connection.execute(MARK_ALL, (unmarked[0], end_ms, None, None))
+            if is_last:
+                connection.execute("DELETE FROM unmarked")
+            else:
+                connection.execute("UPDATE unmarked SET first_ms = ?", (end_ms,))
+        return not is_last
+
+    def _take(self, until_ms: int) -> tuple[list[Mark], int]:
+        """Take the marks of some whole hours, the oldest; return them, and what was dropped."""
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT timestamp FROM pending WHERE timestamp <= ? ORDER BY timestamp LIMIT ?",
+                (until_ms, MOST_MARKS + 1),
+            ).fetchall()
+            if not found:
+                return [], NEVER_MS
+            last_ms = end_of(found[-1][0], HOUR)
+            if len(found) > MOST_MARKS and end_of(found[0][0], HOUR) < last_ms:
+                last_ms -= HOUR_MS  # the last hour may be cut
+            last_ms = min(last_ms, until_ms)
+            dropped_ms = _dropped_ms(connection)
+        with self._writing() as connection:
+            marks = connection.execute(
+                "SELECT codifier, timestamp FROM pending WHERE timestamp <= ?", (last_ms,)
+            ).fetchall()
+            connection.execute(
+                "UPDATE pending SET taken = 1 WHERE timestamp <= ? AND NOT taken", (last_ms,)
+            )
+        return marks, dropped_ms
+
+    def _results(
+        self, marks: list[Mark], until_ms: int, dropped_ms: int
+    ) -> tuple[list[Result], list[tuple[int, str, int]]]:
+        """Return the statistics of marked buckets, and which buckets have no readings any more."""
+        results: list[Result] = []
+        gone: list[tuple[int, str, int]] = []
+        with self._reading() as connection:
+            marks = [mark for mark in marks if not _is_kept(connection, mark, dropped_ms)]
+            by_hour = sorted((end_of(end_ms, HOUR), codifier, end_ms) for codifier, end_ms in marks)
+            for hour_ms, group in groupby(by_hour, itemgetter(0)):
+                wanted = {(codifier, end_ms) for _, codifier, end_ms in group}
+                spans = [(end_ms - TEN_MINUTES_MS, end_ms) for _, end_ms in wanted]
+                if hour_ms <= until_ms:
+                    spans = [(hour_ms - HOUR_MS, hour_ms)]
+                found = _numbers(connection, spans, {codifier for codifier, _ in wanted})
+                buckets = [(TEN_MINUTES, mark, found.get(mark)) for mark in sorted(wanted)]
+                if hour_ms <= until_ms:
+                    buckets += _hours(found, wanted, hour_ms)
+                for resolution, (codifier, end_ms), numbers in buckets:
+                    if numbers:
+                        results.append((resolution, codifier, end_ms, *statistic_of(numbers)))
+                    else:
+                        gone.append((resolution, codifier, end_ms))
+        return results, gone
+
+    def _write(
+        self,
+        marks: list[Mark],
+        results: list[Result],
+        gone: list[tuple[int, str, int]],
+        until_ms: int,
+    ) -> None:
+        # An hour that is not over is due at its end, whether more readings come or not.
+        hours = {(end_of(end_ms, HOUR), codifier) for codifier, end_ms in marks}
+        open_hours = sorted(hour for hour in hours if hour[0] > until_ms)
+        with self._writing() as connection:
+            connection.executemany(
+                "DELETE FROM statistic WHERE resolution = ? AND codifier = ? AND timestamp = ?",
+                gone,
+            )
+            connection.executemany(WRITE, sorted(results, key=itemgetter(0, 1, 2)))
+            connection.executemany(
+                "DELETE FROM pending WHERE codifier = ? AND timestamp = ? AND taken", marks
+            )
+            connection.executemany(
+                "INSERT INTO pending (timestamp, codifier) VALUES (?, ?) ON CONFLICT DO NOTHING",
+                open_hours,
+            )
+
+    # Retention
+
+    def _drop_readings(self, before_ms: int) -> Dropped | None:
+        with self._writing() as connection:
+            used = _used_bytes(connection)
+            cut_ms = before_ms // HOUR_MS * HOUR_MS
+            due_ms = connection.execute("SELECT min(timestamp) FROM pending").fetchone()[0]
+            if due_ms is not None:
+                cut_ms = min(cut_ms, end_of(due_ms, HOUR) - HOUR_MS)
+            unmarked = _unmarked(connection)
+            if unmarked is not None:
+                cut_ms = min(cut_ms, (unmarked[0] - 1) // HOUR_MS * HOUR_MS)
+            first_ms = connection.execute("SELECT min(timestamp) FROM measurement").fetchone()[0]
+            if first_ms is None or first_ms > cut_ms:
+                return None
+            # What is half dropped counts as dropped.
+            _set_dropped(connection, RAW, cut_ms)
+            last_ms = _nth(connection, first_ms, MOST_DROPPED)
+            last_ms = cut_ms if last_ms is None else min(last_ms, cut_ms)
+            connection.execute("DELETE FROM measurement WHERE timestamp <= ?", (last_ms,))
+            return Dropped(RAW, last_ms, used - _used_bytes(connection))
+
+    def _drop_statistics(self, resolution: int, before_ms: int) -> Dropped | None:
+        with self._writing() as connection:
+            used = _used_bytes(connection)
+            codifiers = connection.execute("SELECT codifier FROM series").fetchall()
+            before = connection.total_changes
+            for (codifier,) in codifiers:
+                connection.execute(DROP, (resolution, codifier, before_ms))
+                if connection.total_changes - before > MOST_DROPPED:
+                    break
+            if connection.total_changes == before:
+                return None
+            _set_dropped(connection, resolution, before_ms)
+            return Dropped(resolution, before_ms, used - _used_bytes(connection))
+
+
+def _numbers(
+    connection: sqlite3.Connection, spans: list[Span], codifiers: set[str]
+) -> dict[Mark, "array[float]"]:
+    """Return the numbers of some Codifiers by bucket."""
+    found: dict[Mark, array[float]] = defaultdict(lambda: array("d"))
+    names = json.dumps(sorted(codifiers))
+    for span in merged(spans):
+        for codifier, end_ms, value in connection.execute(READINGS, (*span, names)):
+            found[codifier, end_ms].append(value)
+    return found
+
+
+def _hours(
+    found: dict[Mark, "array[float]"], wanted: set[Mark], hour_ms: int
+) -> list[tuple[int, Mark, "array[float] | None"]]:
+    """Return the numbers of a whole hour for each Codifier with a marked bucket in it."""
+    ends = range(hour_ms - HOUR_MS + TEN_MINUTES_MS, hour_ms + 1, TEN_MINUTES_MS)
+    hours: list[tuple[int, Mark, array[float] | None]] = []
+    for codifier in sorted({codifier for codifier, _ in wanted}):
+        numbers = array("d")
+        for end_ms in ends:
+            numbers.extend(found.get((codifier, end_ms), ()))
+        hours.append((HOUR, (codifier, hour_ms), numbers))
+    return hours
+
+
+def _is_kept(connection: sqlite3.Connection, mark: Mark, dropped_ms: int) -> bool:
+    """Tell whether a bucket keeps its statistics, since not all its readings are there any more."""
+    codifier, end_ms = mark
+    if end_ms > dropped_ms:
+        return False
+    keys = ((TEN_MINUTES, end_ms), (HOUR, end_of(end_ms, HOUR)))
+    return any(
+        connection.execute(
+            "SELECT 1 FROM statistic WHERE resolution = ? AND codifier = ? AND timestamp = ?",
+            (resolution, codifier, key_ms),
+        ).fetchone()
+        for resolution, key_ms in keys
+    )
+
+
+def _nth(connection: sqlite3.Connection, start_ms: int, n: int) -> int | None:
+    """Return the timestamp of the n-th reading from a time on, None if there are not so many."""
+    row = connection.execute(
+        "SELECT timestamp FROM measurement WHERE timestamp >= ? ORDER BY timestamp LIMIT 1"
+        " OFFSET ?",
+        (start_ms, n),
+    ).fetchone()
+    if row is None:
+        return None
+    if row[0] > start_ms:
+        return int(row[0])
+    later = connection.execute(  # so many in one millisecond
+        "SELECT min(timestamp) FROM measurement WHERE timestamp > ?", (start_ms,)
+    ).fetchone()
+    return None if later[0] is None else int(later[0])
+
+
+def _unmarked(connection: sqlite3.Connection) -> Span | None:
+    row = connection.execute("SELECT first_ms, last_ms FROM unmarked").fetchone()
+    return None if row is None else (row[0], row[1])
+
+
+def _dropped_ms(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT before_ms FROM dropped WHERE resolution = 0").fetchone()
+    return NEVER_MS if row is None else int(row[0])
+
+
+def _set_dropped(connection: sqlite3.Connection, resolution: int, before_ms: int) -> None:
+    connection.execute(
+        "INSERT INTO dropped VALUES (?, ?) ON CONFLICT (resolution) DO UPDATE SET"
+        " before_ms = max(before_ms, excluded.before_ms)",
+        (resolution, before_ms),
+    )
+
+
+def _used_bytes(connection: sqlite3.Connection) -> int:
+    """Return the bytes of the pages that hold something."""
+    pages, free, size = (
+        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return (pages - free) * size

@@ -1,0 +1,60 @@
+"""The faults in short; the programs beside this one do them in full."""
+
+import pytest
+
+from tests.faults.disk import full_disk
+from tests.faults.drain import drain
+from tests.faults.kill import kill_alone, kill_with_spare
+from tests.faults.odd import odd
+from tests.faults.outage import outage
+from tests.faults.rig import rig_on
+
+
+@pytest.fixture
+def rig(postgres_server, postgres_database):
+    with rig_on(postgres_server, postgres_database) as made:
+        yield made
+
+
+def test_nothing_is_lost_while_the_server_is_stopped(rig):
+    verdict = outage(rig, seconds=4, rate=1000)
+    assert verdict.is_good, verdict
+
+
+def test_nothing_is_lost_when_either_of_two_writers_is_killed(rig):
+    verdict = kill_with_spare(rig, kills=4, rate=1000)
+    assert verdict.is_good, verdict
+
+
+@pytest.mark.parametrize("during_outage", [False, True])
+def test_what_a_writer_loses_when_it_is_killed_alone_is_of_its_last_second(rig, during_outage):
+    verdict = kill_alone(rig, 1000, during_outage=during_outage)
+    assert verdict.is_good, verdict
+
+
+def test_nothing_is_lost_when_a_writer_is_killed_while_it_drains_its_spool(rig):
+    verdict = drain(rig, kills=3, readings=60_000)
+    assert verdict.is_good, verdict
+    assert verdict.figures["kills_while_draining"]
+
+
+def test_a_full_disk_of_the_spool_is_said_and_loses_nothing(
+    postgres_server, postgres_database, tmp_path
+):
+    url = postgres_server.url(postgres_database)
+    verdict = full_disk(tmp_path / "disk", 1.5, url, postgres_server)
+    assert verdict.is_good, verdict
+    assert verdict.figures["said"] != "''"
+
+
+def test_a_full_disk_of_a_history_in_sqlite_is_said_and_loses_nothing(tmp_path):
+    verdict = full_disk(tmp_path / "disk", 3, "sqlite:///history.sqlite", None, rate=200)
+    assert verdict.is_good, verdict
+    assert verdict.figures["said"] != "''"
+
+
+def test_what_nobody_expects_is_stored_or_refused_and_stops_nothing(rig):
+    verdict = odd(rig)
+    assert verdict.is_good, verdict
+    assert verdict.figures["not_stored"] == []
+    assert verdict.figures["runs"]

@@ -1,0 +1,122 @@
+"""Last states as the text that Redis holds, there and back."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jph.state import FIELDS
+from jph.stores.hashes import fields_of, outdated, store_command
+
+
+def state(**known):
+    return {**dict.fromkeys(FIELDS), "Codifier": "C1", **known}
+
+
+def words_of(sent: str) -> list[bytes]:
+    """Take a command apart, as the protocol says."""
+    head, *rest = sent.encode().split(b"\r\n", 1)
+    left, words = rest[0], []
+    for _ in range(int(head[1:])):
+        size, _, left = left.partition(b"\r\n")
+        length = int(size[1:])
+        words.append(left[:length])
+        assert left[length : length + 2] == b"\r\n"
+        left = left[length + 2 :]
+    assert left == b""
+    return words
+
+
+def there_and_back(fields):
+    command, key, *stored = words_of(store_command("C1", fields))
+    assert (command, key) == (b"HSET", b"C1")
+    return fields_of("C1", stored)
+
+
+def test_a_command_in_full():
+    sent = store_command("C1", state(Value=21.5, DTimestamp=1000, IsActive=True))
+    assert sent == (
+        "*10\r\n$4\r\nHSET\r\n$2\r\nC1\r\n"
+        "$8\r\nCodifier\r\n$2\r\nC1\r\n"
+        "$5\r\nValue\r\n$4\r\n21.5\r\n"
+        "$10\r\nDTimestamp\r\n$4\r\n1000\r\n"
+        "$8\r\nIsActive\r\n$4\r\nTrue\r\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (21.5, "21.5"),
+        (-0.0, "-0.0"),
+        (1e-7, "1e-07"),
+        (1e300, "1e+300"),
+        (4_294_967_295, "4294967295"),
+        ("auf & zu", "auf & zu"),
+        ("größer", "größer"),
+        ("", ""),
+        ("line\r\nbreak", "line\r\nbreak"),
+        ({"value": 3, "voltage": 2.9}, '{"value": 3, "voltage": 2.9}'),
+        ({"value": "größer"}, '{"value": "größer"}'),
+        ({"value": "\ud800"}, '{"value": "\\ud800"}'),
+        ({"value": None}, '{"value": null}'),
+    ],
+)
+def test_values_are_text_and_come_back(value, text):
+    fields = state(Value=value, DTimestamp=1)
+    stored = words_of(store_command("C1", fields))
+    assert stored[stored.index(b"Value") + 1].decode() == text
+    assert there_and_back(fields) == fields
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            "Value": st.none()
+            | st.floats(allow_nan=False, allow_infinity=False)
+            | st.integers(-(1 << 64), 1 << 64)
+            | st.dictionaries(st.text(), st.integers() | st.text(max_size=5)).map(
+                lambda it: {**it, "value": 1}
+            ),
+            "DTimestamp": st.none() | st.integers(0, (1 << 48)),
+            "PRequest": st.none() | st.floats(0, 1e15),
+            "IsActive": st.none() | st.booleans(),
+            "CPacketsLost": st.integers(0, 1 << 32),
+        }
+    )
+)
+def test_a_state_comes_back_as_it_was(known):
+    assert there_and_back(state(**known)) == state(**known)
+
+
+@given(st.lists(st.binary(), max_size=10) | st.none() | st.integers())
+def test_any_hash_is_a_state_or_none(stored):
+    fields = fields_of("C1", stored)
+    assert fields is None or (set(fields) == set(FIELDS) and fields["Codifier"] == "C1")
+
+
+@given(st.sampled_from(FIELDS), st.text() | st.sampled_from(["nan", "1e999", "1_000", "{}", "[]"]))
+def test_any_text_in_a_field_is_a_value_that_a_page_can_show(name, text):
+    fields = fields_of("C1", [name.encode(), text.encode("utf-8", "replace")])
+    if fields is not None:
+        value = fields[name]
+        assert isinstance(value, str | bool | int | float | dict | None)
+        assert not isinstance(value, float) or math.isfinite(value)
+        assert not isinstance(value, dict) or "value" in value
+
+
+def test_what_an_older_program_wrote_is_read():
+    written = {"Value": "21.5", "IsActive": "1", "TDuration": "None", "Other": "x"}
+    stored = [word.encode() for item in written.items() for word in item]
+    assert fields_of("C1", stored) == state(Value=21.5, IsActive=True)
+
+
+def test_a_hash_of_another_program_is_no_state():
+    assert fields_of("C1", [b"user", b"1", b"TDuration", b"None"]) is None
+
+
+def test_what_an_answer_does_not_say_is_not_kept_from_the_one_before():
+    assert outdated(state(TTimestamp=5, TDuration=None)) == ["TRequest", "TDuration"]
+    assert outdated(state(TTimestamp=5, TRequest=1, TDuration=2)) == []
+    assert outdated(state()) == []

@@ -1,0 +1,349 @@
+"""Last states in a real Redis: what other programs read there, and what happens when it fails."""
+
+import logging
+import re
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from jph.errors import StoreError
+from jph.sequence import Source
+from jph.stores import open_state
+from jph.wire import Control
+from tests.helpers import LOOPBACK, eventually, free_tcp_port
+from tests.servers import RedisServer, running_redis
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "configuration.md"
+SENDER = ("127.0.0.1", 7602)
+MESSAGE_S = 0.05  # from the message to Redis
+COMPLETE_S = 5.0  # from the return of Redis to the complete state
+
+
+class Watched:
+    """A store that is fed by a test, and what it says of its faults."""
+
+    def __init__(self, url, password_file=None):
+        self.faults = []
+        self.changed = threading.Event()
+        self.store = open_state(url, None, password_file)
+        self.store.watch(self._note)
+        self.sequence = 0
+
+    def _note(self, fault):
+        if not self.faults or fault != self.faults[-1]:
+            self.faults.append(fault)
+
+    def hear(self, *codifiers, value=1.0):
+        self.sequence += 1
+        readings = [
+            (it, 1000 + self.sequence, self.sequence, value, "f", 4, SENDER) for it in codifiers
+        ]
+        self.store.on_readings(readings, {})
+
+    def await_fault(self, words, timeout_s=5.0):
+        return eventually(
+            lambda: next((it for it in self.faults if it and words in it), None),
+            timeout_s,
+            f"a fault with {words!r} among {self.faults}",
+        )
+
+    def await_recovery(self, timeout_s=COMPLETE_S):
+        eventually(lambda: self.faults and self.faults[-1] is None, timeout_s, str(self.faults))
+
+
+@contextmanager
+def watched(url, password_file=None):
+    it = Watched(url, password_file)
+    try:
+        yield it
+    finally:
+        it.store.close()
+
+
+@pytest.fixture
+def cache(redis_server: RedisServer):
+    with watched(redis_server.url) as it:
+        yield it
+
+
+@pytest.fixture
+def client(redis_server: RedisServer):
+    with redis_server.client() as it:
+        yield it
+
+
+def codifiers_in(client):
+    return {key for key in client.scan_iter() if len(key) == 2}
+
+
+# What is there
+
+
+def test_programs_of_existing_networks_find_a_hash_of_text(cache, client):
+    cache.store.on_readings([("C1", 1000, 7, 21.5, "f", 4, SENDER)], {"C1": Source("C1", 8, 500)})
+    cache.store.on_control(Control(1, 1100, "I", "C1", "@@", 900.0, False), 1200, {})
+    eventually(lambda: client.hget("C1", "CTimestamp"))
+    assert client.hgetall("C1") == {
+        "Codifier": "C1",
+        "Value": "21.5",
+        "DTimestamp": "1000",
+        "DPacketsLost": "0",
+        "DResetTime": "500",
+        "ITimestamp": "1100",
+        "IsActive": "False",
+        "CTimestamp": "900",
+    }
+
+
+def test_a_message_is_in_redis_within_50_ms(cache, client):
+    cache.hear("C1")
+    eventually(lambda: client.exists("C1"))
+    waits_s = []
+    for number in range(2, 42):
+        time.sleep(0.007 * (number % 5))  # at any moment between two round trips
+        began_s = time.monotonic()
+        cache.hear("C1", value=float(number))
+        eventually(lambda number=number: client.hget("C1", "Value") == f"{number:.1f}")
+        waits_s.append(time.monotonic() - began_s)
+    # `eventually` looks every 10 ms, and the machine may be busy with other tests.
+    assert sorted(waits_s)[len(waits_s) * 9 // 10] < MESSAGE_S
+
+
+def test_a_batch_is_one_round_trip_in_which_only_the_newest_state_travels(cache, client):
+    cache.hear("C1")
+    eventually(lambda: client.exists("C1"))
+    before = client.info("commandstats")["cmdstat_hset"]["calls"]
+    until_s = time.monotonic() + 1
+    messages = 0
+    while time.monotonic() < until_s:
+        cache.hear("C1", "C2", value=float(messages))
+        messages += 2
+        time.sleep(0.001)
+    eventually(lambda: client.hget("C2", "Value") == f"{messages - 2:.1f}")
+    written = client.info("commandstats")["cmdstat_hset"]["calls"] - before
+    assert messages > 500
+    assert 2 <= written <= 2 * 1.2 / 0.03 + 4
+
+
+def test_what_an_answer_leaves_unknown_is_removed(cache, client):
+    client.hset("C1", mapping={"TDuration": "5", "TRequest": "1", "Own": "kept"})
+    cache.store.on_control(Control(1, 1100, "T", "C1", "WB", float("nan"), True), 1200, {})
+    eventually(lambda: client.hget("C1", "TTimestamp") == "1100")
+    eventually(lambda: not client.hexists("C1", "TDuration"))
+    assert client.hget("C1", "Own") == "kept"
+    assert not client.hexists("C1", "TRequest")
+
+
+def test_a_stop_writes_what_was_heard_last(redis_server, client):
+    with watched(redis_server.url) as cache:
+        for number in range(50):
+            cache.hear("C1", "C2", value=float(number))
+    assert client.hget("C2", "Value") == "49.0"
+
+
+def test_what_else_is_in_the_database_is_left_alone_and_not_recalled(cache, client):
+    client.set("ab", "text")
+    client.hset("cd", "Own", "hash")
+    client.hset("user:1", "Value", "1")
+    client.set("größe", "x")
+    cache.hear("C1")
+    eventually(lambda: client.exists("C1"))
+    assert set(cache.store.recall()) == {"C1"}
+    assert client.get("ab") == "text"
+
+
+def test_more_states_than_one_answer_names_are_recalled(cache):
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    names = [a + b for a in letters for b in letters]
+    cache.hear(*names)
+    eventually(lambda: len(cache.store.recall()) == len(names))
+
+
+# When it fails
+
+
+def test_emptied_it_gets_the_complete_state_again(cache, client, caplog):
+    cache.hear("C1", "C2")
+    eventually(lambda: codifiers_in(client) == {"C1", "C2"})
+    for _ in range(3):
+        client.flushall()
+        eventually(lambda: codifiers_in(client) == {"C1", "C2"}, COMPLETE_S)
+    assert client.hget("C1", "Value") == "1.0"
+    assert [it.getMessage() for it in caplog.records].count(
+        f"{cache.store._server} was emptied; all last states are written again"
+    ) == 3
+
+
+def test_two_caches_both_notice_that_it_was_emptied(redis_server, client):
+    with watched(redis_server.url) as one, watched(redis_server.url) as other:
+        one.hear("C1")
+        other.hear("C2")
+        eventually(lambda: codifiers_in(client) == {"C1", "C2"})
+        client.flushall()
+        eventually(lambda: codifiers_in(client) == {"C1", "C2"}, COMPLETE_S)
+
+
+@pytest.mark.parametrize("end", ["stop", "kill"])
+def test_restarted_it_gets_the_complete_state_again(cache, redis_server, client, end, caplog):
+    cache.hear("C1", "C2")
+    eventually(lambda: codifiers_in(client) == {"C1", "C2"})
+    getattr(redis_server, end)()
+    cache.await_fault(cache.store._server.host)
+    cache.hear("C2", "C3", value=2.0)
+    time.sleep(2)  # so that the back-off is at its longest
+    redis_server.start()
+    eventually(lambda: codifiers_in(client) == {"C1", "C2", "C3"}, COMPLETE_S)
+    assert client.hget("C2", "Value") == "2.0"
+    cache.await_recovery()
+    errors = [it for it in caplog.records if it.levelno == logging.ERROR]
+    warnings = [it.getMessage() for it in caplog.records if it.levelno == logging.WARNING]
+    assert len(errors) == 1
+    assert len(warnings) == 1 and "complete again after" in warnings[0]
+
+
+def test_a_server_that_stops_answering_blocks_nothing(cache, redis_server, client):
+    cache.hear("C1")
+    eventually(lambda: client.exists("C1"))
+    redis_server.freeze()
+    longest_s = 0.0
+    until_s = time.monotonic() + 5
+    while not cache.faults and time.monotonic() < until_s:
+        began_s = time.monotonic()
+        cache.hear("C1", "C2")
+        cache.store.get("C1")
+        longest_s = max(longest_s, time.monotonic() - began_s)
+        time.sleep(0.01)
+    assert "no answer within 2 s" in cache.faults[0]
+    assert longest_s < 0.1
+    redis_server.thaw()
+    eventually(lambda: codifiers_in(client) == {"C1", "C2"}, COMPLETE_S)
+    cache.await_recovery()
+
+
+def test_a_stop_does_not_wait_for_a_server_that_does_not_answer(redis_server):
+    with watched(redis_server.url) as cache:
+        cache.hear("C1")
+        redis_server.freeze()
+        cache.hear("C2")
+        began_s = time.monotonic()
+        cache.store.close()
+        assert time.monotonic() - began_s < 4
+    redis_server.thaw()
+
+
+def test_away_from_the_start_it_gets_the_state_when_it_comes():
+    with running_redis() as server:
+        server.kill()
+        with watched(server.url) as cache:
+            cache.hear("C1")
+            cache.await_fault("is redis-server running?")
+            with pytest.raises(StoreError, match="is redis-server running"):
+                cache.store.recall()
+            server.start()
+            with server.client() as client:
+                eventually(lambda: client.exists("C1"), COMPLETE_S)
+
+
+def test_a_full_server_is_tried_until_it_has_room(cache, redis_server, client):
+    cache.hear("C1")
+    eventually(lambda: client.exists("C1"))
+    client.config_set("maxmemory", "1mb")
+    try:
+        cache.hear("C1", "C2", value=2.0)
+        assert "raise that" in cache.await_fault("maxmemory")
+    finally:
+        client.config_set("maxmemory", "0")
+    cache.await_recovery()
+    assert client.hget("C2", "Value") == "2.0"
+
+
+def test_a_read_only_replica_is_told_apart(cache, redis_server, client):
+    with running_redis() as replica:
+        with replica.client() as other:
+            other.replicaof(LOOPBACK, redis_server.port)
+            eventually(lambda: other.info("replication")["master_link_status"] == "up", 20)
+        with watched(replica.url) as mistaken:
+            mistaken.hear("C1")
+            assert "name the primary" in mistaken.await_fault("read-only replica")
+            with replica.client() as other:
+                other.replicaof("NO", "ONE")
+                eventually(lambda: other.exists("C1"), COMPLETE_S)
+
+
+def test_a_key_that_holds_something_else_stops_no_other(cache, client):
+    client.set("C1", "not ours")
+    cache.hear("C1", "C2")
+    fault = cache.await_fault("the key C1 holds no hash")
+    assert "delete the key" in fault
+    assert client.hget("C2", "Value") == "1.0"
+    cache.hear("C2", value=2.0)
+    eventually(lambda: client.hget("C2", "Value") == "2.0", 1)
+    client.delete("C1")
+    eventually(lambda: client.exists("C1"), COMPLETE_S)
+    cache.await_recovery()
+
+
+def test_a_mark_that_is_something_else_is_a_fault(redis_server, client):
+    client.hset("jph:state", "a", "b")
+    with watched(redis_server.url) as cache:
+        cache.hear("C1")
+        assert "jph:state" in cache.await_fault("holds")
+
+
+def test_passwords_are_read_from_the_file_at_each_connection(tmp_path, caplog):
+    file = tmp_path / "password"
+    with running_redis("--requirepass", "open sesame") as server:
+        with watched(server.url) as cache:
+            cache.hear("C1")
+            cache.await_fault("name a file with it in PasswordFile")
+        with watched(server.url, file) as cache, server.client(password="open sesame") as client:
+            cache.hear("C1")
+            cache.await_fault(f"{file}: No such file")
+            file.write_text("wrong\n")
+            cache.await_fault("refuses the user or the password")
+            file.write_text("open sesame\r\nanother line\n")
+            eventually(lambda: client.exists("C1"), COMPLETE_S)
+            cache.await_recovery()
+            assert set(cache.store.recall()) == {"C1"}
+    assert "sesame" not in caplog.text
+
+
+def test_a_password_that_nobody_wants_is_said(redis_server, tmp_path):
+    file = tmp_path / "password"
+    file.write_text("secret")
+    with watched(redis_server.url, file) as cache:
+        cache.await_fault("leave out the PasswordFile")
+
+
+def test_a_user_with_the_documented_rights_can_all_that_is_done(redis_server, client, tmp_path):
+    file = tmp_path / "password"
+    file.write_text("secret")
+    rights = re.search(r"rights needs `(.*)`", DOCUMENT.read_text())[1].split()
+    client.execute_command("ACL", "SETUSER", "cache", "on", ">secret", *rights)
+    url = f"redis://cache@{LOOPBACK}:{redis_server.port}/1"
+    try:
+        with watched(url, file) as cache:
+            cache.hear("C1")
+            control = Control(1, 1100, "T", "C1", "WB", float("nan"), True)
+            cache.store.on_control(control, 1200, {})
+            eventually(lambda: "C1" in cache.store.recall(), 5, str(cache.faults))
+            assert cache.faults == []
+            client.execute_command("ACL", "SETUSER", "cache", "-hset")
+            cache.hear("C1")
+            cache.await_fault("allow it")
+    finally:
+        client.execute_command("ACL", "DELUSER", "cache")
+
+
+def test_a_database_that_is_not_there_is_said(redis_server):
+    with watched(f"redis://{LOOPBACK}:{redis_server.port}/99") as cache:
+        cache.await_fault("it has no database 99")
+
+
+def test_no_connection_is_made_by_who_only_opens_it():
+    store = open_state(f"redis://{LOOPBACK}:{free_tcp_port()}/0", None)
+    assert store.get("C1") is None
+    store.close()

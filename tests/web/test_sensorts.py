@@ -1,0 +1,133 @@
+import json
+import urllib.parse
+
+import pytest
+
+from jph.clock import time_now_ms
+from jph.stores import open_history, row_of
+from tests.web.bus import component, reading
+from web import sensorts
+
+
+def store(web, readings):
+    history = open_history("sqlite:///history.sqlite", web.home)
+    history.append([row_of(one) for one in readings])
+    while history.statistics.compute(time_now_ms()):
+        pass
+    history.close()
+
+
+def ask(client, *items):
+    return client.get("/sensorts/" + urllib.parse.quote(json.dumps(items)))
+
+
+def item(codifier="A1", key=0, field="value", time=0):
+    return {"codifier": codifier, "key": key, "field": field, "time": time}
+
+
+def test_several_lines_come_in_one_answer_in_order_of_time(web, client):
+    now_ms = time_now_ms()
+    store(
+        web,
+        [
+            reading("A1", 1.0, timestamp_ms=now_ms - 3000, sequence=1),
+            reading("A2", 2.0, timestamp_ms=now_ms - 2000, sequence=1),
+            reading("A1", 3.0, timestamp_ms=now_ms - 1000, sequence=2),
+        ],
+    )
+    answer = ask(client, item(key="0", time=now_ms - 9000), item("A2", 1, time=now_ms - 9000))
+    assert answer.status == 200
+    assert answer.json == [
+        {"0": 0, "t": now_ms - 3000, "v": 1.0},
+        {"0": 1, "t": now_ms - 2000, "v": 2.0},
+        {"0": 0, "t": now_ms - 1000, "v": 3.0},
+    ]
+
+
+def test_only_what_is_newer_than_the_time_comes(web, client):
+    now_ms = time_now_ms()
+    store(
+        web, [reading("A1", float(n), timestamp_ms=now_ms - n * 1000, sequence=n) for n in range(3)]
+    )
+    assert [point["v"] for point in ask(client, item(time=now_ms - 1000)).json] == [0.0]
+    assert ask(client, item(time=now_ms)).json == []
+    assert ask(client, item(time=now_ms + 10**9)).json == []
+
+
+def test_a_field_may_be_one_of_the_statistics_in_any_case(web, client):
+    hour_ms = time_now_ms() // 3_600_000 * 3_600_000 - 7_200_000
+    store(
+        web,
+        [
+            reading("A1", float(n), timestamp_ms=hour_ms + 1 + n * 60_000, sequence=n)
+            for n in range(60)
+        ],
+    )
+    assert ask(client, item(field="Max-hour", time=hour_ms)).json == [
+        {"0": 0, "t": hour_ms + 3_600_000, "v": 59.0}
+    ]
+    tens = ask(client, item(field="mean-10min", time=hour_ms)).json
+    assert [point["v"] for point in tens] == [4.5, 14.5, 24.5, 34.5, 44.5, 54.5]
+    assert tens[0]["t"] == hour_ms + 600_000
+
+
+def test_an_answer_is_bounded_and_reaches_to_the_newest_reading(web, client, monkeypatch):
+    monkeypatch.setattr(sensorts, "MOST_ANSWER", 100)
+    now_ms = time_now_ms()
+    store(
+        web,
+        [reading("A1", float(n), timestamp_ms=now_ms - 5000 + n, sequence=n) for n in range(1000)],
+    )
+    answer = ask(client, item(time=now_ms - 9000), item(key=1, time=now_ms - 9000)).json
+    assert 80 <= len(answer) <= 100
+    assert answer[-1]["t"] > now_ms - 5000 + 950
+
+
+@pytest.mark.parametrize(
+    "query, reason",
+    [
+        ("x", "no JSON"),
+        ("[" * 5000, "no JSON"),
+        ("{}", "must be a list"),
+        ("[1]", "[0]: must be an object"),
+        (json.dumps([item(codifier=5)]), "[0].codifier: must be text"),
+        (json.dumps([item(), item(field=None)]), "[1].field: must be text"),
+        (json.dumps([item(field="value FROM users; --")]), "[0].field: no field"),
+        (json.dumps([item(key="a")]), "[0].key: must be a whole number"),
+        (json.dumps([item(time=True)]), "[0].time: must be a whole number"),
+        (json.dumps([item(time=-1)]), "[0].time: must be a whole number"),
+        (json.dumps([item(time="1e400")]), "[0].time: must be a whole number"),
+        ('[{"codifier":"A1","field":"value","key":0,"time":1e999}]', "[0].time: must be a whole"),
+        (json.dumps([item()] * 51), "at most 50 items"),
+    ],
+)
+def test_a_wrong_query_gets_a_clear_400(client, query, reason):
+    answer = client.get("/sensorts/" + urllib.parse.quote(query, safe=""))
+    assert answer.status == 400
+    assert reason in answer.json["error"]
+
+
+def test_an_unknown_codifier_is_a_404_whatever_it_says(client):
+    for codifier in ("zz", "A1; DROP TABLE measurement", "'", ""):
+        answer = ask(client, item(codifier=codifier))
+        assert answer.status == 404
+        assert "no component" in answer.json["error"]
+
+
+def test_a_codifier_with_a_slash_is_answered(make_web):
+    from tests.web.client import Client
+
+    web = make_web(component("a/"), component("H1", type="HistoryWriter"))
+    store(web, [reading("a/", 1.0, timestamp_ms=5)])
+    assert ask(Client(web.bound_port), item("a/")).json == [{"0": 0, "t": 5, "v": 1.0}]
+
+
+def test_nothing_is_answered_to_nothing(client):
+    assert ask(client).json == []
+
+
+def test_without_a_history_it_is_a_503(make_web):
+    from tests.web.client import Client
+
+    web = make_web(component("A1"))
+    assert ask(Client(web.bound_port), item()).status == 503

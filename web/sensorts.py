@@ -1,0 +1,118 @@
+"""What the graphs of older pages ask for: fields of several components, since a time each."""
+
+import json
+from dataclasses import dataclass
+
+from flask import Blueprint, Response, jsonify
+
+from jph.clock import time_now_ms
+from jph.errors import JphError
+from jph.stores import HistoryStore
+from jph.stores.reading import parse_field
+from web.context import site
+
+blueprint = Blueprint("sensorts", __name__)
+
+MOST_ITEMS = 50
+MOST_POINTS = 2000  # of one item
+MOST_ANSWER = 50_000  # points in all, about 2 MB
+FUTURE_MS = 3_600_000  # readings of a clock that is ahead of ours are shown too
+LATEST_MS = 1 << 48
+MOST_KEY = 1 << 31
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of a graph.
+
+    Args:
+        key: number that the asker gives it, repeated with each of its points.
+        codifier: whose history.
+        field: such as value or mean-10min.
+        since_ms: points are newer than this.
+    """
+
+    key: int
+    codifier: str
+    field: str
+    since_ms: int
+
+
+@blueprint.get("/sensorts/<path:query>")
+def sensorts(query: str) -> Response | tuple[Response, int]:
+    """Return what is newer than a time, of each field that is asked for, in order of time.
+
+    The query is [{"codifier", "key", "field", "time"}], the answer
+    [{"0": key, "t": ms, "v": value}].
+    Where there is more than an answer holds, points are further apart, as in /history; none is
+    left out at the end, so that whoever asks again since the last one misses nothing.
+    """
+    try:
+        items = parse(query)
+    except ValueError as error:
+        return jsonify({"error": str(error)}), 400
+    for item in items:
+        if item.codifier not in site().config.components:
+            return jsonify({"error": f"no component {item.codifier!r} in the configuration"}), 404
+    try:
+        return jsonify(answer(site().history(), items, time_now_ms() + FUTURE_MS))
+    except JphError as error:
+        return jsonify({"error": str(error)}), 503
+
+
+def parse(query: str) -> list[Item]:
+    """Return what a query asks for.
+
+    Raises:
+        ValueError: says what is wrong with it.
+    """
+    try:
+        asked = json.loads(query)
+    except (ValueError, RecursionError):
+        raise ValueError("the query is no JSON") from None
+    if not isinstance(asked, list):
+        raise ValueError("the query must be a list")
+    if len(asked) > MOST_ITEMS:
+        raise ValueError(f"the query must have at most {MOST_ITEMS} items")
+    return [_item(place, entry) for place, entry in enumerate(asked)]
+
+
+def answer(store: HistoryStore, items: list[Item], end_ms: int) -> list[dict[str, object]]:
+    """Return the points of all items, in order of time."""
+    most = min(MOST_POINTS, MOST_ANSWER // max(len(items), 1))
+    points: list[tuple[int, int, float]] = []
+    for item in items:
+        start_ms = min(item.since_ms + 1, end_ms)
+        series = store.read([item.codifier], item.field, start_ms, end_ms, most)[item.codifier]
+        pairs = zip(series.times_ms, series.values, strict=True)
+        points += [(time_ms, item.key, value) for time_ms, value in pairs]
+    points.sort(key=lambda point: point[0])
+    return [{"0": key, "t": time_ms, "v": value} for time_ms, key, value in points]
+
+
+def _item(place: int, entry: object) -> Item:
+    if not isinstance(entry, dict):
+        raise ValueError(f"[{place}]: must be an object")
+    codifier, field = entry.get("codifier"), entry.get("field")
+    if not isinstance(codifier, str):
+        raise ValueError(f"[{place}].codifier: must be text")
+    if not isinstance(field, str):
+        raise ValueError(f"[{place}].field: must be text")
+    field = field.lower()
+    try:
+        parse_field(field)
+    except ValueError as error:
+        raise ValueError(f"[{place}].field: {error}") from None
+    key = _whole(entry.get("key"), f"[{place}].key", MOST_KEY)
+    return Item(key, codifier, field, _whole(entry.get("time"), f"[{place}].time", LATEST_MS))
+
+
+def _whole(value: object, name: str, most: int) -> int:
+    """Return a whole number; older pages send some as text."""
+    try:
+        number = int(value) if isinstance(value, int | float | str) else None
+    except (ValueError, OverflowError):
+        number = None
+    if number is None or isinstance(value, bool) or not 0 <= number <= most:
+        raise ValueError(f"{name}: must be a whole number from 0 to {most}")
+    return number
