@@ -8,6 +8,9 @@ import click
 COMMANDS = {
     "config": "tools.config_check:config",
     "control": "tools.control:control",
+    "db": "tools.db:db",
+    "generateSQL": "tools.generate_sql:generate_sql",
+    "history": "tools.history:history",
     "run": "tools.up:run",
     "up": "tools.up:up",
     "user": "tools.user:user",

@@ -1,0 +1,241 @@
+"""Importing the tables of older networks, sensor_<codifier>(timestamp, value), into a history.
+
+Such a row has no sequence number: it gets 0, or the first number that is free where several
+readings of its Codifier have the same time. What the history has with the same time and value, be
+it from the bus or from an earlier import, is the same reading and is not stored again.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+
+from psycopg2.extensions import connection as Connection
+
+from jph.errors import StoreError
+from jph.stores import HistoryStore, Row, row_of
+from jph.stores.postgres_schema import RESOLUTIONS, identifier, literal, view_names
+from jph.wire import is_codifier
+from tools.history_copy import append
+from tools.history_rows import FIRST_MS, Rows
+from tools.progress import Progress
+
+PREFIX = "sensor_"
+CHUNK_ROWS = 10_000
+LOCK_S = 10
+OLD = "_old"  # suffix of a table that was imported
+
+NUMBERS = ("int2", "int4", "int8", "numeric", "float8", "float4")
+TABLES = (
+    "SELECT relname, json_object_agg(lower(attname), json_build_array(attname, typname))"
+    " FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid"
+    " JOIN pg_type ON pg_type.oid = atttypid"
+    " WHERE relkind IN ('r', 'p') AND NOT relispartition AND pg_table_is_visible(pg_class.oid)"
+    " AND starts_with(lower(relname), 'sensor_') AND attnum > 0 AND NOT attisdropped"
+    " AND lower(attname) IN ('timestamp', 'value') GROUP BY relname ORDER BY relname"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OldTable:
+    """One table of an older network.
+
+    Args:
+        name: of the table.
+        codifier: whose readings it has.
+        time: SQL that gives the time of a row, ms.
+        value: SQL that gives its value.
+    """
+
+    name: str
+    codifier: str
+    time: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """How many rows were read, were new, and have no value that can be stored."""
+
+    read: int
+    new: int
+    empty: int
+
+
+def find_tables(
+    connection: Connection, configured: Sequence[str], wanted: Sequence[str], zone: str
+) -> tuple[list[OldTable], list[str]]:
+    """Return the old tables of some Codifiers, and names of tables that belong to none.
+
+    Args:
+        connection: to the database of the older network.
+        configured: the Codifiers of the network, by which names in lower case are understood.
+        wanted: Codifiers to be imported; none: of all that are configured.
+        zone: of times that name none.
+    """
+    names = {view: code for code, view in view_names([*configured, *wanted]).items()}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM pg_timezone_names WHERE lower(name) = lower(%s)", (zone,))
+        if cursor.fetchone() is None:
+            raise StoreError(f"the server knows no time zone {zone}")
+        cursor.execute(TABLES)
+        found = cursor.fetchall()
+        known = {*configured, *wanted}
+        tables, unknown = [], []
+        for name, columns in found:
+            suffix = name[len(PREFIX) :]
+            codifier = names.get(name) or (suffix if suffix in known else None)
+            if len(columns) == 2 and codifier and (codifier in wanted or not wanted):
+                time, value = columns["timestamp"], columns["value"]
+                tables.append(
+                    OldTable(name, codifier, _time(time[0], time[1], zone), _value(*value))
+                )
+            elif len(columns) == 2 and not codifier and is_codifier(suffix):
+                unknown.append(name)
+    return tables, unknown
+
+
+def import_table(
+    connection: Connection,
+    table: OldTable,
+    target: HistoryStore,
+    stored: Rows,
+    after_ms: int | None,
+    on_position: Callable[[int], None],
+) -> Imported:
+    """Import the rows of a table, oldest first.
+
+    Args:
+        connection: to its database; nothing is changed there.
+        target: where they go.
+        stored: the rows of the same history.
+        after_ms: rows that are older were imported before.
+        on_position: called with the time up to which rows are stored, again and again.
+    """
+    begin_ms = FIRST_MS if after_ms is None else after_ms
+    source = f"FROM {identifier(table.name)} WHERE {table.time} >= {begin_ms}"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT count(*) {source}")
+        progress = Progress(table.name, (cursor.fetchone() or (0,))[0])
+    read = new = empty = 0
+    with connection.cursor("old_rows") as cursor:  # in the server: rows come as they are needed
+        cursor.itersize = CHUNK_ROWS
+        cursor.execute(f"SELECT {table.time}, {table.value} {source} ORDER BY 1")
+        for chunk in _chunks(cursor):
+            rows = [row for row in (_row(table.codifier, *each) for each in chunk) if row]
+            empty += len(chunk) - len(rows)
+            if rows:
+                before = stored.of_codifier(table.codifier, rows[0][0] - 1, rows[-1][0])
+                rows = list(_numbered(rows, before))
+                new += append(target, rows) if rows else 0
+            read += len(chunk)
+            progress.add(len(chunk))
+            if chunk[-1][0] is not None:
+                on_position(chunk[-1][0])
+    progress.end()
+    return Imported(read, new, empty)
+
+
+def lock(connection: Connection, table: OldTable) -> None:
+    """Keep everybody from a table until the end of the transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_S}s'")
+        cursor.execute(f"LOCK TABLE {identifier(table.name)} IN ACCESS EXCLUSIVE MODE")
+
+
+def rename(connection: Connection, table: OldTable) -> list[str]:
+    """Rename a table, and those of its statistics, so that views can take their names."""
+    renamed = []
+    with connection.cursor() as cursor:
+        for suffix in ("", *(f"_{name}" for name in RESOLUTIONS)):
+            name = f"{table.name}{suffix}"
+            cursor.execute(
+                "SELECT 1 FROM pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'p')",
+                (identifier(name),),
+            )
+            if cursor.fetchone():
+                old = f"{name}{OLD}"
+                cursor.execute(f"ALTER TABLE {identifier(name)} RENAME TO {identifier(old)}")
+                renamed.append(old)
+    return renamed
+
+
+def _time(name: str, kind: str, zone: str) -> str:
+    column = identifier(name)
+    if kind in NUMBERS:
+        return f"({column})::bigint"
+    if kind == "timestamp":
+        column = f"({column} AT TIME ZONE {literal(zone)})"
+    elif kind != "timestamptz":
+        raise StoreError(f"a column {name} of type {kind} is no time")
+    return f"(extract(epoch FROM {column}) * 1000)::bigint"
+
+
+def _value(name: str, kind: str) -> str:
+    column = identifier(name)
+    # A float of 4 bytes as the bus carries it, not as the nearest short decimal.
+    return f"{column}::float8" if kind in ("float4", "numeric") else column
+
+
+def _chunks(rows: Iterable[tuple[int | None, object]]) -> Iterator[list[tuple[int | None, object]]]:
+    """Yield rows in pieces that never part those of one time."""
+    chunk: list[tuple[int | None, object]] = []
+    for row in rows:
+        if len(chunk) >= CHUNK_ROWS and row[0] != chunk[-1][0]:
+            yield chunk
+            chunk = []
+        chunk.append(row)
+    if chunk:
+        yield chunk
+
+
+def _row(codifier: str, time_ms: int | None, value: object) -> Row | None:
+    """Return a row as if its value had come over the bus; None: there is none."""
+    if time_ms is None or value is None:
+        return None
+    if isinstance(value, bool):
+        value = int(value)
+    elif isinstance(value, str):
+        value = _object(value) or value
+    elif isinstance(value, Mapping):
+        value = dict(value)
+    elif isinstance(value, list):
+        value = json.dumps(value, ensure_ascii=False)
+    elif not isinstance(value, int | float):
+        value = str(value)
+    return row_of((codifier, time_ms, 0, value, "", 0, ("", 0)))
+
+
+def _object(text: str) -> dict[str, object] | None:
+    """Return the JSON object that a text is, if it is one that the bus could carry."""
+    if not text.startswith("{"):
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "value" in found else None
+
+
+def _numbered(rows: Iterable[Row], stored: Iterable[Row]) -> Iterator[Row]:
+    """Give rows, in order of time, their sequence numbers; leave out what is stored."""
+    sequences: dict[int, set[int]] = {}
+    contents: dict[int, set[tuple[object, object]]] = {}
+    for time_ms, _, sequence, value, text in stored:
+        sequences.setdefault(time_ms, set()).add(sequence)
+        contents.setdefault(time_ms, set()).add((value, text))
+    for time_ms, group in groupby(rows, key=itemgetter(0)):
+        taken = sequences.get(time_ms, set())
+        known = contents.get(time_ms, set())
+        for _, codifier, _, value, text in sorted(group, key=_by_content):
+            if (value, text) in known:
+                continue
+            known.add((value, text))
+            sequence = next(number for number in range(len(taken) + 1) if number not in taken)
+            taken.add(sequence)
+            yield time_ms, codifier, sequence, value, text
+
+
+def _by_content(row: Row) -> tuple[bool, float, str]:
+    return row[3] is None, row[3] or 0.0, row[4] or ""

@@ -1,0 +1,199 @@
+"""The SQL that makes, empties and fills a history in PostgreSQL, as text for psql.
+
+All of it may be run again and again. Names and texts of the configuration are quoted, so that none
+of them can end a statement; psql replaces no variables inside of quotes.
+
+Source: https://www.postgresql.org/docs/15/app-psql.html (\\gexec, \\connect)
+"""
+
+from collections.abc import Iterable, Sequence
+
+from jph.errors import ConfigError
+from jph.stores import postgres_schema as schema
+from jph.stores.postgres_schema import BUCKET_MS, identifier, literal
+
+LONGEST_NAME = 63  # bytes; PostgreSQL cuts what is longer, and then does not find it again
+KEPT_DATABASES = ("postgres", "template0", "template1")
+
+# People who sign in to programs that read this database.
+WEB_USER = (
+    "CREATE TABLE IF NOT EXISTS web_user (name text PRIMARY KEY, password_hash text NOT NULL)"
+)
+OURS = (*schema.TABLES, "web_user")
+BUCKET = f"(timestamp + {BUCKET_MS - 1}) / {BUCKET_MS} * {BUCKET_MS}"
+
+
+def check_name(name: str) -> str:
+    """Return the name of a role or database.
+
+    Raises:
+        ConfigError: PostgreSQL or psql cannot take it.
+    """
+    if not name or len(name.encode()) > LONGEST_NAME:
+        raise ConfigError(f"a name in PostgreSQL has 1 to {LONGEST_NAME} bytes, not {name!r}")
+    if any(letter in name for letter in "\0\r\n"):
+        raise ConfigError(f"psql takes no name with a line break in it: {name!r}")
+    return name
+
+
+def begin() -> list[str]:
+    """Return what a script for psql begins with."""
+    # Without it psql would go on in the wrong database, were the right one not there.
+    return ["\\set ON_ERROR_STOP on", "\\encoding UTF8", "SET client_min_messages = warning;"]
+
+
+def drop(database: str, role: str) -> list[str]:
+    """Return what drops a database with all that is in it, and its role.
+
+    The role stays where it owns something in other databases, or is who runs the script.
+
+    Raises:
+        ConfigError: a database that belongs to the server.
+    """
+    if database in KEPT_DATABASES:
+        raise ConfigError(f"the database {database} belongs to the server: it is not dropped")
+    keep = "WHEN dependent_objects_still_exist OR object_in_use THEN NULL;"
+    body = f"BEGIN DROP ROLE IF EXISTS {identifier(role)}; EXCEPTION {keep} END"
+    return [
+        *connect("postgres"),
+        f"DROP DATABASE IF EXISTS {identifier(database)} WITH (FORCE);",
+        f"DO {literal(body)};",
+    ]
+
+
+def make_role(role: str, password: str | None) -> list[str]:
+    """Return what makes a role that may sign in and sets its password, if it is to have one."""
+    name, text = identifier(role), literal(role)
+    create = literal(f"CREATE ROLE {name} LOGIN")
+    alter = literal(f"ALTER ROLE {name} LOGIN")
+    lines = [
+        f"SELECT {create} WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = {text}) \\gexec",
+        f"SELECT {alter} FROM pg_roles WHERE rolname = {text} AND NOT rolcanlogin \\gexec",
+    ]
+    if password is not None:
+        lines.append(f"ALTER ROLE {name} PASSWORD {literal(password)};")
+    return lines
+
+
+def make_database(database: str, role: str) -> list[str]:
+    """Return what makes a database for a role, which another program may have made before."""
+    create = f"CREATE DATABASE {identifier(database)} OWNER {identifier(role)}"
+    # Whatever the server's own locale is; texts are compared by their bytes anyway.
+    create += " ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+    missing = f"NOT EXISTS (SELECT FROM pg_database WHERE datname = {literal(database)})"
+    return [f"SELECT {literal(create)} WHERE {missing} \\gexec"]
+
+
+def connect(database: str) -> list[str]:
+    """Return what goes over to a database of the same server."""
+    value = database.replace("\\", "\\\\").replace("'", "\\'")
+    target = identifier(f"dbname='{value}'")
+    return [f"\\connect -reuse-previous=on {target}", *begin()[1:], "SET search_path = public;"]
+
+
+def become(role: str) -> list[str]:
+    """Return what makes the role own whatever follows."""
+    return [f"SET ROLE {identifier(role)};"]
+
+
+def grant(database: str, role: str, views: Iterable[str]) -> list[str]:
+    """Return what lets a role make tables, and own those of JPH that somebody else made."""
+    name, text = identifier(role), literal(role)
+    names = ", ".join(literal(each) for each in OURS)
+    view_names = ", ".join([literal(each) for each in views] or ["NULL"])
+    loop = (
+        "DECLARE name text; BEGIN FOR name IN SELECT oid::regclass::text FROM pg_class"
+        " WHERE relnamespace = 'public'::regnamespace"
+        f" AND relowner <> (SELECT oid FROM pg_roles WHERE rolname = {text})"
+        f" AND (relkind IN ('r', 'p') AND relname IN ({names})"
+        f" OR relkind = 'v' AND relname IN ({view_names})"
+        " OR relispartition AND relkind = 'r' AND pg_partition_root(oid)"
+        " IN (to_regclass('public.measurement'), to_regclass('public.statistic')))"
+        f" LOOP EXECUTE format('ALTER TABLE %s OWNER TO %I', name, {text}); END LOOP; END"
+    )
+    return [
+        f"GRANT CONNECT, TEMPORARY ON DATABASE {identifier(database)} TO {name};",
+        f"GRANT USAGE, CREATE ON SCHEMA public TO {name};",
+        f"DO {literal(loop)};",
+    ]
+
+
+def grant_to_other(database: str, owner: str, role: str, writes: bool) -> list[str]:
+    """Return what lets another role write, as a member of the owner, or only read."""
+    name = identifier(role)
+    if writes:
+        return [f"GRANT {identifier(owner)} TO {name};"]
+    return [
+        f"GRANT CONNECT ON DATABASE {identifier(database)} TO {name};",
+        f"GRANT USAGE ON SCHEMA public TO {name};",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {name};",
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {identifier(owner)} IN SCHEMA public"
+        f" GRANT SELECT ON TABLES TO {name};",
+    ]
+
+
+def make_tables() -> list[str]:
+    """Return what makes the tables, or brings older ones up to date, at once or not at all."""
+    lock = f"DO {literal(f'BEGIN PERFORM pg_advisory_xact_lock({schema.LOCK}); END')};"
+    steps = [f"{statement};" for statement in (*schema.create(), WEB_USER)]
+    return ["BEGIN;", lock, *steps, "COMMIT;"]
+
+
+def make_views(
+    codifiers: Sequence[str], texts: Iterable[str], only: Iterable[str] | None = None
+) -> list[str]:
+    """Return what makes the views of these Codifiers, or of some of them."""
+    wanted = set(codifiers) if only is None else set(only)
+    statements = schema.create_views(codifiers, texts)
+    size = 1 + len(schema.RESOLUTIONS)
+    return [
+        f"{statement};"
+        for place, codifier in enumerate(dict.fromkeys(codifiers))
+        if codifier in wanted
+        for statement in statements[place * size : (place + 1) * size]
+    ]
+
+
+def view_names(codifiers: Iterable[str]) -> list[str]:
+    """Return the names of all views of these Codifiers."""
+    return [
+        f"{name}{suffix}"
+        for name in schema.view_names(codifiers).values()
+        for suffix in ("", *(f"_{each}" for each in schema.RESOLUTIONS))
+    ]
+
+
+def rebuild_statistics(codifier: str | None) -> list[str]:
+    """Return what has the Statistics component compute anew what there is; None: of all Codifiers.
+
+    Old results stay until new ones take their place, and so do those of readings that were dropped
+    to save room; what has no readings goes. Partition by partition, since marks hold up writers.
+    """
+    where = "" if codifier is None else f" AND codifier = {literal(codifier)}"
+    lines = []
+    for table, bucket, numbers in (
+        ("measurement", BUCKET, "value IS NOT NULL"),
+        ("statistic", "timestamp", "true"),
+    ):
+        begin, _, end = schema.MARK.partition("{query}")
+        begin = literal(f"{begin}SELECT DISTINCT codifier, {bucket} FROM ")
+        end = literal(f" WHERE {numbers}{where} ORDER BY 1, 2{end}")
+        lines.append(
+            f"SELECT {begin} || relid::regclass || {end}"
+            f" FROM pg_partition_tree({literal(table)}) WHERE isleaf \\gexec"
+        )
+    return lines
+
+
+def truncate() -> list[str]:
+    """Return what deletes all readings and statistics."""
+    return ["TRUNCATE measurement, statistic, pending, dropped;"]
+
+
+def set_user(name: str, password_hash: str) -> list[str]:
+    """Return what gives a person of `web_user` a password."""
+    return [
+        f"{WEB_USER};",
+        f"INSERT INTO web_user VALUES ({literal(name)}, {literal(password_hash)})"
+        " ON CONFLICT (name) DO UPDATE SET password_hash = EXCLUDED.password_hash;",
+    ]
