@@ -1,10 +1,12 @@
 """From a socket to decoded messages, in batches, with every source's sequence accounted for.
 
 Strategy: while messages come singly, each is received on its own, which costs the least latency;
-now and then a batch is asked for, and when that brings several, batches follow. A batch in which
-every datagram is a well-formed f (the usual case, and a flood) is checked with a few strided
-comparisons and unpacked in one sweep. Any other is decoded message by message through `jph.wire`.
-Bytes that are no message are counted and dropped here.
+when many came within a short time a batch is tried, and when that brings several, batches follow.
+(A batch of one costs some 40 us more: tried every 128th time whatever the pace, it made the 99th
+percentile of the latency double.) A batch in which every datagram is a well-formed f (the usual
+case, and a flood) is checked with a few strided comparisons and unpacked in one sweep. Any other is
+decoded message by message through `jph.wire`. Bytes that are no message are counted and dropped
+here.
 """
 
 import logging
@@ -25,7 +27,9 @@ from jph.wire import SEQUENCE_MASK, Control, Reading, Sender
 log = logging.getLogger(__name__)
 
 BATCH = 256  # datagrams with one system call
-_SINGLES = 128  # messages received singly before a batch is tried
+_SINGLES = 128  # received one by one before the pace is looked at
+_HURRY_S = 0.025  # a batch is tried when they came within this: 5,000 a second
+_RARELY_S = 10.0  # and this often anyway, since only a batch tells what the kernel dropped
 _FEW = 2  # a batch of no more than this many: messages come singly again
 _SO_RXQ_OVFL = 40
 _LOG_EVERY_S = 60
@@ -161,7 +165,9 @@ class DataReceiver:
         self._fileno = -1
         self._recvfrom_into: Callable[[bytearray], tuple[int, Sender]] | None = None
         self._buffer = bytearray(wire.MAX_SIZE + 1)
-        self._singles = 0  # that may still come before a batch is tried
+        self._singles = 0  # that may still come before the pace is looked at
+        self._paced_s = -math.inf  # when it was looked at; inf while batches follow each other
+        self._batched_s = -math.inf  # when a batch was tried
 
     def use(self, receiver: socket.socket) -> None:
         """Receive from this non-blocking socket from now on; close the one before."""
@@ -193,7 +199,12 @@ class DataReceiver:
 
     def _receive_adapting(self) -> list[Reading]:
         if not self._singles:
-            return self._receive_batch()
+            now_s = time.monotonic()
+            if now_s - self._paced_s < _HURRY_S or now_s - self._batched_s > _RARELY_S:
+                self._batched_s = now_s
+                return self._receive_batch()
+            self._paced_s = now_s
+            self._singles = _SINGLES
         self._singles -= 1
         if self._recvfrom_into is None:
             return []
@@ -228,9 +239,11 @@ class DataReceiver:
             return []
         count = slab.fill(self._fileno)
         if count <= _FEW:
-            self._singles = _SINGLES
+            self._singles, self._paced_s = _SINGLES, time.monotonic()
             if not count:
                 return []
+        else:
+            self._paced_s = math.inf
         self.received += count
         if _all_floats(slab, count):
             return self._decode_floats(slab, count)

@@ -204,6 +204,37 @@ def test_kernel_drops_are_counted(bus):
     assert receiver.sources["A1"].lost == receiver.kernel_drops
 
 
+def test_a_batch_is_tried_only_where_messages_come_fast(bus, send, monkeypatch):
+    """A batch of one would be slower than one message, and its time would be latency."""
+    made = DataReceiver()
+    made.use(multicast.open_receiver(group_of(bus)))
+    batches = []
+    fill = made._slab.fill
+    monkeypatch.setattr(made._slab, "fill", lambda fileno: batches.append(1) or fill(fileno))
+    now_s = 1000.0
+    monkeypatch.setattr("jph.receiver.time.monotonic", lambda: now_s)
+    sequence = 1
+
+    def receive_for(count: int, each_s: float) -> int:
+        """Return how many batches were tried while messages came at this distance."""
+        nonlocal now_s, sequence
+        batches.clear()
+        for _ in range(count):
+            now_s += each_s
+            send(datagram(sequence))
+            sequence += 1
+            assert len(made.receive()) == 1
+        return len(batches)
+
+    try:
+        receive_for(1, 0)
+        assert receive_for(5000, 0.001) <= 1
+        assert receive_for(5000, 0.0001) > 20
+        assert 2 <= receive_for(1000, 0.1) <= 10  # to hear from the kernel what it dropped
+    finally:
+        made.close()
+
+
 def test_another_group_on_the_same_port_is_not_heard(bus):
     other = helpers.new_bus()
     here, there = group_of(bus), Group(other.data[0], bus.data[1], helpers.LOOPBACK, 0)
