@@ -21,6 +21,7 @@ from jph.wire import BROADCAST, FLOAT, HEADER, SEQUENCE_MASK, Control, Data, Val
 
 if TYPE_CHECKING:
     from jph.node import Node
+    from jph.state import LastStates
 
 # The largest magnitude that float32 carries: (2 - 2**-23) * 2**127.
 _FLOAT32_MAX = 3.4028234663852886e38
@@ -71,6 +72,11 @@ class Channel:
         self._own = self._stream(component.codifier)
         self._streams[None] = self._own
 
+    def carry_on(self, component: Component) -> None:
+        """Go on under a new configuration that says the same of this component."""
+        self.component = component
+        self.loaded_ms = self.node.config.loaded_ms
+
     @property
     def config(self) -> Config:
         """The configuration in force."""
@@ -90,6 +96,14 @@ class Channel:
     def data_sources(self) -> Mapping[str, Source]:
         """What this process heard of each Codifier on the data channel."""
         return self.node.data_sources
+
+    def last_states(self) -> "LastStates":
+        """Return what the bus said last of every Codifier.
+
+        One for all components of the process. Ask for it before the first callback: it is kept
+        from the first call on.
+        """
+        return self.node.last_states()
 
     # Sending
 

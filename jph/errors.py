@@ -5,6 +5,7 @@
     ├── DatagramError   bytes from the network that are no message of ours
     ├── ChannelError    a socket, a multicast group, an interface or a port refuses
     ├── SensorError     no reading this time
+    │   └── NoReading   and nothing is broken: an input that is not connected, or not heard yet
     └── StoreError      a state or history store cannot be read or written now
 
 A caller's mistake stays ValueError or TypeError.
@@ -41,6 +42,10 @@ class ChannelError(JphError):
 
 class SensorError(JphError):
     """No reading this time; the next interval tries again."""
+
+
+class NoReading(SensorError):
+    """There is nothing to read now, and nothing is broken: a state of its own, not a failure."""
 
 
 class StoreError(JphError):

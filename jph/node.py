@@ -6,8 +6,6 @@ worker threads. (A component that has the process to itself, see `jph.own`, rece
 channel in its own thread: handing a message over to another adds half of its latency again.)
 """
 
-import heapq
-import itertools
 import logging
 import queue
 import select
@@ -18,13 +16,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from jph.channel import Channel
+from jph.clock import time_now_ms
 from jph.config import Component, Config
-from jph.errors import ConfigError, JphError
 from jph.member import Callbacks, Member
 from jph.membership import Membership
 from jph.multicast import LinkWatch
 from jph.receiver import ControlReceiver, DataReceiver
+from jph.reloading import Choose, Reloading
 from jph.sequence import Source
+from jph.state import LastStates
+from jph.timers import Timers
 from jph.wire import BROADCAST, Control, Reading, Sender
 from jph.workers import Pool, Waker
 
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 _BATCHES = 8  # of the data channel at most, before the control channel is looked at again
 _CLOSE_S = 4.0  # for all components to close, at stop
 _EMPTY_S = 0.5  # at most, for what a socket still holds when it is given up
+_APART_S = 0.001  # between the timers of two components, so that a thousand are not due at once
 
 Build = Callable[[Channel], Callbacks]
 
@@ -44,6 +46,7 @@ class Node:
         config: of the whole network.
         home: folder for all that is written.
         reload: reads the configuration anew; raises ConfigError. None: C is ignored.
+        choose: says which components of a new configuration belong here; None: those that do now.
         finished: is set when no component is left, because newer instances took over.
         plain: receive without recvmmsg.
     """
@@ -54,23 +57,29 @@ class Node:
         home: Path,
         reload: Callable[[], Config] | None = None,
         *,
+        choose: Choose | None = None,
         finished: threading.Event | None = None,
         plain: bool = False,
     ) -> None:
         self.config = config
         self.home = home
         self.members: dict[str, Member] = {}
+        self.replaced: set[str] = set()  # Codifiers that newer instances elsewhere took over
         self.finished = finished or threading.Event()
         self.data = DataReceiver(plain=plain)
-        self._reload = reload
+        self._reloading = Reloading(self, reload, choose) if reload else None
+        self.on_reload: Callable[[bool], object] = lambda begins: None  # and with False: it ended
+        self._states: LastStates | None = None
         self._control = ControlReceiver()
         self._waker = Waker()
         self._pool = Pool("jph-worker")
-        self._housekeeping = self._pool.mailbox()
+        self.housekeeping = self._pool.mailbox()
         self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._due: list[tuple[float, int, Callable[[float], None]]] = []
-        self._order = itertools.count()
+        self._timers = Timers()
         self._thread: threading.Thread | None = None
+        self._started = 0  # components, to keep their timers apart
+        self._use: Callable[[socket.socket], object] = self._use_data
+        self._listening = False
         self._stopping = False
         self._started_s = time.monotonic()
         self._links = LinkWatch()
@@ -94,6 +103,12 @@ class Node:
         """What was heard of each Codifier on the data channel."""
         return self.data.sources
 
+    def last_states(self) -> LastStates:
+        """Return what the bus said last of every Codifier; kept from the first call on."""
+        if self._states is None:
+            self._states = LastStates()
+        return self._states
+
     # Life
 
     def add(self, component: Component, build: Build) -> Member:
@@ -108,6 +123,11 @@ class Node:
         """
         channel = Channel(component, self)
         return self.adopt(Member(channel, build(channel), self._pool.mailbox(), build))
+
+    def add_later(self, component: Component, build: Build) -> Member:
+        """Take a component while the loop runs; `Member.rebuild` makes its callbacks."""
+        channel = Channel(component, self)
+        return self.adopt(Member(channel, Callbacks(), self._pool.mailbox(), build))
 
     def adopt(self, member: Member) -> Member:
         """Take a member whose mailbox is worked on elsewhere."""
@@ -125,11 +145,11 @@ class Node:
             use_data: takes the data channel's socket, and each that takes its place, where the
                 loop is not to receive it.
         """
-        if any(member.callbacks.hears_data for member in self.members.values()):
-            self._data_membership.listen(use_data or self._use_data)
+        self._use = use_data or self._use_data
+        self._listen()
         self.open()
         for member in self.members.values():
-            self._begin(member)
+            self.begin(member)
         self._thread = threading.Thread(target=self._run, name="jph-node", daemon=True)
         self._thread.start()
 
@@ -155,40 +175,45 @@ class Node:
         self._links.close()
         self._waker.close()
 
-    def _begin(self, member: Member) -> None:
+    def begin(self, member: Member) -> None:
         """Say that a component is here, and start its timers."""
         life = member.begin()
+        self._listen()
         if self._control_membership.joined:
             self._announce(member)
         component = member.channel.component
-        self._every(component.keep_alive_interval_s, member, life, self._alive)
+        self._started += 1
+
+        def repeat(interval_s: float, action: Callable[[], object]) -> None:
+            delay_s = self._started * _APART_S % interval_s
+            self._timers.every(
+                interval_s, action, wanted=lambda: member.life is life, delay_s=delay_s
+            )
+
+        repeat(component.keep_alive_interval_s, lambda: self.alive(member))
         if component.sensor_interval_s and member.callbacks.on_timer:
             member.post_timer()
-            self._every(component.sensor_interval_s, member, life, Member.post_timer)
+            repeat(component.sensor_interval_s, member.post_timer)
 
     def _announce(self, member: Member) -> None:
         member.channel.send_control("I" if member.announced else "N")
         member.announced = True
 
-    def _alive(self, member: Member) -> None:
+    def alive(self, member: Member) -> None:
+        """Give a sign of life."""
         member.channel.send_control("I")
 
-    def _every(
-        self, interval_s: float, member: Member, life: object, action: Callable[[Member], object]
-    ) -> None:
-        """Repeat an action while the member lives this life; ticks that are missed are skipped."""
+    def _listen(self) -> None:
+        """Receive the data channel, as soon as anybody wants it."""
+        if self._listening:
+            return
+        if self._states is not None or any(m.callbacks.hears_data for m in self.members.values()):
+            self._listening = True
+            self._data_membership.listen(self._use)
 
-        def tick(due_s: float) -> None:
-            if member.life is not life:
-                return
-            action(member)
-            late_s = max(0.0, time.monotonic() - due_s)
-            self._at(due_s + interval_s * (1 + late_s // interval_s), tick)
-
-        self._at(time.monotonic() + interval_s, tick)
-
-    def _at(self, due_s: float, action: Callable[[float], None]) -> None:
-        heapq.heappush(self._due, (due_s, next(self._order), action))
+    def every(self, interval_s: float, action: Callable[[], object]) -> None:
+        """Have the loop do something again and again; any thread may call this."""
+        self.soon(lambda: self._timers.every(interval_s, action))
 
     # The loop
 
@@ -199,9 +224,7 @@ class Node:
                 if handler is not None:
                     handler()
             now_s = time.monotonic()
-            while self._due and self._due[0][0] <= now_s:
-                due_s, _, action = heapq.heappop(self._due)
-                action(due_s)
+            self._timers.run(now_s)
             self._look(now_s)
             if self._pool.crowded():
                 self._pool.relieve()
@@ -209,12 +232,11 @@ class Node:
 
     def _wait_ms(self) -> float:
         due_s = min(self._control_membership.due_s, self._data_membership.due_s)
-        if self._due:
-            due_s = min(due_s, self._due[0][0])
+        due_s = min(due_s, self._timers.due_s)
         wait_ms = max(0.0, due_s - time.monotonic()) * 1000
         return min(wait_ms, 10) if self._pool.crowded() else wait_ms
 
-    def _soon(self, task: Callable[[], None]) -> None:
+    def soon(self, task: Callable[[], None]) -> None:
         """Have the loop do something; any thread may call this."""
         self._tasks.put(task)
         self._waker.wake()
@@ -276,12 +298,16 @@ class Node:
             self._hand_over(readings)
 
     def _hand_over(self, readings: list[Reading]) -> None:
+        if self._states is not None:
+            self._states.on_readings(readings, self.data_sources)
         for member in self.members.values():
             if member.callbacks.hears_data and member.channel.is_active:
                 member.post_batch(readings)
 
     def _receive_control(self) -> None:
         for message, sender in self._control.receive():
+            if self._states is not None:
+                self._states.on_control(message, time_now_ms(), self.control_sources)
             self._obey(message, sender)
             for member in self.members.values():
                 member.post_control(message, sender)
@@ -303,7 +329,7 @@ class Node:
             elif message.flag in "AE" and member.channel.component.control_enabled:
                 member.post_timer(message.flag, message.number)
         if message.flag == "C" and targets:
-            self._reload_some(targets)
+            self.reload(None if message.destination == BROADCAST else targets)
 
     def _activate(self, member: Member, active: bool) -> None:
         if member.channel.is_active == active or (member.callbacks.ignores_halt and not active):
@@ -318,65 +344,33 @@ class Node:
         log.error(
             "%s was started anew at %s:%d; this older one ends", member.channel.codifier, *sender
         )
-        self._remove(member)
+        self.replaced.add(member.channel.codifier)
+        self.remove(member)
 
-    def _remove(self, member: Member) -> None:
+    def remove(self, member: Member) -> None:
+        """End a component; without any left the node is finished."""
         member.life = None
         self.members.pop(member.channel.codifier, None)
         member.mailbox.post(member.close)
         if not self.members:
             self.finished.set()
 
-    # Reloading
+    def reload(self, members: list[Member] | None = None) -> None:
+        """Read the configuration anew; any thread may call this.
 
-    def _reload_some(self, members: list[Member]) -> None:
-        reload = self._reload
-        if reload is None:
+        Args:
+            members: what is to start anew; None: what has changed.
+        """
+        if self._reloading is None:
             log.info("asked to reload, but this process cannot")
-            return
+        else:
+            self._reloading.ask(members)
 
-        def load() -> None:
-            try:
-                config = reload()
-            except ConfigError as error:
-                for mistake in error.mistakes:
-                    log.error("the configuration stays as it was: %s", mistake)
-                return
-            self._soon(lambda: self._reloaded(config, members))
-
-        self._housekeeping.post(load)  # a server may take its time to answer
-
-    def _reloaded(self, config: Config, members: list[Member]) -> None:
-        log.info("configuration reloaded from %s", config.source)
+    def move(self, config: Config) -> None:
+        """Take a new configuration, and go where it says that the channels are."""
         self.config = config
         self._control_membership.move(config.control)
         self._data_membership.move(config.data)
-        for member in list(self.members.values()):
-            component = config.components.get(member.channel.codifier)
-            if member.callbacks.on_config is not None:
-                member.post_config(config)
-            if member not in members:
-                continue
-            if component is None:
-                log.warning(
-                    "%s is not in the configuration any more; it ends", member.channel.codifier
-                )
-                self._remove(member)
-            else:
-                self._rebuild(member, component)
-
-    def _rebuild(self, member: Member, component: Component) -> None:
-        """Have a member built anew on its own thread, and then begin again."""
-
-        def rebuild() -> None:
-            try:
-                member.rebuild(component)
-            except JphError as error:
-                log.error("%s cannot start again: %s", component.codifier, error)
-            self._soon(lambda: self._begin(member))
-
-        member.life = None  # its timers end
-        member.mailbox.post(rebuild)
 
     def status(self) -> dict[str, object]:
         """Return what a status page shows of this process, fit for JSON."""

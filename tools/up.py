@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import click
@@ -47,7 +47,7 @@ def run(codifiers: tuple[str, ...], source: str, home: Path, port: int | None) -
     _main(source, home, port, codifiers)
 
 
-def _main(source: str, home: Path, port: int | None, codifiers: Iterable[str] | None) -> None:
+def _main(source: str, home: Path, port: int | None, codifiers: Collection[str] | None) -> None:
     stop = _stop_on_signals()
 
     def load(wait: bool = False) -> Config:
@@ -58,7 +58,7 @@ def _main(source: str, home: Path, port: int | None, codifiers: Iterable[str] | 
         set_up_logging(config)
         for warning in config.warnings:
             log.warning("%s", warning)
-        node = Node(config, home, load, finished=stop)
+        node = Node(config, home, load, choose=lambda new: _runnable(new, codifiers), finished=stop)
         components = list(_chosen(config, codifiers))
         if not components:
             raise ConfigError(
@@ -73,24 +73,30 @@ def _main(source: str, home: Path, port: int | None, codifiers: Iterable[str] | 
         raise click.ClickException(str(error)) from error
 
 
-def _chosen(config: Config, codifiers: Iterable[str] | None) -> Iterable[Component]:
-    """Yield the components to run, those without an implementation left out."""
-    if codifiers is None:
-        host = configuration.this_host()
-        wanted = [c for c in config.components.values() if c.runs_on(host)]
-    else:
-        codifiers = list(codifiers)
-        unknown = [codifier for codifier in codifiers if codifier not in config.components]
-        if unknown:
-            raise ConfigError([f'no Codifier "{codifier}" in Sensors' for codifier in unknown])
-        wanted = [config.components[codifier] for codifier in codifiers]
-    for component in wanted:
-        if component.type in registry.NEVER_RUN:
-            if codifiers is not None:
-                raise ConfigError(
-                    f"{component.codifier} is a {component.type}: others speak for it"
-                )
-        elif registry.is_run(component.type):
+def _chosen(config: Config, codifiers: Collection[str] | None) -> Iterable[Component]:
+    """Return the components to run.
+
+    Raises:
+        ConfigError: one that was named is unknown, or never run.
+    """
+    mistakes = []
+    for codifier in codifiers or ():
+        component = config.components.get(codifier)
+        if component is None:
+            mistakes.append(f'no Codifier "{codifier}" in Sensors')
+        elif component.type in registry.NEVER_RUN:
+            mistakes.append(f"{codifier} is a {component.type}: others speak for it")
+    if mistakes:
+        raise ConfigError(mistakes)
+    return _runnable(config, codifiers)
+
+
+def _runnable(config: Config, codifiers: Collection[str] | None) -> Iterable[Component]:
+    """Yield those that are named, or that this host runs; not what is without an implementation."""
+    host = configuration.this_host()
+    for component in config.components.values():
+        chosen = component.runs_on(host) if codifiers is None else component.codifier in codifiers
+        if chosen and component.type not in registry.NEVER_RUN and registry.is_run(component.type):
             yield component
 
 

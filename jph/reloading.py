@@ -1,0 +1,131 @@
+"""A new configuration while the node runs: what changed is started, ended or built anew.
+
+The rest goes on undisturbed, and says in its next sign of life that it has the new configuration.
+Only what C names by its Codifier is built anew in any case: that is how a person restarts it.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING
+
+from jph import registry
+from jph.components import build
+from jph.config import Component, Config
+from jph.errors import ConfigError, JphError
+from jph.member import Member
+
+if TYPE_CHECKING:
+    from jph.node import Node
+
+log = logging.getLogger(__name__)
+
+Choose = Callable[[Config], Iterable[Component]]
+
+# Where others find what they share: the address of the pages, the state, the history.
+_SHARED = ("Web", "StateCache", "HistoryWriter")
+
+
+class Reloading:
+    """Takes a node from one configuration to the next.
+
+    Args:
+        node: whose components these are.
+        load: reads the configuration; raises ConfigError.
+        choose: says which components of a configuration belong to this process.
+    """
+
+    def __init__(self, node: "Node", load: Callable[[], Config], choose: Choose | None) -> None:
+        self._node = node
+        self._load = load
+        self._choose = choose
+        self._unbuilt: set[str] = set()  # Codifiers that are on the bus without callbacks
+
+    def ask(self, members: list[Member] | None) -> None:
+        """Load beside the loop, since a server may take its time, and then go over to it."""
+
+        def load() -> None:
+            self._node.on_reload(True)
+            try:
+                config = self._load()
+            except ConfigError as error:
+                for mistake in error.mistakes:
+                    log.error("the configuration stays as it was: %s", mistake)
+                self._node.on_reload(False)
+                return
+            self._node.soon(lambda: self._go_over(config, members))
+
+        self._node.housekeeping.post(load)
+
+    def _go_over(self, config: Config, named: list[Member] | None) -> None:
+        node, old = self._node, self._node.config
+        log.info("configuration reloaded from %s", config.source)
+        node.move(config)
+        wanted = None if self._choose is None else {c.codifier for c in self._choose(config)}
+        for codifier, member in list(node.members.items()):
+            component = config.components.get(codifier)
+            if member.callbacks.on_config is not None:
+                member.post_config(config)
+            if named is not None and member not in named:
+                continue
+            if component is None or (wanted is not None and codifier not in wanted):
+                log.warning("%s does not belong here any more; it ends", codifier)
+                node.remove(member)
+            elif named is not None or codifier in self._unbuilt or _differs(old, config, codifier):
+                log.info("%s starts anew", codifier)
+                self._rebuild(member, component)
+            else:
+                member.channel.carry_on(component)
+                node.alive(member)
+        if named is None and wanted is not None:
+            for codifier in wanted - node.members.keys() - node.replaced:
+                log.info("%s is new", codifier)
+                component = config.components[codifier]
+                self._rebuild(node.add_later(component, build), component)
+        self._node.on_reload(False)
+
+    def _rebuild(self, member: Member, component: Component) -> None:
+        """Have a member built on its own thread, and then begin."""
+        node = self._node
+
+        def rebuild() -> None:
+            try:
+                member.rebuild(component)
+                self._unbuilt.discard(component.codifier)
+            except JphError as error:
+                self._unbuilt.add(component.codifier)
+                log.error("%s cannot start: %s", component.codifier, error)
+            node.soon(lambda: node.begin(member))
+
+        member.life = None  # its timers end
+        member.mailbox.post(rebuild)
+
+
+def _differs(old: Config, new: Config, codifier: str) -> bool:
+    """Tell whether a component would be another one under the new configuration."""
+    before, after = old.components.get(codifier), new.components.get(codifier)
+    if before is None or after is None:
+        return True
+    if _entries(old, before) != _entries(new, after):
+        return True
+    return _asks_for_config(after) and any(
+        _entry(old.first(type_name)) != _entry(new.first(type_name)) for type_name in _SHARED
+    )
+
+
+def _entries(config: Config, component: Component) -> list[Mapping[str, object]]:
+    """Return the entries of a component and of those that it sends for."""
+    served = [config.components.get(codifier) for codifier in component.proxies()]
+    return [_entry(component), *map(_entry, served)]
+
+
+def _entry(component: Component | None) -> Mapping[str, object]:
+    return component.entry if component else {}
+
+
+def _asks_for_config(component: Component) -> bool:
+    try:
+        cls = registry.find(component.type)
+    except ConfigError:
+        return False
+    return is_dataclass(cls) and any(field.name == "config" for field in fields(cls))

@@ -1,0 +1,145 @@
+"""C while the node runs: only what changed is started, ended or built anew."""
+
+import copy
+import logging
+
+import pytest
+
+from jph.components import build as build_component
+from jph.config import build
+from jph.errors import ConfigError
+from jph.node import Node
+from tests.helpers import eventually
+from tests.network import Peer, config_of, running
+
+
+def flag(*flags: str, source: str):
+    return lambda m: m["flag"] in flags and m["source"] == source
+
+
+class Network:
+    """A node of Pipe sensors, and the document that it reads at each C."""
+
+    def __init__(self, folder) -> None:
+        self.folder = folder
+        for number, codifier in enumerate(("A1", "B1", "D1")):
+            (folder / codifier).write_text(f"{number}\n")
+        self.config = config_of(*(self.entry(codifier) for codifier in ("A1", "B1", "D1")))
+        self.document = copy.deepcopy(dict(self.config.document))
+        self.hooks: list[bool] = []
+        self.node = Node(self.config, folder, self.load, choose=self.choose)
+        self.node.on_reload = self.hooks.append
+        for component in self.config.components.values():
+            self.node.add(component, build_component)
+
+    def entry(self, codifier: str, **more: object) -> dict:
+        settings = {"Pipe": str(self.folder / codifier)}
+        return {"Codifier": codifier, "SensorInterval": 0.05, "Sensor": settings, **more}
+
+    def load(self):
+        return build(copy.deepcopy(self.document), "test")
+
+    @staticmethod
+    def choose(config):
+        return [c for c in config.components.values() if c.runs_on("here")]
+
+
+@pytest.fixture
+def network(tmp_path):
+    return Network(tmp_path)
+
+
+def test_only_what_changed_starts_anew(network):
+    sensors = network.document["Sensors"]
+    with Peer(network.config) as peer, running(network.node):
+        before = peer.hear("data", flag("f", source="A1"))["sequence"]
+        sensors[1]["Sensor"]["Scale"] = 10.0  # B1
+        del sensors[2]  # D1
+        (network.folder / "E1").write_text("7\n")
+        sensors.append({"Type": "Pipe", **network.entry("E1")})
+        sensors.append({"Type": "Pipe", **network.entry("F1", Host="elsewhere")})
+        peer.drain("control")
+        peer.command("C")
+        said = [peer.hear("control", lambda m: m["flag"] in "NI", 15) for _ in range(3)]
+        assert {(m["source"], m["flag"]) for m in said} == {("A1", "I"), ("B1", "N"), ("E1", "N")}
+        assert {m["number"] for m in said} == {float(network.node.config.loaded_ms)}
+        assert set(network.node.members) == {"A1", "B1", "E1"}
+        peer.drain("data")
+        assert peer.hear("data", flag("f", source="B1"))["value"] == 10.0
+        assert peer.hear("data", flag("f", source="E1"))["value"] == 7.0
+        after = peer.hear("data", flag("f", source="A1"))["sequence"]
+        assert 0 < (after - before) % 2**31 < 1000  # the same sequence went on
+        assert peer.quiet("data", flag("f", source="D1"), 0.3)
+        assert network.hooks == [True, False]
+
+
+def test_what_is_named_starts_anew_in_any_case(network):
+    with Peer(network.config) as peer, running(network.node):
+        peer.hear("control", flag("N", source="D1"))
+        peer.command("C", "B1")
+        assert peer.hear("control", lambda m: m["flag"] in "NI", 15)["source"] == "B1"
+        assert peer.quiet("control", lambda m: m["flag"] in "NI", 0.3)
+
+
+def test_a_server_starts_anew_with_what_it_sends_for(tmp_path):
+    script = ["/bin/echo", "3"]
+    config = config_of(
+        {"Codifier": "A1", "Sensor": {"Pipe": script, "Proxy": [{"Codifier": "P1"}]}},
+        {"Codifier": "P1", "Type": "Proxy"},
+    )
+    document = copy.deepcopy(dict(config.document))
+    node = Node(config, tmp_path, lambda: build(document, "test"), choose=lambda c: [])
+    node.add(config.components["A1"], build_component)
+    node._reloading._choose = lambda c: [c.components["A1"]]
+    with Peer(config) as peer, running(node):
+        peer.hear("control", flag("N", source="A1"))
+        document["Sensors"][1]["DataType"] = "integer"
+        peer.command("C")
+        assert peer.hear("control", flag("N", "I", source="A1"), 15)["flag"] == "N"
+
+
+def test_what_was_taken_over_elsewhere_is_not_fetched_back(network):
+    with Peer(network.config) as peer, running(network.node):
+        peer.hear("control", flag("N", source="D1"))
+        peer.command("N", "@@", network.config.loaded_ms + 5000.0, source="B1")
+        eventually(lambda: "B1" not in network.node.members, 15)
+        peer.command("C")
+        peer.hear("control", flag("I", source="A1"), 15)
+        assert peer.quiet("control", flag("N", source="B1"), 0.3)
+        assert set(network.node.members) == {"A1", "D1"}
+
+
+def test_what_cannot_be_built_is_said_and_tried_again_at_the_next_reload(network, caplog):
+    entry = network.document["Sensors"][1]
+    with caplog.at_level(logging.INFO), Peer(network.config) as peer, running(network.node):
+        peer.hear("data", flag("f", source="B1"))
+        pipe = entry["Sensor"].pop("Pipe")
+        peer.command("C")
+        eventually(lambda: "B1 cannot start" in caplog.text, 15)
+        peer.hear("control", flag("N", source="B1"), 15)  # it keeps its place on the bus
+        entry["Sensor"]["Pipe"] = pipe
+        peer.drain("data")
+        peer.command("C")
+        assert peer.hear("data", flag("f", source="B1"), 15)["value"] == 1.0
+
+
+def test_what_could_not_be_built_is_tried_again_though_its_entry_is_the_same(network, caplog):
+    network.document["Sensors"][1] = {"Codifier": "B1", "Type": "Web", "Sensor": {"Port": 0}}
+    network.document["Sensors"][1]["Sensor"]["Host"] = "no address"
+    with Peer(network.config) as peer, running(network.node):
+        for count in (1, 2):
+            peer.command("C")
+            eventually(lambda count=count: caplog.text.count("B1 cannot start") == count, 15)
+
+
+def test_a_wrong_configuration_ends_the_reload_and_changes_nothing(network, caplog):
+    def load():
+        raise ConfigError(["Sensors[0].Type: is required"], "test")
+
+    network.node._reloading._load = load
+    with Peer(network.config) as peer, running(network.node):
+        peer.hear("control", flag("N", source="D1"))
+        network.node.reload()
+        eventually(lambda: network.hooks == [True, False], 15)
+        assert "Sensors[0].Type: is required" in caplog.text
+        assert set(network.node.members) == {"A1", "B1", "D1"}
