@@ -21,6 +21,7 @@ from jph.clock import time_now_ms
 from jph.errors import ConfigError
 from jph.host import is_same_host
 from jph.host import this_host as this_host
+from jph.reporting import Report
 from jph.settings import arguments, setting, settings_of
 
 log = logging.getLogger(__name__)
@@ -96,6 +97,7 @@ class Component:
         doc="whether it may be set (A) and stepped (E)",
     )
     host: str | None = setting(None, doc="name of the node that runs it; absent: any")
+    report: Report | None = setting(None, doc="which readings are sent, and in what unit")
     settings: Mapping[str, object] = setting({}, key="Sensor", doc="the type's own settings")
     entry: Mapping[str, object] = setting({})
     index: int = 0

@@ -3,28 +3,22 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from jph.channel import STATE, Channel
 from jph.clock import time_now_ms
 from jph.config import Component, Config
-from jph.errors import JphError, SensorError
-from jph.wire import Control, Reading, Sender, Value
+from jph.errors import JphError, NoReading, SensorError
+from jph.reader import ReaderTimer
+from jph.wire import Control, Reading, Sender
 from jph.workers import Mailbox
 
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 200_000  # readings; a component that is further behind loses the newest, counted
 _LOG_EVERY_S = 60.0
-
-
-class Reader(Protocol):
-    """What a sensor module offers: read now, or say why not."""
-
-    def read(self) -> Mapping[str, Value]:
-        """Return Codifier -> value, its own and its proxies'; SensorError if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,50 +48,6 @@ def callbacks_of(component: object, channel: Channel) -> Callbacks:
     if hasattr(component, "read"):
         found["on_timer"] = ReaderTimer(component, channel)
     return Callbacks(**found, ignores_halt=getattr(component, "ignores_halt", False))
-
-
-class ReaderTimer:
-    """Reads a sensor at each tick and sends what it gave; says a failure and a recovery once."""
-
-    def __init__(self, reader: Reader, channel: Channel) -> None:
-        self._reader = reader
-        self._channel = channel
-        self._failures = 0
-
-    def __call__(self, timestamp_ms: int, command: str, number: float) -> STATE:
-        """Read and send."""
-        try:
-            values = self._reader.read()
-        except SensorError as error:
-            self._fail(str(error))
-            raise
-        if not values:
-            return STATE.NOREADING
-        refused = []
-        for codifier, value in values.items():
-            try:
-                self._channel.send_data(value, codifier=codifier)
-            except (ValueError, TypeError) as error:
-                refused.append(f"{codifier}: {error}")
-        if refused:
-            self._fail("; ".join(refused))
-            return STATE.WITHERRORS
-        if self._failures:
-            log.info("%s reads again after %d failures", self._channel.codifier, self._failures)
-            self._failures = 0
-        return STATE.GOOD
-
-    def _fail(self, reason: str) -> None:
-        self._failures += 1
-        if self._failures == 1:
-            component = self._channel.component
-            log.warning(
-                "%s %s: %s; it stays on the bus and tries again every %g s",
-                component.codifier,
-                component.name,
-                reason,
-                component.sensor_interval_s or 0,
-            )
 
 
 class Member:
@@ -220,7 +170,8 @@ class Member:
         try:
             state = STATE(on_timer(timestamp_ms, command, number) or STATE.GOOD)
         except SensorError as error:  # logged where it was raised
-            self.state, self.error = STATE.FAILED, str(error)
+            state = STATE.NOREADING if isinstance(error, NoReading) else STATE.FAILED
+            self.state, self.error = state, str(error)
             return
         except Exception as error:
             self._failed("timer", error)

@@ -273,7 +273,13 @@ def _value(item: Setting, hint: Any, value: object, path: str, mistakes: list[st
     if isinstance(option, type) and is_dataclass(option) and isinstance(value, Mapping):
         before = len(mistakes)
         found = _arguments(option, value, path, frozenset(), mistakes)
-        return option(**found) if len(mistakes) == before else None
+        if len(mistakes) > before:
+            return None
+        try:
+            return option(**found)
+        except ValueError as error:  # of its __post_init__: two settings that disagree
+            mistakes.append(f"{path}.{error}")
+            return None
     if is_list(option) and isinstance(value, list | tuple):
         inner = item_of(option)
         values = [_value(item, inner, v, f"{path}[{i}]", mistakes) for i, v in enumerate(value)]

@@ -87,9 +87,13 @@ def sends_data(component: Component, heard: Heard, server: Component | None = No
 
 
 def _interval_s(component: Component, server: Component | None) -> float | None:
-    if component.sensor_interval_s is None and server is not None:
-        return server.sensor_interval_s
-    return component.sensor_interval_s
+    """Return how often a value comes at least, if the configuration says so, in seconds."""
+    interval_s = component.sensor_interval_s
+    if interval_s is None and server is not None:
+        interval_s = server.sensor_interval_s
+    if interval_s is None or component.report is None:
+        return interval_s
+    return max(interval_s, component.report.silence_s(component.timeout_warning_s) or 0.0)
 
 
 def _latest(*times: float | None) -> float | None:

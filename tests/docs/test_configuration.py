@@ -10,6 +10,7 @@ import pytest
 from collectors.retention import Keep
 from jph import registry, schema
 from jph.config import DERIVED, Component, Document, Group, Multicast
+from jph.reporting import Report
 from jph.settings import INJECTED, item_of, options_of, settings_of
 from jph.stores.place import Sql
 
@@ -47,6 +48,7 @@ CASES = [
     ("Multicast", Multicast, frozenset()),
     ("Multicast", Group, frozenset()),
     ("Components", Component, DERIVED),
+    ("Report", Report, frozenset()),
     ("The SQL block", Sql, frozenset()),
     ("Keep", Keep, frozenset()),
     *((name, registry.find(name), INJECTED) for name in IMPLEMENTED),

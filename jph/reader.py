@@ -1,0 +1,134 @@
+"""A sensor's timer: reads at each tick, sends what is worth it, and deals with failures.
+
+Failures in a row are said once, when they are as many as `Report.Failures` or when the sensor never
+gave a reading yet; then it is tried less often, after 2, 3, 5 and at last every 8 intervals, but at
+least every 300 s, or every interval if that is longer. The recovery is said once, too.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from jph.channel import STATE, Channel
+from jph.errors import NoReading, SensorError
+from jph.reporting import Report, Reporter
+from jph.wire import Value
+
+log = logging.getLogger(__name__)
+
+_MOST_SKIPPED = 7  # ticks, while a sensor fails
+_LONGEST_PAUSE_S = 300.0
+
+_DEFAULT = Report()
+
+
+class Reader(Protocol):
+    """What a sensor module offers: read now, or say why not.
+
+    It may also have `command(flag, number)`, which is called with "A" and the value to set or "E"
+    and the step, and followed by a reading that is sent at once.
+    """
+
+    def read(self) -> Mapping[str, Value]:
+        """Return Codifier -> value, its own and its proxies'; SensorError if there is none."""
+
+
+class ReaderTimer:
+    """Reads a sensor at each tick and sends what it gave.
+
+    Args:
+        reader: the sensor.
+        channel: where its values go.
+    """
+
+    def __init__(self, reader: Reader, channel: Channel) -> None:
+        component, config = channel.component, channel.config
+        self._reader = reader
+        self._channel = channel
+        self._limit = (component.report or _DEFAULT).failures
+        self._reporters: dict[str, Reporter] = {}
+        for codifier in (component.codifier, *component.proxies()):
+            entry = config.components.get(codifier)
+            if entry is not None and entry.report is not None:
+                self._reporters[codifier] = Reporter(entry.report, entry.timeout_warning_s)
+        self._failures = 0
+        self._skip = 0  # ticks that are let pass
+        self._has_worked = False
+        self._said = False
+
+    def __call__(self, timestamp_ms: int, command: str, number: float) -> STATE:
+        """Read and send.
+
+        Raises:
+            SensorError: there was no reading; it has been said.
+        """
+        if command:
+            self._obey(command, number)
+        elif self._skip:
+            self._skip -= 1
+            return STATE.FAILED
+        try:
+            values = self._reader.read()
+        except NoReading as error:
+            self._miss(str(error))
+            raise
+        except SensorError as error:
+            self._miss(str(error))
+            self._back_off()
+            raise
+        if not values:
+            return STATE.NOREADING
+        refused = self._send(values, at_once=bool(command))
+        if refused:
+            self._miss("; ".join(refused))
+            return STATE.WITHERRORS
+        if self._said:
+            log.info("%s reads again after %d failures", self._channel.codifier, self._failures)
+        self._failures, self._skip = 0, 0
+        self._has_worked, self._said = True, False
+        return STATE.GOOD
+
+    def _obey(self, flag: str, number: float) -> None:
+        command = getattr(self._reader, "command", None)
+        if command is None:
+            return
+        try:
+            command(flag, number)
+        except SensorError as error:
+            log.warning("%s: %s %g: %s", self._channel.codifier, flag, number, error)
+
+    def _send(self, values: Mapping[str, Value], *, at_once: bool) -> list[str]:
+        """Send what is worth it; return what was refused, a line each."""
+        refused = []
+        for codifier, value in values.items():
+            reporter = self._reporters.get(codifier) if self._reporters else None
+            try:
+                kept: Value | None = value
+                if reporter is not None:
+                    kept = reporter.take(value, time.monotonic(), at_once=at_once)
+                if kept is not None:
+                    self._channel.send_data(kept, codifier=codifier)
+            except (ValueError, TypeError, SensorError) as error:
+                refused.append(f"{codifier}: {error}")
+        return refused
+
+    def _miss(self, reason: str) -> None:
+        self._failures += 1
+        if self._said or (self._has_worked and self._failures < self._limit):
+            return
+        self._said = True
+        component = self._channel.component
+        log.warning(
+            "%s %s: %s; it stays on the bus and is tried again",
+            component.codifier,
+            component.name,
+            reason,
+        )
+
+    def _back_off(self) -> None:
+        beyond = self._failures - self._limit
+        if beyond >= 0:
+            interval_s = self._channel.component.sensor_interval_s or _LONGEST_PAUSE_S
+            most = min(_MOST_SKIPPED, max(0, int(_LONGEST_PAUSE_S / interval_s) - 1))
+            self._skip = min(2 ** min(beyond, 10), most)

@@ -1,0 +1,149 @@
+"""A sensor's timer: what it sends, and how it deals with failures."""
+
+import logging
+
+import pytest
+
+from jph.channel import STATE
+from jph.errors import NoReading, SensorError
+from jph.reader import ReaderTimer
+from tests.network import config_of
+
+PROXY = {"Codifier": "P1", "Type": "Proxy"}
+
+
+class Recorder:
+    """Stands in for the channel: keeps what is sent."""
+
+    def __init__(self, **entry: object) -> None:
+        more = {"Codifier": "A1", "SensorInterval": 10, **entry}
+        more["Sensor"] = {"Pipe": "/none", "Proxy": [{"Codifier": "P1"}]}
+        self.config = config_of(more, {**PROXY, "Report": {"Scale": 10}})
+        self.component = self.config.components["A1"]
+        self.codifier = "A1"
+        self.sent: list[tuple[str, object]] = []
+
+    def send_data(self, value: object, codifier: str) -> None:
+        if value != value:
+            raise ValueError("not a finite number: nan")
+        self.sent.append((codifier, value))
+
+
+class Script:
+    """A sensor that does one thing after the other: gives values, or raises."""
+
+    def __init__(self, *steps: object) -> None:
+        self.steps = list(steps)
+        self.reads = 0
+        self.commands: list[tuple[str, float]] = []
+
+    def read(self):
+        self.reads += 1
+        step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
+        if isinstance(step, Exception):
+            raise step
+        return step if isinstance(step, dict) else {"A1": step}
+
+    def command(self, flag: str, number: float) -> None:
+        self.commands.append((flag, number))
+        if number < 0:
+            raise SensorError("must not be negative")
+
+
+def ticks(timer: ReaderTimer, count: int) -> list[STATE]:
+    """Return the state after each of so many ticks."""
+    states = []
+    for _ in range(count):
+        try:
+            states.append(timer(0, "", 0.0))
+        except NoReading:
+            states.append(STATE.NOREADING)
+        except SensorError:
+            states.append(STATE.FAILED)
+    return states
+
+
+def said(caplog, word: str) -> int:
+    return sum(word in record.getMessage() for record in caplog.records)
+
+
+def test_rules_of_a_proxy_stand_in_its_own_entry():
+    channel = Recorder(Report={"Offset": 1})
+    assert ticks(ReaderTimer(Script({"A1": 1, "P1": 2}), channel), 1) == [STATE.GOOD]
+    assert channel.sent == [("A1", 2.0), ("P1", 20.0)]
+
+
+def test_failures_in_a_row_are_said_once_and_so_is_the_recovery(caplog):
+    caplog.set_level(logging.INFO)
+    fault = SensorError("it is gone")
+    script = Script(1, fault, 2, fault, fault, fault, fault, 3)
+    timer = ReaderTimer(script, Recorder())
+    ticks(timer, 5)
+    assert said(caplog, "it is gone") == 0  # never three in a row
+    ticks(timer, 15)
+    assert said(caplog, "it is gone") == 1
+    assert said(caplog, "A1 reads again after 4 failures") == 1
+
+
+def test_a_sensor_that_never_gave_a_reading_says_so_at_once(caplog):
+    ticks(ReaderTimer(Script(SensorError("no such device")), Recorder()), 1)
+    assert said(caplog, "A1 A1: no such device; it stays on the bus and is tried again") == 1
+
+
+@pytest.mark.parametrize(
+    ("interval_s", "expected"),
+    [
+        (10, [1, 2, 3, 5, 8, 13, 21, 29]),  # ticks at which it is read, 8 intervals apart at last
+        (100, [1, 2, 3, 5, 8, 11, 14]),  # 300 s apart at last
+        (600, [1, 2, 3, 4, 5, 6]),
+    ],
+)
+def test_a_failing_sensor_is_tried_less_and_less_often(interval_s, expected):
+    script = Script(SensorError("no answer"))
+    timer = ReaderTimer(script, Recorder(SensorInterval=interval_s))
+    read_at = []
+    for tick in range(1, expected[-1] + 1):
+        before = script.reads
+        assert ticks(timer, 1) == [STATE.FAILED]
+        if script.reads > before:
+            read_at.append(tick)
+    assert read_at == expected
+
+
+def test_a_command_tries_at_once_though_the_sensor_backs_off():
+    script = Script(SensorError("no answer"))
+    timer = ReaderTimer(script, Recorder())
+    ticks(timer, 10)
+    script.steps = [7]
+    before = script.reads
+    assert timer(0, "A", 7.0) == STATE.GOOD
+    assert (script.reads, script.commands) == (before + 1, [("A", 7.0)])
+    assert ticks(timer, 3) == [STATE.GOOD] * 3
+
+
+def test_a_command_sends_the_value_though_it_is_the_same(caplog):
+    channel = Recorder(Report={"DeadBand": 5})
+    timer = ReaderTimer(Script(1), channel)
+    ticks(timer, 3)
+    assert channel.sent == [("A1", 1)]
+    timer(0, "A", 1.0)
+    timer(0, "E", -1.0)
+    assert channel.sent == [("A1", 1)] * 3
+    assert said(caplog, "A1: E -1: must not be negative") == 1
+
+
+def test_nothing_to_read_is_no_failure_and_no_reason_to_back_off(caplog):
+    script = Script(NoReading("nothing is connected"))
+    timer = ReaderTimer(script, Recorder())
+    assert ticks(timer, 20) == [STATE.NOREADING] * 20
+    assert script.reads == 20
+    assert said(caplog, "nothing is connected") == 1
+    assert ticks(ReaderTimer(Script({}), Recorder()), 2) == [STATE.NOREADING] * 2
+
+
+def test_what_is_refused_does_not_keep_the_rest(caplog):
+    channel = Recorder(Report={"Max": 5})
+    timer = ReaderTimer(Script({"A1": 6, "P1": 1}, {"A1": 5, "P1": float("nan")}), channel)
+    assert ticks(timer, 2) == [STATE.WITHERRORS] * 2
+    assert channel.sent == [("P1", 10), ("A1", 5)]
+    assert said(caplog, "A1: 6 is outside of what is valid, at most 5") == 1
