@@ -27,7 +27,7 @@ def test_the_unit_is_converted_before_all_else():
         212.0,
         {"value": 32.0, "voltage": 2},
     ]
-    with pytest.raises(SensorError, match="213.8 is outside of 0 to 212"):
+    with pytest.raises(SensorError, match=r"213\.8 is outside of 0 to 212"):
         sent(fahrenheit, 101)
 
 
