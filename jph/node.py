@@ -7,17 +7,18 @@ channel in its own thread: handing a message over to another adds half of its la
 """
 
 import logging
-import queue
-import select
 import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from jph.channel import Channel
 from jph.clock import time_now_ms
+from jph.clock_guard import NOTE_EVERY_S, ClockGuard
 from jph.config import Component, Config
+from jph.loop import Loop
 from jph.member import Callbacks, Member
 from jph.membership import Membership
 from jph.multicast import LinkWatch
@@ -25,15 +26,14 @@ from jph.receiver import ControlReceiver, DataReceiver
 from jph.reloading import Choose, Reloading
 from jph.sequence import Source
 from jph.state import LastStates
-from jph.timers import Timers
 from jph.wire import BROADCAST, Control, Reading, Sender
-from jph.workers import Pool, Waker
+from jph.workers import Pool
 
 log = logging.getLogger(__name__)
 
 _BATCHES = 8  # of the data channel at most, before the control channel is looked at again
 _CLOSE_S = 4.0  # for all components to close, at stop
-_EMPTY_S = 0.5  # at most, for what a socket still holds when it is given up
+_RELIEVE_S = 0.01  # between looks at a pool that has too few threads
 _APART_S = 0.001  # between the timers of two components, so that a thousand are not due at once
 
 Build = Callable[[Channel], Callbacks]
@@ -49,6 +49,7 @@ class Node:
         choose: says which components of a new configuration belong here; None: those that do now.
         finished: is set when no component is left, because newer instances took over.
         plain: receive without recvmmsg.
+        guard: watches the clock.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Node:
         choose: Choose | None = None,
         finished: threading.Event | None = None,
         plain: bool = False,
+        guard: ClockGuard | None = None,
     ) -> None:
         self.config = config
         self.home = home
@@ -70,24 +72,19 @@ class Node:
         self._reloading = Reloading(self, reload, choose) if reload else None
         self.on_reload: Callable[[bool], object] = lambda begins: None  # and with False: it ended
         self._states: LastStates | None = None
+        self._guard = guard or ClockGuard(home)
         self._control = ControlReceiver()
-        self._waker = Waker()
+        self._loop = Loop("jph-node", self._turn)
         self._pool = Pool("jph-worker")
         self.housekeeping = self._pool.mailbox()
-        self._tasks: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._timers = Timers()
-        self._thread: threading.Thread | None = None
         self._started = 0  # components, to keep their timers apart
         self._use: Callable[[socket.socket], object] = self._use_data
         self._listening = False
-        self._stopping = False
+        self._holds = False  # readings, because the clock cannot be right
         self._started_s = time.monotonic()
         self._links = LinkWatch()
-        self._poll = select.poll()
-        self._handlers: dict[int, Callable[[], None]] = {}
-        self._watch(self._waker.fileno(), self._run_tasks)
-        self._watch(self._links.fileno(), self._link_changed)
-        wake = self._waker.wake
+        self._loop.watch(self._links.fileno(), self._link_changed)
+        wake = self._loop.wake
         self._control_membership = Membership("control", config.control, self._use_control, wake)
         self._data_membership = Membership("data", config.data, None, wake)
         self.control_outlet = self._control_membership.outlet
@@ -136,6 +133,9 @@ class Node:
 
     def open(self) -> None:
         """Join, so that components can send; `start` does it too."""
+        if not self._holds and self._guard.hold(self.data_outlet):
+            self._holds = True
+            self._loop.timers.every(1.0, self._look_at_clock, wanted=lambda: self._holds)
         self._look(time.monotonic())
 
     def start(self, use_data: Callable[[socket.socket], object] | None = None) -> None:
@@ -150,16 +150,15 @@ class Node:
         self.open()
         for member in self.members.values():
             self.begin(member)
-        self._thread = threading.Thread(target=self._run, name="jph-node", daemon=True)
-        self._thread.start()
+        self._note_clock()
+        self._loop.timers.every(NOTE_EVERY_S, self._note_clock)
+        self._loop.start()
 
     def stop(self) -> None:
         """Close the components side by side and leave the bus, within 4 s."""
         until_s = time.monotonic() + _CLOSE_S
-        self._stopping = True
-        self._waker.wake()
-        if self._thread is not None:
-            self._thread.join()
+        self._loop.stop()
+        self._loop.give_up(self.data.fileno(), self._receive_data)  # what came before counts
         for member in self.members.values():
             member.mailbox.post(member.close)
         while self._pool.crowded() and time.monotonic() < until_s:
@@ -168,12 +167,13 @@ class Node:
         stuck = self._pool.close(max(0.1, until_s - time.monotonic()))
         if stuck:
             log.warning("%d callbacks did not end in time", len(stuck))
+        self._note_clock()
         self._control_membership.close()
         self._data_membership.close()
         self._control.close()
         self.data.close()
         self._links.close()
-        self._waker.close()
+        self._loop.close()
 
     def begin(self, member: Member) -> None:
         """Say that a component is here, and start its timers."""
@@ -186,7 +186,7 @@ class Node:
 
         def repeat(interval_s: float, action: Callable[[], object]) -> None:
             delay_s = self._started * _APART_S % interval_s
-            self._timers.every(
+            self._loop.timers.every(
                 interval_s, action, wanted=lambda: member.life is life, delay_s=delay_s
             )
 
@@ -211,56 +211,21 @@ class Node:
             self._listening = True
             self._data_membership.listen(self._use)
 
-    def every(self, interval_s: float, action: Callable[[], object]) -> None:
-        """Have the loop do something again and again; any thread may call this."""
-        self.soon(lambda: self._timers.every(interval_s, action))
-
-    # The loop
-
-    def _run(self) -> None:
-        while not self._stopping:
-            for fileno, _ in self._poll.poll(self._wait_ms()):
-                handler = self._handlers.get(fileno)
-                if handler is not None:
-                    handler()
-            now_s = time.monotonic()
-            self._timers.run(now_s)
-            self._look(now_s)
-            if self._pool.crowded():
-                self._pool.relieve()
-        self._empty(self.data.fileno(), self._receive_data)  # what came before the stop counts
-
-    def _wait_ms(self) -> float:
-        due_s = min(self._control_membership.due_s, self._data_membership.due_s)
-        due_s = min(due_s, self._timers.due_s)
-        wait_ms = max(0.0, due_s - time.monotonic()) * 1000
-        return min(wait_ms, 10) if self._pool.crowded() else wait_ms
-
     def soon(self, task: Callable[[], None]) -> None:
         """Have the loop do something; any thread may call this."""
-        self._tasks.put(task)
-        self._waker.wake()
+        self._loop.soon(task)
 
-    def _run_tasks(self) -> None:
-        self._waker.drain()
-        while not self._tasks.empty():
-            self._tasks.get()()
+    def every(self, interval_s: float, action: Callable[[], object]) -> None:
+        """Have the loop do something again and again; any thread may call this."""
+        self.soon(lambda: self._loop.timers.every(interval_s, action))
 
-    def _watch(self, fileno: int, handler: Callable[[], None]) -> None:
-        if fileno >= 0:
-            self._handlers[fileno] = handler
-            self._poll.register(fileno, select.POLLIN)
-
-    def _empty(self, fileno: int, receive: Callable[[], None]) -> None:
-        """Receive what a socket still holds, and watch it no more."""
-        if self._handlers.pop(fileno, None) is None:
-            return
-        self._poll.unregister(fileno)
-        poll = select.poll()
-        poll.register(fileno, select.POLLIN)
-        until_s = time.monotonic() + _EMPTY_S
-        while time.monotonic() < until_s and poll.poll(0):
-            receive()
+    def _turn(self, now_s: float) -> float:
+        """Do what a turn of the loop asks for; return when the next one is wanted."""
+        self._look(now_s)
+        if self._pool.crowded():
+            self._pool.relieve()
+            return now_s + _RELIEVE_S
+        return min(self._control_membership.due_s, self._data_membership.due_s)
 
     # The network
 
@@ -279,14 +244,28 @@ class Node:
         self._data_membership.link_changed()
 
     def _use_control(self, receiver: socket.socket) -> None:
-        self._empty(self._control.fileno(), self._receive_control)
+        self._loop.give_up(self._control.fileno(), self._receive_control)
         self._control.use(receiver)
-        self._watch(receiver.fileno(), self._receive_control)
+        self._loop.watch(receiver.fileno(), self._receive_control)
 
     def _use_data(self, receiver: socket.socket) -> None:
-        self._empty(self.data.fileno(), self._receive_data)
+        self._loop.give_up(self.data.fileno(), self._receive_data)
         self.data.use(receiver)
-        self._watch(receiver.fileno(), self._receive_data)
+        self._loop.watch(receiver.fileno(), self._receive_data)
+
+    def _look_at_clock(self) -> None:
+        moved_ms = self._guard.release(self.data_outlet)
+        if moved_ms is None:
+            return
+        self._holds = False
+        self.config = replace(self.config, loaded_ms=self.config.loaded_ms + moved_ms)
+        for member in self.members.values():
+            member.channel.loaded_ms += moved_ms
+            self.alive(member)
+
+    def _note_clock(self) -> None:
+        if not self._holds:
+            self._guard.note()
 
     # Receiving
 

@@ -4,10 +4,12 @@ import errno
 import logging
 import os
 import socket
+import struct
 import threading
+from collections import deque
 from collections.abc import Callable
 
-from jph import multicast
+from jph import multicast, wire
 from jph.config import Group
 
 log = logging.getLogger(__name__)
@@ -15,9 +17,12 @@ log = logging.getLogger(__name__)
 # The datagram was refused for its size or content: a fault of ours, not of the network.
 _OURS = {errno.EMSGSIZE, errno.EINVAL}
 
+MOST_HELD = 10_000  # datagrams that wait for the clock to be set; some 2 MB
+_TIMESTAMP, _TIMESTAMP_AT = struct.Struct("<Q"), 8
+
 
 class Outlet:
-    """Sends to one group; what the network does not take is counted.
+    """Sends to one group, and counts what the network took and what it did not take.
 
     Args:
         channel: "control" or "data", for the log.
@@ -26,11 +31,15 @@ class Outlet:
 
     def __init__(self, channel: str, failed: Callable[[], None]) -> None:
         self.lock = threading.Lock()  # held by the caller: sequence and send belong together
+        self.sent = 0
         self.unsent = 0
         self._channel = channel
         self._failed = failed
         self._socket: socket.socket | None = None
+        self._through: Callable[[bytes | bytearray], object] = _not_open
         self._send: Callable[[bytes | bytearray], object] = _not_open
+        self._held: deque[bytearray] | None = None
+        self._kept = 0
 
     def open(self, group: Group) -> None:
         """Open the socket anew.
@@ -42,12 +51,46 @@ class Outlet:
         with self.lock:
             if self._socket is not None:
                 self._socket.close()
-            self._socket, self._send = opened, opened.send
+            self._socket, self._through = opened, opened.send
+            if self._held is None:
+                self._send = self._through
+
+    def hold(self) -> None:
+        """Keep what is sent from now on, the last ones, until `release`."""
+        with self.lock:
+            self._held, self._kept = deque(maxlen=MOST_HELD), 0
+            self._send = self._keep
+
+    def release(self, moved_ms: int) -> tuple[int, int]:
+        """Send what was kept.
+
+        Args:
+            moved_ms: to be added to the timestamps.
+
+        Returns:
+            How many are sent, and how many are lost because they were too many.
+        """
+        with self.lock:
+            held, self._held = self._held or deque(), None
+            self._send = self._through
+            for datagram in held:
+                (timestamp_ms,) = _TIMESTAMP.unpack_from(datagram, _TIMESTAMP_AT)
+                timestamp_ms = min(max(0, timestamp_ms + moved_ms), wire.TIMESTAMP_LIMIT - 1)
+                _TIMESTAMP.pack_into(datagram, _TIMESTAMP_AT, timestamp_ms)
+                self.send(datagram)
+            return len(held), self._kept - len(held)
+
+    def _keep(self, datagram: bytes | bytearray) -> None:
+        assert self._held is not None
+        self._held.append(bytearray(datagram))
+        self._kept += 1
+        self.sent -= 1  # counted when it goes
 
     def send(self, datagram: bytes | bytearray) -> None:
         """Send one datagram; the caller holds the lock."""
         try:
             self._send(datagram)
+            self.sent += 1
         except OSError as error:
             self.unsent += 1
             if error.errno in _OURS:
@@ -60,6 +103,7 @@ class Outlet:
             if self._socket is not None:
                 self._socket.close()
                 self._socket, self._send = None, _not_open
+                self._through = _not_open
 
 
 def _not_open(datagram: bytes | bytearray) -> None:

@@ -1,0 +1,143 @@
+"""Whether this machine's clock can be believed, and what becomes of readings while it cannot.
+
+A Raspberry Pi has no clock that runs while it is off: until a time server answered it starts in the
+past. The rule:
+
+- The clock cannot be right while it shows a time before 2025 or before the last one noted in the
+  home directory; nor while systemd-timesyncd runs and has not reached a server since the machine
+  started, unless a hardware clock set the time.
+- Until it can be, readings are held back in memory, the last 10,000 of a process. When the clock
+  has been set, they go out in their order, their timestamps moved by as much as the clock was.
+- After 10 minutes without that they go out as they are: a network without a time server works, too.
+  Those that are held when the process ends are lost, counted in the log.
+
+Everything else goes on: intervals, signs of life and pings follow the monotonic clock. A clock that
+is set back later holds nothing back; the readings then have the time that it shows.
+"""
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from jph.clock import time_now_ms
+from jph.outlet import Outlet
+
+log = logging.getLogger(__name__)
+
+EARLIEST_MS = 1_735_689_600_000  # 2025-01-01: no clock that is right shows an earlier time
+LONGEST_S = 600.0
+NOTE_EVERY_S = 3600.0  # an SD card does not mind
+_NOTE = "clock"  # file in the home directory; its time of change is the time that was noted
+
+
+class ClockGuard:
+    """Tells whether the clock is believed, and by how much it was moved.
+
+    Args:
+        home: folder with the last time that was noted.
+        now_ms: the wall clock, ms.
+        run: where systemd-timesyncd tells its state.
+        rtc: where the kernel lists hardware clocks.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        now_ms: Callable[[], int] = time_now_ms,
+        run: Path = Path("/run/systemd/timesync"),
+        rtc: Path = Path("/sys/class/rtc"),
+    ) -> None:
+        self._now_ms = now_ms
+        self._note = home / _NOTE
+        self._run = run
+        self._rtc = rtc
+        self._began_s = time.monotonic()
+        self._noted_ms = self._noted()
+        self._began_ms = self._at_zero_ms()
+
+    def doubt(self) -> str:
+        """Return why the clock cannot be right now, "" if nothing speaks against it."""
+        if time.monotonic() - self._began_s > LONGEST_S:
+            return ""
+        now_ms = self._now_ms()
+        if now_ms < EARLIEST_MS:
+            return f"it shows {_text(now_ms)}"
+        if now_ms < self._noted_ms:
+            return f"it shows {_text(now_ms)}, but it was {_text(self._noted_ms)} already"
+        if self._awaits_server():
+            return "it was not set since the machine started"
+        return ""
+
+    def moved_ms(self) -> int:
+        """Return by how much the clock was set since this object was made, in ms."""
+        return self._at_zero_ms() - self._began_ms
+
+    def hold(self, outlet: Outlet) -> bool:
+        """Hold back what an outlet sends, if the clock cannot be right; tell whether it is so."""
+        reason = self.doubt()
+        if reason:
+            log.warning(
+                "the clock cannot be right: %s; readings wait for it, %.0f minutes at most",
+                reason,
+                LONGEST_S / 60,
+            )
+            outlet.hold()
+        return bool(reason)
+
+    def release(self, outlet: Outlet) -> int | None:
+        """Let what was held back go, if nothing speaks against the clock any more.
+
+        Returns:
+            By how much the clock was set meanwhile, in ms; None if it is still to be waited for.
+        """
+        if self.doubt():
+            return None
+        moved_ms = self.moved_ms()
+        gone, lost = outlet.release(moved_ms)
+        log.warning(
+            "the clock %s; %d readings that waited are sent%s",
+            f"was moved by {moved_ms / 1000:+.1f} s" if moved_ms else "was not set in time",
+            gone,
+            f", {lost} older ones were too many" if lost else "",
+        )
+        return moved_ms
+
+    def note(self) -> None:
+        """Note the time, which the clock must not show an earlier one than after the next start."""
+        with contextlib.suppress(OSError):  # a full or read-only disk: the older note stays
+            self._note.parent.mkdir(parents=True, exist_ok=True)
+            self._note.touch()
+            os.utime(self._note, (self._now_ms() / 1000,) * 2)
+
+    def _noted(self) -> int:
+        try:
+            return int(self._note.stat().st_mtime * 1000)
+        except OSError:
+            return 0
+
+    def _at_zero_ms(self) -> int:
+        """Return what the wall clock showed, by its present setting, at zero of the monotonic."""
+        return self._now_ms() - time.monotonic_ns() // 1_000_000
+
+    def _awaits_server(self) -> bool:
+        return (
+            self._run.is_dir()
+            and not (self._run / "synchronized").exists()
+            and not any(map(_set_the_time, self._rtc.glob("*/hctosys")))
+            and time.clock_gettime(time.CLOCK_BOOTTIME) < LONGEST_S
+        )
+
+
+def _set_the_time(flag: Path) -> bool:
+    try:
+        return flag.read_text().strip() == "1"
+    except OSError:
+        return False
+
+
+def _text(time_ms: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(time_ms / 1000))
