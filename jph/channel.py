@@ -59,6 +59,7 @@ class Channel:
 
     def __init__(self, component: Component, node: "Node") -> None:
         self.node = node
+        self._outlet = node.data_outlet
         self.restart(component)
 
     def restart(self, component: Component) -> None:
@@ -124,7 +125,7 @@ class Channel:
         if timestamp_ms is None:
             timestamp_ms = time_ns() // 1_000_000
         stream = self._streams.get(codifier) or self._stream(codifier or self.codifier)
-        outlet = self.node.data_outlet
+        outlet = self._outlet
         if (
             type(value) is float
             and stream.data_type == "float"
@@ -193,7 +194,7 @@ class Channel:
         """Say where the sequence starts; return the number of the datagram after that."""
         stream.started = True
         sequence = stream.sequence
-        self.node.data_outlet.send(
+        self._outlet.send(
             HEADER.pack(sequence, time_now_ms(), b"n", stream.code, b"@@", 4)
             + sequence.to_bytes(4, "little")
         )
@@ -213,10 +214,11 @@ class Channel:
         Raises:
             ValueError, TypeError: as `send_data`; JSON text that is none.
         """
-        if isJson and isinstance(data, str):
-            data = json.loads(data)
-        if isJson and not isinstance(data, dict):
-            data = {"value": data}
+        if isJson:
+            if isinstance(data, str):
+                data = json.loads(data)
+            if not isinstance(data, dict):
+                data = {"value": data}
         self.send_data(data, timestamp, Codifier)
 
     def sendCtrl(
