@@ -12,6 +12,15 @@ from jph.workers import Waker
 _EMPTY_S = 0.5  # at most, for what a socket still holds when it is given up
 
 
+def receive_rest(fileno: int, receive: Callable[[], object]) -> None:
+    """Receive what a socket still holds, for half a second at most."""
+    poll = select.poll()
+    poll.register(fileno, select.POLLIN)
+    until_s = time.monotonic() + _EMPTY_S
+    while time.monotonic() < until_s and poll.poll(0):
+        receive()
+
+
 class Loop:
     """Calls handlers when there is something to receive, and actions when they are due.
 
@@ -67,11 +76,7 @@ class Loop:
         if self._handlers.pop(fileno, None) is None:
             return
         self._poll.unregister(fileno)
-        poll = select.poll()
-        poll.register(fileno, select.POLLIN)
-        until_s = time.monotonic() + _EMPTY_S
-        while time.monotonic() < until_s and poll.poll(0):
-            receive()
+        receive_rest(fileno, receive)
 
     def _run(self) -> None:
         next_s = 0.0

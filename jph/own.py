@@ -18,6 +18,7 @@ from jph import config as configuration
 from jph.channel import STATE, Channel
 from jph.errors import ConfigError
 from jph.logs import set_up_logging
+from jph.loop import receive_rest
 from jph.member import Callbacks, Member
 from jph.node import Node
 from jph.wire import Control, Reading, Sender
@@ -106,7 +107,7 @@ class OwnChannel(Channel):
         mailbox = Mailbox(lambda _: self._waker.wake())
         member = self.node.adopt(Member(self, callbacks, mailbox, lambda _: callbacks))
         try:
-            self.node.start(lambda receiver: mailbox.post(lambda: self._use_data(receiver)))
+            self.node.start(lambda new: mailbox.post(lambda: self._use_data(new, member)))
             self._loop(member, mailbox)
         finally:
             self.node.stop()
@@ -128,10 +129,15 @@ class OwnChannel(Channel):
                 elif readings := receive():
                     deliver(readings)
 
-    def _use_data(self, receiver: socket.socket) -> None:
+    def _receive(self, member: Member) -> None:
+        if readings := self.node.data.receive():
+            member.deliver(readings)
+
+    def _use_data(self, receiver: socket.socket, member: Member) -> None:
         data = self.node.data
         if data.fileno() >= 0:
             self._poll.unregister(data.fileno())
+            receive_rest(data.fileno(), lambda: self._receive(member))
         data.use(receiver)
         self._poll.register(receiver.fileno(), select.POLLIN)
 

@@ -4,6 +4,7 @@ import json
 import struct
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -175,6 +176,27 @@ def test_batches_instead_of_single_readings(path):
             peer.publish("H1", "f", F.pack(1.0), sequence)
         eventually(lambda: len(heard) == 100)
     assert [reading[2] for reading in heard] == list(range(1, 101))
+
+
+def test_what_waits_in_the_socket_is_heard_though_the_channel_joins_again(path):
+    heard, free = [], threading.Event()
+
+    def on_data(*arguments):
+        free.wait(20)
+        heard.append(arguments[8])
+
+    channel = jph(path, "A1")
+    with Running(channel, on_data), Peer(channel.config) as peer:
+        membership = channel.node._data_membership
+        eventually(lambda: channel.node.data.fileno() >= 0, 20)
+        for sequence in range(6):
+            peer.publish("ZZ", "f", F.pack(sequence), 100 + sequence)
+        joins = membership.joins
+        channel.node.soon(lambda: membership.move(replace(membership.group, ttl=1)))
+        eventually(lambda: membership.joins > joins, 20)
+        free.set()
+        eventually(lambda: heard == [0, 1, 2, 3, 4, 5], 20)
+        assert channel.data_sources["ZZ"].lost == 0
 
 
 def test_run_ends_when_a_newer_instance_takes_over(path):
