@@ -179,9 +179,10 @@ def test_batches_instead_of_single_readings(path):
 
 
 def test_what_waits_in_the_socket_is_heard_though_the_channel_joins_again(path):
-    heard, free = [], threading.Event()
+    heard, busy, free = [], threading.Event(), threading.Event()
 
     def on_data(*arguments):
+        busy.set()
         free.wait(20)
         heard.append(arguments[8])
 
@@ -191,6 +192,7 @@ def test_what_waits_in_the_socket_is_heard_though_the_channel_joins_again(path):
         eventually(lambda: channel.node.data.fileno() >= 0, 20)
         for sequence in range(6):
             peer.publish("ZZ", "f", F.pack(sequence), 100 + sequence)
+            assert busy.wait(20)
         joins = membership.joins
         channel.node.soon(lambda: membership.move(replace(membership.group, ttl=1)))
         eventually(lambda: membership.joins > joins, 20)
