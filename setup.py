@@ -16,6 +16,8 @@ class BuildWithPages(build_py):
         """Copy static/ and templates/ into web/, where jph.paths finds them."""
         super().run()
         if not self.editable_mode:
+            if not Path("static", "vendor", ".stamp").exists():
+                self.warn("static/vendor is missing: pages will be plain; use scripts/wheel")
             for source, target in self._pages().items():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)

@@ -365,6 +365,7 @@ class Node:
             "received": {name: receiver.received for name, receiver in receivers.items()},
             "refused": {name: r.refusals.count for name, r in receivers.items()},
             "kernel_drops": {name: r.kernel_drops for name, r in receivers.items()},
+            "holds": self._holds,
             "overruns": sum(member.overruns for member in self.members.values()),
             "uptime_s": time.monotonic() - self._started_s,
             "components": {code: member.status() for code, member in self.members.items()},

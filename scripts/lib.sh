@@ -1,4 +1,4 @@
-# What run, test, check and bench share. Sourced by them, never run.
+# What run, test, check, wheel and bench share. Sourced by them, never run.
 # shellcheck shell=bash
 
 set -euo pipefail

@@ -85,12 +85,12 @@ def lock(checkout: Path) -> Iterator[int]:
     os.close(folder)
 
 
-@pytest.mark.parametrize("name", ["run", "test", "check", "bench"])
+@pytest.mark.parametrize("name", ["run", "test", "check", "wheel", "bench"])
 def test_scripts_can_be_executed(name):
     assert os.access(ROOT / "scripts" / name, os.X_OK)
 
 
-@pytest.mark.parametrize("name", ["run", "check", "bench"])
+@pytest.mark.parametrize("name", ["run", "check", "wheel", "bench"])
 def test_help_prints_the_usage(name):
     ended = run(ROOT / "scripts" / name, "--help")
     assert ended.stdout.startswith(f"usage: ./scripts/{name}")
@@ -116,7 +116,7 @@ def test_run_refuses_what_it_does_not_know(checkout, arguments, complaint):
     assert not (checkout / ".venv").exists()
 
 
-@pytest.mark.parametrize("name", ["check", "bench"])
+@pytest.mark.parametrize("name", ["check", "wheel", "bench"])
 def test_other_scripts_refuse_what_they_do_not_know(checkout, name):
     ended = run(checkout / "scripts" / name, "--unheard-of")
     assert "--unheard-of" in ended.stderr.splitlines()[0]
@@ -235,7 +235,7 @@ def test_a_missing_venv_module_names_the_package(checkout, tmp_path, bare_path):
 
 def test_make_help_names_the_scripts():
     ended = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True)
-    for name in ("run", "test", "check", "bench"):
+    for name in ("run", "test", "check", "wheel", "bench"):
         assert f"make {name}" in ended.stdout
 
 

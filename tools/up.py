@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import click
@@ -17,7 +17,9 @@ from jph.config import Component, Config
 from jph.errors import ChannelError, ConfigError
 from jph.logs import set_up_logging
 from jph.node import Node
+from jph.notify import from_environment
 from tools import options
+from tools.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +51,13 @@ def run(codifiers: tuple[str, ...], source: str, home: Path, port: int | None) -
 
 def _main(source: str, home: Path, port: int | None, codifiers: Collection[str] | None) -> None:
     stop = _stop_on_signals()
+    notifier = from_environment()
 
     def load(wait: bool = False) -> Config:
         return configuration.load(source, home, wait=wait, port=port, stop=stop)
 
     try:
+        notifier.status(f"reading the configuration from {source}")
         config = load(wait=True)
         set_up_logging(config)
         for warning in config.warnings:
@@ -66,8 +70,10 @@ def _main(source: str, home: Path, port: int | None, codifiers: Collection[str] 
                 "to the Host of its entries, or name Codifiers with jph run",
                 source,
             )
-        _serve(node, components, stop)
+        _serve(node, components, stop, Service(node, notifier))
     except ConfigError as error:
+        if stop.is_set():  # while it waited for the server of the configuration
+            return
         raise options.WrongConfig(error, source) from error
     except ChannelError as error:
         raise click.ClickException(str(error)) from error
@@ -100,26 +106,36 @@ def _runnable(config: Config, codifiers: Collection[str] | None) -> Iterable[Com
             yield component
 
 
-def _serve(node: Node, components: Iterable[Component], stop: threading.Event) -> None:
+def _serve(
+    node: Node, components: Iterable[Component], stop: threading.Event, service: Service
+) -> None:
     """Run until a signal comes, or until newer instances took every component over."""
     began_s = time.monotonic()
     try:
         # All are built before the first is on the bus: where one cannot be, for a port that is
         # taken by an instance which runs already, that instance must not think it was replaced.
         members = [node.add(component, build) for component in components]
+        service.begin()
         node.start()
+        _on_hangup(node.reload)
         log.info("%d components started in %.1f s", len(members), time.monotonic() - began_s)
         for member in members:
             if member.callbacks.greeting is not None:
                 click.echo(member.callbacks.greeting())
         stop.wait()
     finally:
+        service.end()
+        _on_hangup(_nothing)
         node.stop()
     log.info("stopped")
 
 
 def _stop_on_signals() -> threading.Event:
-    """Return an event that SIGINT and SIGTERM set; a second signal ends the process at once."""
+    """Return an event that SIGINT and SIGTERM set; a second signal ends the process at once.
+
+    So does SIGHUP on a terminal, which closes then. Elsewhere it means: read the configuration
+    anew; while there is no component yet that is about to be done anyway.
+    """
     stop = threading.Event()
 
     def on_signal(number: int, frame: object) -> None:
@@ -129,4 +145,24 @@ def _stop_on_signals() -> threading.Event:
 
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGTERM, on_signal)
+    if _has_terminal():
+        signal.signal(signal.SIGHUP, on_signal)
+    else:
+        _on_hangup(_nothing)
     return stop
+
+
+def _on_hangup(action: Callable[[], object]) -> None:
+    if not _has_terminal():
+        signal.signal(signal.SIGHUP, lambda number, frame: action())
+
+
+def _has_terminal() -> bool:
+    try:
+        return os.isatty(0)
+    except OSError:
+        return False
+
+
+def _nothing() -> None:
+    pass

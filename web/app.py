@@ -51,7 +51,7 @@ def create_app(site: Site, *, port: int, host: str, allowed_hosts: tuple[str, ..
     if len(vendor) < len(VENDOR_FILES):
         log.warning(
             "%s lacks the browser libraries: pages are plain and have no charts; "
-            "run scripts/vendor",
+            "run scripts/vendor, and for other machines scripts/wheel",
             static_dir() / "vendor",
         )
 

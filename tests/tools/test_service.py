@@ -1,0 +1,279 @@
+"""`jph up` and `jph run` as systemd sees them: what they say to its socket, and how they end."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from jph.config import build
+from tests.helpers import eventually
+from tests.network import Peer
+from tests.tools.program import JPH, environment, jph
+
+PATIENCE_S = 30.0
+
+
+def entry(codifier, **more):
+    return {
+        "Codifier": codifier,
+        "Type": "Pipe",
+        "SensorInterval": 0.2,
+        "Sensor": {"Pipe": "/proc/loadavg"},
+        **more,
+    }
+
+
+class Service:
+    """A process that was started as systemd starts it, and what it said since."""
+
+    def __init__(self, home, *arguments, watchdog_s=1.0, **more):
+        self.home = home
+        self.said = []
+        self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._manager.bind(str(home / "notify"))
+        # WATCHDOG_PID is left out: it can be known only in the process itself.
+        told = {"NOTIFY_SOCKET": str(home / "notify"), "WATCHDOG_USEC": f"{watchdog_s * 1e6:.0f}"}
+        with open(home / "out", "w") as out, open(home / "err", "w") as err:
+            self.process = subprocess.Popen(
+                [*JPH, *arguments],
+                env=environment(home, **told, **more),
+                cwd=home,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=err,
+            )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait(10)
+        self._manager.close()
+
+    @property
+    def err(self):
+        return (self.home / "err").read_text()
+
+    def hear(self, wanted, timeout_s=PATIENCE_S):
+        """Return the next datagram with a match, and the ones before it; fail if none comes."""
+        before = []
+        until_s = time.monotonic() + timeout_s
+        while (left_s := until_s - time.monotonic()) > 0:
+            self._manager.settimeout(left_s)
+            try:
+                before.append(self._manager.recv(4096).decode())
+            except TimeoutError:
+                break
+            self.said.append(before[-1])
+            if re.search(wanted, before[-1]):
+                return before
+        raise AssertionError(f"no {wanted} in {before}\n{self.err}")
+
+    def stop(self):
+        self.process.terminate()
+        return self.process.wait(PATIENCE_S)
+
+
+@pytest.fixture
+def document(bus):
+    return bus.document(entry("LA"), entry("LB"))
+
+
+@pytest.fixture
+def path(document, fresh_home):
+    place = fresh_home / "network.json"
+    place.write_text(json.dumps(document))
+    return place
+
+
+@pytest.mark.parametrize("arguments", [["up"], ["run", "LA", "LB"]])
+def test_from_the_start_to_the_stop(path, document, fresh_home, arguments):
+    with Peer(build(document)) as peer, Service(fresh_home, *arguments, "-u", str(path)) as service:
+        before = service.hear("^READY=1$")
+        assert f"STATUS=reading the configuration from {path}" in before
+        peer.hear("control", lambda m: m["flag"] == "N", 5)
+        [*_, status] = service.hear("^STATUS=")
+        assert status == "STATUS=on 127.0.0.1; 2 components; none lost"
+        for _ in range(5):
+            service.hear("^WATCHDOG=1$")
+        assert service.stop() == 0
+        service.hear("^STOPPING=1\nSTATUS=stopping$")
+        assert [said for said in service.said if said.startswith("READY")] == ["READY=1"]
+
+
+def test_the_status_tells_rates_failures_and_losses(path, document, fresh_home):
+    document["Sensors"] += [
+        entry("LC", Sensor={"Pipe": "/nowhere"}),
+        {"Codifier": "SC", "Type": "StateCache"},
+    ]
+    path.write_text(json.dumps(document))
+    with Peer(build(document)) as peer, Service(fresh_home, "up", "-u", str(path)) as service:
+        service.hear("^STATUS=on")
+        peer.publish("X1", "n", bytes(4), 10)
+        for sequence in (11, 12, 14):
+            peer.publish("X1", "f", bytes(4), sequence)
+        [*_, status] = service.hear("^STATUS=on")
+        found = re.fullmatch(
+            r"STATUS=on 127.0.0.1; 4 components, failing: LC; (\S+) sent, (\S+) heard; 1 lost",
+            status,
+        )
+        assert found, status
+        for rate in found.groups():  # 10 readings per second, and signs of life
+            number, _, unit = rate.partition("/")
+            assert float(number) / {"s": 1, "min": 60}[unit] > 1
+        service.stop()
+
+
+def test_it_waits_for_the_network_and_is_ready_when_it_has_joined(path, document, fresh_home):
+    for channel in document["Multicast"].values():
+        channel["Interface"] = "jph-none0"
+    path.write_text(json.dumps(document))
+    with Service(fresh_home, "up", "-u", str(path)) as service:
+        service.hear("STATUS=cannot join control and data channel on jph-none0, trying again")
+        for _ in range(8):
+            service.hear("^WATCHDOG=1$")
+        assert "READY=1" not in service.said
+        for channel in document["Multicast"].values():
+            channel["Interface"] = "127.0.0.1"
+        path.write_text(json.dumps(document))
+        service.process.send_signal(signal.SIGHUP)
+        before = service.hear("^READY=1$")
+        assert not [said for said in before if said.startswith("RELOADING")]
+        service.stop()
+
+
+@pytest.mark.parametrize("way", ["SIGHUP", "C to all", "C to one"])
+def test_a_reload_is_told_from_its_begin_to_its_end(path, document, fresh_home, way):
+    with Peer(build(document)) as peer, Service(fresh_home, "up", "-u", str(path)) as service:
+        service.hear("^READY=1$")
+        document["Sensors"].append(entry("LD"))
+        path.write_text(json.dumps(document))
+        peer.drain("control")
+        if way == "SIGHUP":
+            service.process.send_signal(signal.SIGHUP)
+        else:
+            peer.command("C", "@@" if way == "C to all" else "LA")
+        [*_, reloading] = service.hear("^RELOADING=1\nMONOTONIC_USEC=")
+        clock_s = int(reloading.rpartition("=")[2]) / 1e6
+        assert abs(time.monotonic() - clock_s) < PATIENCE_S
+        service.hear("^READY=1$")
+        if way != "C to one":
+            peer.hear("control", lambda m: (m["flag"], m["source"]) == ("N", "LD"), PATIENCE_S)
+        service.hear("^WATCHDOG=1$")
+        assert service.stop() == 0
+
+
+def test_a_reload_with_a_mistake_ends_with_ready_and_all_goes_on(path, document, fresh_home):
+    with Peer(build(document)) as peer, Service(fresh_home, "up", "-u", str(path)) as service:
+        service.hear("^READY=1$")
+        path.write_text("{")
+        service.process.send_signal(signal.SIGHUP)
+        service.hear("^RELOADING=1")
+        service.hear("^READY=1$")
+        assert "the configuration stays as it was" in service.err
+        peer.drain("data")
+        peer.hear("data", lambda m: m["source"] == "LA", PATIENCE_S)
+        assert service.stop() == 0
+
+
+def test_a_slow_sensor_does_not_delay_the_watchdog(path, document, fresh_home):
+    document["Sensors"][0]["Sensor"] = {"Pipe": ["sleep", "60"], "Timeout": 60}
+    path.write_text(json.dumps(document))
+    with Service(fresh_home, "up", "-u", str(path)) as service:
+        service.hear("^READY=1$")
+        for _ in range(5):
+            service.hear("^WATCHDOG=1$", 10)
+        assert service.stop() == 0
+
+
+def test_what_the_watchdog_ends_says_where_it_was(path, fresh_home):
+    with Service(fresh_home, "up", "-u", str(path)) as service:
+        service.hear("^READY=1$")
+        service.process.send_signal(signal.SIGABRT)
+        assert service.process.wait(PATIENCE_S) == -signal.SIGABRT
+        assert re.search(r"/jph/\w+\.py\", line", service.err)  # of the loop
+
+
+def test_commands_of_a_sensor_know_nothing_of_the_service(path, document, fresh_home):
+    document["Sensors"][0]["Sensor"] = {"Pipe": ["sh", "-c", "env >seen; echo 1"]}
+    path.write_text(json.dumps(document))
+    with Service(fresh_home, "up", "-u", str(path)) as service:
+        seen = fresh_home / "seen"
+        eventually(lambda: seen.exists() and "JPH_HOME" in seen.read_text(), PATIENCE_S)
+        assert not re.search("NOTIFY_SOCKET|WATCHDOG", seen.read_text())
+        service.stop()
+
+
+def test_it_waits_for_the_server_of_the_configuration_and_stops_while_it_waits(
+    fresh_home, free_tcp_port
+):
+    url = f"http://127.0.0.1:{free_tcp_port}/config.json"
+    with Service(fresh_home, "up", "-u", url) as service:
+        service.hear(f"STATUS=reading the configuration from {url}")
+        eventually(lambda: "cannot be fetched" in service.err, PATIENCE_S)
+        assert service.stop() == 0
+        assert "Traceback" not in service.err
+
+
+def test_a_wrong_configuration_ends_with_78_so_that_systemd_does_not_try_again(path, fresh_home):
+    path.write_text('{"Sensors": []}')
+    with Service(fresh_home, "up", "-u", str(path)) as service:
+        assert service.process.wait(PATIENCE_S) == 78
+        assert "Multicast" in service.err
+
+
+def test_what_may_mend_ends_with_1_so_that_systemd_tries_again(path, document, fresh_home):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        web = {"Host": "127.0.0.1", "Port": taken.getsockname()[1]}
+        document["Sensors"].append({"Codifier": "WB", "Type": "Web", "Sensor": web})
+        path.write_text(json.dumps(document))
+        with Service(fresh_home, "up", "-u", str(path)) as service:
+            assert service.process.wait(PATIENCE_S) == 1
+            assert "READY=1" not in service.said
+
+
+def test_a_manager_that_is_gone_harms_nobody(path, document, fresh_home):
+    with Peer(build(document)) as peer, Service(fresh_home, "up", "-u", str(path)) as service:
+        service.hear("^READY=1$")
+        (fresh_home / "notify").unlink()
+        peer.drain("data")
+        for _ in range(3):
+            peer.hear("data", lambda m: m["source"] == "LA", PATIENCE_S)
+        assert service.stop() == 0
+        assert "Traceback" not in service.err
+
+
+def test_a_terminal_that_closes_stops_it(path, fresh_home):
+    """Elsewhere SIGHUP reloads; a shell sends it to what it started when its window closes."""
+    ours, theirs = os.openpty()
+    with open(fresh_home / "err", "w") as err:
+        process = subprocess.Popen(
+            [*JPH, "up", "-u", str(path)],
+            env=environment(fresh_home),
+            stdin=theirs,
+            stderr=err,
+        )
+    os.close(theirs)
+    try:
+        eventually(lambda: "started" in (fresh_home / "err").read_text(), PATIENCE_S)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(PATIENCE_S) == 0
+        assert "stopped" in (fresh_home / "err").read_text()
+    finally:
+        process.kill()
+        process.wait(10)
+        os.close(ours)
+
+
+@pytest.mark.parametrize("codifier", ["-A", "$A", ";-", "%i", "--"])
+def test_odd_codifiers_can_be_named_behind_two_dashes(path, fresh_home, codifier):
+    ended = jph(fresh_home, "run", "-u", str(path), "--", codifier)
+    assert f'no Codifier "{codifier}" in Sensors' in ended.stderr
+    assert ended.returncode == 78

@@ -1,0 +1,148 @@
+"""A node as a service: systemd learns when it is ready, how it is doing, and that it is alive.
+
+The signs of life are given by the node's loop itself, between its other work, so they end when the
+loop hangs; systemd then starts the process again.
+"""
+
+import faulthandler
+import threading
+import time
+
+from jph.channel import STATE
+from jph.node import Node
+from jph.notify import Notifier
+from jph.sequence import Source
+
+STATUS_EVERY_S = 10.0
+_TICK_S = 1.0  # until it is ready, this is also how late systemd may learn of it
+
+
+class Service:
+    """Tells the service manager about a node, from `begin` to `end`.
+
+    Args:
+        node: not started yet.
+        notifier: who is told.
+    """
+
+    def __init__(self, node: Node, notifier: Notifier) -> None:
+        self._node = node
+        self._notifier = notifier
+        self._lock = threading.Lock()
+        self._joined = False  # both channels, at least once
+        self._owed = True  # READY=1, for the start or for a reload
+        self._reloads = 0  # that go on; one may begin before the one before it ended
+        self._ended = False
+        self._status_s = -STATUS_EVERY_S
+        self._before: tuple[float, int, int] | None = None  # when counted, sent, heard
+
+    def begin(self) -> None:
+        """Follow the node; without a service manager, nothing is done."""
+        if not self._notifier.is_heard:
+            return
+        watchdog_s = self._notifier.watchdog_s
+        tick_s = min(_TICK_S, watchdog_s / 4) if watchdog_s else _TICK_S
+        if watchdog_s:
+            faulthandler.enable()  # the watchdog ends us by SIGABRT: tell the journal what hung
+        self._node.on_reload = self._reloading
+        self._node.soon(self._tick)
+        self._node.every(tick_s, self._tick)
+
+    def end(self) -> None:
+        """Say that the node stops."""
+        with self._lock:
+            self._ended = True
+            self._notifier.stopping()
+
+    def _tick(self) -> None:
+        if self._notifier.watchdog_s:
+            self._notifier.alive()
+        now_s = time.monotonic()
+        is_due = now_s - self._status_s >= STATUS_EVERY_S
+        if not is_due and self._joined and not self._owed:
+            return
+        status = self._node.status()
+        joined = _numbers(status["joined"])
+        self._joined = self._joined or all(joined.values())
+        with self._lock:
+            self._tell_ready()
+            if is_due and not self._ended:
+                self._notifier.status(self._text(now_s, status))
+                self._status_s = now_s
+
+    def _reloading(self, begins: bool) -> None:
+        with self._lock:
+            self._reloads += 1 if begins else -1
+            if begins and self._joined and not self._ended:
+                self._notifier.reloading()
+                self._owed = True
+            elif not begins:
+                self._tell_ready()
+
+    def _tell_ready(self) -> None:
+        """Say READY=1 if that is owed; it may be lost, and is then said again at the next tick."""
+        if self._owed and self._joined and not self._reloads and not self._ended:
+            self._owed = not self._notifier.ready()
+
+    def _text(self, now_s: float, status: dict[str, object]) -> str:
+        """Return the status in one line: network, components, rates, losses."""
+        parts = (
+            self._place(status),
+            self._components(),
+            "readings wait for the clock to be set" if status["holds"] else "",
+            self._rates(now_s),
+            self._losses(status),
+        )
+        return "; ".join(filter(None, parts))
+
+    def _place(self, status: dict[str, object]) -> str:
+        interface = self._node.config.control.interface or "the default interface"
+        away = [channel for channel, joined in _numbers(status["joined"]).items() if not joined]
+        if not away:
+            return f"on {interface}"
+        return f"cannot join {' and '.join(away)} channel on {interface}, trying again"
+
+    def _components(self) -> str:
+        members = list(self._node.members.values())
+        failing = sorted(m.channel.codifier for m in members if m.state == STATE.FAILED)
+        text = f"{len(members)} component{'s' * (len(members) != 1)}"
+        return f"{text}, failing: {_some(failing)}" if failing else text
+
+    def _rates(self, now_s: float) -> str:
+        """Return the messages that went out and came in since the last status, our own too."""
+        node = self._node
+        sent = node.control_outlet.sent + node.data_outlet.sent
+        heard = sum(source.received for source in self._sources())
+        before, self._before = self._before, (now_s, sent, heard)
+        if before is None:
+            return ""
+        past_s = max(now_s - before[0], 1e-3)
+        return f"{_rate(sent - before[1], past_s)} sent, {_rate(heard - before[2], past_s)} heard"
+
+    def _losses(self, status: dict[str, object]) -> str:
+        counts = {
+            "lost": sum(source.lost for source in self._sources()),
+            "dropped by the kernel": sum(_numbers(status["kernel_drops"]).values()),
+            "unsent": sum(_numbers(status["unsent"]).values()),
+        }
+        said = [f"{count} {what}" for what, count in counts.items() if count]
+        return ", ".join(said) or "none lost"
+
+    def _sources(self) -> list[Source]:
+        return [*self._node.control_sources.values(), *self._node.data_sources.values()]
+
+
+def _numbers(counts: object) -> dict[str, int]:
+    assert isinstance(counts, dict)
+    return counts
+
+
+def _rate(count: int, past_s: float) -> str:
+    per_s = count / past_s
+    return f"{per_s:.0f}/s" if per_s >= 10 else f"{60 * per_s:.0f}/min"
+
+
+def _some(codifiers: list[str]) -> str:
+    """Name up to eight Codifiers."""
+    more = len(codifiers) - 8
+    return " ".join(codifiers[:8]) + (f" and {more} more" if more > 0 else "")
