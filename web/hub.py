@@ -19,11 +19,12 @@ from zlib import crc32
 from jph.clock import time_now_ms
 from jph.config import Component, Config
 from jph.sequence import Source
+from jph.silence import timeout_s
 from jph.state import FIELDS, Fields, LastStates
 from jph.wire import Control, Reading, number_of
 from web.display import display
 from web.rate import Rate
-from web.status import FAULTS, Heard, Status, status, timeout_s
+from web.status import FAULTS, Heard, Status, status
 
 RING = 120  # readings of each component that a new reader gets for its curve
 LONGEST_POINT = 240  # letters of a text kept in the ring

@@ -6,8 +6,9 @@ from typing import Any
 from flask import Blueprint, abort, render_template
 
 from jph.config import Component
+from jph.silence import timeout_s
 from web.context import site
-from web.status import HALT_IGNORED, SERVICES, timeout_s
+from web.status import HALT_IGNORED, SERVICES
 
 blueprint = Blueprint("pages", __name__)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from jph.config import Component
+from jph.silence import MISSED, SHORTEST_TIMEOUT_S, interval_s, timeout_s
 
 Status = Literal["active", "halted", "silent", "unseen"]
 
@@ -20,9 +21,6 @@ FAULTS = {
     "Statistics": "Statistics are not being computed.",
 }
 HALT_IGNORED = frozenset({"Web", "StateCache", "ControlProgram"})
-
-SHORTEST_TIMEOUT_S = 10.0  # one late reading of a fast sensor is no news
-MISSED = 3  # intervals without a sign before something counts as silent
 
 
 @dataclass(slots=True)
@@ -40,16 +38,6 @@ class Heard:
     control_s: float | None = None
     since_s: float | None = None
     is_active: bool = True
-
-
-def timeout_s(component: Component, server: Component | None = None) -> float:
-    """Return how long this component may be quiet before it counts as silent, in seconds."""
-    if component.timeout_warning_s is not None:
-        return component.timeout_warning_s
-    interval_s = _interval_s(component, server)
-    if interval_s is not None:
-        return max(MISSED * interval_s, SHORTEST_TIMEOUT_S)
-    return MISSED * component.keep_alive_interval_s
 
 
 def status(
@@ -82,18 +70,8 @@ def status(
 def sends_data(component: Component, heard: Heard, server: Component | None = None) -> bool:
     """Tell whether readings are due from a component, at an interval that we know."""
     if heard.data_s is not None:
-        return _interval_s(component, server) is not None or component.timeout_warning_s is not None
+        return interval_s(component, server) is not None or component.timeout_warning_s is not None
     return component.sensor_interval_s is not None and component.type not in SERVICES
-
-
-def _interval_s(component: Component, server: Component | None) -> float | None:
-    """Return how often a value comes at least, if the configuration says so, in seconds."""
-    interval_s = component.sensor_interval_s
-    if interval_s is None and server is not None:
-        interval_s = server.sensor_interval_s
-    if interval_s is None or component.report is None:
-        return interval_s
-    return max(interval_s, component.report.silence_s(component.timeout_warning_s) or 0.0)
 
 
 def _latest(*times: float | None) -> float | None:

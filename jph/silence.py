@@ -1,0 +1,40 @@
+"""How long a component may be quiet before it counts as silent, and its last value as stale."""
+
+from jph.config import Component, Config
+
+SHORTEST_TIMEOUT_S = 10.0  # one late reading of a fast sensor is no news
+MISSED = 3  # intervals without a sign before something counts as silent
+
+
+def timeout_s(component: Component, server: Component | None = None) -> float:
+    """Return how long a component may be quiet, in seconds.
+
+    Args:
+        component: whose TimeoutWarning counts, or else its interval.
+        server: who sends its values, if it is a proxy.
+    """
+    if component.timeout_warning_s is not None:
+        return component.timeout_warning_s
+    value_s = interval_s(component, server)
+    if value_s is not None:
+        return max(MISSED * value_s, SHORTEST_TIMEOUT_S)
+    return MISSED * component.keep_alive_interval_s
+
+
+def interval_s(component: Component, server: Component | None = None) -> float | None:
+    """Return how often a value comes at least, None if the configuration does not say so."""
+    found_s = component.sensor_interval_s
+    if found_s is None and server is not None:
+        found_s = server.sensor_interval_s
+    if found_s is None or component.report is None:
+        return found_s
+    return max(found_s, component.report.silence_s(component.timeout_warning_s) or 0.0)
+
+
+def server_of(config: Config, component: Component) -> Component | None:
+    """Return who sends the values of a proxy, None for what is no proxy."""
+    named = component.settings.get("Server") if component.type == "Proxy" else None
+    if isinstance(named, str) and named in config.components:
+        return config.components[named]
+    codifier = component.codifier
+    return next((one for one in config.components.values() if codifier in one.proxies()), None)
