@@ -82,7 +82,7 @@ class Component:
     type: str = setting(doc="what it is")
     type_name: str = ""
     data_type: DataType = setting("float", doc="kind of value")
-    active: bool = setting(True, doc="whether it is run; if not, it is only known")
+    active: bool = setting(True, doc="whether it begins active, or halted")
     keep_alive_interval_s: float = setting(60.0, gt=0, doc="time between signs of life, s")
     sensor_interval_s: float | None = setting(
         None, gt=0, doc="time between readings or calls of the timer, s"

@@ -25,12 +25,13 @@ GROUP = "jph.types"
 TYPES: Mapping[str, str | None] = {
     "Pipe": "sensors.pipe:Pipe",
     "JSON": "sensors.json_http:JsonHttp",
-    "ADCPi": None,
-    "AM2302": None,
-    "Dwarfpool": None,
-    "Nest": None,
-    "Zwave": None,
-    "Python": None,
+    "ADCPi": "sensors.adc_pi:AdcPi",
+    "AM2302": "sensors.am2302:Am2302",
+    "Dwarfpool": "sensors.dwarfpool:Dwarfpool",
+    "Nest": "sensors.nest:Nest",
+    "Zwave": "sensors.zwave:Zwave",
+    "Python": "sensors.calculation:Python",
+    "Formula": "sensors.formula:Formula",
     "SetPoint": None,
     "Fan": None,
     "StateCache": "collectors.state_cache:StateCache",
@@ -48,7 +49,13 @@ TYPES: Mapping[str, str | None] = {
 NEVER_RUN = frozenset({"Proxy", "ControlProgram", "External"})
 
 # What `pip install` brings the packages that a type needs.
-EXTRAS: Mapping[str, str] = {"Web": "jph[web]"}
+EXTRAS: Mapping[str, str] = {
+    "ADCPi": "jph[adc]",
+    "AM2302": "jph[am2302]",
+    "Python": "jph[python]",
+    "Web": "jph[web]",
+    "Zwave": "jph[zwave]",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +76,12 @@ class Older:
 OLDER: Mapping[str, Older] = {
     "TempLinux": Older("Pipe", {"Scale": 0.001}),
     "failsafeReader": Older("JSON"),
-    "ADCpiReader": Older("ADCPi"),
+    "ADCpiReader": Older("ADCPi", {"Conversion": {"Polynomial": [60.589, -4.2327, 0.0755]}}),
     "ADAfruitReader": Older("AM2302"),
     "DwarfpoolReader": Older("Dwarfpool"),
     "NestReader": Older("Nest"),
     "ZwavePower": Older("Zwave"),
-    "PythonNinja": Older("Python"),
+    "PythonNinja": Older("Python", {"SendDuration": True}),
     "controlSensor": Older("SetPoint"),
     "fanControl": Older("Fan"),
     "jphRedis": Older("StateCache", {"URL": "redis://127.0.0.1:6379/0"}),

@@ -214,7 +214,7 @@ def _check_component(
     is_mine = not isinstance(host, str) or not host or is_same_host(host, this_host())
     type_name = entry.get("Type")
     if isinstance(type_name, str):
-        found = _check_type(type_name, entry, path, is_mine)
+        found = _check_type(type_name, entry, path, is_mine, network)
         mistakes += found[0]
         warnings += found[1]
     mistakes += rules.proxy_mistakes(entry, index, network)
@@ -224,7 +224,7 @@ def _check_component(
 
 
 def _check_type(
-    type_name: str, entry: dict[str, Any], path: str, is_mine: bool
+    type_name: str, entry: dict[str, Any], path: str, is_mine: bool, network: rules.Network
 ) -> tuple[list[str], list[str]]:
     if registry.canonical(type_name) is None:
         line = f"{path}.Type: {registry.unknown(type_name)}"
@@ -243,10 +243,14 @@ def _check_type(
         cls = registry.find(type_name)
     except ConfigError as error:
         return [], [*warnings, f"{path}.Sensor: is not checked: {error}"]
-    if hasattr(cls, "read") and entry.get("SensorInterval") is None:
+    is_read = hasattr(cls, "read") and entry.get("Active") is not False
+    if is_read and entry.get("SensorInterval") is None:
         warnings.append(f"{path}.SensorInterval: is absent, so the component is never read")
     given = {**registry.preset(type_name), **rules.own_settings(entry)}
     mistakes = _mistakes(cls, given, f"{path}.Sensor", settings.INJECTED)
+    if not mistakes and hasattr(cls, "check_settings"):  # what no annotation tells
+        lines = cls.check_settings(given, network.places)
+        mistakes = [f"{path}.Sensor.{line}" for line in lines]
     if dataclasses.is_dataclass(cls):
         warnings += _unknown_keys(cls, given, f"{path}.Sensor", settings.INJECTED)
     return mistakes, warnings

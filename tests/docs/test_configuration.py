@@ -13,6 +13,7 @@ from jph.config import DERIVED, Component, Document, Group, Multicast
 from jph.reporting import Report
 from jph.settings import INJECTED, item_of, options_of, settings_of
 from jph.stores.place import Sql
+from sensors.adc_pi import Conversion
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()
 IMPLEMENTED = [name for name, place in registry.TYPES.items() if place]
@@ -51,6 +52,7 @@ CASES = [
     ("Report", Report, frozenset()),
     ("The SQL block", Sql, frozenset()),
     ("Keep", Keep, frozenset()),
+    ("Conversion", Conversion, frozenset()),
     *((name, registry.find(name), INJECTED) for name in IMPLEMENTED),
     *((name, cls, frozenset()) for name in IMPLEMENTED for cls in nested(registry.find(name))),
 ]

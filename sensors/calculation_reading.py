@@ -1,0 +1,278 @@
+"""What the file of a calculation may use: last values, the configuration, the bus. In the worker.
+
+Each use is a question to the node. Nothing of jph is imported: the worker is to be small.
+"""
+
+import json
+import math
+import os
+import random
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, BinaryIO, cast
+
+MOST_LOGGED = 4000  # characters of one reading
+_LENGTH = struct.Struct("<I")
+
+Message = dict[str, Any]
+
+
+class Ended(BaseException):
+    """The node is gone."""
+
+
+class Line:
+    """The way to the node."""
+
+    def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
+        self._reader, self._writer = reader, writer
+        self._lock = threading.Lock()
+
+    def receive(self) -> Message:
+        head = self._reader.read(_LENGTH.size)
+        if len(head) < _LENGTH.size:
+            raise Ended
+        return json.loads(self._reader.read(_LENGTH.unpack(head)[0]))  # type: ignore[no-any-return]
+
+    def send(self, message: Message) -> None:
+        content = json.dumps(message, default=_plain).encode()
+        self._writer.write(_LENGTH.pack(len(content)) + content)
+        self._writer.flush()
+
+    def ask(self, **message: object) -> Any:
+        """Send a message and return the answer; ValueError if the node refuses."""
+        with self._lock:
+            self.send(message)
+            answer = self.receive()
+        if "refused" in answer:
+            raise ValueError(answer["refused"])
+        return answer["answer"]
+
+
+class Reading:
+    """One run of a file: what it may use, and what became of it.
+
+    Args:
+        line: the way to the node.
+        order: the message that asked for it.
+        kept: what the calculation keeps from one reading to the next, its `self`.
+    """
+
+    def __init__(self, line: Line, order: Message, kept: SimpleNamespace) -> None:
+        self.order = order
+        self.own: str = order["own"]
+        self.absent: dict[str, str] = {}  # Codifiers without a value that it used, and why
+        self._line = line
+        self._kept = kept
+        self._seen: dict[str, Message] = {}
+        self._logged = 0
+        self._open = True
+
+    def close(self) -> None:
+        self._open = False
+
+    def ask(self, **message: object) -> Any:
+        if not self._open:
+            raise RuntimeError("this reading is over")
+        return self._line.ask(**message)
+
+    # Other components
+
+    def look(self, *codifiers: str) -> Message:
+        """Return what the node knows of the last of these Codifiers, and remember all."""
+        asked = [codifier for codifier in codifiers if codifier not in self._seen]
+        if asked:
+            self._seen |= self.ask(op="look", codifiers=asked)
+        seen: Message = self._seen[codifiers[-1]]
+        return seen
+
+    def value(self, codifier: str, default: object = None) -> object:
+        seen = self.look(_codifier(codifier, "value"))
+        if seen["value"] is not None:
+            return seen["value"]
+        if default is None:
+            self.absent[codifier] = seen["absence"]
+        return default
+
+    def field(self, codifier: str, name: str) -> object:
+        if name == "Value":
+            return self.value(codifier)
+        seen = self.look(codifier)
+        found = (seen["fields"] or {}).get(name)
+        if found is None and seen["absence"]:
+            self.absent[codifier] = seen["absence"]
+        return found
+
+    def entry(self, codifier: str) -> dict[str, object]:
+        found = self.ask(op="entry", codifier=codifier)
+        if found is None:
+            raise ValueError(f"{codifier} is not in the configuration")
+        return cast(dict[str, object], found)
+
+    def age(self, codifier: str) -> float:
+        """Return the age of a value in seconds, infinity without one."""
+        return float(self.look(_codifier(codifier, "age"))["age"])
+
+    def known(self, codifier: str) -> bool:
+        return self.age(codifier) < math.inf
+
+    def stale(self, codifier: str, than_s: float | None = None) -> bool:
+        """Tell whether there is no value, or an old one."""
+        age_s = self.age(codifier)
+        limit_s = float(self.look(codifier)["limit"]) if than_s is None else than_s
+        return age_s > limit_s or age_s == math.inf
+
+    def whole(self, codifier: str) -> Any:
+        """Return a value with all its keys, where it is a JSON object."""
+        return self.look(_codifier(codifier, "object"))["raw"]
+
+    # What is sent
+
+    def send_data(
+        self, value: object, timestamp_ms: int | None = None, codifier: str | None = None
+    ) -> None:
+        if value is None:
+            raise TypeError("there is no value to send: 'NoneType'")
+        plain = value if isinstance(value, bool | int | float | str | dict) else _plain(value)
+        self.ask(op="data", value=plain, timestamp=timestamp_ms, codifier=codifier or self.own)
+
+    def sendData(
+        self,
+        data: object,
+        timestamp: int | None = None,
+        Codifier: str | None = None,
+        isJson: bool = False,
+    ) -> None:
+        if isJson and isinstance(data, str):
+            data = json.loads(data)
+        if isJson and data is not None and not isinstance(data, dict):
+            data = {"value": data}
+        self.send_data(data, timestamp, Codifier)
+
+    def send_control(
+        self,
+        flag: str,
+        to: str = "@@",
+        number: float | None = None,
+        timestamp_ms: int | None = None,
+    ) -> None:
+        number = None if number is None else float(number)
+        self.ask(op="control", flag=flag, to=to, number=number, timestamp=timestamp_ms)
+
+    def sendCtrl(
+        self,
+        flag: str,
+        timestamp: int | None = None,
+        to: str = "@@",
+        timeComponent: float | None = None,
+    ) -> None:
+        self.send_control(flag, to, timeComponent, timestamp)
+
+    def log(self, level: str, message: object, *arguments: object) -> None:
+        text = str(message) % arguments if arguments else str(message)
+        room = MOST_LOGGED - self._logged
+        self._logged += len(text)
+        if self._open and room > 0:
+            self._line.send({"op": "log", "level": level, "text": text[:room]})
+
+    # The names in the file
+
+    def names(self) -> dict[str, object]:
+        def logs(level: str) -> object:
+            return lambda message, *arguments, **_: self.log(level, message, *arguments)
+
+        levels = ("debug", "info", "warning", "error", "critical")
+        logger = SimpleNamespace(**{level: logs(level) for level in levels})
+        logger.warn, logger.exception = logger.warning, logger.error
+        entry = self.entry
+        channel = SimpleNamespace(
+            codifier=self.own,
+            logger=logger,
+            send_data=self.send_data,
+            sendData=self.sendData,
+            send_control=self.send_control,
+            sendCtrl=self.sendCtrl,
+            getConfig=lambda: self.ask(op="document"),
+            getAllSensors=lambda: self.ask(op="document")["Sensors"],
+            getSensor=lambda Codifier: self.ask(op="entry", codifier=Codifier),
+            getMySensor=lambda: entry(self.own),
+            getMySensorElement=lambda name: (entry(self.own).get("Sensor") or {}).get(name),  # type: ignore[attr-defined]
+        )
+        states = SimpleNamespace(GOOD=1, WITHERRORS=2, FAILED=3, NOREADING=4)
+        return {
+            **{name: thing for name, thing in vars(math).items() if not name.startswith("_")},
+            **{module.__name__: module for module in (json, math, os, random, struct, sys, time)},
+            "__name__": "__calculation__",
+            "__builtins__": __builtins__,
+            "pow": pow,
+            "min": _least,
+            "channel": channel,
+            "jph": SimpleNamespace(timeNow=_time_now_ms, STATE=states),
+            "logger": logger,
+            "self": self._kept,
+            "Codifier": self.own,
+            "Timestamp": self.order["timestamp"],
+            "command": self.order["command"],
+            "number": self.order["number"],
+            "timeNow": _time_now_ms,
+            "sendData": self.sendData,
+            "sendCtrl": self.sendCtrl,
+            "value": self.value,
+            **self.questions(),
+        }
+
+    def questions(self) -> dict[str, Callable[..., object]]:
+        """Return what can be asked of a Codifier, in the code and as a filter."""
+        return {"age": self.age, "known": self.known, "stale": self.stale, "object": self.whole}
+
+
+class Printed:
+    """Takes what a file prints to the log, line by line."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._text = ""
+
+    def write(self, text: str) -> int:
+        *lines, self._text = (self._text + text).split("\n")
+        self._text = self._text[-MOST_LOGGED:]
+        for line in lines:
+            self._reading.log("info", line)
+        return len(text)
+
+    def flush(self) -> None:
+        if self._text:
+            self._reading.log("info", self._text)
+        self._text = ""
+
+
+def _least(*given: Any, **options: Any) -> Any:
+    """Return the least, None where one is None: files have always asked for missing inputs so."""
+    items = list(given[0]) if len(given) == 1 else given
+    return None if any(item is None for item in items) else min(items, **options)
+
+
+def _codifier(given: object, name: str) -> str:
+    if isinstance(given, str) and len(given) == 2:
+        return given
+    raise TypeError(f'{name}() wants a Codifier, as {name}("A4"), not {given!r:.40}')
+
+
+def _plain(value: object) -> object:
+    """Return what JSON has for a number of another package."""
+    for name, kind in (("__index__", int), ("__float__", float)):
+        if hasattr(type(value), name):
+            return cast(Callable[[object], object], kind)(value)
+    raise TypeError(f"no message carries a {type(value).__name__}")
+
+
+def _time_now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _empty() -> SimpleNamespace:
+    return SimpleNamespace()

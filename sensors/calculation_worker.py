@@ -1,0 +1,156 @@
+"""The process in which calculations run, apart from the node; started by `calculation_process`.
+
+It answers one message with others, on what were its standard input and output: each a JSON object
+behind its length, 4 bytes, little-endian. The node asks it to `run` a file; until it says `done` it
+asks the node: `look` at Codifiers, `entry` and `document` of the configuration, `data` and
+`control` to be sent; `log` gets no answer. It ends when its input does. Nothing of jph is imported:
+it is to be small and to start quickly.
+"""
+
+import faulthandler
+import os
+import resource
+import sys
+import time
+from contextlib import suppress
+from types import SimpleNamespace, TracebackType
+from typing import Any, BinaryIO, cast
+
+from jinja2.exceptions import TemplateError
+
+from sensors.calculation_reading import Ended, Line, Message, Printed, Reading
+from sensors.calculation_template import Bindings, Source
+
+MOST_SOURCE = 1 << 20  # bytes of a file
+_NICE = 5  # behind the node, which keeps the bus going
+_OOM_SCORE = b"500"  # ended before the node where memory is short
+
+
+class Worker:
+    """Runs files, one at a time.
+
+    Args:
+        line: the way to the node.
+        trace: a file; tells where the process was when it hung or crashed.
+    """
+
+    def __init__(self, line: Line, trace: BinaryIO) -> None:
+        self._line = line
+        self._trace = trace
+        self._sources: dict[str, tuple[object, Source]] = {}
+        self._kept: dict[str, SimpleNamespace] = {}
+
+    def serve(self) -> None:
+        """Run what the node asks for, until it is gone."""
+        self._line.send({"op": "ready"})
+        while True:
+            order = self._line.receive()
+            began_s = time.perf_counter()
+            reading = Reading(
+                self._line, order, self._kept.setdefault(order["own"], SimpleNamespace())
+            )
+            failure = self._guarded(reading)
+            duration_ms = (time.perf_counter() - began_s) * 1000
+            self._line.send({"op": "done", "failure": failure, "duration": duration_ms})
+
+    def _guarded(self, reading: Reading) -> Message | None:
+        """Run a file within its limits; return what went wrong."""
+        order = reading.order
+        most = order["memory_mb"] << 20
+        faulthandler.dump_traceback_later(order["timeout"], exit=True, file=self._trace)
+        resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+        printed = Printed(reading)
+        sys.stdout = sys.stderr = cast(Any, printed)
+        try:
+            self._run(reading)
+            return None
+        except Ended:
+            raise
+        except BaseException as error:
+            resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+            return _failure(error, reading)
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+            faulthandler.cancel_dump_traceback_later()
+            printed.flush()
+            reading.close()
+            sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+
+    def _run(self, reading: Reading) -> None:
+        source = self._source(reading)
+        if source.codifiers:
+            reading.look(*source.codifiers)
+        bindings = Bindings(reading.value, reading.field, reading.entry, reading.questions())
+        code = source.code(bindings)
+        exec(code, {**reading.names(), **bindings.names()})
+
+    def _source(self, reading: Reading) -> Source:
+        path = reading.order["file"]
+        with open(path, "rb") as file:
+            status = os.fstat(file.fileno())
+            version = status.st_ino, status.st_mtime_ns, status.st_size
+            known = self._sources.get(path)
+            if known is not None and known[0] == version:
+                return known[1]
+            content = file.read(MOST_SOURCE + 1)
+        if len(content) > MOST_SOURCE:
+            raise ValueError(f"is larger than {MOST_SOURCE} bytes")
+        text = content.decode("utf-8-sig").replace("\r\n", "\n")
+        source = Source(text, path, reading.order["fields"], reading.questions())
+        self._sources[path] = version, source
+        return source
+
+
+def _failure(error: BaseException, reading: Reading) -> Message | None:
+    """Return what a person needs of an error: where, what, and whether an input was missing."""
+    if isinstance(error, SystemExit) and not error.code:
+        return None
+    path = reading.order["file"]
+    line = _line_of(error.__traceback__, path)
+    if isinstance(error, TemplateError | SyntaxError) and line is None:
+        line = getattr(error, "lineno", None)
+    if isinstance(error, MemoryError):
+        what = f"needs more than {reading.order['memory_mb']} MB"
+        return {"kind": "memory", "line": line, "reason": what}
+    if isinstance(error, OSError) and error.filename == path and line is None:
+        return {"kind": "error", "line": None, "reason": error.strerror or str(error)}
+    reason = error.msg if isinstance(error, SyntaxError) else str(error)
+    if isinstance(error, TemplateError):
+        reason = error.message or type(error).__name__
+    if not isinstance(error, TemplateError) and not (line is None and reason):
+        reason = f"{type(error).__name__}: {reason}".rstrip(": ")
+    kind = "error"
+    if reading.absent and isinstance(error, TypeError | AttributeError) and "NoneType" in reason:
+        kind, reason = "absent", "; ".join(reading.absent.values())
+    return {"kind": kind, "line": line, "reason": " ".join(reason.split())[:500]}
+
+
+def _line_of(traceback: TracebackType | None, path: str) -> int | None:
+    """Return the line of the file in which an error was raised, or what it called was called."""
+    line = None
+    while traceback is not None:
+        if traceback.tb_frame.f_code.co_filename == path:
+            line = traceback.tb_lineno
+        traceback = traceback.tb_next
+    return line
+
+
+def main() -> None:
+    """Serve the node that started this process."""
+    reader = cast(BinaryIO, os.fdopen(os.dup(0), "rb"))
+    writer, trace = (cast(BinaryIO, os.fdopen(os.dup(number), "wb")) for number in (1, 2))
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):  # for what a file starts: neither the node's line nor its log
+        os.dup2(nothing, number)
+    faulthandler.enable(file=trace)
+    with suppress(OSError):
+        os.nice(_NICE)
+        with open("/proc/self/oom_score_adj", "wb") as score:
+            score.write(_OOM_SCORE)
+    with suppress(Ended, BrokenPipeError):
+        Worker(Line(reader, writer), trace).serve()
+    os._exit(0)  # whatever threads a file has left
+
+
+if __name__ == "__main__":
+    main()
