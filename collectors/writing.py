@@ -313,7 +313,11 @@ class Writing:
     def _keep_waiting(self) -> None:
         with self._changed:
             rows, since_s = self._take(), self._since_s
-        if rows and not self._add_to_spool(rows):
+        if not rows:
+            return
+        if self._add_to_spool(rows):
+            self._wake()  # the writer may have looked while they were nowhere
+        else:
             with self._changed:
                 self._put_back(rows, since_s)
 
