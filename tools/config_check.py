@@ -11,12 +11,16 @@ from jph import config as configuration
 from jph import document, paths
 from jph.config import Component
 from jph.errors import ConfigError
+from tools.config_example import example
 from tools.options import EX_CONFIG
 
 
 @click.group()
 def config() -> None:
     """Look at the configuration of the network."""
+
+
+config.add_command(example)
 
 
 @config.command()

@@ -1,0 +1,108 @@
+"""A value that people set, for others to follow."""
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import inf, isfinite
+from pathlib import Path
+
+from jph.errors import SensorError
+from jph.settings import setting
+
+log = logging.getLogger(__name__)
+
+_FOLDER = "set-points"  # in the home directory
+_MOST_BYTES = 100
+
+
+@dataclass
+class SetPoint:
+    """Keep a value across restarts, and give it at each interval and when it changed.
+
+    A sets it; a value outside of the range is refused. E changes it by a step, which ends at the
+    limit of the range.
+
+    Args:
+        codifier: whose value.
+        home: the folder where it is kept.
+        default: the value until somebody sets one.
+        minimum, maximum: its range.
+    """
+
+    codifier: str
+    home: Path
+    default: float = setting(0.0, doc="the value until somebody sets one")
+    minimum: float | None = setting(None, key="Min", doc="lowest value")
+    maximum: float | None = setting(None, key="Max", doc="highest value")
+    _value: float = field(default=0.0, init=False)
+    _kept: bool = field(default=True, init=False)  # the file could be written
+
+    def __post_init__(self) -> None:
+        """Take the value that was kept, or the default."""
+        self._low = -inf if self.minimum is None else self.minimum
+        self._high = inf if self.maximum is None else self.maximum
+        if not self._low <= self.default <= self._high:
+            raise ValueError(f"Default: {self.default:g} must be {self._range()}")
+        # Codifiers may have characters that file names have not.
+        self._file = self.home / _FOLDER / self.codifier.encode().hex()
+        self._value = max(self._low, min(self._high, self._found()))
+
+    def read(self) -> Mapping[str, float]:
+        """Return the value."""
+        return {self.codifier: self._value}
+
+    def command(self, flag: str, number: float) -> None:
+        """Set the value (A) or change it by a step (E).
+
+        Raises:
+            SensorError: it would be outside of its range, or no number.
+        """
+        if not isfinite(number):
+            raise SensorError("is no number; the value stays")
+        if flag == "E":
+            value = max(self._low, min(self._high, self._value + number))
+        elif self._low <= number <= self._high:
+            value = number
+        else:
+            raise SensorError(f"must be {self._range()}; the value stays {self._value:g}")
+        if value != self._value:
+            self._value = value
+            self._keep()
+
+    def _range(self) -> str:
+        if self.maximum is None:
+            return f"{self._low:g} or more"
+        return f"{self._low:g} to {self._high:g}" if self._low > -inf else f"{self._high:g} or less"
+
+    def _found(self) -> float:
+        try:
+            with self._file.open("rb") as file:
+                value = float(file.read(_MOST_BYTES))
+        except FileNotFoundError:
+            return self.default
+        except (OSError, ValueError) as error:
+            log.warning("%s: begins at its Default, %g: %s", self.codifier, self.default, error)
+            return self.default
+        return value if isfinite(value) else self.default
+
+    def _keep(self) -> None:
+        """Write the value so that a power cut leaves the old one or the new one."""
+        new = self._file.with_suffix(".new")
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            with new.open("w") as file:
+                file.write(f"{self._value!r}\n")
+                file.flush()
+                os.fsync(file.fileno())
+            new.replace(self._file)
+        except OSError as error:
+            if self._kept:
+                log.warning(
+                    "%s: %s; the value is in force, but a restart forgets it", self.codifier, error
+                )
+            self._kept = False
+            return
+        if not self._kept:
+            log.info("%s: the value is kept again", self.codifier)
+        self._kept = True

@@ -1,0 +1,124 @@
+"""A value that people set."""
+
+import logging
+import math
+
+import pytest
+
+from jph.components import build
+from jph.errors import SensorError
+from jph.node import Node
+from sensors.set_point import SetPoint
+from tests.network import Peer, config_of, running
+
+
+def test_it_begins_with_its_default(tmp_path):
+    assert SetPoint("I1", tmp_path, 21.5).read() == {"I1": 21.5}
+    assert not list(tmp_path.iterdir())  # nothing was set, so nothing is written
+
+
+def test_it_is_set_and_stepped_and_kept(tmp_path):
+    point = SetPoint("I1", tmp_path)
+    point.command("A", 21.1)
+    point.command("E", -0.5)
+    assert point.read() == {"I1": 20.6}
+    assert SetPoint("I1", tmp_path, 5.0).read() == {"I1": 20.6}
+    assert SetPoint("I2", tmp_path, 5.0).read() == {"I2": 5.0}
+
+
+@pytest.mark.parametrize("codifier", ["/.", "..", "a?", "A1"])
+def test_every_codifier_has_a_file_of_its_own(tmp_path, codifier):
+    SetPoint(codifier, tmp_path).command("A", 3.0)
+    assert SetPoint(codifier, tmp_path).read() == {codifier: 3.0}
+    assert [file.name for file in (tmp_path / "set-points").iterdir()] == [codifier.encode().hex()]
+
+
+@pytest.mark.parametrize("number", [4.9, 28.1, math.inf, -math.inf, math.nan])
+def test_a_value_outside_of_the_range_is_refused(tmp_path, number):
+    point = SetPoint("I1", tmp_path, 20.0, 5.0, 28.0)
+    with pytest.raises(SensorError, match=r"5 to 28|no number"):
+        point.command("A", number)
+    assert point.read() == {"I1": 20.0}
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"), [(5.0, None, "5 or more"), (None, 3.0, "3 or less")]
+)
+def test_a_range_may_have_one_end(tmp_path, low, high, words):
+    point = SetPoint("I1", tmp_path, low or 0.0, low, high)
+    with pytest.raises(SensorError, match=words):
+        point.command("A", 4.0)
+
+
+def test_a_step_ends_at_the_limit(tmp_path):
+    point = SetPoint("I1", tmp_path, 20.0, 5.0, 28.0)
+    point.command("E", 100.0)
+    assert point.read() == {"I1": 28.0}
+    point.command("E", -1000.0)
+    assert point.read() == {"I1": 5.0}
+
+
+def test_a_kept_value_moves_into_a_narrower_range(tmp_path):
+    SetPoint("I1", tmp_path).command("A", 100.0)
+    assert SetPoint("I1", tmp_path, maximum=28.0).read() == {"I1": 28.0}
+
+
+def test_a_default_outside_of_the_range_is_a_mistake(tmp_path):
+    with pytest.raises(ValueError, match="Default: 20 must be 21 to 28"):
+        SetPoint("I1", tmp_path, 20.0, 21.0, 28.0)
+
+
+@pytest.mark.parametrize("content", [b"", b"warm\n", b"nan\n", b"\xff\xfe", b"1" * 10_000])
+def test_a_damaged_file_gives_the_default(tmp_path, content):
+    SetPoint("I1", tmp_path).command("A", 3.0)
+    (tmp_path / "set-points" / b"I1".hex()).write_bytes(content)
+    begun = SetPoint("I1", tmp_path, 21.5, maximum=1e6).read()["I1"]
+    assert begun in (21.5, 1e6)  # a number may be left, but never one outside of the range
+
+
+def test_a_disk_that_cannot_be_written_is_said_once_and_the_value_is_in_force(tmp_path, caplog):
+    caplog.set_level(logging.INFO)
+    (tmp_path / "set-points").write_text("a file where a folder should be")
+    point = SetPoint("I1", tmp_path)
+    for number in (1.0, 2.0, 3.0):
+        point.command("A", number)
+    assert point.read() == {"I1": 3.0}
+    assert caplog.text.count("a restart forgets it") == 1
+    (tmp_path / "set-points").unlink()
+    point.command("A", 4.0)
+    assert "the value is kept again" in caplog.text
+    assert SetPoint("I1", tmp_path).read() == {"I1": 4.0}
+
+
+def test_on_the_bus_it_is_set_stepped_and_there_again_after_a_restart(tmp_path, caplog):
+    config = config_of(
+        {
+            "Codifier": "I1",
+            "Type": "controlSensor",
+            "SensorInterval": 600,
+            "Control": "enabled",
+            "Report": {"DeadBand": 0},
+            "Sensor": {"Default": 21.5, "Max": 30},
+        }
+    )
+
+    def node():
+        made = Node(config, tmp_path)
+        made.add(config.components["I1"], build)
+        return made
+
+    def value(peer):
+        return peer.hear("data", lambda m: m["flag"] == "f", 20)["value"]
+
+    with Peer(config) as peer:
+        with running(node()):
+            assert value(peer) == 21.5
+            peer.command("A", "I1", 25.0)
+            assert value(peer) == 25.0
+            peer.command("E", "I1", 0.5)
+            assert value(peer) == 25.5
+            peer.command("A", "I1", 31.0)
+            assert value(peer) == 25.5  # whoever set it sees what is in force
+        assert "I1: A 31: must be 30 or less; the value stays 25.5" in caplog.text
+        with running(node()):
+            assert value(peer) == 25.5

@@ -1,0 +1,24 @@
+"""`jph config example`: a network of any size, to try."""
+
+import json
+
+import pytest
+
+from jph import schema
+from tests.tools.program import jph
+
+
+@pytest.mark.parametrize("count", [1, 1000, 3000])
+def test_what_it_prints_is_in_order(count, tmp_path):
+    ended = jph(tmp_path, "config", "example", "--sensors", str(count), "--interval", "5")
+    document = json.loads(ended.stdout)
+    assert schema.check(document) == ([], [])
+    simulated = [entry for entry in document["Sensors"] if entry["Type"] == "Simulated"]
+    assert len(simulated) == count
+    assert {entry["SensorInterval"] for entry in simulated} == {5}
+
+
+def test_more_than_there_are_codifiers_is_refused(tmp_path):
+    ended = jph(tmp_path, "config", "example", "--sensors", "4000")
+    assert ended.returncode == 2
+    assert "4000" in ended.stderr
