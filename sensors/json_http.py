@@ -1,20 +1,14 @@
 """Values from a device or program that answers HTTP GET with a JSON document."""
 
-import http.client
-import json
-import math
-import time
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from jph.config import Config
-from jph.errors import SensorError
 from jph.settings import setting
 from jph.wire import Value
-
-MOST_BYTES = 1 << 20
-_AGENT = "JPH"
+from sensors import http, json_text
+from sensors.partial import Gaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +39,12 @@ class JsonHttp:
     field: str = setting(doc="dotted path of the value in the document, as main.temp or list.0.t")
     proxy: tuple[FieldOf, ...] = setting((), doc="further fields, each the value of a proxy")
     timeout_s: float = setting(5.0, key="Timeout", gt=0, doc="longest wait for the answer, s")
-    most_bytes: int = setting(MOST_BYTES, gt=0, doc="a longer answer is refused")
+    most_bytes: int = setting(http.MOST_BYTES, gt=0, doc="a longer answer is refused")
+    _gaps: Gaps = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if urlsplit(self._address()).scheme not in ("http", "https"):
-            raise ValueError(f"URL: must begin with http://, https:// or /, not {self.url!r}")
+        http.check(self._address(), "URL")
+        self._gaps = Gaps(self.codifier)
 
     def read(self) -> Mapping[str, Value]:
         """Return the values of the component and its proxies; those that are there.
@@ -57,20 +52,18 @@ class JsonHttp:
         Raises:
             SensorError: no answer, no JSON, or not one of the fields in it.
         """
-        address = self._address()
-        document = _get_json(address, self.timeout_s, self.most_bytes)
+        answer = http.get(self._address(), timeout_s=self.timeout_s, most_bytes=self.most_bytes)
+        document = answer.document(mend=True)
         wanted = [(self.codifier, self.field)] + [(of.codifier, of.field) for of in self.proxy]
         values: dict[str, Value] = {}
-        missing = []
+        missing = {}
         for codifier, path in wanted:
-            value = _pick(document, path)
+            value = json_text.pick(document, path)
             if value is None:
-                missing.append(path)
+                missing[codifier] = f"{answer.address}: no value at {path}"
             else:
                 values[codifier] = value
-        if not values:
-            raise SensorError(f"{address}: no value at {', '.join(missing)}")
-        return values
+        return self._gaps.settle(values, missing)
 
     def _address(self) -> str:
         if not self.url.startswith("/"):
@@ -81,57 +74,6 @@ class JsonHttp:
         host = str(web.settings.get("Host") or "127.0.0.1")
         if host in ("0.0.0.0", "::"):
             host = "127.0.0.1"
+        if ":" in host:
+            host = f"[{host}]"
         return f"http://{host}:{web.settings.get('Port') or 8080}{self.url}"
-
-
-def _get_json(address: str, timeout_s: float, most_bytes: int) -> object:
-    """Return the JSON document at an address; SensorError if there is none in time.
-
-    http.client rather than urllib.request, which costs a node 5 MB and follows redirects to
-    wherever they lead.
-    """
-    until_s = time.monotonic() + timeout_s
-    parts = urlsplit(address)
-    secure = parts.scheme == "https"
-    kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
-    connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
-    try:
-        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        connection.request("GET", path, headers={"User-Agent": _AGENT, "Connection": "close"})
-        with connection.getresponse() as answer:
-            if answer.status != 200:
-                raise SensorError(f"{address}: answered {answer.status} {answer.reason}")
-            content = bytearray()
-            while part := answer.read1(65536):
-                content += part
-                if len(content) > most_bytes:
-                    raise SensorError(f"{address}: answer of more than {most_bytes} bytes")
-                if time.monotonic() > until_s:
-                    raise SensorError(f"{address}: not answered in full within {timeout_s:g} s")
-        return json.loads(content)
-    except TimeoutError as error:
-        raise SensorError(f"{address}: no answer within {timeout_s:g} s") from error
-    except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "strerror", None) or error or type(error).__name__
-        raise SensorError(f"{address}: {reason}") from error
-    except (ValueError, RecursionError) as error:
-        raise SensorError(f"{address}: no JSON: {error}") from error
-    finally:
-        connection.close()
-
-
-def _pick(document: object, path: str) -> Value | None:
-    """Return the value at a dotted path, booleans as 0 and 1; None if no value is there."""
-    found = document
-    for step in path.split("."):
-        if isinstance(found, dict) and step in found:
-            found = found[step]
-        elif isinstance(found, list) and step.isdecimal() and int(step) < len(found):
-            found = found[int(step)]
-        else:
-            return None
-    if isinstance(found, bool):
-        return int(found)
-    if isinstance(found, float):
-        return found if math.isfinite(found) else None
-    return found if isinstance(found, int | str) else None

@@ -1,14 +1,20 @@
 """Values from real HTTP servers that answer well, badly, slowly or not at all."""
 
+import json
+import logging
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from jph import SensorError
 from jph.config import build
 from jph.settings import arguments
+from sensors import json_text
 from sensors.json_http import JsonHttp
+from tests.sensors.http_server import endless, says, trickles
 
 NO_NETWORK = build(
     {
@@ -19,38 +25,6 @@ NO_NETWORK = build(
         "Sensors": [],
     }
 )
-
-
-@pytest.fixture
-def server():
-    """Yield a server whose `answers` maps paths to functions of the request handler."""
-    answers = {}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            answers[self.path](self)
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
-        running.daemon_threads = False
-        running.answers = answers
-        running.url = f"http://127.0.0.1:{running.server_port}"
-        thread = threading.Thread(target=running.serve_forever, args=(0.02,))
-        thread.start()
-        yield running
-        running.shutdown()
-        thread.join()
-
-
-def says(content: bytes, status: int = 200):
-    def answer(handler):
-        handler.send_response(status)
-        handler.end_headers()
-        handler.wfile.write(content)
-
-    return answer
 
 
 def reader(server, path="/", **settings) -> JsonHttp:
@@ -116,23 +90,155 @@ def test_a_server_that_does_not_answer_costs_no_more_than_the_timeout(server):
 
 
 def test_a_server_that_answers_byte_by_byte_costs_no_more_than_the_timeout(server):
-    release = threading.Event()
+    server.answers["/"] = trickles(b"HTTP/1.1 200 OK\r\n\r\n")
+    with pytest.raises(SensorError, match=r"within 0\.3 s"):
+        reader(server, Timeout=0.3).read()
 
-    def trickle(handler):
-        handler.send_response(200)
-        handler.end_headers()
-        while not release.wait(0.05):
-            try:
-                handler.wfile.write(b" ")
-            except OSError:
-                return
 
-    server.answers["/"] = trickle
+def test_an_answer_of_100_mb_is_refused(server):
+    server.answers["/"] = endless(b"HTTP/1.1 200 OK\r\n\r\n")
+    with pytest.raises(SensorError, match="more than 1048576 bytes"):
+        reader(server).read()
+
+
+def test_half_an_answer_is_refused(server):
+    server.answers["/"] = says(b'{"t": 1}', length=100)
+    with pytest.raises(SensorError, match="breaks off 92 bytes before its end"):
+        reader(server).read()
+
+
+def test_a_key_with_dots_is_found_as_a_whole(server):
+    server.answers["/"] = says(b'{"loop.t": 5, "loop": {"t": 6, "u": 7}}')
+    proxies = [{"Codifier": "B1", "Field": "loop.u"}]
+    assert reader(server, Field="loop.t", Proxy=proxies).read() == {"A1": 5, "B1": 7}
+
+
+# What such a device sends, and what is understood of it; None where it stays no JSON.
+BROKEN = [
+    (b'{"t": 5,}', {"t": 5}),
+    (b'{"t": [1, 2, ] , \r\n\t}', {"t": [1, 2]}),
+    (b'{"t":[{"Flow":1.5,},{"Flow":2,},]}', {"t": [{"Flow": 1.5}, {"Flow": 2}]}),
+    (b'{"t": inf, "u": -inf, "v": [inf,inf]}', {"t": 1e999, "u": -1e999, "v": [1e999, 1e999]}),
+    (
+        b'{"t": "a,]", "u": "inf", "v": "\\",}", "w": 1,}',
+        {"t": "a,]", "u": "inf", "v": '",}', "w": 1},
+    ),
+    (b'{"inf": "-inf ,}", "t": inf}', {"inf": "-inf ,}", "t": 1e999}),
+    (b'{"\\\\": inf}', {"\\": 1e999}),
+    (b'{"t": 5,,}', None),
+    (b'{"t": 5, , }', None),
+    (b'{,"t": 5}', None),
+    (b'{"t": 5 "u": 6}', None),
+    (b"{'t': 5}", None),
+    (b"{t: 5}", None),
+    (b'{"t": nan}', None),
+    (b'{"t": +inf}', None),
+    (b'{"t": INF}', None),
+    (b'{"t": infinity}', None),
+    (b'{"t": 1inf}', None),
+    (b'{"t": --inf}', None),
+    (b'{"t": - inf}', None),
+    (b"{inf: 1}", None),
+    (b'{"t": 5,', None),
+    (b'{"t": "5,}', None),
+    (b'{"t": 5,} x', None),
+    (b'{"t": 05}', None),
+    (b'{"t": 0x5,}', None),
+]
+
+
+@pytest.mark.parametrize(("text", "document"), BROKEN)
+def test_a_comma_before_a_bracket_and_a_bare_inf_are_mended_and_nothing_else(text, document):
+    if document is None:
+        with pytest.raises(ValueError, match="no JSON: "):
+            json_text.parse(text, mend=True)
+    else:
+        assert json_text.parse(text, mend=True) == document
+        with pytest.raises(ValueError, match="no JSON: "):
+            json_text.parse(text)
+
+
+def test_an_infinite_number_is_no_value(server, caplog):
+    caplog.set_level(logging.INFO)
+    server.answers["/"] = says(b'{"t": inf, "h": 40, "u": -inf,}')
+    proxies = [{"Codifier": "H1", "Field": "h"}, {"Codifier": "U1", "Field": "u"}]
+    sensor = reader(server, Proxy=proxies)
+    assert sensor.read() == {"H1": 40}
+    assert sensor.read() == {"H1": 40}
+    assert [record.getMessage() for record in caplog.records] == [
+        f"A1: no value for A1: {server.url}/: no value at t",
+        f"A1: no value for U1: {server.url}/: no value at u",
+    ]
+    server.answers["/"] = says(b'{"t": 1.5, "h": 41, "u": Infinity}')
+    assert sensor.read() == {"A1": 1.5, "H1": 41}
+    assert caplog.messages[2:] == ["A1: there is a value for A1 again"]
+
+
+@pytest.mark.parametrize("number", [b"inf", b"-inf", b"NaN", b"Infinity", b"-Infinity", b"1e999"])
+def test_a_field_that_is_no_finite_number_is_missing(server, number):
+    server.answers["/"] = says(b'{"t": ' + number + b"}")
+    with pytest.raises(SensorError, match="no value at t"):
+        reader(server).read()
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type"),
+    [
+        ('{"t": "5 °C"}'.encode(), "application/json"),
+        ('{"t": "5 °C"}'.encode(), "application/json; charset=iso-8859-1"),  # UTF-8 all the same
+        ('{"t": "5 °C"}'.encode("utf-8-sig"), ""),
+        ('{"t": "5 °C"}'.encode("utf-16"), "application/json"),
+        ('{"t": "5 °C"}'.encode("utf-16-le"), ""),
+        ('{"t": "5 °C",}'.encode("utf-32-be"), ""),
+        ('{"t": "5 °C"}'.encode("latin-1"), "application/json; charset=ISO-8859-1"),
+        ('{"t": "5 °C",}'.encode("cp1252"), 'text/json; charset="Windows-1252"'),
+    ],
+)
+def test_encodings_that_can_be_told(server, content, content_type):
+    server.answers["/"] = says(content, content_type=content_type)
+    assert reader(server).read() == {"A1": "5 °C"}
+
+
+@pytest.mark.parametrize("charset", ["", "; charset=utf-8", "; charset=zip", "; charset=x-klingon"])
+def test_another_encoding_is_an_error_that_says_where(server, charset):
+    content = '{"t": "5 °C"}'.encode("latin-1")
+    server.answers["/"] = says(content, content_type="application/json" + charset)
+    with pytest.raises(SensorError, match=r"text that is not UTF-8 \(byte 9 is 0xb0\)"):
+        reader(server).read()
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200) | st.text('[]{},:"\\infNa1 -', max_size=60).map(str.encode))
+def test_any_bytes_are_a_document_or_no_json(content):
     try:
-        with pytest.raises(SensorError, match=r"within 0\.3 s"):
-            reader(server, Timeout=0.3).read()
-    finally:
-        release.set()
+        json_text.parse(content, mend=True)
+    except ValueError as error:
+        assert str(error).startswith("no JSON: ")
+
+
+@settings(deadline=None)
+@given(
+    st.recursive(
+        st.integers() | st.text('a,]}"\\inf- ') | st.booleans() | st.none(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text('a,]}"\\inf- '), inner),
+        max_leaves=12,
+    )
+)
+def test_mending_leaves_what_is_in_order(document):
+    text = json.dumps({"": document, "t": [1]})
+    assert json_text.parse(text[:-1].encode() + b",}", mend=True) == json.loads(text)
+    assert json_text.parse(text[:-2].encode() + b",inf]}", mend=True) == {
+        "": document,
+        "t": [1, float("inf")],
+    }
+
+
+@pytest.mark.parametrize("piece", [b'"', b'\\"', b",", b", ", b"inf", b"-", b"[", b'{"a":'])
+def test_a_megabyte_of_signs_takes_no_time(piece):
+    began_s = time.monotonic()
+    with pytest.raises(ValueError, match="no JSON"):
+        json_text.parse(b"{" + piece * (1_000_000 // len(piece)), mend=True)
+    assert time.monotonic() - began_s < 10
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "file:///etc/passwd", "nonsense", ""])

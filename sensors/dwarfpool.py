@@ -1,0 +1,135 @@
+"""Hash rates of a mining pool that answers as dwarfpool.com does."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+from jph.errors import SensorError
+from jph.settings import setting
+from jph.wire import Value
+from sensors import http
+from sensors.partial import Gaps
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyOf:
+    """Who sends the calculated hash rate, and of which worker."""
+
+    codifier: str = setting(key="Codifier", doc="the proxy")
+    field: str = setting("", doc="name of the worker; absent: that of the component")
+
+
+@dataclass
+class Dwarfpool:
+    """Read the hash rate that a miner reports and, for its proxies, what the pool calculates.
+
+    There is a reading when work was submitted since the last one.
+
+    Args:
+        codifier: whose value the hash rate is.
+        url: of the pool's API, with wallet and e-mail address in its query.
+        server: name of the worker; without it the sums of the account.
+        field: the same.
+        proxy: who sends the calculated rate.
+        timeout_s: longest wait for the whole answer, in seconds.
+    """
+
+    codifier: str
+    url: str = setting(key="URL", doc="address of the API with wallet and email")
+    server: str = setting("", doc="name of the worker; absent: the whole account")
+    field: str = setting("", doc="the same as Server")
+    proxy: tuple[ProxyOf, ...] = setting((), doc="who sends the calculated hash rate")
+    timeout_s: float = setting(10.0, key="Timeout", gt=0, doc="longest wait for the answer, s")
+    _worker: str = dataclasses.field(default="", init=False)
+    _submitted_s: float = dataclasses.field(default=-math.inf, init=False)  # of what was sent last
+    _gaps: Gaps = dataclasses.field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        http.check(self.url, "URL")
+        self._worker = self.server or self.field
+        self._gaps = Gaps(self.codifier)
+
+    def read(self) -> Mapping[str, Value]:
+        """Return the hash rates; nothing if no work was submitted since the last reading.
+
+        Raises:
+            SensorError: no answer, another one than is expected, or no such worker.
+        """
+        answer = http.get(self.url, timeout_s=self.timeout_s)
+        account = answer.members()
+        try:
+            _check(account)
+            submitted_s = _submitted_s(account, self._worker)
+            if submitted_s <= self._submitted_s:
+                return {}
+            values = self._gaps.settle(*self._rates(account))
+        except (ValueError, SensorError) as error:
+            raise SensorError(f"{answer.address}: {http.plain(error)}") from error
+        self._submitted_s = submitted_s
+        return values
+
+    def _rates(self, account: Mapping[str, object]) -> tuple[dict[str, Value], dict[str, str]]:
+        """Return the rates by Codifier, and why others are missing."""
+        wanted = [(self.codifier, self._worker, "hashrate")]
+        wanted += [
+            (of.codifier, of.field or self._worker, "hashrate_calculated") for of in self.proxy
+        ]
+        values: dict[str, Value] = {}
+        missing = {}
+        for codifier, worker, key in wanted:
+            try:
+                values[codifier] = _rate(account, worker, key)
+            except (ValueError, OverflowError) as error:
+                missing[codifier] = str(error)
+        return values, missing
+
+
+def _check(account: Mapping[str, object]) -> None:
+    if account.get("error"):
+        raise ValueError(f"the pool reports an error: {account.get('error_code', 'unnamed')}")
+
+
+def _workers(account: Mapping[str, object]) -> Mapping[str, object]:
+    workers = account.get("workers")
+    if not isinstance(workers, dict) or not workers:
+        raise ValueError("the account has no workers")
+    return workers
+
+
+def _worker(account: Mapping[str, object], name: str) -> Mapping[str, object]:
+    workers = _workers(account)
+    worker = workers.get(name)
+    if not isinstance(worker, dict):
+        raise ValueError(f"there is no worker {name}, but {', '.join(sorted(workers))}")
+    return worker
+
+
+def _submitted_s(account: Mapping[str, object], name: str) -> float:
+    """Return when a worker submitted last, or any of the account, in s since 1970."""
+    ones = [_worker(account, name)] if name else _workers(account).values()
+    known = [time_s for time_s in map(_time_s, ones) if time_s is not None]
+    if not known:
+        raise ValueError("there is no time at last_submit")
+    return max(known)
+
+
+def _time_s(worker: object) -> float | None:
+    """Return a worker's time; not by strptime, which wants the names of days in the locale."""
+    text = worker.get("last_submit") if isinstance(worker, dict) else None
+    try:
+        time = parsedate_to_datetime(str(text))
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _rate(account: Mapping[str, object], name: str, key: str) -> float:
+    """Return a rate of a worker, or that of the account, which is a total."""
+    key = key if name else f"total_{key}"
+    found = (_worker(account, name) if name else account).get(key)
+    if not isinstance(found, int | float) or isinstance(found, bool) or not math.isfinite(found):
+        raise ValueError(f"{key} is no number")
+    return float(found)

@@ -1,0 +1,106 @@
+"""JSON as devices send it: in which encoding, with which faults, and what stands where in it.
+
+Of the faults two are mended, which some devices make: a comma before a closing bracket, and a bare
+`inf` or `-inf` for a number. An infinite number is never passed on as a value.
+"""
+
+import json
+import math
+import re
+
+from jph.wire import Value
+
+# Encodings of one byte that are believed when the text is no UTF-8.
+_CHARSETS = frozenset(
+    {"us-ascii", "latin-1", "latin1", "iso-8859-1", "iso-8859-2", "iso-8859-9", "iso-8859-15"}
+    | {f"windows-125{n}" for n in range(9)}
+)
+_SIGNS = re.compile(
+    r"""
+    \\.                         # an escape: only strings have them
+    | "                         # a string begins or ends
+    | ,(?=[ \t\r\n]*[\]}])      # a comma before a closing bracket
+    | (?<![\w.+-])-?inf(?!\w)   # a bare infinity
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def parse(content: bytes, charset: str | None = None, *, mend: bool = False) -> object:
+    """Return the document in an answer.
+
+    Args:
+        content: UTF-8, or UTF-16 or UTF-32 as its first bytes tell; else in `charset`.
+        charset: the encoding that came with it, if one did.
+        mend: try again without the faults that are known.
+
+    Raises:
+        ValueError: there is none, in a few words.
+    """
+    text = _decoded(content, charset)
+    try:
+        try:
+            return json.loads(text)
+        except ValueError:
+            mended = _mended(text) if mend else text
+            if mended == text:
+                raise
+            return json.loads(mended)
+    except RecursionError:
+        raise ValueError("no JSON: nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"no JSON: {error}") from None
+
+
+def pick(document: object, path: str) -> Value | None:
+    """Return the value at a dotted path, booleans as 0 and 1; None if no value is there.
+
+    A key that has dots itself is found at the top, as a whole.
+    """
+    found = document
+    steps = [path] if isinstance(document, dict) and path in document else path.split(".")
+    for step in steps:
+        if isinstance(found, dict) and step in found:
+            found = found[step]
+        elif isinstance(found, list) and step.isdecimal() and int(step) < len(found):
+            found = found[int(step)]
+        else:
+            return None
+    return value_of(found)
+
+
+def value_of(found: object) -> Value | None:
+    """Return what the bus carries of a JSON value: text and finite numbers, booleans as 0 and 1."""
+    if isinstance(found, bool):
+        return int(found)
+    if isinstance(found, float):
+        return found if math.isfinite(found) else None
+    return found if isinstance(found, int | str) else None
+
+
+def _decoded(content: bytes, charset: str | None) -> str:
+    try:
+        return content.decode(json.detect_encoding(content))
+    except UnicodeDecodeError as error:
+        if charset in _CHARSETS:
+            return content.decode(charset, errors="replace")
+        where = f"byte {error.start} is 0x{content[error.start]:02x}"
+        raise ValueError(
+            f"no JSON: text that is not UTF-8 ({where}) and names no other encoding"
+        ) from None
+
+
+def _mended(text: str) -> str:
+    parts = []
+    end = 0
+    in_string = False
+    for found in _SIGNS.finditer(text):
+        sign = found.group()
+        if sign == '"':
+            in_string = not in_string
+        elif not in_string and not sign.startswith("\\"):
+            parts.append(text[end : found.start()])
+            # json.loads knows infinity by this name.
+            parts.append("" if sign == "," else sign.replace("inf", "Infinity"))
+            end = found.end()
+    return "".join(parts) + text[end:]

@@ -1,0 +1,193 @@
+"""Values of a Nest thermostat, by Google's Smart Device Management API.
+
+A value is a field of a trait, such as `Temperature.ambientTemperatureCelsius`, or one of a few
+names for those that people want. The names of earlier interfaces stay valid; one of
+those also knew the weather, which this one does not.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from jph.errors import SensorError
+from jph.settings import setting
+from jph.wire import Value
+from sensors import http, json_text
+from sensors.google_token import GoogleToken
+from sensors.json_http import FieldOf
+from sensors.partial import Gaps
+
+_PREFIX = "sdm.devices.traits."
+_THERMOSTAT = "sdm.devices.types.THERMOSTAT"
+
+Traits = Mapping[str, object]  # name without its prefix -> object of fields
+
+
+@dataclass
+class Nest:
+    """Read a thermostat with one GET.
+
+    Args:
+        codifier: whose value `field` is.
+        home: where the file of the credentials lies, if its path is relative.
+        field: a name, or a trait and its field.
+        proxy: further fields, each the value of a proxy.
+        password: path of the file with client_id, client_secret and refresh_token.
+        project: id of the Device Access project.
+        device: id of the thermostat; empty for the only one.
+        timeout_s: longest wait for each answer, in seconds.
+        url, token_url: of the API, and of what gives tokens for it.
+    """
+
+    codifier: str
+    home: Path
+    field: str = setting("temperature", doc="a name, or Trait.field")
+    proxy: tuple[FieldOf, ...] = setting((), doc="further fields, each the value of a proxy")
+    password: str = setting("nest.json", doc="path of the file with the credentials")
+    project: str = setting("", doc="id of the Device Access project")
+    device: str = setting("", doc="id of the thermostat; absent: the only one")
+    timeout_s: float = setting(10.0, key="Timeout", gt=0, doc="longest wait for each answer, s")
+    url: str = setting("https://smartdevicemanagement.googleapis.com/v1", doc="the API")
+    token_url: str = setting("https://www.googleapis.com/oauth2/v4/token", doc="what gives tokens")
+    _token: GoogleToken = dataclasses.field(init=False, repr=False)
+    _gaps: Gaps = dataclasses.field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        http.check(self.url, "URL", secure=True)
+        http.check(self.token_url, "TokenURL", secure=True)
+        self._token = GoogleToken(self.home / Path(self.password).expanduser(), self.token_url)
+        self._gaps = Gaps(self.codifier)
+
+    def read(self) -> Mapping[str, Value]:
+        """Return the values of the component and its proxies; those that are there.
+
+        Raises:
+            SensorError: no answer, access is refused, the thermostat is offline, or it has none of
+                the fields.
+        """
+        if not self.project:
+            raise SensorError("Project is not set; it is the id of the Device Access project")
+        traits = self._traits()
+        if json_text.pick(traits, "Connectivity.status") == "OFFLINE":
+            raise SensorError("the thermostat is offline")
+        values: dict[str, Value] = {}
+        missing = {}
+        for codifier, name in (
+            (self.codifier, self.field),
+            *((of.codifier, of.field) for of in self.proxy),
+        ):
+            find = _NAMES.get(name) or _field(name.removeprefix(_PREFIX))
+            value = find(traits)
+            if value is None:
+                missing[codifier] = _absence(name)
+            else:
+                values[codifier] = value
+        return self._gaps.settle(values, missing)
+
+    def _traits(self) -> Traits:
+        devices = f"enterprises/{quote(self.project, safe='')}/devices"
+        if self.device:
+            found = self._get(f"{devices}/{quote(self.device, safe='')}")
+        else:
+            found = _only(self._get(devices))
+        traits = found.get("traits")
+        if not isinstance(traits, dict):
+            raise SensorError(f"{http.shown(self.url)}: the answer has no traits")
+        return {name.removeprefix(_PREFIX): content for name, content in traits.items()}
+
+    def _get(self, path: str) -> Mapping[str, object]:
+        """Return an object of the API; a token that it refuses is replaced once."""
+        url = f"{self.url.rstrip('/')}/{path}"
+        answer = self._ask(url)
+        if answer.status == 401:
+            self._token.drop()
+            answer = self._ask(url)
+        if answer.status != 200:
+            raise _refusal(answer)
+        return answer.members()
+
+    def _ask(self, url: str) -> http.Answer:
+        token = self._token.get(self.timeout_s)
+        headers = {"Authorization": f"Bearer {token}"}
+        return http.request("GET", url, timeout_s=self.timeout_s, headers=headers)
+
+
+def _only(listing: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the one thermostat of a list of devices."""
+    devices = listing.get("devices")
+    found = [
+        device
+        for device in (devices if isinstance(devices, list) else [])
+        if isinstance(device, dict) and device.get("type") == _THERMOSTAT
+    ]
+    if not found:
+        raise SensorError("the project has no thermostat; grant it access to one")
+    if len(found) > 1:
+        ids = ", ".join(str(device.get("name")).rpartition("/")[2] for device in found)
+        raise SensorError(f"there are several thermostats; name one in Device: {ids}")
+    return found[0]
+
+
+def _refusal(answer: http.Answer) -> SensorError:
+    advice = {
+        401: "access is refused, even with a new token",
+        403: "access is refused; grant it to the project again",
+        404: "there is no such thermostat; look at Project and Device",
+        429: "asked too often; choose a longer SensorInterval",
+    }
+    known = advice.get(answer.status)
+    return SensorError(f"{answer.address}: {known}") if known else answer.refusal()
+
+
+def _absence(name: str) -> str:
+    if "." in name or name in _NAMES:
+        return f"the thermostat does not tell {name}"
+    return f"{name} is no field; take {', '.join(_NAMES)} or Trait.field"
+
+
+def _field(path: str) -> Callable[[Traits], Value | None]:
+    return lambda traits: json_text.pick(traits, path)
+
+
+def _set_point(*kinds: str) -> Callable[[Traits], Value | None]:
+    """Return what finds the first of these set-points that is in force."""
+
+    def find(traits: Traits) -> Value | None:
+        trait = "ThermostatEco" if _is_eco(traits) else "ThermostatTemperatureSetpoint"
+        found = (json_text.pick(traits, f"{trait}.{kind}Celsius") for kind in kinds)
+        return next((value for value in found if value is not None), None)
+
+    return find
+
+
+def _is_eco(traits: Traits) -> Value | None:
+    mode = json_text.pick(traits, "ThermostatEco.mode")
+    return None if mode is None else int(mode == "MANUAL_ECO")
+
+
+_temperature = _field("Temperature.ambientTemperatureCelsius")
+_humidity = _field("Humidity.ambientHumidityPercent")
+_hvac = _field("ThermostatHvac.status")
+_target = _set_point("heat", "cool")
+_NAMES: Mapping[str, Callable[[Traits], Value | None]] = {
+    "temperature": _temperature,
+    "humidity": _humidity,
+    "target": _target,
+    "heat": _set_point("heat"),
+    "cool": _set_point("cool"),
+    "eco": _is_eco,
+    "mode": _field("ThermostatMode.mode"),
+    "hvac": _hvac,
+    # Of the interfaces before this one. A thermostat whose people are away is in eco mode.
+    "ambient_temperature_c": _temperature,
+    "target_temperature_c": _target,
+    "hvac_state": _hvac,
+    "nestTemp": _temperature,
+    "nestHumidity": _humidity,
+    "nestTarget": _target,
+    "nestAway": _is_eco,
+    "nestTempOutside": lambda _: None,
+    "nestHumiOutside": lambda _: None,
+}

@@ -1,0 +1,214 @@
+"""One connection to a zwave-js-server, for all components of this process that use it.
+
+It asks and gets answers; it does not listen to the network, so that nothing comes that nobody
+wants, and a node that is asked once a minute costs nothing in between. A connection that was lost
+is made anew by the next question.
+"""
+
+import itertools
+import json
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from urllib.parse import urlsplit
+
+from websockets.exceptions import ConnectionClosed, WebSocketException
+from websockets.frames import CloseCode
+from websockets.sync.client import ClientConnection, connect
+
+from jph.errors import SensorError
+from sensors import http
+
+# The state of one node has up to 0.3 MB.
+MOST_BYTES = 4 << 20
+_SCHEMA = 14  # of the server's API: the first that tells single values and the state of one node
+_CLOSE_S = 0.5
+
+
+class Refused(SensorError):
+    """The server answers that it cannot do it.
+
+    Args:
+        code: such as "node_not_found".
+    """
+
+    def __init__(self, text: str, code: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class _Lost(Exception):
+    """The connection is closed."""
+
+
+class ZwaveServer:
+    """A server, and the connection to it as long as there is one.
+
+    Args:
+        address: ws:// or wss:// and host and port.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.users = 0
+        self._lock = threading.Lock()
+        self._open: tuple[ClientConnection, ExitStack] | None = None
+        self._numbers = itertools.count(1)
+
+    def ask(self, command: str, until_s: float, **arguments: object) -> Mapping[str, object]:
+        """Return the result of a command.
+
+        Args:
+            until_s: when to give up, by the monotonic clock.
+
+        Raises:
+            Refused: the server says no.
+            SensorError: no connection, or no answer in time.
+        """
+        if not self._lock.acquire(timeout=max(0.0, until_s - time.monotonic())):
+            raise SensorError(f"{self.address}: no answer in time")
+        try:
+            was_open = self._open is not None
+            try:
+                return self._exchange(command, until_s, arguments)
+            except _Lost:
+                if not was_open:
+                    raise
+                return self._exchange(command, until_s, arguments)  # it was started again
+        except _Lost as error:
+            raise SensorError(f"{self.address}: {error}") from error
+        finally:
+            self._lock.release()
+
+    def close(self) -> None:
+        """End the connection; a later question makes a new one."""
+        with self._lock:
+            self._drop()
+
+    def _exchange(
+        self, command: str, until_s: float, arguments: Mapping[str, object]
+    ) -> Mapping[str, object]:
+        try:
+            connection = self._open[0] if self._open else self._connect(until_s)
+            return self._answer(connection, command, until_s, arguments)
+        except Refused:
+            raise
+        except TimeoutError as error:
+            self._drop()
+            raise SensorError(f"{self.address}: no answer in time") from error
+        except ConnectionClosed as error:
+            self._drop()
+            if error.sent is not None and error.sent.code == CloseCode.MESSAGE_TOO_BIG:
+                long = f"{self.address}: message of more than {MOST_BYTES} bytes"
+                raise SensorError(long) from error
+            raise _Lost(f"closed the connection: {http.plain(error)}") from error
+        except (OSError, EOFError, WebSocketException, ValueError) as error:
+            self._drop()
+            reason = getattr(error, "strerror", None) or error or type(error).__name__
+            raise SensorError(f"{self.address}: {http.plain(reason)}") from error
+        except SensorError:
+            self._drop()
+            raise
+
+    def _connect(self, until_s: float) -> ClientConnection:
+        parts = urlsplit(self.address)
+        secure = parts.scheme == "wss"
+        # Given a socket, websockets takes no proxy and follows no redirect.
+        line = http.connect(parts.hostname or "", parts.port or (443 if secure else 3000), until_s)
+        line.settimeout(None)
+        stack = ExitStack()
+        try:
+            connection = stack.enter_context(
+                connect(
+                    self.address,
+                    sock=line,
+                    ssl=http.trust() if secure else None,
+                    compression=None,  # a small message may become a large one
+                    open_timeout=http.left_s(until_s),
+                    close_timeout=_CLOSE_S,
+                    max_size=MOST_BYTES,
+                )
+            )
+            self._greet(connection, until_s)
+        except BaseException:
+            stack.close()
+            line.close()
+            raise
+        self._open = connection, stack
+        return connection
+
+    def _greet(self, connection: ClientConnection, until_s: float) -> None:
+        """Agree on what the messages look like."""
+        version = _received(connection, until_s)
+        low, high = version.get("minSchemaVersion"), version.get("maxSchemaVersion")
+        if version.get("type") != "version" or not isinstance(low, int):
+            raise SensorError(f"{self.address}: is no zwave-js-server")
+        if not isinstance(high, int) or high < _SCHEMA:
+            raise SensorError(f"{self.address}: is too old; it must know API schema {_SCHEMA}")
+        schema = {"schemaVersion": max(low, _SCHEMA)}
+        try:
+            self._answer(connection, "set_api_schema", until_s, schema)
+        except Refused as error:
+            raise SensorError(str(error)) from error
+
+    def _answer(
+        self,
+        connection: ClientConnection,
+        command: str,
+        until_s: float,
+        arguments: Mapping[str, object],
+    ) -> Mapping[str, object]:
+        number = str(next(self._numbers))
+        connection.send(json.dumps({"messageId": number, "command": command, **arguments}))
+        while True:
+            message = _received(connection, until_s)
+            if message.get("type") == "result" and message.get("messageId") == number:
+                break
+        if message.get("success") is not True:
+            code = str(message.get("errorCode"))
+            detail = message.get("zwaveErrorMessage") or message.get("message") or code
+            raise Refused(f"{self.address}: {command}: {http.plain(detail)}", code)
+        result = message.get("result")
+        return result if isinstance(result, dict) else {}
+
+    def _drop(self) -> None:
+        if self._open is not None:
+            _, stack = self._open
+            self._open = None
+            stack.close()
+
+
+def _received(connection: ClientConnection, until_s: float) -> Mapping[str, object]:
+    try:
+        message = json.loads(connection.recv(timeout=http.left_s(until_s)))
+    except RecursionError:
+        raise ValueError("a message is no JSON: nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"a message is no JSON: {error}") from None
+    if not isinstance(message, dict):
+        raise ValueError("a message is no object")
+    return message
+
+
+_servers: dict[str, ZwaveServer] = {}
+_servers_lock = threading.Lock()
+
+
+def acquire(address: str) -> ZwaveServer:
+    """Return the server at an address, the same for all."""
+    with _servers_lock:
+        server = _servers.setdefault(address, ZwaveServer(address))
+        server.users += 1
+        return server
+
+
+def release(server: ZwaveServer) -> None:
+    """Give a server back; the last one closes the connection."""
+    with _servers_lock:
+        server.users -= 1
+        is_last = server.users <= 0
+        if is_last:
+            _servers.pop(server.address, None)
+    if is_last:
+        server.close()

@@ -1,0 +1,173 @@
+"""Which value of a Z-Wave node a configuration means.
+
+Older configurations name it as OpenZWave numbered it: an index and an instance. zwave-js names it
+by command class, endpoint, property and property key. Of an index without a command class only
+sensors and meters are meant:
+
+    Meter (50)                index = 4 * scale: 0 kWh, 4 kVAh, 8 W, 12 pulses, 16 V, 20 A; what is
+                              consumed, not produced. Its property key is 65536 * kind of meter
+                              + 256 * scale + rate, so that 66049 is W and 65537 kWh.
+    Multilevel Sensor (49)    index = type of sensor: 1 temperature, 3 light, 4 power, 5 humidity, …
+    Binary Sensor (48)        index 0
+
+in this order, where a node has several of them. Instance n is endpoint n - 1, or n where the node
+has the value only there.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+BINARY_SENSOR, MULTILEVEL_SENSOR, METER = 48, 49, 50
+_SENSORS = (METER, MULTILEVEL_SENSOR, BINARY_SENSOR)
+_PRESENT = ("currentValue", "value", "level")  # properties that hold the state of a device
+
+Node = Mapping[str, object]
+NodeValue = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a configuration says of a value; None for what it does not say."""
+
+    node: int
+    index: int | str | None
+    instance: int
+    command_class: int | None
+    endpoint: int | None
+    property: int | str | None
+    property_key: int | str | None
+
+    def __str__(self) -> str:
+        """Say what it is, as the configuration does."""
+        said = {
+            "index": self.index,
+            "instance": self.instance if self.endpoint is None else None,
+            "CommandClass": self.command_class,
+            "Endpoint": self.endpoint,
+            "Property": self.property,
+            "PropertyKey": self.property_key,
+        }
+        words = [f"{key} {value}" for key, value in said.items() if value is not None]
+        return f"node {self.node}, {', '.join(words)}"
+
+
+def wanted(
+    *,
+    node: int | str,
+    index: int | str | None,
+    instance: int | str,
+    command_class: int | None,
+    endpoint: int | None,
+    property: int | str | None,
+    property_key: int | str | None,
+) -> Wanted:
+    """Return what settings mean; older ones write their numbers as text, too.
+
+    Raises:
+        ValueError: names the key.
+    """
+    if index is None and property is None:
+        raise ValueError("index: is required, or Property")
+    index = int(index) if isinstance(index, str) and index.isdecimal() else index
+    return Wanted(
+        _whole(node, "node"),
+        index,
+        _whole(instance, "instance"),
+        command_class,
+        endpoint,
+        property,
+        property_key,
+    )
+
+
+def find(values: Iterable[NodeValue], what: Wanted) -> NodeValue | None:
+    """Return the value that is meant among those of its node, or None."""
+    values = list(values)
+    places = [what.instance - 1, what.instance] if what.endpoint is None else [what.endpoint]
+    for endpoint in places:
+        ranked = []
+        for number, value in enumerate(values):
+            if (value.get("endpoint") or 0) == endpoint:
+                rank = _rank(value, what)
+                if rank is not None:
+                    ranked.append((rank, number))
+        if ranked:
+            return values[min(ranked)[1]]
+    return None
+
+
+def id_of(value: NodeValue) -> dict[str, object]:
+    """Return what names a value to the server."""
+    keys = ("commandClass", "endpoint", "property", "propertyKey")
+    return {key: value[key] for key in keys if value.get(key) is not None}
+
+
+def choices(values: Iterable[NodeValue]) -> str:
+    """Return the sensors and meters of a node, for people."""
+    found = [
+        " ".join(str(part) for part in id_of(value).values())
+        for value in values
+        if value.get("commandClass") in _SENSORS
+    ]
+    if not found:
+        return "it has no sensor and no meter"
+    more = ", …" if len(found) > 8 else ""
+    return f"it has (CommandClass Endpoint Property PropertyKey) {', '.join(found[:8])}{more}"
+
+
+def _rank(value: NodeValue, what: Wanted) -> int | None:
+    """Tell how well a value fits, 0 best; None: not at all."""
+    kind = value.get("commandClass")
+    if what.command_class is not None and kind != what.command_class:
+        return None
+    if what.property is not None:
+        if not _same(value.get("property"), what.property):
+            return None
+        if what.property_key is None:
+            return 0 if value.get("propertyKey") is None else 1
+        return 0 if _same(value.get("propertyKey"), what.property_key) else None
+    if what.command_class is None and kind not in _SENSORS:
+        return None
+    if isinstance(what.index, str):
+        names = ("property", "propertyName", "propertyKeyName")
+        return 0 if any(_same(value.get(name), what.index) for name in names) else None
+    assert what.index is not None
+    return _rank_of_index(value, kind, what.index)
+
+
+def _rank_of_index(value: NodeValue, kind: object, index: int) -> int | None:
+    if value.get("propertyKey") == index or value.get("property") == index:
+        return 0
+    if kind == METER:
+        scale, rate = _meter(value)
+        is_it = scale is not None and 4 * scale == index and rate in (0, 1)
+        return 2 - rate if is_it and rate is not None else None
+    if kind == MULTILEVEL_SENSOR:
+        return 3 if _specific(value).get("sensorType") == index else None
+    if kind == BINARY_SENSOR:
+        return 4 if index == 0 else None
+    return 5 if index == 0 and value.get("property") in _PRESENT else None
+
+
+def _meter(value: NodeValue) -> tuple[int | None, int | None]:
+    """Return the scale and the rate (1 consumed, 2 produced, 0 unknown) of a meter's value."""
+    key = value.get("propertyKey")
+    if value.get("property") != "value" or not isinstance(key, int):
+        return None, None
+    return key >> 8 & 0xFF, key & 0xFF
+
+
+def _specific(value: NodeValue) -> Mapping[str, object]:
+    metadata = value.get("metadata")
+    found = metadata.get("ccSpecific") if isinstance(metadata, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
+
+
+def _same(found: object, said: int | str) -> bool:
+    return found is not None and str(found).casefold() == str(said).casefold()
+
+
+def _whole(number: int | str, key: str) -> int:
+    if isinstance(number, str) and not number.isdecimal():
+        raise ValueError(f"{key}: must be a whole number")
+    return int(number)

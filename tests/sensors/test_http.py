@@ -1,0 +1,266 @@
+"""The HTTP client of sensors, against real servers that answer well, badly, slowly or never."""
+
+import os
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from jph import SensorError
+from sensors import http
+from tests.helpers import free_tcp_port
+from tests.sensors.http_server import Server, endless, running, says, trickles
+
+OK = b"HTTP/1.1 200 OK\r\n"
+
+
+def get(url: str, timeout_s: float = 20.0, most_bytes: int = 1000) -> http.Answer:
+    return http.get(url, timeout_s=timeout_s, most_bytes=most_bytes)
+
+
+def failure(url: str, timeout_s: float = 20.0) -> str:
+    with pytest.raises(SensorError) as caught:
+        get(url, timeout_s)
+    said = str(caught.value)
+    assert said.startswith(http.shown(url) + ": ")
+    assert "\n" not in said
+    return said.removeprefix(http.shown(url) + ": ")
+
+
+def test_an_answer_has_body_and_charset(server):
+    server.answers["/a?b=c%20d"] = says(b"\xe9", content_type="text/plain; charset=ISO-8859-1")
+    answer = get(server.url + "/a?b=c%20d")
+    assert (answer.status, answer.body, answer.charset) == (200, b"\xe9", "iso-8859-1")
+    assert answer.address == server.url + "/a"
+    ((method, path, headers, body),) = server.asked
+    assert (method, path, body) == ("GET", "/a?b=c%20d", b"")
+    assert headers["Host"] == server.url.removeprefix("http://")
+    assert headers["Connection"] == "close"
+
+
+def test_what_may_not_stand_in_a_request_line_is_quoted(server):
+    server.answers["*"] = says(b"")
+    get(server.url + "/Küche oben?raum=Büro")
+    assert server.asked[0][1] == "/K%C3%BCche%20oben?raum=B%C3%BCro"
+
+
+def test_a_body_and_headers_are_sent(server):
+    server.answers["*"] = says(b"yes", 201)
+    answer = http.request(
+        "POST", server.url, timeout_s=20, headers={"Content-Type": "text/x"}, body=b"a=1"
+    )
+    assert (answer.status, answer.body) == (201, b"yes")
+    method, path, headers, body = server.asked[0]
+    assert (method, path, body) == ("POST", "/", b"a=1")
+    assert (headers["Content-Type"], headers["Content-Length"]) == ("text/x", "3")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (says(b"oh dear", 503), "answered 503 Service Unavailable"),
+        (says(b"", 302), "answered 302 Found; redirects are not followed"),
+        (says(b"", 204), "answered 204 No Content"),
+        (says(b"half", length=10), "breaks off 6 bytes before its end"),
+        (says(b" " * 1001), "answer of more than 1000 bytes"),
+        (endless(OK + b"\r\n"), "answer of more than 1000 bytes"),
+        (endless(OK + b"Content-Length: 104857600\r\n\r\n"), "answer of more than 1000 bytes"),
+        (endless(OK + b"X: "), "got more than 65536 bytes when reading header line"),
+        (
+            lambda handler: handler.wfile.write(b"SSH-2.0-x\n" * 9),
+            "answers with something else than HTTP",
+        ),
+        (lambda handler: None, "Remote end closed connection without response"),
+        (
+            lambda handler: handler.wfile.write(
+                OK + b"Transfer-Encoding: chunked\r\n\r\n9\r\nhalf"
+            ),
+            "breaks off before its end",
+        ),
+    ],
+)
+def test_a_bad_answer_is_one_line(server, answer, reason):
+    server.answers["*"] = answer
+    assert failure(server.url + "/x") == reason
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b"",
+        b"HTTP/1.1 200 ",
+        OK + b"X-Long: ",
+        OK + b"\r\n",
+        OK + b"Content-Length: 9999\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n1",
+        b"HTTP/1.1 500 Oh\r\nContent-Length: 9999\r\n\r\n",
+    ],
+)
+def test_an_answer_that_comes_byte_by_byte_ends_with_the_timeout(server, beginning):
+    server.answers["*"] = trickles(beginning, b"0")
+    began_s = time.monotonic()
+    said = failure(server.url, 0.5)
+    assert time.monotonic() - began_s < 10  # one byte every 20 ms goes on for ever
+    assert said == ("answered 500 Oh" if b" 500 " in beginning else "no answer within 0.5 s")
+
+
+def test_a_server_that_takes_nothing_costs_no_more_than_the_timeout():
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
+        with pytest.raises(SensorError, match=r"no answer within 0\.3 s"):
+            http.request("POST", url, timeout_s=0.3, body=bytes(50_000_000))
+
+
+def test_nobody_there_is_one_line():
+    assert failure(f"http://127.0.0.1:{free_tcp_port()}/") == "Connection refused"
+
+
+def test_a_name_that_is_none_is_one_line():
+    assert failure(f"http://{'a' * 70}.invalid/") == "the address or a header cannot be sent"
+
+
+def test_secrets_are_not_in_errors(server):
+    server.answers["*"] = says(b"", 500)
+    url = server.url.replace("//", "//someone@") + "/x?token=secret#secret"
+    assert failure(url) == "answered 500 Internal Server Error"
+    with pytest.raises(SensorError) as caught:
+        http.request("GET", server.url, timeout_s=20, headers={"Authorization": "sec\nret"})
+    assert "sec" not in str(caught.value)
+
+
+def test_a_device_that_comes_back_is_read_again():
+    first = Server()
+    first.answers["*"] = says(b"1")
+    port = first.server_port
+    with running(first):
+        assert get(first.url).body == b"1"
+    assert failure(first.url) == "Connection refused"
+    again = Server(port)
+    again.answers["*"] = says(b"2")
+    with running(again):
+        assert get(first.url).body == b"2"
+
+
+def test_no_descriptor_is_left_open(server):
+    server.answers.update({"/good": says(b"1"), "/slow": trickles(OK), "/long": says(b" " * 2000)})
+    get(server.url + "/good")
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        get(server.url + "/good")
+        failure(server.url + "/slow", 0.1)
+        failure(server.url + "/long")
+        failure(f"http://127.0.0.1:{free_tcp_port()}/")
+    server.stopped.set()
+    until_s = time.monotonic() + 10
+    while len(os.listdir("/proc/self/fd")) > before and time.monotonic() < until_s:
+        time.sleep(0.01)  # those of the server's threads
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory) -> Path:
+    """Return a file with a key and a certificate of 127.0.0.1, signed by itself."""
+    folder = tmp_path_factory.mktemp("tls")
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-noenc", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(folder / "key"), "-out", str(folder / "certificate")]
+    subprocess.run(command, check=True, capture_output=True)
+    both = folder / "both.pem"
+    both.write_text((folder / "key").read_text() + (folder / "certificate").read_text())
+    return both
+
+
+@pytest.fixture
+def secure(server, certificate):
+    """Yield a server with TLS, whose certificate is that of nobody the system knows."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(
+        server.socket, server_side=True, do_handshake_on_connect=False
+    )
+    server.url = server.url.replace("http:", "https:")
+    http.trust.cache_clear()
+    yield server
+    http.trust.cache_clear()
+
+
+def test_a_certificate_that_the_system_does_not_know_is_refused(secure):
+    secure.answers["*"] = says(b"1")
+    said = failure(secure.url)
+    assert said.startswith("its certificate is not accepted: self")
+    assert secure.asked == []
+
+
+def test_a_certificate_that_the_system_knows_is_accepted(secure, certificate, monkeypatch):
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    secure.answers["*"] = says(b"1")
+    secure.answers["/slow"] = trickles(OK)
+    assert get(secure.url).body == b"1"
+    assert failure(secure.url + "/slow", 1.0) == "no answer within 1 s"
+    assert failure(secure.url.replace("127.0.0.1", "localhost")).startswith(
+        "its certificate is not accepted: "
+    )
+
+
+def test_a_handshake_that_never_ends_costs_no_more_than_the_timeout():
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"https://127.0.0.1:{deaf.getsockname()[1]}/"
+        assert failure(url, 0.3) == "no answer within 0.3 s"
+
+
+def test_each_address_of_a_host_gets_what_is_left_of_the_time(monkeypatch):
+    """A host with several addresses of which none answers is given up in time."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
+        place = full.getsockname()
+        waiting = [socket.socket() for _ in range(8)]
+        for each in waiting:  # more than the backlog takes: further ones are not answered
+            each.setblocking(False)
+            each.connect_ex(place)
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place)] * 5
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        began_s = time.monotonic()
+        with pytest.raises(OSError):
+            http.connect("many", 1, time.monotonic() + 1.0)
+        assert time.monotonic() - began_s < 4.5  # five times as long without a common deadline
+        for each in waiting:
+            each.close()
+
+
+@pytest.mark.parametrize(
+    ("url", "secure", "mistake"),
+    [
+        ("ftp://127.0.0.1/", False, "URL: must begin with"),
+        ("http:///x", False, "URL: must begin with"),
+        ("nonsense", False, "URL: must begin with"),
+        ("http://127.0.0.1:99999/", False, "URL: is no address"),
+        ("http://[::1/", False, "URL: is no address"),
+        ("http://192.0.2.1/", True, "URL: must begin with https://"),
+    ],
+)
+def test_other_addresses_are_mistakes(url, secure, mistake):
+    with pytest.raises(ValueError, match=mistake):
+        http.check(url, "URL", secure=secure)
+
+
+def test_addresses_that_are_in_order():
+    http.check("http://[::1]:80/x?y", "URL", secure=True)
+    http.check("https://example.org", "URL", secure=True)
+    http.check("http://192.0.2.1/", "URL")
+
+
+def test_several_threads_at_once(server):
+    server.answers["*"] = says(b"1")
+    bodies = []
+    threads = [
+        threading.Thread(target=lambda: bodies.append(get(server.url).body)) for _ in range(10)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert bodies == [b"1"] * 10

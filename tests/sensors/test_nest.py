@@ -1,0 +1,346 @@
+"""A thermostat behind a local server that answers as Google's two services do."""
+
+import json
+from urllib.parse import parse_qs
+
+import pytest
+
+from jph import SensorError, registry
+from jph.settings import arguments
+from sensors.nest import Nest
+from tests.helpers import free_tcp_port
+from tests.sensors.http_server import endless, says, trickles
+
+PROJECT, DEVICE = "32c4c2bc-fe0d-461b", "AVPHwEuBfnPOnTqzVFT4IONX"
+DEVICES = f"/v1/enterprises/{PROJECT}/devices"
+SECRETS = {"client_id": "me", "client_secret": "s3cret&=", "refresh_token": "1//refresh"}
+TRAITS = {
+    "sdm.devices.traits.Info": {"customName": ""},
+    "sdm.devices.traits.Humidity": {"ambientHumidityPercent": 41},
+    "sdm.devices.traits.Connectivity": {"status": "ONLINE"},
+    "sdm.devices.traits.Fan": {"timerMode": "OFF"},
+    "sdm.devices.traits.ThermostatMode": {
+        "mode": "HEAT",
+        "availableModes": ["HEAT", "COOL", "HEATCOOL", "OFF"],
+    },
+    "sdm.devices.traits.ThermostatEco": {
+        "availableModes": ["OFF", "MANUAL_ECO"],
+        "mode": "OFF",
+        "heatCelsius": 15.5,
+        "coolCelsius": 27.5,
+    },
+    "sdm.devices.traits.ThermostatHvac": {"status": "HEATING"},
+    "sdm.devices.traits.Settings": {"temperatureScale": "CELSIUS"},
+    "sdm.devices.traits.ThermostatTemperatureSetpoint": {"heatCelsius": 20.25},
+    "sdm.devices.traits.Temperature": {"ambientTemperatureCelsius": 19.73},
+}
+THERMOSTAT = {
+    "name": f"enterprises/{PROJECT}/devices/{DEVICE}",
+    "type": "sdm.devices.types.THERMOSTAT",
+    "assignee": f"enterprises/{PROJECT}/structures/s/rooms/r",
+    "traits": TRAITS,
+    "parentRelations": [{"parent": "s/rooms/r", "displayName": "Living room"}],
+}
+
+
+class Google:
+    """What both services know: who may sign in, which token is good, what the devices are."""
+
+    def __init__(self, server) -> None:
+        self.server = server
+        self.given = 0  # tokens
+        self.good = ""
+        self.life_s = 3599
+        server.answers["/token"] = self.token
+        server.answers["*"] = self.api
+        self.answers = {
+            DEVICES: {"devices": [{"type": "sdm.devices.types.CAMERA"}, THERMOSTAT]},
+            f"{DEVICES}/{DEVICE}": THERMOSTAT,
+        }
+
+    def token(self, handler) -> None:
+        asked = {key: value for key, [value] in parse_qs(self.server.asked[-1][3].decode()).items()}
+        if asked != {**SECRETS, "grant_type": "refresh_token"}:
+            tell(handler, {"error": "invalid_grant", "error_description": "Bad Request"}, 400)
+            return
+        self.given += 1
+        self.good = f"ya29.{self.given}"
+        tell(
+            handler,
+            {"access_token": self.good, "expires_in": self.life_s, "token_type": "Bearer"},
+        )
+
+    def api(self, handler) -> None:
+        if handler.headers["Authorization"] != f"Bearer {self.good}":
+            error = {"code": 401, "message": "Request had invalid …", "status": "UNAUTHENTICATED"}
+            tell(handler, {"error": error}, 401)
+        elif handler.path in self.answers:
+            tell(handler, self.answers[handler.path])
+        else:
+            error = {"code": 404, "message": f"Device {handler.path} not found."}
+            tell(handler, {"error": error}, 404)
+
+    def asked(self) -> list[str]:
+        return [f"{method} {path}" for method, path, *_ in self.server.asked]
+
+
+def tell(handler, content, status: int = 200) -> None:
+    says(json.dumps(content).encode(), status, content_type="application/json")(handler)
+
+
+@pytest.fixture
+def google(server):
+    return Google(server)
+
+
+@pytest.fixture
+def secrets(tmp_path):
+    path = tmp_path / "nest.json"
+    path.write_text(json.dumps(SECRETS))
+    path.chmod(0o600)
+    return path
+
+
+@pytest.fixture
+def nest(google, secrets, tmp_path):
+    def make(**settings) -> Nest:
+        given = {
+            "Project": PROJECT,
+            "URL": google.server.url + "/v1",
+            "TokenURL": google.server.url + "/token",
+            "Timeout": 20,
+            **settings,
+        }
+        cls = registry.find("NestReader")
+        assert cls is Nest
+        return cls(codifier="N1", home=tmp_path, **arguments(cls, given, "Sensors[0].Sensor"))
+
+    return make
+
+
+def failure(sensor: Nest) -> str:
+    with pytest.raises(SensorError) as caught:
+        sensor.read()
+    said = str(caught.value)
+    for secret in (*SECRETS.values(), "ya29"):
+        assert secret == "me" or secret not in said
+    assert "\n" not in said
+    return said
+
+
+def proxies(*fields: str) -> list[dict]:
+    return [{"Codifier": f"N{i}", "Field": field} for i, field in enumerate(fields, 2)]
+
+
+def test_the_temperature_and_what_the_proxies_want(nest, google):
+    fields = ("humidity", "target", "eco", "mode", "hvac", "Fan.timerMode", "heat")
+    sensor = nest(Device=DEVICE, Proxy=proxies(*fields))
+    assert sensor.read() == {
+        "N1": 19.73,
+        "N2": 41,
+        "N3": 20.25,
+        "N4": 0,
+        "N5": "HEAT",
+        "N6": "HEATING",
+        "N7": "OFF",
+        "N8": 20.25,
+    }
+    assert google.asked() == ["POST /token", f"GET {DEVICES}/{DEVICE}"]
+
+
+def test_names_of_earlier_interfaces(nest):
+    fields = ("nestTemp", "nestHumidity", "nestTarget", "ambient_temperature_c", "nestTempOutside")
+    values = nest(Field="nestAway", Proxy=proxies(*fields)).read()
+    assert values == {"N1": 0, "N2": 19.73, "N3": 41, "N4": 20.25, "N5": 19.73}
+
+
+def test_the_set_points_in_force(nest, google):
+    traits = dict(TRAITS)
+    google.answers[f"{DEVICES}/{DEVICE}"] = {**THERMOSTAT, "traits": traits}
+    sensor = nest(Device=DEVICE, Field="target", Proxy=proxies("heat", "cool", "eco"))
+    set_point = "sdm.devices.traits.ThermostatTemperatureSetpoint"
+    traits[set_point] = {"coolCelsius": 25}
+    assert sensor.read() == {"N1": 25, "N3": 25, "N4": 0}
+    traits[set_point] = {"heatCelsius": 20, "coolCelsius": 25}
+    assert sensor.read() == {"N1": 20, "N2": 20, "N3": 25, "N4": 0}
+    traits[set_point] = {}
+    eco = "sdm.devices.traits.ThermostatEco"
+    traits[eco] = {**TRAITS[eco], "mode": "MANUAL_ECO"}
+    assert sensor.read() == {"N1": 15.5, "N2": 15.5, "N3": 27.5, "N4": 1}
+
+
+def test_without_a_device_the_only_thermostat(nest, google):
+    assert nest().read() == {"N1": 19.73}
+    google.answers[DEVICES] = {"devices": [THERMOSTAT, {**THERMOSTAT, "name": "a/devices/two"}]}
+    assert failure(nest()) == (f"there are several thermostats; name one in Device: {DEVICE}, two")
+    google.answers[DEVICES] = {}
+    assert failure(nest()) == "the project has no thermostat; grant it access to one"
+
+
+def test_a_token_is_used_until_shortly_before_its_end(nest, google):
+    sensor = nest(Device=DEVICE)
+    for _ in range(3):
+        sensor.read()
+    assert google.given == 1
+    google.life_s = 0
+    again = nest(Device=DEVICE)
+    for _ in range(3):
+        again.read()
+    assert google.given == 4
+
+
+def test_a_token_that_is_refused_is_replaced_once(nest, google):
+    sensor = nest(Device=DEVICE)
+    sensor.read()
+    google.good = "another"
+    assert sensor.read() == {"N1": 19.73}
+    assert google.given == 2
+    google.server.answers["*"] = says(b"", 401)
+    assert failure(sensor).endswith(": access is refused, even with a new token")
+    assert google.given == 3
+    google.server.answers["*"] = google.api
+    assert sensor.read() == {"N1": 19.73}
+
+
+def test_a_thermostat_that_is_offline_has_no_reading(nest, google):
+    traits = {**TRAITS, "sdm.devices.traits.Connectivity": {"status": "OFFLINE"}}
+    google.answers[f"{DEVICES}/{DEVICE}"] = {**THERMOSTAT, "traits": traits}
+    sensor = nest(Device=DEVICE)
+    assert failure(sensor) == "the thermostat is offline"
+    google.answers[f"{DEVICES}/{DEVICE}"] = THERMOSTAT
+    assert sensor.read() == {"N1": 19.73}
+
+
+def test_fields_that_are_none(nest, caplog):
+    said = failure(nest(Field="temprature"))
+    assert said.startswith("temprature is no field; take temperature, humidity, ")
+    assert failure(nest(Field="Fan.speed")) == "the thermostat does not tell Fan.speed"
+    assert failure(nest(Field="Info")) == "Info is no field; " + said.partition("; ")[2]
+    assert nest(Proxy=proxies("nestHumiOutside")).read() == {"N1": 19.73}
+    assert caplog.messages == ["N1: no value for N2: the thermostat does not tell nestHumiOutside"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (says(b"", 403), "access is refused; grant it to the project again"),
+        (says(b"", 429), "asked too often; choose a longer SensorInterval"),
+        (says(b"oh", 500), "answered 500 Internal Server Error"),
+        (says(b"oh", 503), "answered 503 Service Unavailable"),
+        (says(b"<html>"), "no JSON: "),
+        (says(b"\xff"), "no JSON: text that is not UTF-8"),
+        (says(b"[]"), "the answer is no object"),
+        (says(b'{"traits": 5}'), "the answer has no traits"),
+        (says(b'{"traits": {', length=99), "breaks off 87 bytes before its end"),
+        (endless(b"HTTP/1.1 200 OK\r\n\r\n"), "answer of more than 1048576 bytes"),
+    ],
+)
+def test_a_bad_answer_of_the_api_is_one_line(nest, google, answer, reason):
+    google.server.answers["*"] = answer
+    sensor = nest(Device=DEVICE)
+    said = failure(sensor)
+    assert said.startswith(google.server.url)
+    assert f": {reason}" in said
+    google.server.answers["*"] = google.api
+    assert sensor.read() == {"N1": 19.73}
+
+
+@pytest.mark.parametrize(
+    "temperature", [None, "warm", float("nan"), float("inf"), {"value": 5}, [19]]
+)
+def test_a_value_of_another_kind(nest, google, temperature):
+    traits = {"sdm.devices.traits.Temperature": {"ambientTemperatureCelsius": temperature}}
+    google.answers[f"{DEVICES}/{DEVICE}"] = {**THERMOSTAT, "traits": traits}
+    sensor = nest(Device=DEVICE)
+    if temperature == "warm":  # text is a value like another
+        assert sensor.read() == {"N1": "warm"}
+    else:
+        assert failure(sensor) == "the thermostat does not tell temperature"
+
+
+def test_no_such_thermostat(nest):
+    assert failure(nest(Device="other")).endswith(
+        "/devices/other: there is no such thermostat; look at Project and Device"
+    )
+    assert failure(nest(Project="")).startswith("Project is not set")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (says(b'{"error": "invalid_grant"}', 400), "the refresh token is refused; sign in again"),
+        (says(b'{"error": "invalid_client"}', 401), "client_id or client_secret in "),
+        (says(b'{"error": "other"}', 400), "gives no token: 400 other"),
+        (says(b"<html>", 400), "gives no token: 400"),
+        (says(b"", 503), "answered 503 Service Unavailable"),
+        (says(b"<html>"), "no JSON"),
+        (says(b"{}"), "there is no access_token in the answer"),
+        (says(b'{"access_token": "a\\nb"}'), "there is no access_token in the answer"),
+        (says(b'{"access_token": 5}'), "there is no access_token in the answer"),
+        (endless(b"HTTP/1.1 200 OK\r\n\r\n"), "answer of more than 65536 bytes"),
+    ],
+)
+def test_a_bad_answer_of_what_gives_tokens_is_one_line(nest, google, answer, reason):
+    google.server.answers["/token"] = answer
+    sensor = nest(Device=DEVICE)
+    assert failure(sensor).startswith(f"{google.server.url}/token: {reason}")
+    google.server.answers["/token"] = google.token
+    assert sensor.read() == {"N1": 19.73}
+
+
+def test_slow_services_end_with_the_timeout(nest, google):
+    google.server.answers["*"] = trickles(b"HTTP/1.1 200 OK\r\nX: ")
+    sensor = nest(Device=DEVICE, Timeout=1)
+    assert failure(sensor).endswith("no answer within 1 s")
+    google.server.answers["/token"] = trickles(b"")
+    assert failure(nest(Timeout=0.3)).endswith("/token: no answer within 0.3 s")
+
+
+def test_nobody_there_is_one_line(nest):
+    nobody = f"http://127.0.0.1:{free_tcp_port()}"
+    assert failure(nest(TokenURL=nobody + "/t")) == f"{nobody}/t: Connection refused"
+    assert failure(nest(URL=nobody)).endswith("Connection refused")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("someone@example.org\ns3cret&=", "is no JSON object with client_id, client_secret"),
+        ("[]", "is no JSON object"),
+        ("", "is no JSON object"),
+        ('"s3cret&=', "is no JSON object"),
+        ('{"client_id": "me", "client_secret": ""}', "has no client_secret, refresh_token"),
+        (json.dumps({**SECRETS, "client_id": 5}), "has no client_id"),
+        ("[" * 100_000, "is no JSON object"),
+    ],
+)
+def test_a_file_that_holds_something_else(nest, secrets, content, reason):
+    secrets.write_text(content)
+    sensor = nest()
+    assert failure(sensor).startswith(f"{secrets}: {reason}")
+    secrets.write_text(json.dumps(SECRETS))
+    assert sensor.read() == {"N1": 19.73}
+
+
+def test_a_file_that_is_missing_or_elsewhere(nest, secrets, tmp_path, monkeypatch):
+    assert failure(nest(Password="none.json")) == (
+        f"{tmp_path}/none.json: No such file or directory"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    secrets.rename(tmp_path / ".nestpassword")
+    assert nest(Password="~/.nestpassword").read() == {"N1": 19.73}
+
+
+def test_a_file_that_everybody_can_read_is_told_once(nest, secrets, google, caplog):
+    secrets.chmod(0o644)
+    google.life_s = 0
+    sensor = nest()
+    for _ in range(3):
+        assert sensor.read() == {"N1": 19.73}
+    assert caplog.messages == [f"{secrets}: everybody on this machine can read it; chmod o= it"]
+
+
+@pytest.mark.parametrize("key", ["URL", "TokenURL"])
+def test_secrets_go_to_https_or_to_this_machine_only(nest, key):
+    with pytest.raises(ValueError, match=f"{key}: must begin with https://"):
+        nest(**{key: "http://192.0.2.1/"})
