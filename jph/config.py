@@ -269,6 +269,12 @@ def proxies_of(settings: Mapping[str, object]) -> Iterator[tuple[int, str | None
         yield place, codifier if isinstance(codifier, str) else None
 
 
+def server_named(settings: Mapping[str, object]) -> str | None:
+    """Return who sends the values of a proxy, as its settings say; in older ones by `Codifier`."""
+    named = settings.get("Server") or settings.get("Codifier")
+    return named if isinstance(named, str) else None
+
+
 def _checked(text: bytes, source: str, home: Path, port: int | None) -> Config:
     content = document.parse(text, source)
     warnings = check_once(text, content, source, home)

@@ -4,6 +4,7 @@ import logging
 import logging.config
 import os
 import sys
+from typing import Any
 
 from jph.config import Config
 
@@ -23,9 +24,21 @@ def set_up_logging(config: Config | None = None) -> None:
     if os.environ.get("JPH_DEBUG") == "1":
         level = logging.DEBUG
     time = "%(asctime)s " if sys.stderr.isatty() else ""
+    logging.setLogRecordFactory(_record)
     logging.basicConfig(level=level, format=f"{time}%(levelname)s %(name)s: %(message)s")
     if config and config.logging:
         try:
-            logging.config.dictConfig({"disable_existing_loggers": False, **config.logging})
+            # Our loggers exist already, so what this option disables would be everything we say.
+            logging.config.dictConfig({**config.logging, "disable_existing_loggers": False})
         except (ValueError, OSError) as error:
             logging.getLogger(__name__).error("Logging in %s: %s", config.source, error)
+
+
+def _record(*arguments: Any, **more: Any) -> logging.LogRecord:
+    """Make a record with a Codifier, which formatters of existing configurations name.
+
+    Of our components most messages begin with it, so here it is only what the program was told.
+    """
+    record = logging.LogRecord(*arguments, **more)
+    record.codifier = os.environ.get("JPH_SENSOR", "")
+    return record

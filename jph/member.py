@@ -70,6 +70,7 @@ class Member:
         build: Callable[[Channel], Callbacks],
     ) -> None:
         self.channel = channel
+        self._log = logging.getLogger(channel.component.type_name)
         self.callbacks = callbacks
         self.mailbox = mailbox
         self.life: object | None = None  # timers end when it is another than theirs
@@ -268,7 +269,7 @@ class Member:
         now_s = time.monotonic()
         if fault.count == 1 or now_s - fault.logged_s > _LOG_EVERY_S:
             fault.logged_s = now_s
-            log.error(
+            self._log.error(
                 "%s: its %s callback raised, %d times so far",
                 self.channel.codifier,
                 kind,
@@ -280,7 +281,7 @@ class Member:
         fault = self._faults.pop(kind, None)
         if fault is None:
             return
-        log.info(
+        self._log.info(
             "%s: its %s callback works again after %d failures",
             self.channel.codifier,
             kind,

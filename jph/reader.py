@@ -15,8 +15,6 @@ from jph.errors import NoReading, SensorError
 from jph.reporting import Report, Reporter
 from jph.wire import Value
 
-log = logging.getLogger(__name__)
-
 _MOST_SKIPPED = 7  # ticks, while a sensor fails
 _LONGEST_PAUSE_S = 300.0
 
@@ -46,6 +44,7 @@ class ReaderTimer:
         component, config = channel.component, channel.config
         self._reader = reader
         self._channel = channel
+        self._log = logging.getLogger(component.type_name)
         self._limit = (component.report or _DEFAULT).failures
         self._reporters: dict[str, Reporter] = {}
         for codifier in (component.codifier, *component.proxies()):
@@ -84,7 +83,7 @@ class ReaderTimer:
             self._miss("; ".join(refused))
             return STATE.WITHERRORS
         if self._said:
-            log.info("%s reads again after %d failures", self._channel.codifier, self._failures)
+            self._log.info("%s reads again after %d failures", self._channel.codifier, self._failures)
         self._failures, self._skip = 0, 0
         self._has_worked, self._said = True, False
         return STATE.GOOD
@@ -96,7 +95,7 @@ class ReaderTimer:
         try:
             command(flag, number)
         except SensorError as error:
-            log.warning("%s: %s %g: %s", self._channel.codifier, flag, number, error)
+            self._log.warning("%s: %s %g: %s", self._channel.codifier, flag, number, error)
 
     def _send(self, values: Mapping[str, Value], *, at_once: bool) -> list[str]:
         """Send what is worth it; return what was refused, a line each."""
@@ -119,7 +118,7 @@ class ReaderTimer:
             return
         self._said = True
         component = self._channel.component
-        log.warning(
+        self._log.warning(
             "%s %s: %s; it stays on the bus and is tried again",
             component.codifier,
             component.name,

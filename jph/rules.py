@@ -5,8 +5,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from jph import document
-from jph.config import proxies_of
+from jph import document, registry
+from jph.config import proxies_of, server_named
 
 _PASSWORD_KEYS = ("Password", "PasswordFile")
 
@@ -77,7 +77,7 @@ def _server_mistakes(entry: dict[str, Any], path: str, network: Network) -> list
     codifier = entry.get("Codifier")
     if entry.get("Type") != "Proxy" or not isinstance(codifier, str):
         return []
-    named = own_settings(entry).get("Server")
+    named = server_named(own_settings(entry))
     servers = [network.entries[i].get("Codifier") for i in network.servers.get(codifier, ())]
     if servers and named in (None, "", *servers):
         return []
@@ -86,7 +86,8 @@ def _server_mistakes(entry: dict[str, Any], path: str, network: Network) -> list
     # A calculation may send for others without a list of them; then the Proxy names it.
     server = network.places.get(named) if isinstance(named, str) else None
     if server is not None and network.entries[server].get("Type") != "Proxy":
-        if "Proxy" not in own_settings(network.entries[server]):
+        entry = network.entries[server]
+        if "Proxy" not in own_settings(entry) or registry.current(str(entry["Type"])) == "Python":
             return []
         return [f'{path}.Server: the Proxy list of "{named}" does not name "{codifier}"']
     if named:
@@ -102,7 +103,7 @@ def missing_files(value: object, path: str) -> list[str]:
         for where, text in document.walk(value, path)
         if where.rpartition(".")[2] in _PASSWORD_KEYS
         and isinstance(text, str)
-        and not os.path.isfile(text)
+        and not os.path.isfile(os.path.expanduser(text))
     ]
 
 

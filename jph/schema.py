@@ -138,19 +138,24 @@ def _option(item: settings.Setting, hint: Any) -> Any:
 
 def _chooser(options: tuple[object, ...]) -> Callable[[object], str | None]:
     def choose(value: object) -> str | None:
-        fitting = (i for i, option in enumerate(options) if settings.has_shape(option, value))
-        return next((f"{_TAG}{i}" for i in fitting), None)
+        for given in (value, settings.unquoted(value)):
+            for i, option in enumerate(options):
+                if settings.has_shape(option, given):
+                    return f"{_TAG}{i}"
+        return None
 
     return choose
 
 
 def _whole(value: object) -> object:
-    """Take 10.0 for a whole number, as JSON does."""
+    """Take 10.0 for a whole number, as JSON does, and "10" too."""
+    value = settings.unquoted(value)
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _real(value: object) -> object:
     """Refuse what is not finite before its bounds are looked at, also integers beyond 1.8e308."""
+    value = settings.unquoted(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             value = float(value)
@@ -248,12 +253,22 @@ def _check_type(
         warnings.append(f"{path}.SensorInterval: is absent, so the component is never read")
     given = {**registry.preset(type_name), **rules.own_settings(entry)}
     mistakes = _mistakes(cls, given, f"{path}.Sensor", settings.INJECTED)
+    mistakes = mistakes or _disagreements(cls, given, f"{path}.Sensor")
     if not mistakes and hasattr(cls, "check_settings"):  # what no annotation tells
         lines = cls.check_settings(given, network.places)
         mistakes = [f"{path}.Sensor.{line}" for line in lines]
     if dataclasses.is_dataclass(cls):
         warnings += _unknown_keys(cls, given, f"{path}.Sensor", settings.INJECTED)
     return mistakes, warnings
+
+
+def _disagreements(cls: type, given: Mapping[str, object], path: str) -> list[str]:
+    """Return which settings are right by themselves, and wrong together: what a class finds."""
+    try:
+        settings.arguments(cls, given, path)
+    except ConfigError as error:
+        return error.mistakes
+    return []
 
 
 def _unknown_keys(

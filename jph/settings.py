@@ -11,6 +11,7 @@ stand in one place.
 import math
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from copy import copy
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from functools import lru_cache
@@ -205,6 +206,18 @@ def expected(hint: object) -> str:
     return _WORDS.get(option, "an object")
 
 
+def unquoted(value: object) -> object:
+    """Return the number in a text that is one, as older configurations write them: "2"."""
+    if not isinstance(value, str) or not value.isascii():
+        return value
+    for kind in (int, float):
+        try:
+            return kind(value)
+        except ValueError:
+            continue
+    return value
+
+
 def number_text(number: float) -> str:
     """Return a bound as a person writes it."""
     return str(int(number)) if number == int(number) else str(number)
@@ -266,6 +279,8 @@ def _value(item: Setting, hint: Any, value: object, path: str, mistakes: list[st
     """Return the Python value of a JSON value, or add to the mistakes."""
     if value is None and accepts_none(hint):
         return None
+    if not any(has_shape(o, value) for o in options_of(hint)):
+        value = unquoted(value)
     option = next((o for o in options_of(hint) if has_shape(o, value)), None)
     if option is None:
         mistakes.append(f"{path}: must be {expected(hint)}")
@@ -289,7 +304,13 @@ def _value(item: Setting, hint: Any, value: object, path: str, mistakes: list[st
         return {k: _value(item, inner, v, f"{path}.{k}", mistakes) for k, v in value.items()}
     if option in (int, float):
         return _number(item, option, value, path, mistakes)
-    return Path(value) if option is Path and isinstance(value, str) else value
+    return _path(value) if option is Path and isinstance(value, str) else value
+
+
+def _path(text: str) -> Path:
+    with suppress(RuntimeError):  # who runs this has no home
+        return Path(text).expanduser()
+    return Path(text)
 
 
 def _number(item: Setting, option: Any, value: Any, path: str, mistakes: list[str]) -> object:

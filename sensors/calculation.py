@@ -12,6 +12,7 @@ from typing import Any
 from jph import document, wire
 from jph.channel import Channel
 from jph.clock import time_now_ms
+from jph.config import server_named
 from jph.errors import NoReading, SensorError
 from jph.settings import setting
 from jph.state import FIELDS
@@ -165,7 +166,7 @@ class Python:
         return (
             entry is not None
             and entry.type == "Proxy"
-            and entry.settings.get("Server") == component.codifier
+            and server_named(entry.settings) == component.codifier
         )
 
     def look(self, codifier: str) -> dict[str, object]:

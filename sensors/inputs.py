@@ -144,7 +144,7 @@ class _Earlier:
 
     def __init__(self, url: str, home: Path, password_file: str | None) -> None:
         self.states: Mapping[str, Mapping[str, object]] = {}
-        self._place = url, home, Path(password_file) if password_file else None
+        self._place = url, home, Path(password_file).expanduser() if password_file else None
         self._lock = threading.Lock()
         self._due_s = 0.0
         self._pause_s = _ASK_AGAIN_S

@@ -93,7 +93,7 @@ def test_the_shipped_network_loads(tmp_path):
 
 def test_a_network_in_the_older_style_loads_unchanged(tmp_path):
     found = config.load(EXISTING, tmp_path)
-    assert len(found.components) == 25
+    assert len(found.components) == 26
     first = found.components["A1"]
     assert (first.type, first.type_name) == ("Pipe", "TempLinux")
     assert first.settings == {"Scale": 0.001, "Pipe": "/sys/class/thermal/thermal_zone0/temp"}
@@ -102,7 +102,7 @@ def test_a_network_in_the_older_style_loads_unchanged(tmp_path):
     assert not first.control_enabled
     assert found.components["C3"].symbol == ""
     assert found.components["R1"].short_name == "R1"
-    assert found.components["P1"].settings["SQL"]["Password"] == "/etc/jph/password"
+    assert found.components["P1"].settings["SQL"]["Password"] == "~/.sqlpassword"
     assert found.components["Z1"].active is False
     assert found.first("Web").codifier == "W1"
     assert found.components["C1"].proxies() == ("C2", "C3")

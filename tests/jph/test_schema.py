@@ -76,9 +76,33 @@ def test_a_network_in_the_older_style_loads_unchanged():
     names = {entry["Type"] for entry in document["Sensors"]}
     assert names >= set(registry.OLDER)
     assert all(
-        "is not in this version" in line or "in this version, not" in line or ".SQL" in line
+        "is not in this version" in line
+        or "in this version, not" in line
+        or "names no file" in line
         for line in said
     )
+
+
+def test_a_number_may_stand_in_quotes():
+    """As older configurations have it; text that is no number is a mistake as before."""
+    numbers = {"Scale": "0.5", "Number": "2", "Timeout": "1e1"}
+    assert mistakes(pipe(SensorInterval="5", Sensor={"Pipe": "/x", **numbers})) == []
+    assert mistakes(pipe(Sensor={"Pipe": "/x", "Number": "-1", "Timeout": "nan"})) == [
+        "Sensors[0].Sensor.Timeout: must be a finite number",
+        "Sensors[0].Sensor.Number: must be >= 0",
+    ]
+
+
+def test_a_proxy_may_name_its_server_as_older_configurations_do():
+    calculation = {"Codifier": "P1", "Type": "PythonNinja", "SensorInterval": 5}
+    calculation["Sensor"] = {"Filename": "x.py", "Proxy": [{"Codifier": "P2"}]}
+    proxies = [
+        {"Codifier": code, "Type": "Proxy", "Sensor": {"Codifier": "P1"}} for code in ("P2", "P3")
+    ]
+    assert mistakes(calculation, *proxies) == []
+    assert mistakes(pipe(), {**proxies[0], "Sensor": {"Codifier": "P9"}}) == [
+        "Sensors[1].Sensor.Server: must be the Codifier of the component that sends its data"
+    ]
 
 
 def test_a_document_that_is_no_object_is_refused():
@@ -104,7 +128,7 @@ def test_what_is_empty_or_null_counts_as_absent():
     [
         (group("239.1.1.1", 0), "Control-Channel.Port: must be >= 1"),
         (group("239.1.1.1", 65536), "Control-Channel.Port: must be <= 65535"),
-        (group("239.1.1.1", "5001"), "Control-Channel.Port: must be a whole number"),
+        (group("239.1.1.1", "control"), "Control-Channel.Port: must be a whole number"),
         (group("239.1.1.1", 5001, TTL=256), "Control-Channel.TTL: must be <= 255"),
         (group("239.1.1.1", 5001, TTL=-1), "Control-Channel.TTL: must be >= 0"),
         (group("239.1.1.1", 5001, Loop=1), "Control-Channel.Loop: must be true or false"),
@@ -133,7 +157,7 @@ def test_a_wrong_channel_is_named(channel, mistake):
     [
         ("SensorInterval", 0, "must be > 0"),
         ("SensorInterval", -1, "must be > 0"),
-        ("SensorInterval", "10", "must be a number"),
+        ("SensorInterval", "often", "must be a number"),
         ("SensorInterval", True, "must be a number"),
         ("KeepAliveInterval", 0, "must be > 0"),
         ("TimeoutWarning", -0.5, "must be >= 0"),

@@ -29,7 +29,7 @@ def test_the_environment_names_another(run, monkeypatch):
     monkeypatch.setenv("JPH_CONFIG", str(EXISTING))
     answer = run()
     assert answer.exit_code == 0
-    assert answer.stdout.startswith("25 components, all good\n")
+    assert answer.stdout.startswith("26 components, all good\n")
     assert "TempLinux" in answer.stdout
     assert all(
         line.startswith(f"{EXISTING}: warning: Sensors[") for line in answer.stderr.splitlines()
