@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import pairwise
 
-from jph.errors import ConfigError
 from jph.settings import setting
 from jph.stores import Dropped, StatisticsStore
 from jph.stores.buckets import HOUR, RAW, TEN_MINUTES
@@ -44,11 +44,15 @@ class Keep:
 
     def __post_init__(self) -> None:
         """Refuse to keep what is finer for longer, which no page would find."""
-        ages = [days or math.inf for days in (self.raw_days, self.ten_minutes_days, self.hour_days)]
-        if ages != sorted(ages):
-            raise ConfigError(
-                "Keep: 10minDays must not be less than RawDays, nor HourDays less than 10minDays"
-            )
+        ages = {
+            "RawDays": self.raw_days,
+            "10minDays": self.ten_minutes_days,
+            "HourDays": self.hour_days,
+        }
+        for (finer, longer), (key, days) in pairwise(ages.items()):
+            if (days or math.inf) < (longer or math.inf):
+                given = "which is absent: for ever" if longer is None else f"{longer:g}"
+                raise ValueError(f"{key}: must not be less than {finer}, {given}")
 
 
 class Retention:

@@ -83,7 +83,9 @@ class ReaderTimer:
             self._miss("; ".join(refused))
             return STATE.WITHERRORS
         if self._said:
-            self._log.info("%s reads again after %d failures", self._channel.codifier, self._failures)
+            self._log.info(
+                "%s reads again after %d failures", self._channel.codifier, self._failures
+            )
         self._failures, self._skip = 0, 0
         self._has_worked, self._said = True, False
         return STATE.GOOD

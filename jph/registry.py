@@ -34,7 +34,7 @@ TYPES: Mapping[str, str | None] = {
     "Formula": "sensors.formula:Formula",
     "SetPoint": "sensors.set_point:SetPoint",
     "Simulated": "sensors.simulated:Simulated",
-    "Fan": None,
+    "Fan": "sensors.fan:Fan",
     "StateCache": "collectors.state_cache:StateCache",
     "HistoryWriter": "collectors.history_writer:HistoryWriter",
     "Statistics": "collectors.statistics:Statistics",
@@ -53,6 +53,7 @@ NEVER_RUN = frozenset({"Proxy", "ControlProgram", "External"})
 EXTRAS: Mapping[str, str] = {
     "ADCPi": "jph[adc]",
     "AM2302": "jph[am2302]",
+    "Fan": "jph[gpio]",
     "Python": "jph[python]",
     "Web": "jph[web]",
     "Zwave": "jph[zwave]",

@@ -78,13 +78,16 @@ class SetPoint:
     def _found(self) -> float:
         try:
             with self._file.open("rb") as file:
-                value = float(file.read(_MOST_BYTES))
+                text = file.read(_MOST_BYTES)
+            value = float(text)
+            if len(text) == _MOST_BYTES or not isfinite(value):
+                raise ValueError(f"{self._file} is damaged")
         except FileNotFoundError:
             return self.default
         except (OSError, ValueError) as error:
             log.warning("%s: begins at its Default, %g: %s", self.codifier, self.default, error)
             return self.default
-        return value if isfinite(value) else self.default
+        return value
 
     def _keep(self) -> None:
         """Write the value so that a power cut leaves the old one or the new one."""

@@ -1,12 +1,14 @@
 """Fixtures of all tests."""
 
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests import helpers
 from tests.servers import (  # noqa: F401
@@ -17,6 +19,32 @@ from tests.servers import (  # noqa: F401
     redis_process,
     redis_server,
 )
+
+LONGEST_TEST_S = 240  # the longest ones take 30 s
+
+# A busy machine is no mistake: Hypothesis would look for the smallest example that takes 0.2 s. And
+# examples may share what the fixtures of their test made, such as a folder.
+settings.register_profile(
+    "jph",
+    parent=settings.default,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("jph")
+
+
+@pytest.fixture(autouse=True)
+def no_endless_test() -> Iterator[None]:
+    """Fail a test that stands still; where this cannot wake it, faulthandler ends the whole run."""
+
+    def fail(number: int, frame: object) -> None:
+        pytest.fail(f"it has not ended after {LONGEST_TEST_S} s")
+
+    before = signal.signal(signal.SIGALRM, fail)
+    signal.alarm(LONGEST_TEST_S)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 @pytest.fixture(autouse=True)

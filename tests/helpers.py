@@ -12,8 +12,11 @@ T = TypeVar("T")
 LOOPBACK = "127.0.0.1"
 
 
-def eventually(predicate: Callable[[], T], timeout_s: float = 5.0, what: str = "") -> T:
-    """Return the first true value of the predicate; fail when there is none in time."""
+def eventually(predicate: Callable[[], T], timeout_s: float = 20.0, what: str = "") -> T:
+    """Return the first true value of the predicate; fail when there is none in time.
+
+    A busy machine may take long; a shorter time is for what is promised within it.
+    """
     until_s = time.monotonic() + timeout_s
     while not (value := predicate()):
         if time.monotonic() > until_s:

@@ -7,8 +7,9 @@ the system's own servers is touched. What a test gets:
     postgres_server  a PostgreSQL that runs; `.url(database)`, `.connect(database)`
     postgres_url     URL of a new, empty database on it, dropped at the end
 
-A test may stop, kill or freeze them: the fixture of the next test starts them again. Programs use
-`with running_redis() as server:` and `with running_postgres() as server:`.
+A test may stop or kill them: the fixture of the next test starts them again. In `with
+server.frozen():` they keep their connections and do not answer; they go on afterwards, whatever
+happened. Programs use `with running_redis() as server:` and `with running_postgres() as server:`.
 """
 
 import contextlib
@@ -35,6 +36,7 @@ from tests.helpers import LOOPBACK, free_tcp_port
 
 START_S = 30.0  # PostgreSQL may have a log to replay
 STOP_S = 30.0
+ANSWER_S = 30.0  # longest wait of a client
 UNPRIVILEGED = ("postgres", "nobody")  # PostgreSQL refuses to run as root
 
 
@@ -47,7 +49,7 @@ class Program:
 
     Args:
         folder: for its log.
-        prefix: command that starts it as another user.
+        prefix: command of setpriv that starts it as another user.
     """
 
     def __init__(self, folder: Path, prefix: list[str] | None = None) -> None:
@@ -66,8 +68,10 @@ class Program:
 
     def start(self, command: list[str]) -> None:
         with self.log.open("ab") as log:
+            # It ends with this process, also where that is killed and ends nothing itself.
+            as_child = [*(self._prefix or [_binary("setpriv")]), "--pdeathsig", "KILL"]
             self._process = subprocess.Popen(
-                [*self._prefix, *command],
+                [*as_child, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -127,11 +131,12 @@ class Program:
         self._process.wait(STOP_S)
         self._process = None
         until_s = time.monotonic() + STOP_S
-        while any(_is_alive(pid) for pid in children) and time.monotonic() < until_s:
+        while any(is_alive(pid) for pid in children) and time.monotonic() < until_s:
             time.sleep(0.005)
 
 
-def _is_alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs, or may run again: not one that has ended."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except (OSError, IndexError):
@@ -149,6 +154,7 @@ class RedisServer:
 
     def __init__(self, folder: Path, *options: str) -> None:
         self.port = free_tcp_port()
+        self.folder = folder
         self.options = options
         self._program = Program(folder)
 
@@ -191,8 +197,17 @@ class RedisServer:
         """Kill it with SIGKILL."""
         self._program.kill()
 
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it keep its connections and not answer meanwhile, as behind a network that is cut."""
+        self.freeze()
+        try:
+            yield
+        finally:
+            self.thaw()
+
     def freeze(self) -> None:
-        """Let it keep its connections and not answer, as behind a network that is cut."""
+        """Let it keep its connections and not answer any more; `frozen` ends by itself."""
         self._program.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -202,9 +217,8 @@ class RedisServer:
     def client(self, **options: object) -> redis.Redis:
         """Return a client that tries once and answers in text; close it, or use it by `with`."""
         once = Retry(NoBackoff(), 0)
-        return redis.Redis(
-            host=LOOPBACK, port=self.port, decode_responses=True, retry=once, **options
-        )
+        options = {"decode_responses": True, "retry": once, "socket_timeout": ANSWER_S, **options}
+        return redis.Redis(host=LOOPBACK, port=self.port, **options)
 
     def reset(self) -> None:
         """Have it running and empty, with the settings it was started with."""
@@ -247,10 +261,17 @@ class PostgresServer:
     def pid(self) -> int:
         return self._program.pid
 
-    def create(self) -> None:
-        """Make the cluster."""
+    def limit_files(self, most: str) -> None:
+        """Let no file of it grow beyond so many bytes, or `unlimited`."""
+        for pid in [self.pid, *self._program.children()] if self.is_running else ():
+            # As its user, who may; root may not everywhere.
+            command = [_binary("prlimit"), f"--fsize={most}:", f"--pid={pid}"]
+            subprocess.run([*self._prefix, *command], capture_output=True)
+
+    def create(self, *options: str) -> None:
+        """Make the cluster, with further options of initdb."""
         command = [_binary("initdb"), "-D", str(self._data), "-U", self.superuser, "-A", "trust"]
-        command += ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions"]
+        command += ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions", *options]
         ended = subprocess.run(
             [*self._prefix, *command], capture_output=True, text=True, cwd=self.folder
         )
@@ -287,8 +308,17 @@ class PostgresServer:
         """Kill all its processes with SIGKILL."""
         self._program.kill()
 
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let all its processes keep their connections and not answer meanwhile."""
+        self.freeze()
+        try:
+            yield
+        finally:
+            self.thaw()
+
     def freeze(self) -> None:
-        """Let all its processes keep their connections and not answer."""
+        """Let all its processes keep their connections and not answer; `frozen` ends by itself."""
         self._program.signal(signal.SIGSTOP, children=True)
 
     def thaw(self) -> None:
@@ -303,6 +333,7 @@ class PostgresServer:
         self, database: str = "postgres", user: str = superuser, **options: object
     ) -> psycopg2.extensions.connection:
         """Return a psycopg2 connection; close it."""
+        options = {"connect_timeout": int(ANSWER_S), **options}
         return psycopg2.connect(
             host=LOOPBACK, port=self.port, dbname=database, user=user, **options
         )
@@ -332,10 +363,12 @@ class PostgresServer:
         create = f'CREATE ROLE "{name}" LOGIN PASSWORD %s IN ROLE needs_password'
         self.execute(create, values=(password,))
 
-    def psql(self, script: str, database: str = "postgres") -> subprocess.CompletedProcess[str]:
+    def psql(
+        self, script: str, database: str = "postgres", user: str = superuser
+    ) -> subprocess.CompletedProcess[str]:
         """Run a script by psql, which stops at the first error (exit status 3)."""
         command = [_binary("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", LOOPBACK]
-        command += ["-p", str(self.port), "-U", self.superuser, "-d", database, "-f", "-"]
+        command += ["-p", str(self.port), "-U", user, "-d", database, "-f", "-"]
         return subprocess.run(command, input=script, capture_output=True, text=True, timeout=120)
 
 
@@ -403,10 +436,11 @@ def redis_process() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def redis_server(redis_process: RedisServer) -> RedisServer:
+def redis_server(redis_process: RedisServer) -> Iterator[RedisServer]:
     """Return a Redis that runs and is empty."""
     redis_process.reset()
-    return redis_process
+    yield redis_process
+    redis_process.thaw()
 
 
 @pytest.fixture(scope="session")
@@ -417,11 +451,12 @@ def postgres_process() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def postgres_server(postgres_process: PostgresServer) -> PostgresServer:
+def postgres_server(postgres_process: PostgresServer) -> Iterator[PostgresServer]:
     """Return a PostgreSQL that runs."""
     postgres_process.thaw()
     postgres_process.start()
-    return postgres_process
+    yield postgres_process
+    postgres_process.thaw()
 
 
 @pytest.fixture

@@ -42,10 +42,10 @@ class FileLimit:
 
 
 @contextmanager
-def small_disk(folder: Path) -> Iterator[Tmpfs | FileLimit]:
-    """Make a folder on a disk of 1 MB."""
+def small_disk(folder: Path, megabytes: int = 1) -> Iterator[Tmpfs | FileLimit]:
+    """Make a folder on a disk of its own, of so many MB."""
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(folder)]
     try:
         mounted = subprocess.run(mount, capture_output=True).returncode == 0
     except FileNotFoundError:

@@ -1,12 +1,18 @@
 """The servers that other tests rely on: each of the ways to take them away, and back."""
 
 import contextlib
+import shutil
+import signal
+import subprocess
+import sys
 
 import psycopg2
 import pytest
 import redis
 
-from tests.servers import PostgresServer, RedisServer, running_redis
+from tests.helpers import eventually
+from tests.servers import PostgresServer, RedisServer, is_alive, running_redis
+from tests.tools.program import TOP
 
 
 def test_redis_is_empty_after_each_way_to_end_it(redis_server: RedisServer):
@@ -22,12 +28,34 @@ def test_redis_is_empty_after_each_way_to_end_it(redis_server: RedisServer):
 
 
 def test_a_frozen_redis_takes_connections_and_does_not_answer(redis_server: RedisServer):
-    redis_server.freeze()
-    with redis_server.client(socket_timeout=0.2) as client, pytest.raises(redis.TimeoutError):
+    with (
+        redis_server.frozen(),
+        redis_server.client(socket_timeout=0.2) as client,
+        pytest.raises(redis.TimeoutError),
+    ):
         client.ping()
-    redis_server.thaw()
     with redis_server.client() as client:
         assert client.ping()
+
+
+KILLED = """
+import os, signal
+from tests.servers import running_postgres, running_redis
+with running_redis() as redis, running_postgres() as postgres, redis.frozen():
+    print(redis.pid, redis.folder, postgres.pid, postgres.folder, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_they_end_with_a_process_that_was_killed():
+    command = [sys.executable, "-c", KILLED]
+    ended = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    redis_pid, redis_folder, postgres_pid, postgres_folder = ended.stdout.split()
+    for pid in (redis_pid, postgres_pid):
+        eventually(lambda pid=pid: not is_alive(int(pid)))
+    for folder in (redis_folder, postgres_folder):
+        shutil.rmtree(folder)
 
 
 def test_redis_takes_options():
@@ -53,10 +81,8 @@ def test_postgres_keeps_what_was_committed(postgres_server: PostgresServer, post
 
 def test_a_frozen_postgres_goes_on_when_it_is_thawed(postgres_server: PostgresServer):
     with contextlib.closing(postgres_server.connect()) as connection:
-        postgres_server.freeze()
-        with pytest.raises(psycopg2.OperationalError):
+        with postgres_server.frozen(), pytest.raises(psycopg2.OperationalError):
             postgres_server.connect(connect_timeout=2)
-        postgres_server.thaw()
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
             assert cursor.fetchone() == (1,)

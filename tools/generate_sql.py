@@ -11,7 +11,10 @@ from jph.wire import is_codifier
 from tools import options, places, provision
 from tools.places import Target
 
-HEAD = "-- For psql, as a superuser: jph generateSQL … | sudo -u postgres psql"
+HEAD = (
+    "-- For psql, as a role that may make roles and databases: jph generateSQL … |"
+    " sudo -u postgres psql"
+)
 LATER = "-- The Statistics component computes what is marked here, oldest first."
 
 
@@ -88,12 +91,13 @@ def _whole(
 ) -> list[str]:
     database, role = provision.check_name(target.database), provision.check_name(target.role)
     others = places.others_in(config, places.place_in(config, source, writer), target)
-    codifiers, texts = _known(config, only)
+    codifiers, data_types = _known(config, only)
     lines = provision.drop(database, role) if force else []
     for each in (target, *others):
         file = each.password_file
         password = None if file is None else places.read_password(file)
         lines += provision.make_role(provision.check_name(each.role), password)
+    lines += provision.join(role)
     lines += provision.make_database(database, role)
     lines += provision.connect(database)
     lines += provision.grant(database, role, provision.view_names(codifiers))
@@ -102,7 +106,7 @@ def _whole(
             lines += provision.grant_to_other(database, role, other.role, True)
     lines += provision.become(role)
     lines += provision.make_tables()
-    lines += provision.make_views(codifiers, texts, None if only is None else [only])
+    lines += provision.make_views(codifiers, data_types, None if only is None else [only])
     for other, writes in others.items():
         if not writes:
             lines += ["RESET ROLE;"]
@@ -116,13 +120,13 @@ def _connected(target: Target) -> list[str]:
     return provision.connect(provision.check_name(target.database))
 
 
-def _known(config: Config, further: str | None) -> tuple[list[str], list[str]]:
-    """Return the Codifiers that have views, and those of them whose readings are text."""
+def _known(config: Config, further: str | None) -> tuple[list[str], dict[str, str]]:
+    """Return the Codifiers that have views, and what kind of readings those of Sensors have."""
     components = config.components.values()
     codifiers = [component.codifier for component in components]
     codifiers += [proxy for component in components for proxy in component.proxies()]
-    texts = [each.codifier for each in components if each.data_type in ("string", "json")]
-    return list(dict.fromkeys([*codifiers, *filter(None, [further])])), texts
+    data_types: dict[str, str] = {each.codifier: each.data_type for each in components}
+    return list(dict.fromkeys([*codifiers, *filter(None, [further])])), data_types
 
 
 def _hashed(person: str) -> tuple[str, str]:

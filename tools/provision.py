@@ -6,7 +6,7 @@ of them can end a statement; psql replaces no variables inside of quotes.
 Source: https://www.postgresql.org/docs/15/app-psql.html (\\gexec, \\connect)
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from jph.errors import ConfigError
 from jph.stores import postgres_schema as schema
@@ -75,6 +75,15 @@ def make_role(role: str, password: str | None) -> list[str]:
     return lines
 
 
+def join(role: str) -> list[str]:
+    """Return what makes whoever runs the script a member of a role, if it is no superuser.
+
+    Only a member may make a database for a role, and make tables as that role.
+    """
+    grant = literal(f"GRANT {identifier(role)} TO CURRENT_USER")
+    return [f"SELECT {grant} WHERE NOT pg_has_role({literal(role)}, 'USAGE') \\gexec"]
+
+
 def make_database(database: str, role: str) -> list[str]:
     """Return what makes a database for a role, which another program may have made before."""
     create = f"CREATE DATABASE {identifier(database)} OWNER {identifier(role)}"
@@ -140,11 +149,11 @@ def make_tables() -> list[str]:
 
 
 def make_views(
-    codifiers: Sequence[str], texts: Iterable[str], only: Iterable[str] | None = None
+    codifiers: Sequence[str], data_types: Mapping[str, str], only: Iterable[str] | None = None
 ) -> list[str]:
     """Return what makes the views of these Codifiers, or of some of them."""
     wanted = set(codifiers) if only is None else set(only)
-    statements = schema.create_views(codifiers, texts)
+    statements = schema.create_views(codifiers, data_types)
     size = 1 + len(schema.RESOLUTIONS)
     return [
         f"{statement};"

@@ -116,8 +116,8 @@ def _serve(
         # taken by an instance which runs already, that instance must not think it was replaced.
         members = [node.add(component, build) for component in components]
         service.begin()
+        _on_hangup(node.reload)  # before READY, after which the service manager may ask for it
         node.start()
-        _on_hangup(node.reload)
         log.info("%d components started in %.1f s", len(members), time.monotonic() - began_s)
         for member in members:
             if member.callbacks.greeting is not None:

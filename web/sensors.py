@@ -129,7 +129,9 @@ def history(codifier: str) -> Response | tuple[Response, int]:
         store = site().history()
         series = store.read([codifier], field, start_ms, end_ms, most_points)[codifier]
         texts = (
-            store.read_text(codifier, start_ms, end_ms, MOST_TEXTS)
+            store.read_text(
+                codifier, start_ms, end_ms, MOST_TEXTS, objects=component.data_type == "json"
+            )
             if component.data_type in ("string", "json")
             else []
         )

@@ -150,9 +150,17 @@ class HistoryStore(Protocol):
         """
 
     def read_text(
-        self, codifier: str, start_ms: int, end_ms: int, most: int = 1000
+        self, codifier: str, start_ms: int, end_ms: int, most: int = 1000, *, objects: bool = False
     ) -> list[tuple[int, str]]:
-        """Return (timestamp_ms, text) of the newest `most` texts of a span, oldest first."""
+        """Return (timestamp_ms, text) of the newest `most` texts of a span, oldest first.
+
+        Args:
+            codifier: whose history.
+            start_ms, end_ms: the span, start_ms <= timestamp < end_ms.
+            most: of them.
+            objects: the readings are JSON objects, DataType json; such as were a number alone are
+                stored without text, and are among the texts, too.
+        """
 
     def last(self, codifier: str, n: int, since_ms: int = 0) -> list[Row]:
         """Return the newest n rows that are not older than since_ms, oldest first."""
@@ -249,8 +257,10 @@ def row_of(reading: Reading) -> Row | None:
     """Return the row that stores a reading, or None for a number that is not finite.
 
     The number goes into the fourth column. The exact text goes into the fifth where the number does
-    not say all: strings, JSON objects with more than a number in them, integers beyond 2**53. A
-    JSON object whose value is null is stored, as text: its other keys may say why.
+    not say all: strings, JSON objects with more than a number in them, integers beyond 2**53. So
+    {"value": 21.5}, as which a double travels or an integer below 0, is stored as a number alone;
+    `text_of` gives the object back. A JSON object whose value is null is stored, as text: its other
+    keys may say why.
     """
     codifier, timestamp_ms, sequence, value, _, _, _ = reading
     if isinstance(value, float):
@@ -263,7 +273,7 @@ def row_of(reading: Reading) -> Row | None:
         inner = value.get("value")
         if isinstance(inner, float) and number is None:
             return None
-        if number is None or len(value) > 1 or not _is_exact(inner):
+        if number is None or len(value) > 1 or isinstance(inner, bool) or not _is_exact(inner):
             try:
                 text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
             except ValueError:  # a NaN beside the value
@@ -271,6 +281,14 @@ def row_of(reading: Reading) -> Row | None:
     elif not _is_exact(value):
         text = str(value)
     return timestamp_ms, codifier, sequence, number, text
+
+
+def text_of(number: float | None, text: str | None) -> str:
+    """Return the text of a JSON object, as `row_of` stored it."""
+    if text is not None or number is None:
+        return text or ""
+    is_whole = number.is_integer() and abs(number) <= EXACT
+    return f'{{"value":{int(number) if is_whole else repr(number)}}}'
 
 
 def _is_exact(number: object) -> bool:

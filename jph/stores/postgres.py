@@ -20,7 +20,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from jph.errors import StoreError
-from jph.stores import HistoryStore, Row, StatisticsStore
+from jph.stores import HistoryStore, Row, StatisticsStore, text_of
 from jph.stores import postgres_schema as schema
 from jph.stores.postgres_connection import PROVISION, Connections, Server
 from jph.stores.postgres_copy import Packed, pack
@@ -30,6 +30,7 @@ from jph.stores.reading import parse_field, read_series
 from jph.stores.series import Series
 
 READ_S = 30  # longest statement of a reader
+READER_S = READ_S + 10.0  # and until it gives up on a server that does not answer at all
 WRITE_S = 60  # and of a writer
 LOCK_S = 10  # longest wait for other programs that hold a lock
 WRITERS = 2  # idle connections kept
@@ -68,7 +69,7 @@ class PostgresHistory:
     def __init__(self, server: Server) -> None:
         self._server = server
         self._writers = Connections(server, self._prepare_writer, WRITERS)
-        self._readers = Connections(server, self._prepare_reader, READERS)
+        self._readers = Connections(server, self._prepare_reader, READERS, READER_S)
         self._statistics = PostgresStatistics(self.reading, self.writing)
         self._repeats_until_s = 0.0  # until then some readings are stored already, it is assumed
         self._partitions: dict[int, float] = {}  # week: when it was looked for, monotonic
@@ -136,17 +137,17 @@ class PostgresHistory:
             }
 
     def read_text(
-        self, codifier: str, start_ms: int, end_ms: int, most: int = 1000
+        self, codifier: str, start_ms: int, end_ms: int, most: int = 1000, *, objects: bool = False
     ) -> list[tuple[int, str]]:
-        """Return (timestamp_ms, text) of the newest `most` texts of a span, oldest first."""
+        """Return (timestamp_ms, text) of the newest `most` texts of a span; see HistoryStore."""
         query = (
-            "SELECT timestamp, text FROM measurement WHERE codifier = %s AND timestamp >= %s"
-            " AND timestamp < %s AND text IS NOT NULL"
+            "SELECT timestamp, value, text FROM measurement WHERE codifier = %s AND timestamp >= %s"
+            f" AND timestamp < %s{'' if objects else ' AND text IS NOT NULL'}"
             " ORDER BY timestamp DESC, sequence DESC LIMIT %s"
         )
         with self.reading() as connection, connection.cursor() as cursor:
             cursor.execute(query, (codifier, start_ms, end_ms, max(most, 0)))
-            return [(time_ms, text) for time_ms, text in reversed(cursor.fetchall())]
+            return [(at_ms, text_of(*stored)) for at_ms, *stored in reversed(cursor.fetchall())]
 
     def last(self, codifier: str, n: int, since_ms: int = 0) -> list[Row]:
         """Return the newest n rows that are not older than since_ms, oldest first."""

@@ -4,8 +4,10 @@ Whatever the server or the network does becomes a StoreError that says what to d
 connects anew.
 """
 
+import os
 import re
 import select
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -120,14 +122,20 @@ class Connections:
         server: where to.
         prepare: called with each new connection.
         most_idle: connections that are kept open.
+        longest_s: cut a connection that is lent for so long; None: never.
     """
 
     def __init__(
-        self, server: Server, prepare: Callable[[Connection], None], most_idle: int
+        self,
+        server: Server,
+        prepare: Callable[[Connection], None],
+        most_idle: int,
+        longest_s: float | None = None,
     ) -> None:
         self._server = server
         self._prepare = prepare
         self._most_idle = most_idle
+        self._longest_s = longest_s
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
         self._closed = False
@@ -142,12 +150,14 @@ class Connections:
         connection = self._take()
         keep = False
         try:
-            if connection is None:
-                connection = self._server.connect()
-                self._prepare(connection)
-            yield connection
-            if not connection.autocommit:
-                connection.rollback()
+            is_new = connection is None
+            connection = connection or self._server.connect()
+            with _cut_after(self._longest_s, connection):
+                if is_new:
+                    self._prepare(connection)
+                yield connection
+                if not connection.autocommit:
+                    connection.rollback()
             keep = True
         except psycopg2.Error as error:
             raise self._server.converted(error) from error
@@ -181,6 +191,30 @@ class Connections:
                 self._idle.append(connection)
                 return
         _close(connection)
+
+
+@contextmanager
+def _cut_after(longest_s: float | None, connection: Connection) -> Iterator[None]:
+    """Let the call that waits for a server fail after a time.
+
+    The limits that the server keeps are of no use where it is stopped, or waits for its disk.
+    """
+    if longest_s is None:
+        yield
+        return
+    timer = threading.Timer(longest_s, _cut, (connection,))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()  # or it might cut who gets the connection next
+
+
+def _cut(connection: Connection) -> None:
+    with suppress(OSError, psycopg2.Error), socket.socket(fileno=os.dup(connection.fileno())) as it:
+        it.shutdown(socket.SHUT_RDWR)
 
 
 def _has_ended(connection: Connection) -> bool:

@@ -22,7 +22,7 @@ each other.
 Source: https://www.postgresql.org/docs/15/ddl-partitioning.html
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 WEEK_MS = 604_800_000
@@ -66,6 +66,15 @@ MARK = (
 )
 
 RESOLUTIONS = {"10min": 10, "hour": 60}  # suffix of the view to `resolution`, minutes
+
+# What the view of a Codifier has beside the timestamp, by its DataType; rows without it are left
+# out. A graph asks for "value", and wants a number wherever there is one.
+_NUMBER = ('value AS "value"', " AND value IS NOT NULL")
+_COLUMNS = {
+    "string": ('coalesce(text, value::text) AS "value"', ""),
+    # A number alone is stored without its text, see `jph.stores.row_of`.
+    "json": ("""value AS "value", coalesce(text, '{"value":' || value || '}') AS text""", ""),
+}
 
 
 def identifier(name: str) -> str:
@@ -205,22 +214,25 @@ def view_names(codifiers: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def create_views(codifiers: Sequence[str], texts: Iterable[str] = ()) -> list[str]:
+def create_views(
+    codifiers: Sequence[str], data_types: Mapping[str, str] | None = None
+) -> list[str]:
     """Return the statements that make the three views of each Codifier.
 
     A table of such a name is left alone: it is one of older programs, to be imported and dropped.
 
     Args:
         codifiers: all of the network, in the order of the configuration.
-        texts: those whose readings are text, DataType string or json.
+        data_types: the DataType of those whose readings may be no numbers, string or json.
     """
-    texts = set(texts)
+    types = data_types or {}
     statements = []
     for codifier, name in view_names(codifiers).items():
-        column = "text" if codifier in texts else "value"
+        columns, there = _COLUMNS.get(types.get(codifier, ""), _NUMBER)
         where = f"WHERE codifier = {literal(codifier)}"
-        query = f'SELECT timestamp, {column} AS "value" FROM measurement {where}'
-        statements.append(_create_view(name, f"{query} AND {column} IS NOT NULL"))
+        statements.append(
+            _create_view(name, f"SELECT timestamp, {columns} FROM measurement {where}{there}")
+        )
         for suffix, resolution in RESOLUTIONS.items():
             query = (
                 "SELECT timestamp, mean, mode, median, max, min, stdev FROM statistic"

@@ -33,7 +33,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from jph.errors import ConfigError, JphError, StoreError
-from jph.stores import HistoryStore, Row, StatisticsStore
+from jph.stores import HistoryStore, Row, StatisticsStore, text_of
 from jph.stores.buckets import TEN_MINUTES_MS
 from jph.stores.reading import parse_field, read_series
 from jph.stores.series import Series
@@ -88,7 +88,8 @@ MARK = (
 )
 SPAN = "timestamp >= ? AND timestamp < ? AND codifier = ?"
 NEWEST = " ORDER BY timestamp DESC, codifier DESC, sequence DESC LIMIT ?"
-TEXTS = f"SELECT timestamp, text FROM measurement WHERE {SPAN} AND text IS NOT NULL{NEWEST}"
+OBJECTS = f"SELECT timestamp, value, text FROM measurement WHERE {SPAN}{NEWEST}"
+TEXTS = OBJECTS.replace(NEWEST, f" AND text IS NOT NULL{NEWEST}")
 ROWS = f"SELECT timestamp, codifier, sequence, value, text FROM measurement WHERE {SPAN}{NEWEST}"
 
 ADVICE = {
@@ -169,13 +170,14 @@ class SqliteHistory:
             }
 
     def read_text(
-        self, codifier: str, start_ms: int, end_ms: int, most: int = 1000
+        self, codifier: str, start_ms: int, end_ms: int, most: int = 1000, *, objects: bool = False
     ) -> list[tuple[int, str]]:
-        """Return (timestamp_ms, text) of the newest `most` texts of a span, oldest first."""
+        """Return (timestamp_ms, text) of the newest `most` texts of a span; see HistoryStore."""
         with self.reading() as connection:
             span = _within(connection, codifier, start_ms, end_ms)
-            rows = connection.execute(TEXTS, (*span, codifier, max(most, 0))).fetchall()
-            return rows[::-1]
+            query = OBJECTS if objects else TEXTS
+            rows = connection.execute(query, (*span, codifier, max(most, 0))).fetchall()
+            return [(time_ms, text_of(*stored)) for time_ms, *stored in reversed(rows)]
 
     def last(self, codifier: str, n: int, since_ms: int = 0) -> list[Row]:
         """Return the newest n rows that are not older than since_ms, oldest first."""

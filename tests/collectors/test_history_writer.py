@@ -13,6 +13,7 @@ from collectors.history_writer import HistoryWriter
 from jph.channel import STATE
 from jph.errors import ConfigError
 from jph.stores import sqlite
+from jph.stores.spool import spool_of
 from tests.small_disk import small_disk
 
 START = 1_763_000_000_000
@@ -48,7 +49,7 @@ def stored(path):
     return 0
 
 
-def wait_for(condition, timeout_s=10.0):
+def wait_for(condition, timeout_s=20.0):
     end_s = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < end_s, "nothing happened in time"
@@ -185,7 +186,7 @@ def test_what_waits_is_bounded_and_the_oldest_go(channel, tmp_path, path, monkey
 
 
 def test_callbacks_do_not_wait_for_the_store(channel, tmp_path, path, monkeypatch):
-    monkeypatch.setattr(sqlite, "BUSY_S", 1.0)
+    monkeypatch.setattr(sqlite, "BUSY_S", 10.0)
     with closing(HistoryWriter(channel, tmp_path, batch_rows=1)) as writer, locked(path):
         writer.on_batch(readings(1))
         wait_for(lambda: writer._writing._offer)
@@ -193,7 +194,7 @@ def test_callbacks_do_not_wait_for_the_store(channel, tmp_path, path, monkeypatc
         for n in range(1, 100):
             writer.on_batch(readings(1, first=n))
             writer.on_timer(START, "", 0.0)
-        assert time.monotonic() - began_s < 0.5
+        assert time.monotonic() - began_s < 5
     assert len(rows_of(path)) == 100
 
 
@@ -207,8 +208,9 @@ def test_what_a_stop_during_a_fault_leaves_is_stored_by_the_next_start(
         writer.close()
     assert "3 readings wait in the spool" in caplog.records[-1].getMessage()
     assert stored(path) == 0
+    with closing(spool_of("HW", tmp_path)) as spool:
+        assert spool.readings == 3
     with closing(HistoryWriter(channel, tmp_path)) as writer:
-        assert writer.status()["spooled"] == 3
         wait_for(lambda: stored(path) == 3 and not writer.status().get("spooled"))
 
 

@@ -11,8 +11,10 @@ from jph import registry
 from jph.channel import STATE
 from jph.clock import time_now_ms
 from jph.errors import ConfigError, StoreError
+from jph.schema import check
+from jph.settings import arguments
 from jph.stores import Dropped, open_history
-from tests.helpers import eventually
+from tests.helpers import eventually, new_bus
 from tests.jph.stores.histories import KINDS, history_url, statistics_of
 
 HOUR_MS = 3_600_000
@@ -226,17 +228,28 @@ def test_each_resolution_has_an_age_of_its_own():
 
 
 @pytest.mark.parametrize(
-    "ages",
+    "ages, mistake",
     [
-        {"raw_days": 5, "ten_minutes_days": 4},
-        {"ten_minutes_days": 4},
-        {"raw_days": 5, "hour_days": 9},
-        {"ten_minutes_days": 4, "hour_days": 3},
+        ({"RawDays": 5, "10minDays": 4}, "10minDays: must not be less than RawDays, 5"),
+        ({"10minDays": 4}, "10minDays: must not be less than RawDays, which is absent: for ever"),
+        ({"RawDays": 5, "HourDays": 9}, "HourDays: must not be less than 10minDays, which is"),
+        ({"RawDays": 1, "10minDays": 4, "HourDays": 3.5}, "HourDays: must not be less than 10min"),
     ],
 )
-def test_what_is_finer_cannot_be_kept_for_longer(ages):
+def test_what_is_finer_cannot_be_kept_for_longer(ages, mistake):
+    document = {"Codifier": "ST", "Type": "Statistics", "Sensor": {"Keep": ages}}
+    found, _ = check(new_bus().document(document))
+    assert len(found) == 1
+    assert found[0].startswith(f"Sensors[0].Sensor.Keep.{mistake}")
     with pytest.raises(ConfigError, match="must not be less"):
-        Keep(**ages)
+        arguments(Statistics, {"Keep": ages}, "Sensors[0].Sensor")
+
+
+def test_what_is_coarser_may_be_kept_for_longer():
+    ages = {"RawDays": 5, "10minDays": 5}
+    document = {"Codifier": "ST", "Type": "Statistics", "Sensor": {"Keep": ages}}
+    assert check(new_bus().document(document)) == ([], [])
+    assert Keep(raw_days=5, ten_minutes_days=5).hour_days is None
 
 
 def test_by_size_readings_go_first_and_then_the_finer_statistics():

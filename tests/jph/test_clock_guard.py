@@ -125,7 +125,7 @@ def test_readings_wait_and_go_out_in_order_with_their_times_put_right(guard_of, 
         assert [m["sequence"] for m in heard] == [first["sequence"] + at for at in range(1, 6)]
         for message, time_ms in zip(heard, sent, strict=False):
             assert message["time_ms"] == pytest.approx(time_ms, abs=20)
-        assert not node.status()["holds"]
+        eventually(lambda: not node.status()["holds"], 20)
         moved_ms = channel.loaded_ms - loaded_ms
         assert moved_ms == pytest.approx(10 * HOUR_MS, abs=20)
         peer.hear("control", lambda m: m["number"] == channel.loaded_ms)

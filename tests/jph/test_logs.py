@@ -62,6 +62,6 @@ def test_formatters_of_existing_configurations_may_name_the_codifier():
 
 def test_a_document_that_cannot_be_applied_is_said_and_stops_nothing():
     document = {"version": 1, "root": {"handlers": []}, "handlers": {"x": {"class": "no.such"}}}
-    out, error = said(document)
+    _, error = said(document)
     assert "ERROR jph.logs: Logging in" in error
     assert error.endswith("INFO jph.node: A1 is halted\n")

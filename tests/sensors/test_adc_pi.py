@@ -292,7 +292,7 @@ def test_other_addresses_and_another_bus(board):
         ({"Pin": 1, "Bits": 13}, "Bits: must be one of 12, 14, 16, 18"),
         ({"Pin": 1, "Gain": 3}, "Gain: must be one of 1, 2, 4, 8"),
         ({"Pin": 1, "Proxy": [{"Codifier": "C2", "Pin": 0}]}, r"Proxy\[0\].Pin: must be >= 1"),
-        ({"Pin": 1, "Conversion": {"Scale": "2"}}, "Conversion.Scale: must be a number"),
+        ({"Pin": 1, "Conversion": {"Scale": "much"}}, "Conversion.Scale: must be a number"),
         ({"Pin": 1, "Conversion": {"Supply": 0}}, "Conversion.Supply: must be > 0"),
     ],
 )

@@ -60,11 +60,11 @@ def store(provisioned, tmp_path):
         yield store
 
 
-def twice(server, result):
+def twice(server, result, user="jph"):
     """Run what was printed two times by psql."""
     assert result.exit_code == 0, result.output
     for _ in range(2):
-        ended = server.psql(result.stdout)
+        ended = server.psql(result.stdout, user=user)
         assert (ended.returncode, ended.stderr) == (0, "")
 
 
@@ -78,6 +78,30 @@ def test_a_database_is_made_and_everything_in_it_is_the_roles_own(provisioned, p
         DATABASE,
     )
     assert owners == [(ROLE,)]
+
+
+def test_whoever_may_make_roles_and_databases_may_run_all_of_it(network, postgres_server):
+    maker = "maker of databases"
+    postgres_server.execute(f'CREATE ROLE "{maker}" LOGIN CREATEDB CREATEROLE')
+    document = json.loads(network.document.read_text())
+    writers = document["Sensors"][0]["Sensor"]["SQL"]
+    for code, type_, user in (("W1", "Web", "reading"), ("S1", "Statistics", "computing")):
+        other = {**writers, "User": f"{user} {postgres_server.port}"}
+        document["Sensors"].append({"Codifier": code, "Type": type_, "Sensor": {"SQL": other}})
+    network.document.write_text(json.dumps(document))
+    try:
+        for options in ("-d", "-d -f", "-l a4", "-s a4", "-S", "-T", "-p anna:correct-horse"):
+            twice(postgres_server, network(*options.split()), user=maker)
+        owners = "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relname ~ '^sensor'"
+        assert postgres_server.execute(owners, DATABASE) == [(ROLE,)]
+        readers = f"reading {postgres_server.port}"
+        with contextlib.closing(postgres_server.connect(DATABASE, readers)) as connection:
+            connection.cursor().execute("SELECT * FROM measurement, sensor_a4")
+    finally:
+        postgres_server.execute(f"DROP DATABASE IF EXISTS {provision.identifier(DATABASE)}")
+        for role in (f"reading {postgres_server.port}", f"computing {postgres_server.port}"):
+            postgres_server.execute(f'DROP ROLE IF EXISTS "{role}"')
+        postgres_server.execute(f'DROP ROLE "{maker}"')
 
 
 def test_the_writer_signs_in_by_its_password_and_the_views_show_what_it_stores(
@@ -248,7 +272,7 @@ NAMES = st.text(
 
 
 @given(names=st.lists(NAMES, min_size=1, max_size=60))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_names_and_texts_are_what_the_server_would_quote(postgres_process, names):
     rows = [f"({n}, {provision.literal(name)})" for n, name in enumerate(names)]
     aliases = [f"{n} AS {provision.identifier(name[:9])}" for n, name in enumerate(names)]

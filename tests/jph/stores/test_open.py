@@ -20,7 +20,7 @@ def row(value, flag="f"):
         ("on", None, "on"),
         ("", None, ""),
         ({"value": 1.25}, 1.25, None),
-        ({"value": True}, 1.0, None),
+        ({"value": True}, 1.0, '{"value":true}'),
         ({"value": 1 << 53}, float(1 << 53), None),
         ({"value": (1 << 53) + 1}, float(1 << 53), '{"value":9007199254740993}'),
         ({"value": 10**400}, None, '{"value":1' + "0" * 400 + "}"),

@@ -4,7 +4,7 @@ import time
 from contextlib import closing
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jph.errors import ConfigError, StoreError
@@ -92,9 +92,7 @@ def test_a_number_that_no_bigint_holds_is_a_mistake_of_the_caller(store):
     assert store.append(rows(1)) == 1
 
 
-@settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=50)
 @given(
     st.lists(
         st.tuples(
@@ -192,6 +190,21 @@ def test_a_server_that_comes_back_is_used_again_at_once(store, postgres_server):
     postgres_server.start()
     assert store.append(rows(2)) == 1
     assert len(store.last("C1", 5)) == 2
+
+
+def test_a_reader_gives_up_on_a_server_that_does_not_answer_at_all(
+    postgres_url, tmp_path, postgres_server, monkeypatch
+):
+    monkeypatch.setattr(postgres, "READER_S", 0.5)
+    with closing(open_history(postgres_url, tmp_path)) as store:
+        store.append(rows(1))
+        assert len(store.last("C1", 5)) == 1
+        with postgres_server.frozen():
+            began_s = time.monotonic()
+            refusal(store.last, "C1", 5)  # by the connection that it had
+            assert time.monotonic() - began_s < 10
+        assert len(store.last("C1", 5)) == 1
+        assert len(store.read(["C1"], "value", 0, 1 << 50)["C1"].times_ms) == 1
 
 
 def test_a_session_that_ended_while_it_was_idle_is_no_fault(store, postgres_server):

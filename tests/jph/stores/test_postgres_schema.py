@@ -1,5 +1,9 @@
+import json
+from contextlib import closing
+
 import pytest
 
+from jph.stores import open_history, rows_of
 from jph.stores import postgres_schema as schema
 
 NOW_MS = 1_795_234_200_000  # in the week from 2026-11-19
@@ -85,8 +89,9 @@ def test_readings_ahead_of_time_move_into_their_week_when_it_comes(
 def test_views_have_the_columns_that_graphs_ask_for(postgres_server, postgres_database):
     run(postgres_server, postgres_database, *schema.create())
     codifiers = ["A4", "a4", "T'"]
+    types = {"A4": "float", "T'": "string"}
     for _ in range(2):
-        run(postgres_server, postgres_database, *schema.create_views(codifiers, texts=["T'"]))
+        run(postgres_server, postgres_database, *schema.create_views(codifiers, types))
     assert columns(postgres_server, postgres_database, "sensor_A4") == [
         ("timestamp", "bigint"),
         ("value", "double precision"),
@@ -116,8 +121,38 @@ def test_views_have_the_columns_that_graphs_ask_for(postgres_server, postgres_da
 
 def test_a_view_follows_a_changed_data_type(postgres_server, postgres_database):
     run(postgres_server, postgres_database, *schema.create(), *schema.create_views(["A4"]))
-    run(postgres_server, postgres_database, *schema.create_views(["A4"], texts=["A4"]))
-    assert columns(postgres_server, postgres_database, "sensor_a4")[1] == ("value", "text")
+    for data_type, others in {
+        "string": [("value", "text")],
+        "json": [("value", "double precision"), ("text", "text")],
+        "float": [("value", "double precision")],
+    }.items():
+        run(postgres_server, postgres_database, *schema.create_views(["A4"], {"A4": data_type}))
+        assert columns(postgres_server, postgres_database, "sensor_a4")[1:] == others
+
+
+def test_a_view_of_json_has_the_number_for_graphs_and_each_reading_as_an_object(
+    postgres_server, postgres_database
+):
+    run(postgres_server, postgres_database, *schema.create())
+    run(postgres_server, postgres_database, *schema.create_views(["J1"], {"J1": "json"}))
+    values = [21.5, -5, 1e300, True, {"value": 3, "voltage": 2.9}, {"value": None, "why": "dry"}]
+    objects = [value if isinstance(value, dict) else {"value": value} for value in values]
+    readings = [("J1", 7, n, value, "j", 0, ("", 0)) for n, value in enumerate(objects)]
+    with closing(open_history(postgres_server.url(postgres_database), None)) as store:
+        store.append(list(rows_of(readings)))
+    query = "SELECT Timestamp, Value, text FROM Sensor_J1 ORDER BY value, text"
+    found = postgres_server.execute(query, postgres_database)
+    assert [value for _, value, _ in found] == [-5.0, 1.0, 3.0, 21.5, 1e300, None]
+    assert [json.loads(text) for _, _, text in found] == [objects[n] for n in (1, 3, 4, 0, 2, 5)]
+
+
+def test_a_view_of_text_has_numbers_too(postgres_server, postgres_database):
+    run(postgres_server, postgres_database, *schema.create())
+    run(postgres_server, postgres_database, *schema.create_views(["T1"], {"T1": "string"}))
+    rows = "INSERT INTO measurement VALUES ('T1', 7, 1, 1.5, NULL), ('T1', 8, 2, NULL, 'off')"
+    run(postgres_server, postgres_database, rows)
+    found = postgres_server.execute("SELECT Value FROM Sensor_T1 ORDER BY 1", postgres_database)
+    assert found == [("1.5",), ("off",)]
 
 
 def test_a_table_of_older_programs_is_left_alone(postgres_server, postgres_database):

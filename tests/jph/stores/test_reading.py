@@ -1,16 +1,17 @@
 """Reading spans of history; each test with a store runs on SQLite and on PostgreSQL."""
 
 import itertools
+import json
 import random
 import statistics
 from contextlib import closing
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jph.stores import open_history, postgres_reading, sqlite_reading
+from jph.stores import open_history, postgres_reading, rows_of, sqlite_reading
 from jph.stores.buckets import HOUR, HOUR_MS, RAW, TEN_MINUTES, TEN_MINUTES_MS, end_of
 from jph.stores.reading import Field, parse_field
 from tests.jph.stores.histories import KINDS, history_url
@@ -198,9 +199,7 @@ POINTS = st.lists(
 )
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
-)
+@settings(max_examples=60)
 @given(
     points=POINTS,
     late=POINTS,
@@ -249,3 +248,16 @@ def test_points_are_few_in_order_within_their_span_and_no_peak_vanishes(
     assert bool(ended) == bool(hours.times_ms)
     if ended:
         assert max(hours.values) == max(ended)
+
+
+def test_objects_that_were_a_number_alone_are_among_the_texts_when_asked_for(store):
+    values = [{"value": 21.5}, {"value": 3, "voltage": 2.9}, {"value": -5}, {"value": True}]
+    values += [{"value": 1e300}, {"value": "off"}]
+    readings = [("J1", START + n, n, value, "j", 0, ("", 0)) for n, value in enumerate(values)]
+    store.append(list(rows_of(readings)))
+    found = store.read_text("J1", START, START + 10, objects=True)
+    assert [(time_ms, json.loads(text)) for time_ms, text in found] == [
+        (START + n, value) for n, value in enumerate(values)
+    ]
+    assert store.read_text("J1", START, START + 10, 2, objects=True) == found[-2:]
+    assert store.read_text("J1", START, START + 10) == [found[n] for n in (1, 3, 5)]

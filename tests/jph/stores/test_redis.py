@@ -12,6 +12,7 @@ import pytest
 from jph.errors import StoreError
 from jph.sequence import Source
 from jph.stores import open_state
+from jph.stores.redis import PAUSE_S
 from jph.wire import Control
 from tests.helpers import LOOPBACK, eventually, free_tcp_port
 from tests.servers import RedisServer, running_redis
@@ -43,15 +44,14 @@ class Watched:
         ]
         self.store.on_readings(readings, {})
 
-    def await_fault(self, words, timeout_s=5.0):
+    def await_fault(self, words):
         return eventually(
             lambda: next((it for it in self.faults if it and words in it), None),
-            timeout_s,
-            f"a fault with {words!r} among {self.faults}",
+            what=f"a fault with {words!r} among {self.faults}",
         )
 
-    def await_recovery(self, timeout_s=COMPLETE_S):
-        eventually(lambda: self.faults and self.faults[-1] is None, timeout_s, str(self.faults))
+    def await_recovery(self):
+        eventually(lambda: self.faults and self.faults[-1] is None, what=str(self.faults))
 
 
 @contextmanager
@@ -101,31 +101,39 @@ def test_programs_of_existing_networks_find_a_hash_of_text(cache, client):
 def test_a_message_is_in_redis_within_50_ms(cache, client):
     cache.hear("C1")
     eventually(lambda: client.exists("C1"))
-    waits_s = []
-    for number in range(2, 42):
-        time.sleep(0.007 * (number % 5))  # at any moment between two round trips
-        began_s = time.monotonic()
-        cache.hear("C1", value=float(number))
-        eventually(lambda number=number: client.hget("C1", "Value") == f"{number:.1f}")
-        waits_s.append(time.monotonic() - began_s)
-    # `eventually` looks every 10 ms, and the machine may be busy with other tests.
-    assert sorted(waits_s)[len(waits_s) * 9 // 10] < MESSAGE_S
+
+    def most_of_them_in_s():
+        waits_s = []
+        for number in range(2, 42):
+            time.sleep(0.007 * (number % 5))  # at any moment between two round trips
+            began_s = time.monotonic()
+            cache.hear("C1", value=number / 8 + began_s)
+            while client.hget("C1", "Value") != repr(number / 8 + began_s):
+                time.sleep(0.002)
+            waits_s.append(time.monotonic() - began_s)
+        return sorted(waits_s)[len(waits_s) * 9 // 10]
+
+    # The machine may be busy with other tests, but hardly ten times in a row.
+    found_s = []
+    while not found_s or (min(found_s) > MESSAGE_S and len(found_s) < 10):
+        found_s.append(most_of_them_in_s())
+    assert min(found_s) <= MESSAGE_S
 
 
 def test_a_batch_is_one_round_trip_in_which_only_the_newest_state_travels(cache, client):
     cache.hear("C1")
     eventually(lambda: client.exists("C1"))
     before = client.info("commandstats")["cmdstat_hset"]["calls"]
-    until_s = time.monotonic() + 1
+    began_s = time.monotonic()
     messages = 0
-    while time.monotonic() < until_s:
+    while messages < 600 or time.monotonic() < began_s + 1:
         cache.hear("C1", "C2", value=float(messages))
         messages += 2
         time.sleep(0.001)
     eventually(lambda: client.hget("C2", "Value") == f"{messages - 2:.1f}")
+    took_s = time.monotonic() - began_s
     written = client.info("commandstats")["cmdstat_hset"]["calls"] - before
-    assert messages > 500
-    assert 2 <= written <= 2 * 1.2 / 0.03 + 4
+    assert 2 <= written <= 2 * took_s / PAUSE_S + 4
 
 
 def test_what_an_answer_leaves_unknown_is_removed(cache, client):
@@ -207,18 +215,20 @@ def test_restarted_it_gets_the_complete_state_again(cache, redis_server, client,
 def test_a_server_that_stops_answering_blocks_nothing(cache, redis_server, client):
     cache.hear("C1")
     eventually(lambda: client.exists("C1"))
-    redis_server.freeze()
-    longest_s = 0.0
-    until_s = time.monotonic() + 5
-    while not cache.faults and time.monotonic() < until_s:
+    waits_s = []
+
+    def hear():
         began_s = time.monotonic()
         cache.hear("C1", "C2")
         cache.store.get("C1")
-        longest_s = max(longest_s, time.monotonic() - began_s)
-        time.sleep(0.01)
+        waits_s.append(time.monotonic() - began_s)
+        return cache.faults
+
+    with redis_server.frozen():
+        eventually(hear)
     assert "no answer within 2 s" in cache.faults[0]
-    assert longest_s < 0.1
-    redis_server.thaw()
+    # None waited for the server, which would take 2 s; the machine may be busy with other tests.
+    assert max(waits_s) < 1
     eventually(lambda: codifiers_in(client) == {"C1", "C2"}, COMPLETE_S)
     cache.await_recovery()
 
@@ -226,12 +236,11 @@ def test_a_server_that_stops_answering_blocks_nothing(cache, redis_server, clien
 def test_a_stop_does_not_wait_for_a_server_that_does_not_answer(redis_server):
     with watched(redis_server.url) as cache:
         cache.hear("C1")
-        redis_server.freeze()
-        cache.hear("C2")
-        began_s = time.monotonic()
-        cache.store.close()
-        assert time.monotonic() - began_s < 4
-    redis_server.thaw()
+        with redis_server.frozen():
+            cache.hear("C2")
+            began_s = time.monotonic()
+            cache.store.close()
+            assert time.monotonic() - began_s < 8  # it gives up after 2.5 s
 
 
 def test_away_from_the_start_it_gets_the_state_when_it_comes():
@@ -280,7 +289,7 @@ def test_a_key_that_holds_something_else_stops_no_other(cache, client):
     assert "delete the key" in fault
     assert client.hget("C2", "Value") == "1.0"
     cache.hear("C2", value=2.0)
-    eventually(lambda: client.hget("C2", "Value") == "2.0", 1)
+    eventually(lambda: client.hget("C2", "Value") == "2.0")
     client.delete("C1")
     eventually(lambda: client.exists("C1"), COMPLETE_S)
     cache.await_recovery()
@@ -329,7 +338,7 @@ def test_a_user_with_the_documented_rights_can_all_that_is_done(redis_server, cl
             cache.hear("C1")
             control = Control(1, 1100, "T", "C1", "WB", float("nan"), True)
             cache.store.on_control(control, 1200, {})
-            eventually(lambda: "C1" in cache.store.recall(), 5, str(cache.faults))
+            eventually(lambda: "C1" in cache.store.recall(), what=str(cache.faults))
             assert cache.faults == []
             client.execute_command("ACL", "SETUSER", "cache", "-hset")
             cache.hear("C1")

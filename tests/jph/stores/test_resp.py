@@ -115,12 +115,11 @@ def test_a_server_that_goes_away_breaks_the_connection(server, redis_server):
 
 def test_a_server_that_does_not_answer_is_given_up(server, redis_server, monkeypatch):
     monkeypatch.setattr(resp, "TIMEOUT_S", 0.2)
-    with closing(Connection(server, None)) as connection:
-        redis_server.freeze()
+    with closing(Connection(server, None)) as connection, redis_server.frozen():
         began_s = time.monotonic()
         with pytest.raises(Unreachable, match=r"no answer within 0\.2 s"):
             connection.call("PING")
-        assert time.monotonic() - began_s < 2
+        assert time.monotonic() - began_s < 10
         with pytest.raises(Unreachable, match="no answer"):  # it takes more than its buffer
             connection.exchange(command("SET", "a", b"x" * 20_000_000), 1)
 

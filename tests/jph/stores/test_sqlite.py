@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jph.errors import ConfigError, StoreError
@@ -62,9 +62,7 @@ ROWS = st.lists(
 )
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=50
-)
+@settings(max_examples=50)
 @given(ROWS, st.randoms(use_true_random=False), st.integers(0, 30))
 def test_rows_in_any_order_written_any_number_of_times_are_stored_once(tmp_path, rows, rng, cut):
     name = f"{next(numbers)}.sqlite"
@@ -100,9 +98,7 @@ def test_no_peak_vanishes_when_a_span_is_reduced(store):
     assert series.values[peak] == pytest.approx(20 + 79 / 50, abs=0.1)
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
-)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(0, 50_000), st.floats(-1e6, 1e6)), max_size=60),
     st.integers(-1000, 60_000),
@@ -346,11 +342,13 @@ def test_readers_and_a_writer_in_threads_do_not_hinder_each_other(store):
     readers = [threading.Thread(target=look) for _ in range(6)]
     for reader in readers:
         reader.start()
-    for batch in range(50):
-        store.append([(START + batch * 10 + i, "C1", i, 1.0, None) for i in range(10)])
-    done.set()
-    for reader in readers:
-        reader.join()
+    try:
+        for batch in range(50):
+            store.append([(START + batch * 10 + i, "C1", i, 1.0, None) for i in range(10)])
+    finally:
+        done.set()
+        for reader in readers:
+            reader.join()
     assert mistakes == []
 
 

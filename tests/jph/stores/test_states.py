@@ -37,7 +37,7 @@ def recalled(store, codifier, name, value):
         fields = store.recall().get(codifier)
         return fields if fields is not None and fields[name] == value else None
 
-    return eventually(found, 2)
+    return eventually(found)
 
 
 @pytest.mark.parametrize("value", [21.5, -3, "größer", {"value": 1, "voltage": 2.9}])

@@ -7,7 +7,7 @@ from collections import defaultdict
 from contextlib import closing
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jph.stores import open_history
@@ -95,9 +95,7 @@ READINGS = st.lists(
 )
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40
-)
+@settings(max_examples=40)
 @given(
     batches=st.lists(READINGS, min_size=1, max_size=4),
     untils=st.lists(st.integers(START, START + 4 * HOUR_MS), max_size=4),
