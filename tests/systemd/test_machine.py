@@ -1,0 +1,173 @@
+"""The units on a machine of their own, whose process 1 is systemd."""
+
+import json
+import os
+
+import pytest
+
+from tests.helpers import eventually
+from tests.systemd.machine import Machine
+from tests.tools.program import TOP
+
+UNIT = "jph.service"
+PATIENCE_S = 60.0
+# Shorter times than those of the unit, which test_units.py checks, and nothing else.
+SHORTER = "[Service]\nWatchdogSec=4\nRestartSec=1\n"
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory):
+    """Return a booted machine; skip where one may not be made, such as by who is not root."""
+    if os.geteuid() != 0:
+        pytest.skip("only root makes such a machine")
+    machine = Machine(tmp_path_factory.mktemp("machine"))
+    configure(machine)
+    for name in ("jph.service.d", "jph@.service.d"):
+        (machine.units / name).mkdir(exist_ok=True)
+        (machine.units / name / "shorter.conf").write_text(SHORTER)
+    with machine:
+        yield machine
+
+
+def shipped():
+    return json.loads((TOP / "static" / "config.json").read_text())
+
+
+def configure(machine, document=None):
+    (machine.etc / "config.json").write_text(json.dumps(document or shipped()))
+
+
+@pytest.fixture
+def started(machine):
+    """Return the machine with jph.service running the shipped network."""
+    configure(machine)
+    said = machine.systemctl("restart", UNIT)
+    assert said.returncode == 0, said.stderr + machine.journal(UNIT)
+    yield machine
+    machine.systemctl("stop", UNIT)
+
+
+def state(machine, unit=UNIT):
+    shown = machine.show(unit)
+    return shown["ActiveState"], shown["SubState"]
+
+
+def status(machine):
+    return machine.show(UNIT).get("StatusText", "")
+
+
+def test_the_service_is_ready_when_it_has_joined_and_says_how_it_is_doing(started):
+    assert state(started) == ("active", "running")
+    pinged = started.run("/opt/jph/bin/jph", "control", "-u", "/etc/jph/config.json", "ping")
+    assert "LA" in pinged.stdout, pinged.stderr
+
+    eventually(lambda: "/min sent" in status(started), PATIENCE_S)
+    assert status(started).startswith("on 127.0.0.1; 13 components")
+    assert status(started).endswith("none lost")
+
+
+def test_the_service_has_no_privileges_and_a_home_of_its_own(started):
+    process = started.show(UNIT)["MainPID"]
+    lines = started.run("cat", f"/proc/{process}/status").stdout.splitlines()
+    facts = {name: text.split() for name, text in (line.split(":", 1) for line in lines)}
+    assert "0" not in facts["Uid"]
+    assert (facts["CapEff"], facts["NoNewPrivs"], facts["Seccomp"]) == (["0" * 16], ["1"], ["2"])
+    home = started.run("stat", "-L", "-c", "%U %a", "/var/lib/jph")
+    assert home.stdout == "jph 700\n"
+    journal = started.journal(UNIT)
+    assert "not permitted" not in journal
+    assert "read-only" not in journal.lower()
+
+
+def test_a_reload_keeps_the_process_and_takes_what_is_new(started):
+    process = started.show(UNIT)["MainPID"]
+    document = shipped()
+    document["Sensors"].append({
+        "Codifier": "ZA", "Name": "New", "Type": "Pipe", "SensorInterval": 1,
+        "Sensor": {"Pipe": "/etc/jph/new.txt"},
+    })  # fmt: skip
+    (started.etc / "new.txt").write_text("21.5\n")
+    configure(started, document)
+    assert started.systemctl("reload", UNIT).returncode == 0
+    eventually(lambda: "14 components" in status(started), PATIENCE_S)
+    assert started.show(UNIT)["MainPID"] == process
+    (started.etc / "config.json").write_text("{")
+    started.systemctl("reload", UNIT)
+    eventually(lambda: "stays as it was" in started.journal(UNIT), PATIENCE_S)
+    assert state(started) == ("active", "running")
+    assert started.show(UNIT)["MainPID"] == process
+
+
+def test_a_wrong_configuration_is_not_tried_again(started):
+    document = shipped()
+    document["Sensors"][2]["SensorInterval"] = "often"
+    configure(started, document)
+    assert started.systemctl("restart", UNIT).returncode != 0
+    shown = started.show(UNIT)
+    assert (shown["ActiveState"], shown["ExecMainStatus"]) == ("failed", "78")
+    assert shown["NRestarts"] == "0"
+    assert "/etc/jph/config.json: Sensors[2].SensorInterval" in started.journal(UNIT)
+
+
+@pytest.mark.parametrize(
+    "signal, result", [("KILL", "status=9/KILL"), ("STOP", "Failed with result 'watchdog'")]
+)
+def test_a_service_that_is_killed_or_hangs_is_started_again(started, signal, result):
+    process = started.show(UNIT)["MainPID"]
+    started.run("kill", f"-{signal}", process)
+    eventually(lambda: started.show(UNIT)["MainPID"] not in ("0", process), PATIENCE_S)
+    eventually(lambda: state(started) == ("active", "running"), PATIENCE_S)
+    assert result in started.journal(UNIT)
+
+
+def test_the_service_waits_for_a_network_and_then_is_ready(started):
+    document = shipped()
+    for channel in ("Control-Channel", "Data-Channel"):
+        document["Multicast"][channel]["Interface"] = "eth0"
+    configure(started, document)
+    started.systemctl("stop", UNIT)
+    started.systemctl("start", "--no-block", UNIT)
+    eventually(lambda: "trying again" in status(started), PATIENCE_S)
+    assert state(started) == ("activating", "start")
+    started.run("ip", "link", "add", "eth0", "type", "veth", "peer", "name", "other")
+    started.run("ip", "link", "set", "other", "up")
+    started.run("ip", "link", "set", "eth0", "up")
+    started.run("ip", "address", "add", "192.0.2.5/24", "dev", "eth0")
+    eventually(lambda: state(started) == ("active", "running"), PATIENCE_S)
+    eventually(lambda: status(started).startswith("on eth0"), PATIENCE_S)
+
+
+def test_one_component_runs_in_a_process_of_its_own_whatever_its_codifier(machine):
+    document = shipped()
+    document["Sensors"].append({
+        "Codifier": "-A", "Name": "Odd", "Type": "Pipe", "SensorInterval": 1,
+        "Sensor": {"Pipe": "/proc/loadavg"},
+    })  # fmt: skip
+    configure(machine, document)
+    escaped = machine.run("systemd-escape", "--template=jph@.service", "--", "-A").stdout.strip()
+    assert machine.systemctl("start", escaped).returncode == 0
+    try:
+        shown = machine.show(escaped)
+        assert (shown["ActiveState"], shown["Result"]) == ("active", "success")
+        assert shown["StatusText"].startswith("on 127.0.0.1; 1 component;")
+    finally:
+        machine.systemctl("stop", escaped)
+
+
+def test_the_drop_in_of_a_pi_lets_the_service_into_its_groups(machine):
+    configure(machine)
+    place = machine.units / "jph.service.d" / "raspberry-pi.conf"
+    place.write_text((TOP / "systemd" / "raspberry-pi.conf").read_text())
+    try:
+        machine.systemctl("daemon-reload")
+        machine.run("groupadd", "-f", "-r", "i2c")
+        machine.run("groupadd", "-f", "-r", "gpio")
+        said = machine.systemctl("restart", UNIT)
+        assert said.returncode == 0, machine.journal(UNIT)
+        process = machine.show(UNIT)["MainPID"]
+        groups = machine.run("ps", "-o", "supgrp=", "-p", process).stdout
+        assert {"i2c", "gpio"} <= set(groups.strip().split(","))
+    finally:
+        machine.systemctl("stop", UNIT)
+        place.unlink()
+        machine.systemctl("daemon-reload")
