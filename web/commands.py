@@ -1,5 +1,6 @@
-"""Halt, start, ping and reload, for whoever signed in."""
+"""Halt, start, ping, reload and set, for whoever signed in."""
 
+import math
 from collections.abc import Mapping
 
 from flask import Blueprint, abort, jsonify, redirect, request, url_for
@@ -12,7 +13,7 @@ from web.context import site
 
 blueprint = Blueprint("commands", __name__)
 
-FLAGS = {"H": "halt", "S": "start", "P": "ping", "C": "reload"}
+FLAGS = {"H": "halt", "S": "start", "P": "ping", "C": "reload", "A": "set"}
 PING_TIMEOUT_S = 1.0
 
 
@@ -20,8 +21,8 @@ PING_TIMEOUT_S = 1.0
 def command() -> ResponseReturnValue:
     """Send a command to one component; {"codifier", "flag"} as JSON or as a form.
 
-    The flags are H, S, P and C. A ping waits up to a second and answers with the round trip, null
-    without an answer.
+    The flags are H, S, P, C and A, which comes with the "number" to set. A ping waits up to a
+    second and answers with the round trip, null without an answer.
     """
     if not current_user.is_authenticated:
         return sign_in_first()
@@ -37,18 +38,32 @@ def command() -> ResponseReturnValue:
         server = _server(codifier)
         if server is not None:
             abort(409, f"{codifier} is served by {server}: send it there.")
+    number = _number(codifier, given.get("number")) if flag == "A" else None
     answer: dict[str, object] = {"codifier": codifier, "flag": flag, "sent": FLAGS[flag]}
     try:
         if flag == "P":
             trip_ms = site().pings.ping(site().channel, codifier, PING_TIMEOUT_S)
             answer["round_trip_ms"] = None if trip_ms is None else round(trip_ms, 3)
         else:
-            site().channel.send_control(flag, to=codifier)
+            site().channel.send_control(flag, to=codifier, number=number)
     except (JphError, OSError) as error:
         abort(503, f"The command could not be sent: {error}")
     if request.is_json:
         return jsonify(answer)
     return redirect(url_for("pages.component", codifier=codifier), 303)
+
+
+def _number(codifier: str, given: object) -> float:
+    """Return what a component is to be set to; its own limits are checked where it is set."""
+    if not site().config.components[codifier].control_enabled:
+        abort(409, f'{codifier} takes no values: its entry has no "Control": "enabled".')
+    try:
+        number = float(given) if isinstance(given, int | float | str) else math.nan
+    except (ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        abort(400, "The value must be a number.")
+    return number
 
 
 def _server(codifier: str) -> str | None:

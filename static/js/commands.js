@@ -15,8 +15,8 @@ export function toast(text, isError = false) {
   timer = setTimeout(() => place.classList.remove('is-shown'), SHOWN_MS);
 }
 
-/** Send a command and say how it went; resolves when it is over. */
-export async function send(codifier, flag) {
+/** Send a command, A with a number, and say how it went; resolves when it is over. */
+export async function send(codifier, flag, number) {
   let response;
   let answer = {};
   try {
@@ -27,7 +27,7 @@ export async function send(codifier, flag) {
         Accept: 'application/json',
         'X-CSRF-Token': document.querySelector('meta[name=csrf-token]')?.content ?? '',
       },
-      body: JSON.stringify({ codifier, flag }),
+      body: JSON.stringify({ codifier, flag, number }),
     });
     answer = await response.json();
   } catch {
@@ -38,6 +38,8 @@ export async function send(codifier, flag) {
     location.assign('/sign-in');
   } else if (!response.ok) {
     toast(answer.error ?? `Refused (${response.status}).`, true);
+  } else if (flag === 'A') {
+    toast(`${codifier} was told to be ${number}.`);
   } else if (flag !== 'P') {
     toast(`${WORDS[flag]} sent to ${codifier}.`);
   } else if (answer.round_trip_ms === null) {
@@ -49,11 +51,11 @@ export async function send(codifier, flag) {
 }
 
 /** Send with a button that cannot be pressed again until it is over. */
-export async function press(button, codifier, flag) {
+export async function press(button, codifier, flag, number) {
   if (button.getAttribute('aria-busy') === 'true') return;
   button.setAttribute('aria-busy', 'true');
   try {
-    await send(codifier, flag);
+    await send(codifier, flag, number);
   } finally {
     button.removeAttribute('aria-busy');
   }

@@ -36,11 +36,12 @@ for (const time of root.querySelectorAll('time')) put(time, when(Number(time.dat
 
 // Buttons
 
-for (const form of root.querySelectorAll('.actions form')) {
+for (const form of root.querySelectorAll('.headline form')) {
   form.addEventListener('submit', (event) => {
     event.preventDefault();
     const data = new FormData(form);
-    press(form.querySelector('button'), data.get('codifier'), data.get('flag'));
+    const number = data.has('number') ? Number(data.get('number')) : undefined;
+    press(form.querySelector('button'), data.get('codifier'), data.get('flag'), number);
   });
 }
 

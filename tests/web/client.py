@@ -71,15 +71,14 @@ class Client:
         assert found, text
         return found[1]
 
-    def command(self, codifier: str, flag: str, token: str | None = None) -> Answer:
+    def command(self, codifier: str, flag: str, token: str | None = None, **more: object) -> Answer:
         """Send a command as the page's script does."""
         headers = {"Content-Type": "application/json"}
         if token is None:
             token = self.token("/")
         headers["X-CSRF-Token"] = token
-        return self.ask(
-            "POST", "/command", json.dumps({"codifier": codifier, "flag": flag}), headers
-        )
+        body = json.dumps({"codifier": codifier, "flag": flag, **more})
+        return self.ask("POST", "/command", body, headers)
 
     def follow_link(self, url: str) -> Answer:
         """Open a one-time link and press its button."""

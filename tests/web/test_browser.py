@@ -177,6 +177,27 @@ def test_the_buttons_of_a_component_page(web, open_page):
     expect(page.get_by_role("button", name="Halt")).to_be_visible()
 
 
+def test_a_value_is_set_on_the_page_of_a_set_point(make_web, open_page):
+    web = make_web(
+        component("SP", symbol="°C", type="SetPoint", control_enabled=True),
+        component("H1", type="HistoryWriter", sensor_interval_s=None),
+    )
+    web.on_batch([reading("SP", 20.299999237060547)])
+    page = open_page(web.address)
+    sign_in(page, web)
+    page.goto(f"{web.address}component/SP")
+    is_live(page)
+    field = page.get_by_label("Value to set, °C")
+    expect(field).to_have_value("20.3")
+    field.fill("")
+    page.get_by_role("button", name="Set", exact=True).click()
+    assert web.channel.sent == []
+    field.fill("22.5")
+    field.press("Enter")
+    expect(page.locator("#toast")).to_contain_text("SP was told to be 22.5")
+    assert web.channel.sent == [("A", "SP", 22.5)]
+
+
 def test_signing_out_takes_the_buttons_away(web, open_page):
     page = open_page(web.address)
     sign_in(page, web)

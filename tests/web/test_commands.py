@@ -65,10 +65,10 @@ def test_a_command_without_the_token_of_the_session_is_refused(web, owner):
 def test_an_unknown_component_or_flag_is_refused(web, owner):
     assert owner.command("zz", "H").status == 404
     assert owner.command("@@", "H").status == 404
-    for flag in ("A", "N", "", "HS", None):
+    for flag in ("E", "N", "", "HS", None):
         answer = owner.command("A1", flag)
         assert answer.status == 400
-        assert "H, S, P, C" in answer.json["error"]
+        assert "H, S, P, C, A" in answer.json["error"]
     token = owner.token("/")
     headers = {"Content-Type": "application/json", "X-CSRF-Token": token}
     for body in ("[]", "1", "{", ""):
@@ -85,6 +85,56 @@ def test_what_a_proxy_is_told_belongs_to_its_server(make_web):
     answer = owner.command("A2", "H")
     assert answer.status == 409
     assert "A1" in answer.json["error"]
+
+
+@pytest.fixture
+def set_point(make_web):
+    """Return a server with a component that takes values, and its owner's browser."""
+    web = make_web(
+        component("A1"), component("SP", symbol="°C", type="SetPoint", control_enabled=True)
+    )
+    owner = Client(web.bound_port)
+    owner.follow_link(web.sign_in_url())
+    return web, owner
+
+
+@pytest.mark.parametrize("given, number", [(21.5, 21.5), (-3, -3.0), ("21.5", 21.5)])
+def test_a_value_goes_to_a_component_that_takes_one(set_point, given, number):
+    web, owner = set_point
+    assert owner.command("SP", "A", number=given).status == 200
+    assert web.channel.sent == [("A", "SP", number)]
+
+
+@pytest.mark.parametrize("given", [None, "", "warm", "nan", "inf", [21], {}, 10**400])
+def test_what_is_no_number_is_not_sent(set_point, given):
+    web, owner = set_point
+    answer = owner.command("SP", "A", number=given)
+    assert answer.status == 400
+    assert answer.json == {"error": "The value must be a number."}
+    assert web.channel.sent == []
+
+
+def test_a_component_that_takes_no_values_is_not_set(set_point):
+    web, owner = set_point
+    answer = owner.command("A1", "A", number=1)
+    assert answer.status == 409
+    assert "Control" in answer.json["error"]
+    assert web.channel.sent == []
+
+
+def test_only_who_signed_in_finds_the_field_of_what_can_be_set(set_point):
+    web, owner = set_point
+    assert 'name="number"' in owner.get("/component/SP").text
+    assert 'name="number"' not in owner.get("/component/A1").text
+    assert 'name="number"' not in Client(web.bound_port).get("/component/SP").text
+
+
+def test_a_value_is_set_without_scripts(set_point):
+    web, owner = set_point
+    token = owner.token("/component/SP")
+    answer = owner.post("/command", csrf=token, codifier="SP", flag="A", number="21.5")
+    assert answer.status == 303
+    assert web.channel.sent == [("A", "SP", 21.5)]
 
 
 def test_the_buttons_work_without_scripts(web, owner):
