@@ -31,6 +31,7 @@ class Line:
     def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
         self._reader, self._writer = reader, writer
         self._lock = threading.Lock()
+        self._pid = os.getpid()
 
     def receive(self) -> Message:
         head = self._reader.read(_LENGTH.size)
@@ -39,6 +40,8 @@ class Line:
         return json.loads(self._reader.read(_LENGTH.unpack(head)[0]))  # type: ignore[no-any-return]
 
     def send(self, message: Message) -> None:
+        if os.getpid() != self._pid:  # the answer might reach the other
+            raise RuntimeError("a process that the file forked cannot use this")
         content = json.dumps(message, default=_plain).encode()
         self._writer.write(_LENGTH.pack(len(content)) + content)
         self._writer.flush()

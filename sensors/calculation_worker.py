@@ -37,6 +37,7 @@ class Worker:
     def __init__(self, line: Line, trace: BinaryIO) -> None:
         self._line = line
         self._trace = trace
+        self._pid = os.getpid()
         self._sources: dict[str, tuple[object, Source]] = {}
         self._kept: dict[str, SimpleNamespace] = {}
 
@@ -70,6 +71,8 @@ class Worker:
             resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
             return _failure(error, reading)
         finally:
+            if os.getpid() != self._pid:
+                os._exit(0)  # a child that the file forked: the node is its parent's to talk to
             resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
             faulthandler.cancel_dump_traceback_later()
             printed.flush()

@@ -296,6 +296,23 @@ def test_an_endless_loop_costs_one_reading_and_all_that_it_started(make, tmp_pat
     assert python.read() == {"C1": 1}
 
 
+def test_a_child_that_the_file_forks_does_not_speak_to_the_node(make, tmp_path):
+    child = tmp_path / "child"
+    forking = f"""
+pid = os.fork()
+if not pid:
+    open({str(child)!r}, "w").write(str(os.getpid()))
+    sendData(-1)
+else:
+    os.waitpid(pid, 0)
+sendData(1)
+"""
+    python, other = make(forking), make("sendData(2)", "other.py")
+    for _ in range(3):
+        assert (python.read(), other.read()) == ({"C1": 1}, {"C1": 2})
+    assert not is_alive(int(child.read_text()))
+
+
 def test_a_slow_calculation_delays_no_other(make, tmp_path):
     hold = tmp_path / "hold"
     hold.touch()
