@@ -107,7 +107,7 @@ class Process:
                 env={
                     **os.environ,
                     "PYTHONPATH": os.pathsep.join(folders),
-                    "MALLOC_ARENA_MAX": "2",  # each reserves 64 MB of the address space
+                    "MALLOC_ARENA_MAX": "1",  # each further one reserves 64 MB of the address space
                 },
                 start_new_session=True,
             )

@@ -10,7 +10,10 @@ it is to be small and to start quickly.
 import faulthandler
 import os
 import resource
+import select
+import signal
 import sys
+import threading
 import time
 from contextlib import suppress
 from types import SimpleNamespace, TracebackType
@@ -23,6 +26,7 @@ from sensors.calculation_template import Bindings, Source
 
 MOST_SOURCE = 1 << 20  # bytes of a file
 _NICE = 5  # behind the node, which keeps the bus going
+_SMALL_STACK = 256 << 10  # bytes; the usual 8 MB would count as memory of the file
 _OOM_SCORE = b"500"  # ended before the node where memory is short
 
 
@@ -138,6 +142,14 @@ def _line_of(traceback: TracebackType | None, path: str) -> int | None:
     return line
 
 
+def _end_with_node(fileno: int) -> None:
+    """Wait until the node is gone; then end this process and all that it started."""
+    poll = select.poll()
+    poll.register(fileno, 0)  # only that the other end was closed, which is always told
+    poll.poll()
+    os.killpg(0, signal.SIGKILL)  # a group of our own, see calculation_process
+
+
 def main() -> None:
     """Serve the node that started this process."""
     reader = cast(BinaryIO, os.fdopen(os.dup(0), "rb"))
@@ -150,6 +162,9 @@ def main() -> None:
         os.nice(_NICE)
         with open("/proc/self/oom_score_adj", "wb") as score:
             score.write(_OOM_SCORE)
+    threading.stack_size(_SMALL_STACK)
+    threading.Thread(target=_end_with_node, args=(reader.fileno(),), daemon=True).start()
+    threading.stack_size(0)  # the usual one, for those of a file
     with suppress(Ended, BrokenPipeError):
         Worker(Line(reader, writer), trace).serve()
     os._exit(0)  # whatever threads a file has left

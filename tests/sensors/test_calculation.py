@@ -350,7 +350,7 @@ def test_a_process_that_was_killed_between_readings_is_started_anew(make):
     python = make("sendData(os.getpid())")
     pid = python.read()["C1"]
     os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not is_alive(pid), SOON_S)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert python.read()["C1"] != pid
 
 
@@ -365,23 +365,29 @@ def test_the_process_has_no_descriptor_of_the_node(make):
     assert kinds == ["/dev/null"] * 4 + ["/memfd", "pipe", "pipe"]
 
 
-def test_the_process_ends_with_a_node_that_is_killed(tmp_path):
-    file = tmp_path / "calc.py"
-    file.write_text("sendData(os.getpid())")
+@pytest.mark.parametrize("rest", ["sendData(1)", "while True: time.sleep(1)", "while True: pass"])
+def test_the_process_ends_with_a_node_that_is_killed(tmp_path, rest):
+    file, pids = tmp_path / "calc.py", tmp_path / "pids"
+    start = "import subprocess\nchild = subprocess.Popen(['sleep', '600'])\n"
+    tell = f"open({str(pids)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}} ')\n"
+    file.write_text(start + tell + rest)
     program = f"""
 import time
 from pathlib import Path
 from sensors.calculation import Python
 from tests.sensors.bus_stub import StubChannel
-python = Python(StubChannel(Path({str(tmp_path)!r}), {SENSORS[0]!r}), {str(file)!r}, timeout_s=60)
-print(python.read()["C1"], flush=True)
+python = Python(StubChannel(Path({str(tmp_path)!r}), {SENSORS[0]!r}), {str(file)!r}, timeout_s=600)
+python.read()
 time.sleep(600)
 """
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as node:
-        pid = int(node.stdout.readline())
-        assert is_alive(pid)
-        node.kill()
-    eventually(lambda: not is_alive(pid), SOON_S)
+    with subprocess.Popen([sys.executable, "-c", program]) as node:
+        try:
+            eventually(lambda: pids.exists() and pids.read_text().endswith(" "), SOON_S)
+            worker, child = map(int, pids.read_text().split())
+            assert is_alive(worker) and is_alive(child)
+        finally:
+            node.kill()
+    eventually(lambda: not is_alive(worker) and not is_alive(child), SOON_S)
 
 
 def test_a_process_that_cannot_start_says_why(make, monkeypatch):
