@@ -30,7 +30,7 @@ class Line:
 
     def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
         self._reader, self._writer = reader, writer
-        self._lock = threading.Lock()
+        self.lock = threading.RLock()  # held from a question to its answer
         self._pid = os.getpid()
 
     def receive(self) -> Message:
@@ -48,7 +48,7 @@ class Line:
 
     def ask(self, **message: object) -> Any:
         """Send a message and return the answer; ValueError if the node refuses."""
-        with self._lock:
+        with self.lock:
             self.send(message)
             answer = self.receive()
         if "refused" in answer:
@@ -76,12 +76,15 @@ class Reading:
         self._open = True
 
     def close(self) -> None:
-        self._open = False
+        """Refuse what threads of the file ask from now on, after the answer to what they asked."""
+        with self._line.lock:
+            self._open = False
 
     def ask(self, **message: object) -> Any:
-        if not self._open:
-            raise RuntimeError("this reading is over")
-        return self._line.ask(**message)
+        with self._line.lock:
+            if not self._open:
+                raise RuntimeError("this reading is over")
+            return self._line.ask(**message)
 
     # Other components
 
@@ -177,10 +180,11 @@ class Reading:
 
     def log(self, level: str, message: object, *arguments: object) -> None:
         text = str(message) % arguments if arguments else str(message)
-        room = MOST_LOGGED - self._logged
-        self._logged += len(text)
-        if self._open and room > 0:
-            self._line.send({"op": "log", "level": level, "text": text[:room]})
+        with self._line.lock:
+            room = MOST_LOGGED - self._logged
+            self._logged += len(text)
+            if self._open and room > 0:
+                self._line.send({"op": "log", "level": level, "text": text[:room]})
 
     # The names in the file
 

@@ -313,6 +313,22 @@ sendData(1)
     assert not is_alive(int(child.read_text()))
 
 
+def test_threads_that_a_file_leaves_disturb_no_other(make):
+    text = """
+import threading
+def send():
+    try:
+        while True: sendData(1, 5)
+    except RuntimeError:
+        pass
+for _ in range(3): threading.Thread(target=send).start()
+time.sleep(0.01)
+"""
+    python, other = make(text), make("self.n = getattr(self, 'n', 0) + 1\nsendData(self.n)", "2.py")
+    for n in range(1, 150):
+        assert (python.read(), other.read()) == ({}, {"C1": n})
+
+
 def test_a_slow_calculation_delays_no_other(make, tmp_path):
     hold = tmp_path / "hold"
     hold.touch()
