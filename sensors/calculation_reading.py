@@ -39,8 +39,12 @@ class Line:
             raise Ended
         return json.loads(self._reader.read(_LENGTH.unpack(head)[0]))  # type: ignore[no-any-return]
 
+    def is_ours(self) -> bool:
+        """Tell whether this is the worker, and no child that the file forked."""
+        return os.getpid() == self._pid
+
     def send(self, message: Message) -> None:
-        if os.getpid() != self._pid:  # the answer might reach the other
+        if not self.is_ours():  # the answer might reach the other
             raise RuntimeError("a process that the file forked cannot use this")
         content = json.dumps(message, default=_plain).encode()
         self._writer.write(_LENGTH.pack(len(content)) + content)
@@ -180,6 +184,8 @@ class Reading:
 
     def log(self, level: str, message: object, *arguments: object) -> None:
         text = str(message) % arguments if arguments else str(message)
+        if not self._line.is_ours():
+            return
         with self._line.lock:
             room = MOST_LOGGED - self._logged
             self._logged += len(text)

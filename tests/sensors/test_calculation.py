@@ -301,6 +301,7 @@ def test_a_child_that_the_file_forks_does_not_speak_to_the_node(make, tmp_path):
     forking = f"""
 pid = os.fork()
 if not pid:
+    print("a child")
     open({str(child)!r}, "w").write(str(os.getpid()))
     sendData(-1)
 else:
