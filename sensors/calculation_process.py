@@ -87,7 +87,10 @@ class Process:
             if self._process is None:
                 self._start()
             try:
-                return self._converse(order, answer, time.monotonic() + timeout_s + _GRACE_S)
+                done = self._converse(order, answer, time.monotonic() + timeout_s + _GRACE_S)
+                if (done["failure"] or {}).get("kind") == "memory":
+                    self._end()  # what is in use may be what its `self` keeps
+                return done
             except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
                 raise Lost(self._why_lost(error, str(order["file"]), timeout_s)) from None
             except BaseException:

@@ -330,6 +330,14 @@ time.sleep(0.01)
         assert (python.read(), other.read()) == ({}, {"C1": n})
 
 
+def test_what_a_file_keeps_until_the_memory_is_full_costs_one_reading(make):
+    python = make("self.x = getattr(self, 'x', []) + [bytearray(90 << 20)]\nsendData(len(self.x))")
+    for _ in range(3):
+        assert [python.read()["C1"] for _ in range(2)] == [1, 2]
+        with pytest.raises(SensorError, match="needs more than 256 MB"):
+            python.read()
+
+
 def test_a_slow_calculation_delays_no_other(make, tmp_path):
     hold = tmp_path / "hold"
     hold.touch()
