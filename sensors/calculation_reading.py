@@ -235,11 +235,13 @@ class Reading:
             "sendData": self.sendData,
             "sendCtrl": self.sendCtrl,
             "value": self.value,
-            **self.questions(),
+            "age": self.age,
+            "known": self.known,
+            "stale": self.stale,
         }
 
     def questions(self) -> dict[str, Callable[..., object]]:
-        """Return what can be asked of a Codifier, in the code and as a filter."""
+        """Return what filters ask of a Codifier."""
         return {"age": self.age, "known": self.known, "stale": self.stale, "object": self.whole}
 
 

@@ -87,6 +87,7 @@ def run(make):
         ("sendData(Codifier + channel.getMySensor()['Type'] + channel.codifier)", "C1PythonC1"),
         ("sendData(len(channel.getMySensorElement('Proxy')) + len(channel.getAllSensors()))", 8),
         ("sendData(channel.getSensor('ZZ') is None and len(channel.getConfig()) > 1)", True),
+        ("class Loop(object):\n  heat = 2\nsendData(Loop().heat)", 2),
         ("from fractions import Fraction\nsendData(Fraction(1, 4))", 0.25),
         ("channel.sendData(data='5', Codifier='', isJson=True)", {"value": 5}),
         ("sendData('{\"value\": 1, \"v\": 2}', isJson=True)", {"value": 1, "v": 2}),
