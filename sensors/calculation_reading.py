@@ -188,7 +188,7 @@ class Reading:
             return
         with self._line.lock:
             room = MOST_LOGGED - self._logged
-            self._logged += len(text)
+            self._logged += len(text) + 1  # lines without a character count, too
             if self._open and room > 0:
                 self._line.send({"op": "log", "level": level, "text": text[:room]})
 

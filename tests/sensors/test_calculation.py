@@ -279,6 +279,9 @@ def test_what_it_prints_goes_to_the_log_and_is_bounded(make, caplog):
     caplog.clear()
     assert make("while len(str(self)) < 20000: self.x = str(self); print('y' * 1000)").read() == {}
     assert sum(len(record.getMessage()) for record in caplog.records) < 5000
+    caplog.clear()
+    assert make("for n in range(30000): print()\nsendData(1)").read() == {"C1": 1}
+    assert len(caplog.records) < 5000
 
 
 def test_an_endless_loop_costs_one_reading_and_all_that_it_started(make, tmp_path):
