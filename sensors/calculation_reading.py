@@ -137,8 +137,11 @@ class Reading:
         return age_s > limit_s or age_s == math.inf
 
     def whole(self, codifier: str) -> Any:
-        """Return a value with all its keys, where it is a JSON object."""
-        return self.look(_codifier(codifier, "object"))["raw"]
+        """Return a value with all its keys, where it is a JSON object; None without a value."""
+        seen = self.look(_codifier(codifier, "object"))
+        if seen["raw"] is None:
+            self.absent[codifier] = seen["absence"]
+        return seen["raw"]
 
     # What is sent
 

@@ -84,10 +84,13 @@ class Source:
         tree = environment.parse(_without_comments(text))
         filters = list(tree.find_all(nodes.Filter))
         for found in filters:
-            if found.name not in environment.filters:
-                if not _is_element(found):
-                    raise _unknown(found, [*own, "default"])
-                environment.filters[found.name] = _field(found.name)
+            if _is_element(found) and (
+                found.name in fields or found.name not in environment.filters
+            ):
+                name, found.name = found.name, f".{found.name}"
+                environment.filters[found.name] = _element(name)
+            elif found.name not in environment.filters:
+                raise _unknown(found, [*own, "default"])
         names = {name for name in meta.find_undeclared_variables(tree) if len(name) == 2}
         self.codifiers = sorted(names)
         for found in filters:
@@ -171,13 +174,24 @@ def _field(name: str) -> Callable[..., object]:
     @pass_context
     def field(context: Context, subject: object) -> object:
         if isinstance(subject, Mapping):
-            if name not in subject:
-                there = ", ".join(map(str, subject)) or "nothing"
-                raise TemplateRuntimeError(f'there is no "{name}" in it, only {there}')
-            return subject[name]
+            return _element(name)(subject)
         return context[_RUN].field(_codifier(subject, name), name)
 
     return field
+
+
+def _element(name: str) -> Callable[[object], object]:
+    def element(subject: object) -> object:
+        if subject is None:  # of which input, the reading knows
+            raise TypeError(f"'NoneType' has no {name}")
+        if not isinstance(subject, Mapping):
+            raise TemplateRuntimeError(f'there is no "{name}" in {subject!r:.40}')
+        if name not in subject:
+            there = ", ".join(map(str, subject)) or "nothing"
+            raise TemplateRuntimeError(f'there is no "{name}" in it, only {there}')
+        return subject[name]
+
+    return element
 
 
 def _question(name: str) -> Callable[..., object]:

@@ -142,6 +142,8 @@ def test_missing_without_value_and_stale_are_told_apart(channel, make):
         python.read()
     channel.put("A4", 2.0)
     assert python.read() == {"C1": 3.0}
+    with pytest.raises(NoReading, match=r"line 2: A5 was never heard$"):
+        make("\nsendData({{ A5|object|voltage }})").read()
     with pytest.raises(NoReading, match="A5 was never heard"):
         make("sendData({{ A5 }})").read()
     assert make("sendData({{ O1|default(9) }})").read() == {"C1": 9}
@@ -190,6 +192,8 @@ def test_a_text_from_the_bus_never_becomes_code(channel, run, text, tmp_path):
         ("\n{{ A4|DTimestmp }}", ' line 2: there is no "DTimestmp"; did you mean DTimestamp'),
         ("\n{{ FJ|config|Senor }}", ' line 2: there is no "Senor" in it, only '),
         ("\n{{ ZZ|config|Sensor }}", " line 2: ValueError: ZZ is not in the configuration"),
+        ("\n{{ A4|object|voltage }}", ' line 2: there is no "voltage" in 1.0$'),
+        ("\n{{ T1|object|voltage }}", " line 2: there is no \"voltage\" in 'A4'$"),
         ("\n{{ litre }}", " line 2: litre is no Codifier"),
         ("\n{{ A4 }} = 2", " line 2: SyntaxError: {{ }} is a value"),
         ("\nx_{{ A4 }} = 2", " line 2: SyntaxError: {{ }} is a value"),
@@ -216,6 +220,7 @@ def test_a_text_from_the_bus_never_becomes_code(channel, run, text, tmp_path):
 )  # fmt: skip
 def test_an_error_names_file_and_line(channel, make, text, reason):
     channel.put("A4", 1.0)
+    channel.put("T1", "A4")
     python = make(text)
     with pytest.raises(SensorError, match="calc\\.py" + reason) as caught:
         python.read()
