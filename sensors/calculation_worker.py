@@ -102,10 +102,26 @@ class Worker:
             content = file.read(MOST_SOURCE + 1)
         if len(content) > MOST_SOURCE:
             raise ValueError(f"is larger than {MOST_SOURCE} bytes")
-        text = content.decode("utf-8-sig").replace("\r\n", "\n")
-        source = Source(text, path, reading.order["fields"], reading.questions())
+        source = Source(_decoded(content), path, reading.order["fields"], reading.questions())
         self._sources[path] = version, source
         return source
+
+
+def _decoded(content: bytes) -> str:
+    """Return the text of a file.
+
+    Raises:
+        SyntaxError: it is not UTF-8, or has a NUL character in it; has lineno.
+    """
+    try:
+        text = content.decode().removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        what, at = f"byte 0x{content[error.start]:02x} is not UTF-8", error.start
+    else:
+        if "\0" not in text:
+            return text.replace("\r\n", "\n")
+        what, at = "there is a NUL character", content.index(b"\0")
+    raise SyntaxError(what, ("", content.count(b"\n", 0, at) + 1, None, None))
 
 
 def _failure(error: BaseException, reading: Reading) -> Message | None:
