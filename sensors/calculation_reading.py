@@ -146,17 +146,18 @@ class Reading:
     # What is sent
 
     def send_data(
-        self, value: object, timestamp_ms: int | None = None, codifier: str | None = None
+        self, value: object, timestamp_ms: float | None = None, codifier: str | None = None
     ) -> None:
         if value is None:
             raise TypeError("there is no value to send: 'NoneType'")
         plain = value if isinstance(value, bool | int | float | str | dict) else _plain(value)
-        self.ask(op="data", value=plain, timestamp=timestamp_ms, codifier=codifier or self.own)
+        time_ms = None if timestamp_ms is None else int(timestamp_ms)  # of time.time() * 1000, too
+        self.ask(op="data", value=plain, timestamp=time_ms, codifier=codifier or self.own)
 
     def sendData(
         self,
         data: object,
-        timestamp: int | None = None,
+        timestamp: float | None = None,
         Codifier: str | None = None,
         isJson: bool = False,
     ) -> None:
@@ -171,15 +172,16 @@ class Reading:
         flag: str,
         to: str = "@@",
         number: float | None = None,
-        timestamp_ms: int | None = None,
+        timestamp_ms: float | None = None,
     ) -> None:
         number = None if number is None else float(number)
-        self.ask(op="control", flag=flag, to=to, number=number, timestamp=timestamp_ms)
+        time_ms = None if timestamp_ms is None else int(timestamp_ms)
+        self.ask(op="control", flag=flag, to=to, number=number, timestamp=time_ms)
 
     def sendCtrl(
         self,
         flag: str,
-        timestamp: int | None = None,
+        timestamp: float | None = None,
         to: str = "@@",
         timeComponent: float | None = None,
     ) -> None:

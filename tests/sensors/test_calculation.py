@@ -245,6 +245,14 @@ def test_values_with_a_time_are_sent_at_once_and_of_the_others_the_last(channel,
     assert channel.data == [("C1", 1, 1234)]
 
 
+def test_a_time_with_a_fraction_counts_as_its_millisecond(channel, run):
+    text = "sendData(1, 1234.9)\nsendCtrl('A', 1234.9, 'FK', 2)\nsendData(3, 'soon')"
+    with pytest.raises(SensorError, match="line 3: ValueError: invalid literal"):
+        run(text)
+    assert channel.data == [("C1", 1, 1234)]
+    assert channel.control == [("A", "FK", 2.0)]
+
+
 def test_a_command_reaches_the_next_run_only(make):
     python = make("sendData(f'{command} {number}')")
     python.command("A", 21.5)
