@@ -7,6 +7,7 @@ does not exist. Numbers are floats, so that no formula computes long, whatever i
 import ast
 import math
 import operator
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from sensors.inputs import Input
 
 MOST_TEXT = 1000  # characters
 MOST_DEPTH = 150  # operations inside each other; as many as a sum may have terms
+
+# Behind a text in quotes, which stays: a comment, which ends with its line.
+_COMMENT = re.compile(r"""('(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*")|#.*""")
 
 Look = Callable[[str], Input]
 Step = Callable[[Look], float]  # what a part of the formula comes to
@@ -47,11 +51,11 @@ def parse(text: str) -> Expression:
     Raises:
         FormulaError: it is none.
     """
-    line = " ".join(text.split())
+    if len(text) > MOST_TEXT:
+        raise FormulaError(f"must not be longer than {MOST_TEXT} characters")
+    line = " ".join(_COMMENT.sub(r"\1", text).split())
     if not line:
         raise FormulaError("is empty")
-    if len(line) > MOST_TEXT:
-        raise FormulaError(f"must not be longer than {MOST_TEXT} characters")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the parser, about what is refused below

@@ -16,7 +16,7 @@ from sensors.inputs import Input
 from tests.network import config_of
 from tests.sensors.bus_stub import StubChannel
 
-KNOWN = ("A1", "A4", "A5", "#1", "if", "J1", "S1")
+KNOWN = ("A1", "A4", "A5", "#1", "'#", "if", "J1", "S1")
 
 
 @pytest.fixture
@@ -64,6 +64,9 @@ def value(channel):
         ("value(v('if'), 20)", 20.0),
         ("A1\n  + A4", 5.0),
         ("A4 # the loop", 4.0),
+        ("A4 # the loop, isn't it\n+ A1 # and \"the\" rest", 5.0),
+        ("v('#1') # one\n* 2", 22.0),
+        ("value(v('\\'#'), 3) + value(v(\"'#\"), 4)", 7.0),
     ],
 )
 def test_arithmetic_over_last_values(value, text, result):
