@@ -53,7 +53,11 @@ def parse(text: str) -> Expression:
     """
     if len(text) > MOST_TEXT:
         raise FormulaError(f"must not be longer than {MOST_TEXT} characters")
-    line = " ".join(_COMMENT.sub(r"\1", text).split())
+    # One line of the same length, so that a column in it is one in the text.
+    spaced = _COMMENT.sub(lambda found: found[1] or " " * len(found[0]), text)
+    padded = "".join(" " if letter.isspace() else letter for letter in spaced).rstrip()
+    line = padded.lstrip()
+    before = len(padded) - len(line)
     if not line:
         raise FormulaError("is empty")
     try:
@@ -62,10 +66,10 @@ def parse(text: str) -> Expression:
             tree = ast.parse(line, mode="eval")
     except SyntaxError as error:
         column = error.offset or len(line) + 1  # 0: it ends too early
-        raise FormulaError(f"column {column}: {error.msg}") from None
+        raise FormulaError(f"column {before + column}: {error.msg}") from None
     except (ValueError, RecursionError, MemoryError):  # NUL, half a surrogate; too deep
         raise FormulaError("cannot be read") from None
-    translation = _Translation(line)
+    translation = _Translation(line, before)
     return Expression(_finite(translation.step(tree.body)), translation.codifiers)
 
 
@@ -160,10 +164,12 @@ class _Translation:
 
     Args:
         line: its text.
+        before: how many characters stand before that.
     """
 
-    def __init__(self, line: str) -> None:
+    def __init__(self, line: str, before: int) -> None:
         self._line = line
+        self._before = before
         self._depth = 0
         self._aged: set[str] = set()  # Codifiers whose age the formula asks
         self.codifiers: dict[str, int] = {}
@@ -196,7 +202,7 @@ class _Translation:
 
     def _column(self, node: ast.AST) -> int:
         offset = getattr(node, "col_offset", 0)  # in bytes
-        return len(self._line.encode()[:offset].decode(errors="replace")) + 1
+        return self._before + len(self._line.encode()[:offset].decode(errors="replace")) + 1
 
     def _constant(self, node: ast.Constant) -> Step:
         if type(node.value) not in (bool, int, float):

@@ -151,6 +151,8 @@ def test_no_result_is_a_failure(value, text, reason):
         ("", "Formula: is empty"),
         ("A4 +", "column 5: invalid syntax"),
         ("A4 + (1", "was never closed"),
+        ("\n  A4 + # one\n\tA9.x", "column 16: this is not allowed"),
+        ("  A1  + ) # one", "column 9: unmatched"),
         ("A4.real", "column 1: this is not allowed"),
         ("1 + A4[0]", "column 5: this is not allowed"),
         ("A9", 'column 1: "A9" is not in Sensors'),
