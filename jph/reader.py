@@ -76,19 +76,21 @@ class ReaderTimer:
             self._miss(str(error))
             self._back_off()
             raise
-        if not values:
-            return STATE.NOREADING
         refused = self._send(values, at_once=bool(command))
         if refused:
             self._miss("; ".join(refused))
             return STATE.WITHERRORS
+        self._recover()
+        return STATE.GOOD if values else STATE.NOREADING
+
+    def _recover(self) -> None:
+        """Forget the failures: the sensor works, whether there was news or not."""
         if self._said:
             self._log.info(
                 "%s reads again after %d failures", self._channel.codifier, self._failures
             )
         self._failures, self._skip = 0, 0
         self._has_worked, self._said = True, False
-        return STATE.GOOD
 
     def _obey(self, flag: str, number: float) -> None:
         command = getattr(self._reader, "command", None)

@@ -85,6 +85,19 @@ def test_failures_in_a_row_are_said_once_and_so_is_the_recovery(caplog):
     assert said(caplog, "A1 reads again after 4 failures") == 1
 
 
+def test_a_sensor_without_news_works_and_its_next_failures_are_said_again(caplog):
+    caplog.set_level(logging.INFO)
+    fault = SensorError("line 3: KeyError")
+    timer = ReaderTimer(Script(fault, {}, {}, fault, fault, {}), Recorder())
+    assert ticks(timer, 3)[1:] == [STATE.NOREADING] * 2
+    assert said(caplog, "A1 reads again after 1 failures") == 1
+    ticks(timer, 3)
+    assert said(caplog, "line 3: KeyError") == 1  # not yet three in a row
+    timer = ReaderTimer(Script(fault, {}, fault, fault, fault), Recorder())
+    ticks(timer, 5)
+    assert said(caplog, "line 3: KeyError") == 3
+
+
 def test_a_sensor_that_never_gave_a_reading_says_so_at_once(caplog):
     ticks(ReaderTimer(Script(SensorError("no such device")), Recorder()), 1)
     assert said(caplog, "A1 A1: no such device; it stays on the bus and is tried again") == 1
