@@ -64,7 +64,7 @@ def value(channel):
         ("value(v('if'), 20)", 20.0),
         ("A1\n  + A4", 5.0),
         ("A4 # the loop", 4.0),
-        ("A4 # the loop, isn't it\n+ A1 # and \"the\" rest", 5.0),
+        ('A4 # the loop, isn\'t it\n+ A1 # and "the" rest', 5.0),
         ("v('#1') # one\n* 2", 22.0),
         ("value(v('\\'#'), 3) + value(v(\"'#\"), 4)", 7.0),
     ],
