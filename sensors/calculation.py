@@ -25,6 +25,8 @@ if find_spec("jinja2") is None:  # only the worker imports it; here it would tak
 
 log = logging.getLogger(__name__)
 
+MOST_QUICK_S = 10.0  # Timeout; with a longer one it counts as slow before it was
+
 _LEVELS = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -72,7 +74,7 @@ class Python:
     def __post_init__(self) -> None:
         """Begin to listen; the worker is started by the first reading."""
         self._inputs = Inputs(self.channel, self.max_age_s)
-        self._process = QUICK
+        self._process = QUICK if self.timeout_s <= MOST_QUICK_S else SLOW
         self._process.acquire()
 
     def command(self, flag: str, number: float) -> None:

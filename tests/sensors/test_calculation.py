@@ -38,8 +38,9 @@ def channel(tmp_path):
 
 
 @pytest.fixture
-def make(channel, tmp_path):
+def make(channel, tmp_path, monkeypatch):
     """Return a function that makes a calculation of a file's text; all are closed at the end."""
+    monkeypatch.setattr("sensors.calculation.MOST_QUICK_S", SOON_S)
     made = []
 
     def make(text: str | bytes = "", name: str = "calc.py", **settings: object) -> Python:
@@ -377,11 +378,19 @@ def test_a_slow_calculation_delays_no_other(make, tmp_path):
     assert found == [{"C1": 1}]
 
 
+def test_what_may_take_long_is_in_the_second_process_from_the_start(make):
+    slow, quick = make(timeout_s=SOON_S + 1), make("sendData(os.getpid())", "quick.py")
+    assert slow._process is SLOW
+    assert quick.read() == {"C1": QUICK.pid}
+    assert slow.read() == {}
+    assert SLOW.pid not in (None, QUICK.pid)
+
+
 def test_what_is_slow_or_crashes_goes_to_the_second_process(make, monkeypatch):
-    monkeypatch.setattr("sensors.calculation.SLOW_S", 0.0)
     slow = make("sendData(os.getpid())", "slow.py")
-    first, second = slow.read()["C1"], slow.read()["C1"]
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr("sensors.calculation.SLOW_S", 0.0)
+        first, second = slow.read()["C1"], slow.read()["C1"]
     crashing = make("os._exit(1)", "crash.py")
     with pytest.raises(SensorError):
         crashing.read()
