@@ -61,9 +61,8 @@ class Worker:
     def _guarded(self, reading: Reading) -> Message | None:
         """Run a file within its limits; return what went wrong."""
         order = reading.order
-        most = order["memory_mb"] << 20
         faulthandler.dump_traceback_later(order["timeout"], exit=True, file=self._trace)
-        resource.setrlimit(resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+        _limit_memory(order["memory_mb"] << 20)
         printed = Printed(reading)
         sys.stdout = sys.stderr = cast(Any, printed)
         try:
@@ -72,12 +71,12 @@ class Worker:
         except Ended:
             raise
         except BaseException as error:
-            resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+            _limit_memory(None)
             return _failure(error, reading)
         finally:
             if os.getpid() != self._pid:
                 os._exit(0)  # a child that the file forked: the node is its parent's to talk to
-            resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY,) * 2)
+            _limit_memory(None)
             faulthandler.cancel_dump_traceback_later()
             printed.flush()
             reading.close()
@@ -105,6 +104,14 @@ class Worker:
         source = Source(_decoded(content), path, reading.order["fields"], reading.questions())
         self._sources[path] = version, source
         return source
+
+
+def _limit_memory(most: int | None) -> None:
+    """Limit the address space to so many bytes, None for as many as the system lets us have."""
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]  # which only root may raise
+    if most is None or resource.RLIM_INFINITY != hard < most:
+        most = hard
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
 def _decoded(content: bytes) -> str:

@@ -349,6 +349,15 @@ time.sleep(0.01)
         assert (python.read(), other.read()) == ({}, {"C1": n})
 
 
+def test_a_limit_of_the_system_stays(make):
+    limit = "import resource\nlimits = resource.getrlimit(resource.RLIMIT_AS)\n"
+    make(limit + "resource.setrlimit(resource.RLIMIT_AS, (200 << 20,) * 2)").read()
+    python = make(limit + "sendData({'value': limits})", "2.py")
+    assert python.read() == {"C1": {"value": [200 << 20] * 2}}
+    python.memory_mb = 100
+    assert python.read() == {"C1": {"value": [100 << 20, 200 << 20]}}
+
+
 def test_what_a_file_keeps_until_the_memory_is_full_costs_one_reading(make):
     python = make("self.x = getattr(self, 'x', []) + [bytearray(90 << 20)]\nsendData(len(self.x))")
     for _ in range(3):
