@@ -91,7 +91,7 @@ class Process:
                 if (done["failure"] or {}).get("kind") == "memory":
                     self._end()  # what is in use may be what its `self` keeps
                 return done
-            except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+            except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError) as error:
                 raise Lost(self._why_lost(error, str(order["file"]), timeout_s)) from None
             except BaseException:
                 self._end()

@@ -217,6 +217,11 @@ def test_a_text_from_the_bus_never_becomes_code(channel, run, text, tmp_path):
         ("#" * (1 << 20) + "\n", ": is larger than 1048576 bytes"),
         ("\nos._exit(3)", ": ended its process with status 3"),
         ("import signal\n\nsignal.raise_signal(11)", " line 3: ended its process by SIGSEGV"),
+        (
+            "sys.setrecursionlimit(9999)\nx = 0\nfor _ in range(5000): x = [x]\n"
+            "sendData({'value': x})",
+            ": the process for calculations broke off: RecursionError",
+        ),
         ("while True: sendData('x' * 1000)", ": sends more than 1048576 bytes"),
     ],
 )  # fmt: skip
