@@ -166,10 +166,15 @@ def _line_of(traceback: TracebackType | None, path: str) -> int | None:
 
 
 def _end_with_node(fileno: int) -> None:
-    """Wait until the node is gone; then end this process and all that it started."""
+    """Wait until the node is gone; then end."""
     poll = select.poll()
     poll.register(fileno, 0)  # only that the other end was closed, which is always told
     poll.poll()
+    _end()
+
+
+def _end() -> None:
+    """End this process, whatever threads a file has left, and all that it started."""
     os.killpg(0, signal.SIGKILL)  # a group of our own, see calculation_process
 
 
@@ -190,7 +195,7 @@ def main() -> None:
     threading.stack_size(0)  # the usual one, for those of a file
     with suppress(Ended, BrokenPipeError):
         Worker(Line(reader, writer), trace).serve()
-    os._exit(0)  # whatever threads a file has left
+    _end()
 
 
 if __name__ == "__main__":
