@@ -4,6 +4,7 @@ from jph.config import Component, Config, server_named
 
 SHORTEST_TIMEOUT_S = 10.0  # one late reading of a fast sensor is no news
 MISSED = 3  # intervals without a sign before something counts as silent
+VALUELESS = frozenset({"Web", "ControlProgram"})  # types that give signs of life and nothing else
 
 
 def timeout_s(component: Component, server: Component | None = None) -> float:
@@ -23,6 +24,8 @@ def timeout_s(component: Component, server: Component | None = None) -> float:
 
 def interval_s(component: Component, server: Component | None = None) -> float | None:
     """Return how often a value comes at least, None if the configuration does not say so."""
+    if component.type in VALUELESS:  # whatever SensorInterval says
+        return None
     found_s = component.sensor_interval_s
     if found_s is None and server is not None:
         found_s = server.sensor_interval_s

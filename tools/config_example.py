@@ -14,8 +14,8 @@ _COLLECTORS = (
     ("SC", "Last states", "StateCache"),
     ("HW", "History", "HistoryWriter"),
     ("ST", "Statistics", "Statistics"),
-    ("WB", "Web server", "Web"),
 )
+_PAGES = "WB"
 
 
 @click.command()
@@ -56,6 +56,7 @@ def network(sensors: int, interval_s: float) -> dict[str, object]:
                 {"Codifier": code, "Name": name, "Type": kind, "SensorInterval": 10}
                 for code, name, kind in _COLLECTORS
             ),
+            {"Codifier": _PAGES, "Name": "Web server", "Type": "Web"},
         ],
     }
 
@@ -74,6 +75,6 @@ def _sensor(codifier: str, at: int, interval_s: float) -> dict[str, object]:
 
 def _codes(count: int) -> Iterator[str]:
     """Yield so many Codifiers of two letters or digits: AA, AB, and so on."""
-    taken = {code for code, *_ in _COLLECTORS}
+    taken = {_PAGES, *(code for code, *_ in _COLLECTORS)}
     pairs = map("".join, itertools.product(_SIGNS, repeat=2))
     return itertools.islice((code for code in pairs if code not in taken), count)

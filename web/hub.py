@@ -374,6 +374,7 @@ class Hub:
         """Return what the page says of the network as a whole."""
         with self._changed:
             now_s = time.monotonic()
+            self._refresh(now_s)  # nobody else does while no page is open
             return {
                 "event_id": f"{self.boot}-{self._version}",
                 "layout": self.layout,

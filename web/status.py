@@ -64,6 +64,8 @@ def status(
         last = _latest(heard.data_s, heard.since_s, speaks.since_s)
     else:
         last = _latest(heard.data_s, heard.control_s)
+        if component.timeout_warning_s is None:
+            limit_s = max(limit_s, alive_s)  # no sign comes more often
     return "active" if _is_within(last, now_s, limit_s) else "silent"
 
 

@@ -119,6 +119,15 @@ def test_a_component_falls_silent_without_any_message(hub):
     assert frame["components"]["A1"]["points"] == []
 
 
+def test_the_overview_counts_what_fell_silent_while_nobody_looked(hub):
+    hub.on_batch([reading("A1", 1.0)])
+    assert hub.overview()["summary"]["silent"] == 0
+    record = hub._records["A1"]
+    record.heard.data_s -= 11
+    record.heard.since_s -= 11
+    assert hub.overview()["summary"]["silent"] == 1
+
+
 def test_a_fault_of_the_history_writer_comes_and_goes(hub):
     hub.on_batch([reading("H1", {"value": 12, "fault": "disk full"})])
     assert hub.overview()["faults"] == {"H1": ("History is not being stored.", "disk full")}

@@ -19,6 +19,7 @@ def test_nothing_heard_is_never_seen():
         ({"sensor_interval_s": 60.0}, 180.0),
         ({"sensor_interval_s": 60.0, "timeout_warning_s": 30.0}, 30.0),
         ({"sensor_interval_s": None, "keep_alive_interval_s": 60.0}, 180.0),
+        ({"type": "Web", "sensor_interval_s": 1.0, "keep_alive_interval_s": 60.0}, 180.0),
     ],
 )
 def test_the_timeout_follows_the_intervals_unless_it_is_configured(given, expected_s):
@@ -41,6 +42,14 @@ def test_a_component_without_readings_is_silent_when_it_missed_three_keep_alives
     heard = Heard(control_s=100.0, since_s=10.0)
     assert status(CACHE, heard, 160.0) == "active"
     assert status(CACHE, heard, 161.0) == "silent"
+
+
+@pytest.mark.parametrize("type", ["StateCache", "Web"])
+def test_a_service_without_readings_goes_by_its_keep_alives_whatever_its_interval(type):
+    service = component("C1", type=type, sensor_interval_s=10.0, keep_alive_interval_s=60.0)
+    heard = Heard(control_s=100.0, since_s=10.0)
+    assert status(service, heard, 280.0) == "active"
+    assert status(service, heard, 281.0) == "silent"
 
 
 def test_a_service_that_sends_data_at_no_known_interval_goes_by_its_keep_alives():
