@@ -8,6 +8,7 @@ Errors name the address without its query, where keys and tokens stand.
 
 import http.client
 import io
+import re
 import socket
 import ssl
 import time
@@ -24,6 +25,7 @@ MOST_BYTES = 1 << 20
 _AGENT = "JPH"
 _MOST_OF_A_REFUSAL = 4096  # bytes; enough for the error object of an API
 _URL_SIGNS = "/%!$&'()*+,;=:@~?"  # stay as they are in a path or a query
+_CHARSET = re.compile(r""";[ \t]*charset[ \t]*=[ \t]*["']?([\w.:+-]+)""", re.ASCII | re.IGNORECASE)
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -282,4 +284,6 @@ def _words(error: Exception) -> str:
 
 
 def _charset(headers: Message) -> str | None:
-    return headers.get_content_charset()
+    """Return the charset; not by get_content_charset, which raises TypeError for odd parameters."""
+    found = _CHARSET.search(headers.get("Content-Type", ""))
+    return found.group(1).lower() if found else None

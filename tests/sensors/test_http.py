@@ -42,6 +42,23 @@ def test_an_answer_has_body_and_charset(server):
     assert headers["Connection"] == "close"
 
 
+@pytest.mark.parametrize(
+    ("content_type", "charset"),
+    [
+        ("application/json", None),
+        ("text/json;CHARSET=UTF-8", "utf-8"),
+        ('text/json; x=y; charset="Windows-1252"; z', "windows-1252"),
+        ("text/json; charset=", None),
+        ("text/json; charset*=a; charset*0=b", None),
+        ("text/json; charset*=\x01''b", None),
+    ],
+)
+def test_the_charset_of_any_content_type(server, content_type, charset):
+    server.answers["*"] = says(b"{}", content_type=content_type)
+    answer = get(server.url)
+    assert (answer.charset, answer.body) == (charset, b"{}")
+
+
 def test_what_may_not_stand_in_a_request_line_is_quoted(server):
     server.answers["*"] = says(b"")
     get(server.url + "/Küche oben?raum=Büro")
