@@ -11,7 +11,8 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from jph.errors import SensorError
-from sensors import http, json_text
+from jph.wire import number_of
+from sensors import http
 
 log = logging.getLogger(__name__)
 
@@ -67,10 +68,10 @@ class GoogleToken:
         if answer.status != 200:
             raise answer.refusal()
         given = answer.members()
-        token, life_s = given.get("access_token"), json_text.value_of(given.get("expires_in"))
+        token, life_s = given.get("access_token"), number_of(given.get("expires_in"))
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]{1,8192}", token):
             raise SensorError(f"{answer.address}: there is no access_token in the answer")
-        if not isinstance(life_s, int | float):
+        if life_s is None:
             life_s = _LIFE_S
         self._token = token
         self._until_s = time.monotonic() + max(life_s - _MARGIN_S, life_s / 2)

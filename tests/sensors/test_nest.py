@@ -189,6 +189,15 @@ def test_a_token_is_used_until_shortly_before_its_end(nest, google):
     assert google.given == 4
 
 
+@pytest.mark.parametrize("life_s", [None, "3599", 10**400, float("inf"), [], {"value": []}])
+def test_a_life_that_is_no_number_is_a_short_one(nest, google, life_s):
+    google.life_s = life_s
+    sensor = nest()
+    for _ in range(3):
+        assert sensor.read() == {"N1": 19.73}
+    assert google.given == 1
+
+
 def test_a_token_that_is_refused_is_replaced_once(nest, google):
     sensor = nest(Device=DEVICE)
     sensor.read()
