@@ -6,6 +6,7 @@ those also knew the weather, which this one does not.
 """
 
 import dataclasses
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,7 @@ class Nest:
     def __post_init__(self) -> None:
         http.check(self.url, "URL", secure=True)
         http.check(self.token_url, "TokenURL", secure=True)
-        self._token = GoogleToken(self.home / Path(self.password).expanduser(), self.token_url)
+        self._token = GoogleToken(self.home / os.path.expanduser(self.password), self.token_url)
         self._gaps = Gaps(self.codifier)
 
     def read(self) -> Mapping[str, Value]:

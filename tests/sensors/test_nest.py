@@ -340,6 +340,11 @@ def test_a_file_that_is_missing_or_elsewhere(nest, secrets, tmp_path, monkeypatc
     assert nest(Password="~/.nestpassword").read() == {"N1": 19.73}
 
 
+def test_the_home_of_nobody_is_one_line(nest):
+    said = failure(nest(Password="~no-such-user/nest.json"))
+    assert said.endswith("/~no-such-user/nest.json: No such file or directory")
+
+
 def test_a_file_that_everybody_can_read_is_told_once(nest, secrets, google, caplog):
     secrets.chmod(0o644)
     google.life_s = 0
