@@ -1,5 +1,6 @@
 """The HTTP client of sensors, against real servers that answer well, badly, slowly or never."""
 
+import contextlib
 import os
 import socket
 import ssl
@@ -230,22 +231,36 @@ def test_a_handshake_that_never_ends_costs_no_more_than_the_timeout():
         assert failure(url, 0.3) == "no answer within 0.3 s"
 
 
-def test_each_address_of_a_host_gets_what_is_left_of_the_time(monkeypatch):
-    """A host with several addresses of which none answers is given up in time."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
-        place = full.getsockname()
-        waiting = [socket.socket() for _ in range(8)]
-        for each in waiting:  # more than the backlog takes: further ones are not answered
-            each.setblocking(False)
-            each.connect_ex(place)
-        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place)] * 5
-        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-        began_s = time.monotonic()
-        with pytest.raises(OSError):
-            http.connect("many", 1, time.monotonic() + 1.0)
-        assert time.monotonic() - began_s < 4.5  # five times as long without a common deadline
-        for each in waiting:
-            each.close()
+@pytest.fixture
+def silent():
+    """Yield an address that never answers: its queue of connections is full."""
+    with contextlib.ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(8):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(full.getsockname())
+        yield full.getsockname()
+
+
+def found(*places):
+    """Return what stands in for the look-up of a host name and finds these."""
+    return lambda *_, **__: [(socket.AF_INET, socket.SOCK_STREAM, 6, "", at) for at in places]
+
+
+def test_all_addresses_of_a_host_share_the_time(silent, monkeypatch):
+    monkeypatch.setattr(socket, "getaddrinfo", found(*[silent] * 5))
+    began_s = time.monotonic()
+    with pytest.raises(OSError):
+        http.connect("many", 1, time.monotonic() + 1.0)
+    assert time.monotonic() - began_s < 4.5  # five times as long without a common deadline
+
+
+def test_an_address_that_never_answers_leaves_time_for_the_next(server, silent, monkeypatch):
+    server.answers["*"] = says(b"1")
+    place = server.server_address
+    monkeypatch.setattr(socket, "getaddrinfo", found(silent, place))
+    assert get("http://two.example/", 4.0).body == b"1"
 
 
 @pytest.mark.parametrize(
