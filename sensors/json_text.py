@@ -19,6 +19,7 @@ _SIGNS = re.compile(
     r"""
     \\.                         # an escape: only strings have them
     | "                         # a string begins or ends
+    | [\[{][ \t\r\n]*,          # a comma with no value before it: not one that is mended
     | ,(?=[ \t\r\n]*[\]}])      # a comma before a closing bracket
     | (?<![\w.+-])-?inf(?!\w)   # a bare infinity
     """,
@@ -98,7 +99,7 @@ def _mended(text: str) -> str:
         sign = found.group()
         if sign == '"':
             in_string = not in_string
-        elif not in_string and not sign.startswith("\\"):
+        elif not in_string and sign[0] not in "\\[{":
             parts.append(text[end : found.start()])
             # json.loads knows infinity by this name.
             parts.append("" if sign == "," else sign.replace("inf", "Infinity"))

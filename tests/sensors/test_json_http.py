@@ -127,7 +127,11 @@ BROKEN = [
     (b'{"\\\\": inf}', {"\\": 1e999}),
     (b'{"t": 5,,}', None),
     (b'{"t": 5, , }', None),
+    (b'{"t": "[ ,]", "u": "{,}", "v": [[],],}', {"t": "[ ,]", "u": "{,}", "v": [[]]}),
     (b'{,"t": 5}', None),
+    (b'{"t": [ ,]}', None),
+    (b'{"t": [[,],]}', None),
+    (b"{\n,}", None),
     (b'{"t": 5 "u": 6}', None),
     (b"{'t': 5}", None),
     (b"{t: 5}", None),
@@ -233,7 +237,9 @@ def test_mending_leaves_what_is_in_order(document):
     }
 
 
-@pytest.mark.parametrize("piece", [b'"', b'\\"', b",", b", ", b"inf", b"-", b"[", b'{"a":'])
+@pytest.mark.parametrize(
+    "piece", [b'"', b'\\"', b",", b", ", b"inf", b"-", b"[", b"[ ", b" ", b'{"a":']
+)
 def test_a_megabyte_of_signs_takes_no_time(piece):
     began_s = time.monotonic()
     with pytest.raises(ValueError, match="no JSON"):
