@@ -5,10 +5,9 @@ Of the faults two are mended, which some devices make: a comma before a closing 
 """
 
 import json
-import math
 import re
 
-from jph.wire import Value
+from jph.wire import Value, number_of
 
 # Encodings of one byte that are believed when the text is no UTF-8.
 _CHARSETS = frozenset(
@@ -71,12 +70,15 @@ def pick(document: object, path: str) -> Value | None:
 
 
 def value_of(found: object) -> Value | None:
-    """Return what the bus carries of a JSON value: text and finite numbers, booleans as 0 and 1."""
+    """Return what the bus carries of a JSON value: text and finite numbers, booleans as 0 and 1.
+
+    An integer beyond 1.8e308 is as infinite as 1e999 is.
+    """
     if isinstance(found, bool):
         return int(found)
-    if isinstance(found, float):
-        return found if math.isfinite(found) else None
-    return found if isinstance(found, int | str) else None
+    if isinstance(found, int | float):
+        return found if number_of(found) is not None else None
+    return found if isinstance(found, str) else None
 
 
 def _decoded(content: bytes, charset: str | None) -> str:
