@@ -7,6 +7,7 @@ is made anew by the next question.
 
 import itertools
 import json
+import logging
 import threading
 import time
 from collections.abc import Mapping
@@ -24,6 +25,8 @@ from sensors import http
 MOST_BYTES = 4 << 20
 _SCHEMA = 14  # of the server's API: the first that tells single values and the state of one node
 _CLOSE_S = 0.5
+# What websockets would log, with a traceback, it also raises.
+_SILENT = logging.Logger("websockets", logging.CRITICAL)
 
 
 class Refused(SensorError):
@@ -103,6 +106,9 @@ class ZwaveServer:
                 long = f"{self.address}: message of more than {MOST_BYTES} bytes"
                 raise SensorError(long) from error
             raise _Lost(f"closed the connection: {http.plain(error)}") from error
+        except AssertionError as error:  # of websockets, where the other side speaks first
+            self._drop()
+            raise SensorError(f"{self.address}: answers with something else than HTTP") from error
         except (OSError, EOFError, WebSocketException, ValueError) as error:
             self._drop()
             reason = getattr(error, "strerror", None) or error or type(error).__name__
@@ -128,6 +134,7 @@ class ZwaveServer:
                     open_timeout=http.left_s(until_s),
                     close_timeout=_CLOSE_S,
                     max_size=MOST_BYTES,
+                    logger=_SILENT,
                 )
             )
             self._greet(connection, until_s)

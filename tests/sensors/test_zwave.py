@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import select
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from jph import SensorError, registry
 from jph.components import build
 from jph.node import Node
 from jph.settings import arguments
-from sensors import zwave, zwave_server
+from sensors import http, zwave, zwave_server
 from sensors.zwave import Zwave
 from tests.helpers import free_tcp_port
 from tests.network import Peer, config_of, running
@@ -349,6 +350,41 @@ def test_something_else_that_listens_there_is_one_line(make, beginning):
         assert failure(make(Server=address, Timeout=1)).startswith(f"{address}: ")
         thread.join()
         taken[0].close()
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        b"SSH-2.0-OpenSSH_9.2\r\n",
+        b"HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Accept: x\r\n\r\n",
+        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+def test_something_that_speaks_first_is_one_line(make, monkeypatch, caplog, greeting):
+    connect = http.connect
+
+    def greeted(*arguments):
+        connected = connect(*arguments)
+        select.select([connected], [], [], 20)
+        return connected
+
+    monkeypatch.setattr(http, "connect", greeted)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"ws://127.0.0.1:{other.getsockname()[1]}"
+        for _ in range(10):  # which of two threads comes first is left to chance
+
+            def greet():
+                with other.accept()[0] as connected:
+                    connected.sendall(greeting)
+                    while connected.recv(4096):
+                        pass
+
+            thread = threading.Thread(target=greet)
+            thread.start()
+            assert failure(make(Server=address)).startswith(f"{address}: ")
+            thread.join()
+    assert caplog.messages == []
 
 
 def test_nobody_there_is_one_line(make):
