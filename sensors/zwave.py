@@ -203,6 +203,7 @@ def _check(address: str) -> None:
     try:
         parts = urlsplit(address)
         is_one = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+        is_one = is_one and not parts.fragment
     except ValueError:
         is_one = False
     if not is_one:

@@ -53,7 +53,8 @@ class ZwaveServer:
     """
 
     def __init__(self, address: str) -> None:
-        self.address = address
+        self.url = address
+        self.address = http.shown(address)  # for people
         self.users = 0
         self._lock = threading.Lock()
         self._open: tuple[ClientConnection, ExitStack] | None = None
@@ -118,7 +119,7 @@ class ZwaveServer:
             raise
 
     def _connect(self, until_s: float) -> ClientConnection:
-        parts = urlsplit(self.address)
+        parts = urlsplit(self.url)
         secure = parts.scheme == "wss"
         # Given a socket, websockets takes no proxy and follows no redirect.
         line = http.connect(parts.hostname or "", parts.port or (443 if secure else 3000), until_s)
@@ -127,7 +128,7 @@ class ZwaveServer:
         try:
             connection = stack.enter_context(
                 connect(
-                    self.address,
+                    self.url,
                     sock=line,
                     ssl=http.trust() if secure else None,
                     compression=None,  # a small message may become a large one
@@ -216,6 +217,6 @@ def release(server: ZwaveServer) -> None:
         server.users -= 1
         is_last = server.users <= 0
         if is_last:
-            _servers.pop(server.address, None)
+            _servers.pop(server.url, None)
     if is_last:
         server.close()

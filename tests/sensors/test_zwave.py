@@ -392,6 +392,18 @@ def test_nobody_there_is_one_line(make):
     assert failure(make(Server=address)) == f"{address}: Connection refused"
 
 
+def test_secrets_of_an_address_are_not_in_errors(make, server):
+    place = f"127.0.0.1:{free_tcp_port()}/api"
+    said = failure(make(Server=f"ws://someone:secret@{place}?token=secret"))
+    assert said == f"ws://{place}: Connection refused"
+    address = server.url.replace("//", "//someone:secret@") + "/?token=secret"
+    component = make(Server=address)
+    assert component.read() == {"W1": 81.25}
+    assert server.connections[0].request.path == "/?token=secret"
+    server.stop()
+    assert "secret" not in failure(component)
+
+
 @pytest.mark.parametrize(
     ("settings", "mistake"),
     [
@@ -401,6 +413,7 @@ def test_nobody_there_is_one_line(make):
         ({"Server": "http://127.0.0.1:3000"}, "Server: must be ws://HOST:PORT"),
         ({"Server": "127.0.0.1:3000"}, "Server: must be ws://HOST:PORT"),
         ({"Server": "ws://127.0.0.1:99999"}, "Server: must be ws://HOST:PORT"),
+        ({"Server": "ws://127.0.0.1:3000/#x"}, "Server: must be ws://HOST:PORT"),
     ],
 )
 def test_mistakes_of_the_configuration(make, settings, mistake):
