@@ -126,9 +126,13 @@ def _only(listing: Mapping[str, object]) -> Mapping[str, object]:
     if not found:
         raise SensorError("the project has no thermostat; grant it access to one")
     if len(found) > 1:
-        ids = ", ".join(str(device.get("name")).rpartition("/")[2] for device in found)
+        ids = ", ".join(_id(device) for device in found[:8]) + (", …" if len(found) > 8 else "")
         raise SensorError(f"there are several thermostats; name one in Device: {ids}")
     return found[0]
+
+
+def _id(device: Mapping[str, object]) -> str:
+    return http.plain(str(device.get("name")).rpartition("/")[2], 200)
 
 
 def _refusal(answer: http.Answer) -> SensorError:

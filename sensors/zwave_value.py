@@ -17,6 +17,8 @@ has the value only there.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from sensors.http import plain
+
 BINARY_SENSOR, MULTILEVEL_SENSOR, METER = 48, 49, 50
 _SENSORS = (METER, MULTILEVEL_SENSOR, BINARY_SENSOR)
 _PRESENT = ("currentValue", "value", "level")  # properties that hold the state of a device
@@ -105,7 +107,7 @@ def id_of(value: NodeValue) -> dict[str, object]:
 def choices(values: Iterable[NodeValue]) -> str:
     """Return the sensors and meters of a node, for people."""
     found = [
-        " ".join(str(part) for part in id_of(value).values())
+        plain(" ".join(str(part)[:40] for part in id_of(value).values()))
         for value in values
         if value.get("commandClass") in _SENSORS
     ]

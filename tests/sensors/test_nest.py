@@ -173,6 +173,10 @@ def test_without_a_device_the_only_thermostat(nest, google):
     assert nest().read() == {"N1": 19.73}
     google.answers[DEVICES] = {"devices": [THERMOSTAT, {**THERMOSTAT, "name": "a/devices/two"}]}
     assert failure(nest()) == (f"there are several thermostats; name one in Device: {DEVICE}, two")
+    many = [{**THERMOSTAT, "name": f"devices/a\x1b[2J\n{n}" + "x" * 1000} for n in range(100)]
+    google.answers[DEVICES] = {"devices": many}
+    said = failure(nest())
+    assert len(said) < 2000 and said.isprintable()
     google.answers[DEVICES] = {}
     assert failure(nest()) == "the project has no thermostat; grant it access to one"
 

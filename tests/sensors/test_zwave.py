@@ -125,6 +125,13 @@ def test_a_value_that_is_not_there_lists_those_that_are(make):
     assert failure(make(node=3, Endpoint=0)).startswith("node 3, index 8, Endpoint 0: there is no")
 
 
+def test_odd_names_of_values_are_one_line(make, server):
+    names = [f"a\x1b[2J\n\ud800{number}" + "x" * 1000 for number in range(100)]
+    server.nodes[2] = node(2, *[sensor(1, name, 5) for name in names])
+    said = failure(make())
+    assert len(said) < 1200 and said.isprintable()
+
+
 def test_what_changes_is_read_and_the_state_is_asked_for_rarely(make, server):
     component = make()
     assert component.read() == {"W1": 81.25}
