@@ -84,7 +84,7 @@ def wanted(
 
 def find(values: Iterable[NodeValue], what: Wanted) -> NodeValue | None:
     """Return the value that is meant among those of its node, or None."""
-    values = list(values)
+    values = readable(values)
     places = [what.instance - 1, what.instance] if what.endpoint is None else [what.endpoint]
     for endpoint in places:
         ranked = []
@@ -98,6 +98,11 @@ def find(values: Iterable[NodeValue], what: Wanted) -> NodeValue | None:
     return None
 
 
+def readable(values: Iterable[NodeValue]) -> list[NodeValue]:
+    """Return those that have a value; what resets a meter has the same property key as it."""
+    return [value for value in values if _metadata(value).get("readable") is not False]
+
+
 def id_of(value: NodeValue) -> dict[str, object]:
     """Return what names a value to the server."""
     keys = ("commandClass", "endpoint", "property", "propertyKey")
@@ -108,7 +113,7 @@ def choices(values: Iterable[NodeValue]) -> str:
     """Return the sensors and meters of a node, for people."""
     found = [
         plain(" ".join(str(part)[:40] for part in id_of(value).values()))
-        for value in values
+        for value in readable(values)
         if value.get("commandClass") in _SENSORS
     ]
     if not found:
@@ -160,8 +165,14 @@ def _meter(value: NodeValue) -> tuple[int | None, int | None]:
 
 
 def _specific(value: NodeValue) -> Mapping[str, object]:
-    metadata = value.get("metadata")
-    found = metadata.get("ccSpecific") if isinstance(metadata, Mapping) else None
+    return _mapping(_metadata(value).get("ccSpecific"))
+
+
+def _metadata(value: NodeValue) -> Mapping[str, object]:
+    return _mapping(value.get("metadata"))
+
+
+def _mapping(found: object) -> Mapping[str, object]:
     return found if isinstance(found, Mapping) else {}
 
 

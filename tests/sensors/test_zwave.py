@@ -27,12 +27,13 @@ SOCKET = node(
     value(37, "currentValue", now=True),
     value(37, "targetValue", now=True),
     value(112, 4, now=7),  # a parameter of the configuration
+    value(50, "reset", 66049, readable=False, writeable=True),  # before the meter's own
     meter(0, 12.5),
     meter(2, -3.0, rate=2),  # what it produces
     meter(2, 81.25),
     meter(4, 231),
     sensor(4, "Power", 80.5),
-    value(50, "reset", now=None),
+    value(50, "reset", readable=False, writeable=True),
 )
 STRIP = node(
     3,
@@ -120,7 +121,7 @@ def test_a_value_that_is_not_there_lists_those_that_are(make):
     assert failure(make(index=20)) == (
         "node 2, index 20, instance 1: there is no such value; it has (CommandClass Endpoint "
         "Property PropertyKey) 50 0 value 65537, 50 0 value 66050, 50 0 value 66049, "
-        "50 0 value 66561, 49 0 Power, 50 0 reset"
+        "50 0 value 66561, 49 0 Power"
     )
     assert failure(make(node=3, Endpoint=0)).startswith("node 3, index 8, Endpoint 0: there is no")
 
@@ -136,7 +137,7 @@ def test_what_changes_is_read_and_the_state_is_asked_for_rarely(make, server):
     component = make()
     assert component.read() == {"W1": 81.25}
     for power in (82.5, 0, 1e6):
-        server.nodes[2]["values"][5]["value"] = power
+        server.nodes[2]["values"][6]["value"] = power
         assert component.read() == {"W1": power}
     assert server.commands() == [
         "set_api_schema",
@@ -158,9 +159,9 @@ def test_a_value_of_another_kind_is_missing(make, server, caplog):
     component = make(Proxy=[{"Codifier": "W2", "node": 2, "index": 0}])
     assert component.read() == {"W1": 81.25, "W2": 12.5}
     for odd in (None, {"value": 5, "unit": "seconds"}, [1]):
-        server.nodes[2]["values"][5]["value"] = odd
+        server.nodes[2]["values"][6]["value"] = odd
         assert component.read() == {"W2": 12.5}
-    server.nodes[2]["values"][5]["value"] = 80
+    server.nodes[2]["values"][6]["value"] = 80
     assert component.read() == {"W1": 80, "W2": 12.5}
     assert caplog.messages == [
         "W1: no value for W1: node 2, index 8, instance 1: nothing was reported yet"
