@@ -62,7 +62,11 @@ class Answer:
 
     def refusal(self) -> SensorError:
         """Return the error that a status other than 200 is."""
-        hint = "; redirects are not followed" if 300 <= self.status < 400 else ""
+        hint = ""
+        if self.status == 401:
+            hint = "; user and password are not sent"
+        elif 300 <= self.status < 400:
+            hint = "; redirects are not followed"
         return SensorError(f"{self.address}: answered {self.status} {self.reason}".rstrip() + hint)
 
 
@@ -261,6 +265,9 @@ def _target(url: str) -> str:
 
 
 def _content(response: http.client.HTTPResponse, most_bytes: int, address: str) -> bytes:
+    coding = response.getheader("Content-Encoding", "identity").strip().lower()
+    if coding not in ("", "identity"):
+        raise SensorError(f"{address}: answers compressed, as {plain(coding, 20)}, unasked")
     content = bytearray()
     while part := response.read1(65536):
         content += part
@@ -284,6 +291,8 @@ def _words(error: Exception) -> str:
         return "breaks off before its end"
     if isinstance(error, http.client.BadStatusLine) and not isinstance(error, OSError):
         return "answers with something else than HTTP"
+    if isinstance(error, http.client.UnknownProtocol):
+        return f"answers with {plain(error, 20)}, which is not understood"
     return plain(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 

@@ -83,6 +83,12 @@ def test_a_body_and_headers_are_sent(server):
         (says(b"oh dear", 503), "answered 503 Service Unavailable"),
         (says(b"", 302), "answered 302 Found; redirects are not followed"),
         (says(b"", 204), "answered 204 No Content"),
+        (says(b"", 401), "answered 401 Unauthorized; user and password are not sent"),
+        (
+            lambda handler: handler.wfile.write(b"HTTP/3 200 OK\r\n\r\n"),
+            "answers with HTTP/3, which is not understood",
+        ),
+        (endless(OK + b"Content-Encoding: GZip\r\n\r\n"), "answers compressed, as gzip, unasked"),
         (says(b"half", length=10), "breaks off 6 bytes before its end"),
         (says(b" " * 1001), "answer of more than 1000 bytes"),
         (endless(OK + b"\r\n"), "answer of more than 1000 bytes"),
