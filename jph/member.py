@@ -179,8 +179,9 @@ class Member:
             return
         self.state = state
         self._worked("timer")
-        if state == STATE.GOOD:
+        if state in (STATE.GOOD, STATE.NOREADING):
             self.error = None
+        if state == STATE.GOOD:
             self.last_good_ms = timestamp_ms
 
     def _drain(self) -> None:

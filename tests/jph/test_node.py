@@ -200,6 +200,23 @@ def test_the_callbacks_of_one_component_never_overlap(tmp_path):
     assert not overlaps
 
 
+def test_an_error_is_told_until_the_sensor_answers_though_with_nothing(tmp_path):
+    config = config_of({"Codifier": "A1", "SensorInterval": 0.05})
+    is_back = threading.Event()
+
+    def on_timer(*_):
+        if not is_back.is_set():
+            raise SensorError("it is gone")
+        return STATE.NOREADING
+
+    node = node_of(config, tmp_path, A1=Callbacks(on_timer=on_timer))
+    with running(node):
+        eventually(lambda: node.status()["components"]["A1"]["error"] == "it is gone")
+        is_back.set()
+        eventually(lambda: node.status()["components"]["A1"]["state"] == "NOREADING")
+        eventually(lambda: node.status()["components"]["A1"]["error"] is None)
+
+
 def test_a_callback_that_raises_is_logged_failed_and_called_again(config, tmp_path, caplog):
     heard = []
 
