@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jph.config import Config
+from jph.config import Config, this_host
 from jph.settings import setting
 from jph.wire import Value
 from sensors import http, json_text
@@ -73,7 +73,7 @@ class JsonHttp:
             raise ValueError(f"URL: {self.url} is on the web server, but no component is one")
         host = str(web.settings.get("Host") or "127.0.0.1")
         if host in ("0.0.0.0", "::"):
-            host = "127.0.0.1"
+            host = "127.0.0.1" if web.runs_on(this_host()) else str(web.host)
         if ":" in host:
             host = f"[{host}]"
         return f"http://{host}:{web.settings.get('Port') or 8080}{self.url}"

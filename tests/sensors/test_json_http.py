@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jph import SensorError
 from jph.config import build
 from jph.settings import arguments
-from sensors import json_text
+from sensors import http, json_text
 from sensors.json_http import JsonHttp
 from tests.sensors.http_server import endless, says, trickles
 
@@ -265,6 +265,35 @@ def test_an_address_on_the_own_web_server(server):
     ]
     sensor = JsonHttp(codifier="A1", config=build(document), url="/healthz", field="t")
     assert sensor.read() == {"A1": 7}
+
+
+@pytest.mark.parametrize(
+    ("machine", "listens", "address"),
+    [
+        (None, "0.0.0.0", "http://127.0.0.1:8080/t"),
+        ("pi1", "0.0.0.0", "http://127.0.0.1:8080/t"),
+        ("pi2.lan", "0.0.0.0", "http://pi2.lan:8080/t"),
+        ("pi2", "::", "http://pi2:8080/t"),
+        ("pi2", "192.0.2.7", "http://192.0.2.7:8080/t"),
+        ("pi1", "::1", "http://[::1]:8080/t"),
+    ],
+)
+def test_the_web_server_may_run_on_another_machine(monkeypatch, machine, listens, address):
+    monkeypatch.setenv("JPH_HOST", "pi1")
+    document = dict(NO_NETWORK.document)
+    document["Sensors"] = [
+        {"Codifier": "WB", "Type": "Web", "Host": machine, "Sensor": {"Host": listens}}
+    ]
+    asked = []
+
+    def get(url, **_):
+        asked.append(url)
+        return http.Answer(url, 200, "OK", None, b'{"t": 7}')
+
+    monkeypatch.setattr(http, "get", get)
+    sensor = JsonHttp(codifier="A1", config=build(document), url="/t", field="t")
+    assert sensor.read() == {"A1": 7}
+    assert asked == [address]
 
 
 def test_an_address_on_a_web_server_that_is_none_is_a_mistake():
