@@ -5,6 +5,7 @@ life were; it is *stale* when its value is older than it may be. The three are n
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Mapping
@@ -144,7 +145,9 @@ class _Earlier:
 
     def __init__(self, url: str, home: Path, password_file: str | None) -> None:
         self.states: Mapping[str, Mapping[str, object]] = {}
-        self._place = url, home, Path(password_file).expanduser() if password_file else None
+        # Not Path.expanduser, which raises RuntimeError for the home of nobody.
+        file = Path(os.path.expanduser(password_file)) if password_file else None
+        self._place = url, home, file
         self._lock = threading.Lock()
         self._due_s = 0.0
         self._pause_s = _ASK_AGAIN_S

@@ -235,6 +235,15 @@ def test_a_redis_that_is_away_harms_nothing(tmp_path, free_tcp_port):
     assert Formula(channel, "value(R1, 2)").read() == {"F1": 2.0}
 
 
+def test_a_state_cache_whose_password_is_in_the_home_of_nobody(tmp_path):
+    settings = {"URL": "redis://127.0.0.1:1/7", "PasswordFile": "~no-such-user/secret"}
+    cache = {"Codifier": "R1", "Type": "StateCache", "Sensor": settings}
+    others = [{"Codifier": "A1"}, cache]
+    channel = StubChannel(tmp_path, {"Codifier": "F1", "Type": "Formula"}, *others)
+    with pytest.raises(NoReading, match="A1"):
+        Formula(channel, "A1").read()
+
+
 def look(codifier: str) -> Input:
     values = {"A4": 3.7, "A5": 0.0, "B1": True, "S1": "text", "J1": {"value": -(10**20)}}
     if codifier not in values:
