@@ -123,8 +123,7 @@ class Pool:
         with self._lock:
             self._closed = True
             threads = list(self._threads)
-        for _ in threads:
-            self._ready.put(None)
+        self._ready.put(None)
         for thread in threads:
             thread.join(max(0.0, until_s - time.monotonic()))
         return [thread.name for thread in threads if thread.is_alive()]
@@ -162,7 +161,12 @@ class Pool:
             with self._lock:
                 self._idle -= 1
                 self._taken_s = time.monotonic()
-                if mailbox is None:
+                if mailbox is None and self._ready.empty():
                     self._threads.discard(threading.current_thread())
+                    if self._closed:
+                        self._ready.put(None)  # for the next thread
                     return
-            mailbox.work()
+            if mailbox is not None:
+                mailbox.work()
+            elif self._closed:
+                self._ready.put(None)  # behind a mailbox that was put back in the middle of its jobs

@@ -75,6 +75,18 @@ def test_close_names_the_threads_that_are_stuck():
     release.set()
 
 
+def test_close_waits_for_what_stands_behind_a_slow_job():
+    made, begun, done = Pool("slow"), threading.Event(), []
+    slow, other = made.mailbox(), made.mailbox()
+    slow.post(lambda: (begun.set(), time.sleep(0.2)))
+    begun.wait(5)
+    slow.post(lambda: (time.sleep(0.1), done.append("second")))
+    slow.post(lambda: done.append("third"))
+    other.post(lambda: done.append("other"))
+    assert made.close(5) == []
+    assert sorted(done) == ["other", "second", "third"]
+
+
 def test_a_waker_wakes_once_however_often_it_is_called():
     waker = Waker()
     for _ in range(100_000):
