@@ -62,7 +62,14 @@ class Reloading:
         log.info("configuration reloaded from %s", config.source)
         node.move(config)
         wanted = None if self._choose is None else {c.codifier for c in self._choose(config)}
-        for codifier, member in list(node.members.items()):
+        begins: list[Member] = []
+        members = list(node.members.items())
+        if named is None and wanted is not None:
+            # Before the others end: a node without any component is finished.
+            for codifier in wanted - node.members.keys() - node.replaced:
+                log.info("%s is new", codifier)
+                begins.append(node.add_later(config.components[codifier], build))
+        for codifier, member in members:
             component = config.components.get(codifier)
             if member.callbacks.on_config is not None:
                 member.post_config(config)
@@ -73,28 +80,25 @@ class Reloading:
                 node.remove(member)
             elif named is not None or codifier in self._unbuilt or _differs(old, config, codifier):
                 log.info("%s starts anew", codifier)
-                self._rebuild(member, component)
+                begins.append(member)
             else:
                 member.channel.carry_on(component)
                 node.alive(member)
-        if named is None and wanted is not None:
-            for codifier in wanted - node.members.keys() - node.replaced:
-                log.info("%s is new", codifier)
-                component = config.components[codifier]
-                self._rebuild(node.add_later(component, build), component)
+        for member in begins:
+            self._rebuild(member, config.components[member.channel.codifier])
         self._node.on_reload(False)
 
     def _rebuild(self, member: Member, component: Component) -> None:
         """Have a member built on its own thread, and then begin."""
-        node = self._node
+        node, codifier = self._node, component.codifier
 
         def rebuild() -> None:
             try:
                 member.rebuild(component)
-                self._unbuilt.discard(component.codifier)
+                self._unbuilt.discard(codifier)
             except JphError as error:
-                self._unbuilt.add(component.codifier)
-                log.error("%s cannot start: %s", component.codifier, error)
+                self._unbuilt.add(codifier)
+                log.error("%s cannot start: %s", codifier, error)
             node.soon(lambda: node.begin(member))
 
         member.life = None  # its timers end

@@ -2,6 +2,8 @@
 
 import copy
 import logging
+import threading
+import time
 
 import pytest
 
@@ -20,11 +22,11 @@ def flag(*flags: str, source: str):
 class Network:
     """A node of Pipe sensors, and the document that it reads at each C."""
 
-    def __init__(self, folder) -> None:
+    def __init__(self, folder, codifiers=("A1", "B1", "D1"), **more) -> None:
         self.folder = folder
         for number, codifier in enumerate(("A1", "B1", "D1")):
             (folder / codifier).write_text(f"{number}\n")
-        self.config = config_of(*(self.entry(codifier) for codifier in ("A1", "B1", "D1")))
+        self.config = config_of(*(self.entry(codifier, **more) for codifier in codifiers))
         self.document = copy.deepcopy(dict(self.config.document))
         self.hooks: list[bool] = []
         self.node = Node(self.config, folder, self.load, choose=self.choose)
@@ -143,3 +145,13 @@ def test_a_wrong_configuration_ends_the_reload_and_changes_nothing(network, capl
         eventually(lambda: network.hooks == [True, False], 15)
         assert "Sensors[0].Type: is required" in caplog.text
         assert set(network.node.members) == {"A1", "B1", "D1"}
+
+
+def test_a_node_whose_only_component_got_another_codifier_goes_on(tmp_path):
+    network = Network(tmp_path, ("A1",))
+    with Peer(network.config) as peer, running(network.node):
+        peer.hear("data", flag("f", source="A1"))
+        network.document["Sensors"][0]["Codifier"] = "A2"
+        peer.command("C")
+        peer.hear("data", flag("f", source="A2"), 15)
+        assert not network.node.finished.is_set()
