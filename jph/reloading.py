@@ -5,6 +5,8 @@ Only what C names by its Codifier is built anew in any case: that is how a perso
 """
 
 import logging
+import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING
@@ -24,6 +26,8 @@ Choose = Callable[[Config], Iterable[Component]]
 
 # Where others find what they share: the address of the pages, the state, the history.
 _SHARED = ("Web", "StateCache", "HistoryWriter")
+
+_ENDED_S = 4.0  # for those that end to let go of what a new one may need, such as a port
 
 
 class Reloading:
@@ -69,6 +73,7 @@ class Reloading:
             for codifier in wanted - node.members.keys() - node.replaced:
                 log.info("%s is new", codifier)
                 begins.append(node.add_later(config.components[codifier], build))
+        ends: list[threading.Event] = []
         for codifier, member in members:
             component = config.components.get(codifier)
             if member.callbacks.on_config is not None:
@@ -78,6 +83,9 @@ class Reloading:
             if component is None or (wanted is not None and codifier not in wanted):
                 log.warning("%s does not belong here any more; it ends", codifier)
                 node.remove(member)
+                ended = threading.Event()
+                member.mailbox.post(ended.set)
+                ends.append(ended)
             elif named is not None or codifier in self._unbuilt or _differs(old, config, codifier):
                 log.info("%s starts anew", codifier)
                 begins.append(member)
@@ -85,14 +93,19 @@ class Reloading:
                 member.channel.carry_on(component)
                 node.alive(member)
         for member in begins:
-            self._rebuild(member, config.components[member.channel.codifier])
+            self._rebuild(member, config.components[member.channel.codifier], ends)
         self._node.on_reload(False)
 
-    def _rebuild(self, member: Member, component: Component) -> None:
-        """Have a member built on its own thread, and then begin."""
+    def _rebuild(
+        self, member: Member, component: Component, ends: Iterable[threading.Event]
+    ) -> None:
+        """Have a member built on its own thread, after others have ended, and then begin."""
         node, codifier = self._node, component.codifier
 
         def rebuild() -> None:
+            until_s = time.monotonic() + _ENDED_S
+            for ended in ends:
+                ended.wait(max(0.0, until_s - time.monotonic()))
             try:
                 member.rebuild(component)
                 self._unbuilt.discard(codifier)

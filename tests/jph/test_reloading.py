@@ -9,7 +9,8 @@ import pytest
 
 from jph.components import build as build_component
 from jph.config import build
-from jph.errors import ConfigError
+from jph.errors import ChannelError, ConfigError
+from jph.member import Callbacks
 from jph.node import Node
 from tests.helpers import eventually
 from tests.network import Peer, config_of, running
@@ -155,3 +156,23 @@ def test_a_node_whose_only_component_got_another_codifier_goes_on(tmp_path):
         peer.command("C")
         peer.hear("data", flag("f", source="A2"), 15)
         assert not network.node.finished.is_set()
+
+
+def test_what_takes_the_place_of_another_begins_when_that_has_let_go(network, caplog):
+    holds = threading.Lock()
+
+    def build(channel):
+        if not holds.acquire(blocking=False):
+            raise ChannelError("it is taken")
+        return Callbacks(close=lambda: (time.sleep(0.3), holds.release()))
+
+    network.node.members["B1"]._build = build
+    network.node.members["B1"].callbacks = build(None)
+    network.document["Sensors"][1]["Codifier"] = "B2"
+    add_later = network.node.add_later
+    network.node.add_later = lambda component, _: add_later(component, build)
+    with Peer(network.config) as peer, running(network.node):
+        peer.hear("control", flag("N", source="D1"))
+        peer.command("C")
+        peer.hear("control", flag("N", source="B2"), 15)
+        assert "B2 cannot start" not in caplog.text
