@@ -102,17 +102,26 @@ class Reloading:
         """Have a member built on its own thread, after others have ended, and then begin."""
         node, codifier = self._node, component.codifier
 
+        def belongs_here() -> bool:
+            return node.members.get(codifier) is member
+
+        def begin() -> None:
+            if belongs_here():
+                node.begin(member)
+
         def rebuild() -> None:
             until_s = time.monotonic() + _ENDED_S
             for ended in ends:
                 ended.wait(max(0.0, until_s - time.monotonic()))
+            if not belongs_here():  # a later configuration ended it, or a newer instance
+                return
             try:
                 member.rebuild(component)
                 self._unbuilt.discard(codifier)
             except JphError as error:
                 self._unbuilt.add(codifier)
                 log.error("%s cannot start: %s", codifier, error)
-            node.soon(lambda: node.begin(member))
+            node.soon(begin)
 
         member.life = None  # its timers end
         member.mailbox.post(rebuild)

@@ -176,3 +176,36 @@ def test_what_takes_the_place_of_another_begins_when_that_has_let_go(network, ca
         peer.command("C")
         peer.hear("control", flag("N", source="B2"), 15)
         assert "B2 cannot start" not in caplog.text
+
+
+class Stuck:
+    """A read of a component that takes until it is let go."""
+
+    def __init__(self, member) -> None:
+        self._go, begun = threading.Event(), threading.Event()
+        member.mailbox.post(lambda: (begun.set(), self._go.wait(30)))
+        begun.wait(10)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.let_go()
+
+    def let_go(self) -> None:
+        self._go.set()
+
+
+def test_what_is_removed_while_it_waits_to_start_anew_does_not_come_back(network):
+    node = network.node
+    with Peer(network.config) as peer, running(node):
+        peer.hear("data", flag("f", source="B1"))
+        with Stuck(node.members["B1"]) as stuck:
+            peer.command("C", "B1")
+            eventually(lambda: network.hooks == [True, False])
+            del network.document["Sensors"][1]
+            peer.command("C")
+            eventually(lambda: "B1" not in node.members)
+            peer.drain("control")
+            stuck.let_go()
+            assert peer.quiet("control", flag("N", "I", source="B1"), 0.5)
