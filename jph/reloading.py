@@ -115,6 +115,7 @@ class Reloading:
                 ended.wait(max(0.0, until_s - time.monotonic()))
             if not belongs_here():  # a later configuration ended it, or a newer instance
                 return
+            member.life = None  # its timers end; until now its signs of life went on
             try:
                 member.rebuild(component)
                 self._unbuilt.discard(codifier)
@@ -123,7 +124,6 @@ class Reloading:
                 log.error("%s cannot start: %s", codifier, error)
             node.soon(begin)
 
-        member.life = None  # its timers end
         member.mailbox.post(rebuild)
 
 

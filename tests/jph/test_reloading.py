@@ -209,3 +209,15 @@ def test_what_is_removed_while_it_waits_to_start_anew_does_not_come_back(network
             peer.drain("control")
             stuck.let_go()
             assert peer.quiet("control", flag("N", "I", source="B1"), 0.5)
+
+
+def test_signs_of_life_go_on_while_a_slow_reading_keeps_it_from_starting_anew(tmp_path):
+    network = Network(tmp_path, KeepAliveInterval=0.1)
+    with Peer(network.config) as peer, running(network.node):
+        peer.hear("control", flag("N", source="B1"))
+        with Stuck(network.node.members["B1"]):
+            peer.command("C", "B1")
+            eventually(lambda: network.hooks == [True, False])
+            time.sleep(0.2)
+            peer.drain("control")
+            peer.hear("control", flag("I", source="B1"))
