@@ -10,7 +10,7 @@ from typing import Any
 from jph.channel import STATE, Channel
 from jph.clock import time_now_ms
 from jph.config import Component, Config
-from jph.errors import JphError, NoReading, SensorError
+from jph.errors import NoReading, SensorError
 from jph.reader import ReaderTimer
 from jph.wire import Control, Reading, Sender
 from jph.workers import Mailbox
@@ -146,7 +146,7 @@ class Member:
         self.callbacks = Callbacks(ignores_halt=self.callbacks.ignores_halt)
         try:
             self.callbacks = self._build(self.channel)
-        except JphError as error:
+        except Exception as error:
             self.state, self.error = STATE.FAILED, str(error)
             raise
 

@@ -122,6 +122,9 @@ class Reloading:
             except JphError as error:
                 self._unbuilt.add(codifier)
                 log.error("%s cannot start: %s", codifier, error)
+            except Exception:
+                self._unbuilt.add(codifier)
+                log.exception("%s cannot start", codifier)
             node.soon(begin)
 
         member.mailbox.post(rebuild)

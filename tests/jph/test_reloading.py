@@ -221,3 +221,20 @@ def test_signs_of_life_go_on_while_a_slow_reading_keeps_it_from_starting_anew(tm
             time.sleep(0.2)
             peer.drain("control")
             peer.hear("control", flag("I", source="B1"))
+
+
+def test_a_component_that_raises_while_it_is_built_fails_alone(network, caplog):
+    def build(channel):
+        raise RuntimeError("no such chip")
+
+    with Peer(network.config) as peer, running(network.node):
+        peer.hear("control", flag("N", source="B1"))
+        network.node.members["B1"]._build = build
+        peer.command("C", "B1")
+        peer.hear("control", flag("N", source="B1"), 15)
+        assert "B1 cannot start" in caplog.text
+        assert "no such chip" in caplog.text
+        assert network.node.status()["components"]["B1"]["error"] == "no such chip"
+        network.node.members["B1"]._build = build_component
+        peer.command("C")
+        peer.hear("data", flag("f", source="B1"), 15)
