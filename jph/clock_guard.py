@@ -7,7 +7,7 @@ past. The rule:
   home directory; nor while systemd-timesyncd runs and has not reached a server since the machine
   started, unless a hardware clock set the time.
 - Until it can be, readings are held back in memory, the last 10,000 of a process. When the clock
-  has been set, they go out in their order, their timestamps moved by as much as the clock was.
+  has been set, they go out in their order, each timestamp moved by as much as the clock was since.
 - After 10 minutes without that they go out as they are: a network without a time server works, too.
   Those that are held when the process ends are lost, counted in the log.
 
@@ -85,7 +85,7 @@ class ClockGuard:
                 reason,
                 LONGEST_S / 60,
             )
-            outlet.hold()
+            outlet.hold(self._at_zero_ms)
         return bool(reason)
 
     def release(self, outlet: Outlet) -> int | None:
@@ -97,7 +97,7 @@ class ClockGuard:
         if self.doubt():
             return None
         moved_ms = self.moved_ms()
-        gone, lost = outlet.release(moved_ms)
+        gone, lost = outlet.release()
         log.warning(
             "the clock %s; %d readings that waited are sent%s",
             f"was moved by {moved_ms / 1000:+.1f} s" if moved_ms else "was not set in time",

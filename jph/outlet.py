@@ -38,7 +38,8 @@ class Outlet:
         self._socket: socket.socket | None = None
         self._through: Callable[[bytes | bytearray], object] = _not_open
         self._send: Callable[[bytes | bytearray], object] = _not_open
-        self._held: deque[bytearray] | None = None
+        self._held: deque[tuple[bytearray, int]] | None = None  # and by which setting
+        self._setting_ms: Callable[[], int] = int
         self._kept = 0
 
     def open(self, group: Group) -> None:
@@ -55,17 +56,19 @@ class Outlet:
             if self._held is None:
                 self._send = self._through
 
-    def hold(self) -> None:
-        """Keep what is sent from now on, the last ones, until `release`."""
-        with self.lock:
-            self._held, self._kept = deque(maxlen=MOST_HELD), 0
-            self._send = self._keep
-
-    def release(self, moved_ms: int) -> tuple[int, int]:
-        """Send what was kept.
+    def hold(self, setting_ms: Callable[[], int]) -> None:
+        """Keep what is sent from now on, the last ones, until `release`.
 
         Args:
-            moved_ms: to be added to the timestamps.
+            setting_ms: what the wall clock shows, as it is set now, at zero of the monotonic one.
+        """
+        with self.lock:
+            self._held, self._kept = deque(maxlen=MOST_HELD), 0
+            self._setting_ms = setting_ms
+            self._send = self._keep
+
+    def release(self) -> tuple[int, int]:
+        """Send what was kept, each timestamp moved by as much as the clock was set since then.
 
         Returns:
             How many are sent, and how many are lost because they were too many.
@@ -73,7 +76,9 @@ class Outlet:
         with self.lock:
             held, self._held = self._held or deque(), None
             self._send = self._through
-            for datagram in held:
+            setting_ms = self._setting_ms()
+            for datagram, kept_at_ms in held:
+                moved_ms = setting_ms - kept_at_ms
                 (timestamp_ms,) = _TIMESTAMP.unpack_from(datagram, _TIMESTAMP_AT)
                 timestamp_ms = min(max(0, timestamp_ms + moved_ms), wire.TIMESTAMP_LIMIT - 1)
                 _TIMESTAMP.pack_into(datagram, _TIMESTAMP_AT, timestamp_ms)
@@ -82,7 +87,7 @@ class Outlet:
 
     def _keep(self, datagram: bytes | bytearray) -> None:
         assert self._held is not None
-        self._held.append(bytearray(datagram))
+        self._held.append((bytearray(datagram), self._setting_ms()))
         self._kept += 1
         self.sent -= 1  # counted when it goes
 

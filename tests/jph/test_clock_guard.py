@@ -159,14 +159,16 @@ def test_the_newest_readings_are_held_and_the_lost_ones_counted(bus):
     group = config_of({"Codifier": "A1"}).data
     receiver = helpers.bare_receiver((group.address, group.port))
     outlet.open(group)
-    outlet.hold()
+    setting_ms = 10
+    outlet.hold(lambda: setting_ms)
     with outlet.lock:
         for number in range(MOST_HELD + 3):
             outlet.send(struct.pack("<IIQ", number, 0, 5) + bytes(16))
     outlet.open(group)  # a link that came back lets nothing through
     sizes = []
     outlet._through = lambda datagram: sizes.append(bytes(datagram))
-    assert outlet.release(-10) == (MOST_HELD, 3)
+    setting_ms = 0
+    assert outlet.release() == (MOST_HELD, 3)
     assert struct.unpack_from("<IIQ", sizes[0]) == (3, 0, 0)  # never before 1970
     assert len(sizes) == MOST_HELD
     outlet.close()
@@ -177,3 +179,15 @@ def test_the_note_is_the_time_of_a_file(guard_of, tmp_path):
     guard_of(Wall(-50 * HOUR_MS)).note()
     noted_s = os.stat(tmp_path / "home" / "clock").st_mtime
     assert time.time() - noted_s == pytest.approx(50 * 3600, abs=5)
+
+
+def test_what_was_sent_after_the_clock_was_set_is_not_moved():
+    outlet, setting_ms, sent = Outlet("data", lambda: None), 1000, []
+    outlet._through = lambda datagram: sent.append(struct.unpack_from("<Q", datagram, 8)[0])
+    outlet.hold(lambda: setting_ms)
+    with outlet.lock:
+        outlet.send(struct.pack("<IIQ", 1, 0, 1005) + bytes(16))
+        setting_ms = 500_000  # and half a second later somebody looks at the clock
+        outlet.send(struct.pack("<IIQ", 2, 0, 500_105) + bytes(16))
+    outlet.release()
+    assert sent == [500_005, 500_105]
