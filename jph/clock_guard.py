@@ -88,8 +88,8 @@ class ClockGuard:
             outlet.hold(self._at_zero_ms)
         return bool(reason)
 
-    def release(self, outlet: Outlet) -> int | None:
-        """Let what was held back go, if nothing speaks against the clock any more.
+    def ends(self, outlet: Outlet) -> int | None:
+        """Say that what an outlet holds back may go, if nothing speaks against the clock any more.
 
         Returns:
             By how much the clock was set meanwhile, in ms; None if it is still to be waited for.
@@ -97,11 +97,11 @@ class ClockGuard:
         if self.doubt():
             return None
         moved_ms = self.moved_ms()
-        gone, lost = outlet.release()
+        waiting, lost = outlet.waiting()
         log.warning(
             "the clock %s; %d readings that waited are sent%s",
             f"was moved by {moved_ms / 1000:+.1f} s" if moved_ms else "was not set in time",
-            gone,
+            waiting,
             f", {lost} older ones were too many" if lost else "",
         )
         return moved_ms

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 _BATCHES = 8  # of the data channel at most, before the control channel is looked at again
 _CLOSE_S = 4.0  # for all components to close, at stop
 _RELIEVE_S = 0.01  # between looks at a pool that has too few threads
+_RELEASE = 200  # readings that waited for the clock, at once: 150 kB of a receiver's buffer
+_RELEASE_EVERY_S = 0.02
 _APART_S = 0.001  # between the timers of two components, so that a thousand are not due at once
 
 Build = Callable[[Channel], Callbacks]
@@ -80,7 +82,8 @@ class Node:
         self._started = 0  # components, to keep their timers apart
         self._use: Callable[[socket.socket], object] = self._use_data
         self._listening = False
-        self._holds = False  # readings, because the clock cannot be right
+        self._doubts = False  # that the clock is right
+        self._holds = False  # readings, because of that, and until those that waited are sent
         self._started_s = time.monotonic()
         self._links = LinkWatch()
         self._loop.watch(self._links.fileno(), self._link_changed)
@@ -134,8 +137,8 @@ class Node:
     def open(self) -> None:
         """Join, so that components can send; `start` does it too."""
         if not self._holds and self._guard.hold(self.data_outlet):
-            self._holds = True
-            self._loop.timers.every(1.0, self._look_at_clock, wanted=lambda: self._holds)
+            self._holds = self._doubts = True
+            self._loop.timers.every(1.0, self._look_at_clock, wanted=lambda: self._doubts)
         self._look(time.monotonic())
 
     def start(self, use_data: Callable[[socket.socket], object] | None = None) -> None:
@@ -157,6 +160,8 @@ class Node:
     def stop(self) -> None:
         """Close the components side by side and leave the bus, within 4 s."""
         until_s = time.monotonic() + _CLOSE_S
+        while self._holds and not self._doubts and time.monotonic() < until_s:
+            time.sleep(_RELEASE_EVERY_S)
         self._loop.stop()
         self._loop.give_up(self.data.fileno(), self._receive_data)  # what came before counts
         for member in self.members.values():
@@ -254,14 +259,18 @@ class Node:
         self._loop.watch(receiver.fileno(), self._receive_data)
 
     def _look_at_clock(self) -> None:
-        moved_ms = self._guard.release(self.data_outlet)
+        moved_ms = self._guard.ends(self.data_outlet)
         if moved_ms is None:
             return
-        self._holds = False
+        self._doubts = False
+        self._loop.timers.every(_RELEASE_EVERY_S, self._release, wanted=lambda: self._holds)
         self.config = replace(self.config, loaded_ms=self.config.loaded_ms + moved_ms)
         for member in self.members.values():
             member.channel.loaded_ms += moved_ms
             self.alive(member)
+
+    def _release(self) -> None:
+        self._holds = not self.data_outlet.release(_RELEASE)
 
     def _note_clock(self) -> None:
         if not self._holds:

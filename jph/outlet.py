@@ -57,7 +57,7 @@ class Outlet:
                 self._send = self._through
 
     def hold(self, setting_ms: Callable[[], int]) -> None:
-        """Keep what is sent from now on, the last ones, until `release`.
+        """Keep what is sent from now on, the last ones, until `release` sent all of it.
 
         Args:
             setting_ms: what the wall clock shows, as it is set now, at zero of the monotonic one.
@@ -67,23 +67,37 @@ class Outlet:
             self._setting_ms = setting_ms
             self._send = self._keep
 
-    def release(self) -> tuple[int, int]:
-        """Send what was kept, each timestamp moved by as much as the clock was set since then.
+    def waiting(self) -> tuple[int, int]:
+        """Return how many are kept, and how many are lost because they were too many."""
+        with self.lock:
+            held = len(self._held or ())
+            return held, self._kept - held
+
+    def release(self, most: int) -> bool:
+        """Send the oldest of what is kept, each timestamp moved by what the clock was set since.
+
+        Args:
+            most: how many at once, so that no receiver's buffer runs over.
 
         Returns:
-            How many are sent, and how many are lost because they were too many.
+            Whether nothing is left; what is sent from then on goes out at once.
         """
         with self.lock:
-            held, self._held = self._held or deque(), None
-            self._send = self._through
+            held = self._held or deque()
             setting_ms = self._setting_ms()
-            for datagram, kept_at_ms in held:
+            self._send = self._through
+            for _ in range(min(most, len(held))):
+                datagram, kept_at_ms = held.popleft()
                 moved_ms = setting_ms - kept_at_ms
                 (timestamp_ms,) = _TIMESTAMP.unpack_from(datagram, _TIMESTAMP_AT)
                 timestamp_ms = min(max(0, timestamp_ms + moved_ms), wire.TIMESTAMP_LIMIT - 1)
                 _TIMESTAMP.pack_into(datagram, _TIMESTAMP_AT, timestamp_ms)
                 self.send(datagram)
-            return len(held), self._kept - len(held)
+            if held:
+                self._send = self._keep
+            else:
+                self._held = None
+            return not held
 
     def _keep(self, datagram: bytes | bytearray) -> None:
         assert self._held is not None

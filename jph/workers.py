@@ -169,4 +169,6 @@ class Pool:
             if mailbox is not None:
                 mailbox.work()
             elif self._closed:
-                self._ready.put(None)  # behind a mailbox that was put back in the middle of its jobs
+                self._ready.put(
+                    None
+                )  # behind a mailbox that was put back in the middle of its jobs

@@ -4,6 +4,7 @@ import logging
 import os
 import struct
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -168,9 +169,14 @@ def test_the_newest_readings_are_held_and_the_lost_ones_counted(bus):
     sizes = []
     outlet._through = lambda datagram: sizes.append(bytes(datagram))
     setting_ms = 0
-    assert outlet.release() == (MOST_HELD, 3)
+    assert outlet.waiting() == (MOST_HELD, 3)
+    assert not outlet.release(1)
+    with outlet.lock:
+        outlet.send(struct.pack("<IIQ", MOST_HELD + 3, 0, 5) + bytes(16))  # behind the others
+    assert outlet.release(MOST_HELD)
     assert struct.unpack_from("<IIQ", sizes[0]) == (3, 0, 0)  # never before 1970
-    assert len(sizes) == MOST_HELD
+    assert len(sizes) == MOST_HELD + 1
+    assert struct.unpack_from("<I", sizes[-1]) == (MOST_HELD + 3,)
     outlet.close()
     receiver.close()
 
@@ -189,5 +195,24 @@ def test_what_was_sent_after_the_clock_was_set_is_not_moved():
         outlet.send(struct.pack("<IIQ", 1, 0, 1005) + bytes(16))
         setting_ms = 500_000  # and half a second later somebody looks at the clock
         outlet.send(struct.pack("<IIQ", 2, 0, 500_105) + bytes(16))
-    outlet.release()
+    assert outlet.release(2)
     assert sent == [500_005, 500_105]
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_all_that_waited_reaches_a_receiver_with_the_usual_buffer(guard_of, tmp_path, stops):
+    guard_of(wall := Wall()).note()
+    wall.wrong_ms = -10 * HOUR_MS
+    config = config_of({"Codifier": "A1"}, {"Codifier": "B1"})
+    config = replace(config, data=replace(config.data, receive_buffer=212_992))
+    node, heard = Node(config, tmp_path / "home", guard=guard_of(wall)), []
+    channel = node.add(config.components["A1"], lambda channel: Callbacks()).channel
+    node.add(config.components["B1"], lambda channel: Callbacks(on_batch=heard.extend))
+    with running(node):
+        for number in range(5000):
+            channel.send_data(float(number))
+        wall.wrong_ms = 0
+        eventually(lambda: heard)
+        if not stops:
+            eventually(lambda: not node.status()["holds"])
+    assert [reading[3] for reading in heard] == [float(number) for number in range(5000)]
