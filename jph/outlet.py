@@ -123,6 +123,10 @@ class Outlet:
                 self._socket.close()
                 self._socket, self._send = None, _not_open
                 self._through = _not_open
+            held, self._held = self._held, None
+        if held:
+            lost = sum(datagram[16:17] != b"n" for datagram, _ in held)
+            log.warning("%d readings that waited for the clock are lost", lost)
 
 
 def _not_open(datagram: bytes | bytearray) -> None:

@@ -216,3 +216,15 @@ def test_all_that_waited_reaches_a_receiver_with_the_usual_buffer(guard_of, tmp_
         if not stops:
             eventually(lambda: not node.status()["holds"])
     assert [reading[3] for reading in heard] == [float(number) for number in range(5000)]
+
+
+def test_what_still_waits_when_the_process_ends_is_counted_in_the_log(guard_of, tmp_path, caplog):
+    guard_of(wall := Wall()).note()
+    wall.wrong_ms = -10 * HOUR_MS
+    config = config_of({"Codifier": "A1", "DataType": "string"})
+    node = Node(config, tmp_path / "home", guard=guard_of(wall))
+    channel = node.add(config.components["A1"], lambda channel: Callbacks()).channel
+    with running(node):
+        for number in range(5):
+            channel.send_data(str(number))
+    assert "5 readings that waited for the clock are lost" in caplog.text
