@@ -344,7 +344,7 @@ class Node:
             self.finished.set()
 
     def reload(self, members: list[Member] | None = None) -> None:
-        """Read the configuration anew; any thread may call this.
+        """Read the configuration anew; any thread and any signal handler may call this.
 
         Args:
             members: what is to start anew; None: what has changed.

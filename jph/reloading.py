@@ -44,11 +44,21 @@ class Reloading:
         self._load = load
         self._choose = choose
         self._unbuilt: set[str] = set()  # Codifiers that are on the bus without callbacks
+        self._asked: set[tuple[str, ...] | None] = set()  # what a load that did not begin is for
 
     def ask(self, members: list[Member] | None) -> None:
-        """Load beside the loop, since a server may take its time, and then go over to it."""
+        """Load beside the loop, since a server may take its time, and then go over to it.
+
+        Any thread and any signal handler may call this, also in the middle of an earlier call. A
+        load that did not begin yet does for all who ask for the same.
+        """
+        asked = None if members is None else tuple(m.channel.codifier for m in members)
+        if asked in self._asked:
+            return
+        self._asked.add(asked)
 
         def load() -> None:
+            self._asked.discard(asked)
             self._node.on_reload(True)
             try:
                 config = self._load()
@@ -59,7 +69,8 @@ class Reloading:
                 return
             self._node.soon(lambda: self._go_over(config, members))
 
-        self._node.housekeeping.post(load)
+        # By way of the loop: a mailbox has a lock, which the interrupted thread may hold.
+        self._node.soon(lambda: self._node.housekeeping.post(load))
 
     def _go_over(self, config: Config, named: list[Member] | None) -> None:
         node, old = self._node, self._node.config

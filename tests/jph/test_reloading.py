@@ -2,6 +2,8 @@
 
 import copy
 import logging
+import os
+import signal
 import threading
 import time
 
@@ -238,3 +240,27 @@ def test_a_component_that_raises_while_it_is_built_fails_alone(network, caplog):
         network.node.members["B1"]._build = build_component
         peer.command("C")
         peer.hear("data", flag("f", source="B1"), 15)
+
+
+def test_many_who_ask_at_once_get_few_loads_and_block_nobody(network):
+    loads, calls = [], 5000
+
+    def load():
+        loads.append(1)
+        return Network.load(network)
+
+    network.node._reloading._load = load
+    before = signal.signal(signal.SIGHUP, lambda number, frame: network.node.reload())
+    try:
+        with running(network.node):
+            sender = os.fork()
+            if not sender:
+                for _ in range(calls):
+                    os.kill(os.getppid(), signal.SIGHUP)
+                os._exit(0)
+            os.waitpid(sender, 0)
+            network.node.reload()  # one more that comes alone, and is the last to be done
+            eventually(lambda: loads and network.hooks == [True, False] * len(loads))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert len(loads) < calls / 5
