@@ -110,8 +110,8 @@ class Channel:
 
     def send_data(
         self, value: object, timestamp_ms: int | None = None, codifier: str | None = None
-    ) -> None:
-        """Send a value on the data channel.
+    ) -> bool:
+        """Send a value on the data channel, and tell whether the network took it.
 
         Args:
             value: bool, int, float, str, or a dict with the key "value".
@@ -135,8 +135,9 @@ class Channel:
             with outlet.lock:
                 sequence = stream.sequence if stream.started else self._start(stream)
                 stream.sequence = (sequence + 1) & SEQUENCE_MASK
-                outlet.send(FLOAT.pack(sequence, timestamp_ms, b"f", stream.code, b"@@", 4, value))
-            return
+                return outlet.send(
+                    FLOAT.pack(sequence, timestamp_ms, b"f", stream.code, b"@@", 4, value)
+                )
         flag, chosen = wire.choose(value, stream.data_type)
         # Encoded before the sequence is taken, so that a refused value leaves no gap.
         code = stream.code.decode()
@@ -145,7 +146,7 @@ class Channel:
             sequence = stream.sequence if stream.started else self._start(stream)
             stream.sequence = (sequence + 1) & SEQUENCE_MASK
             datagram[:4] = sequence.to_bytes(4, "little")
-            outlet.send(datagram)
+            return outlet.send(datagram)
 
     def send_control(
         self,

@@ -105,16 +105,18 @@ class Outlet:
         self._kept += 1
         self.sent -= 1  # counted when it goes
 
-    def send(self, datagram: bytes | bytearray) -> None:
-        """Send one datagram; the caller holds the lock."""
+    def send(self, datagram: bytes | bytearray) -> bool:
+        """Send one datagram, and tell whether the network took it; the caller holds the lock."""
         try:
             self._send(datagram)
             self.sent += 1
+            return True
         except OSError as error:
             self.unsent += 1
             if error.errno in _OURS:
                 log.error("%s channel: %d bytes refused: %s", self._channel, len(datagram), error)
             self._failed()
+            return False
 
     def close(self) -> None:
         """Close the socket; what is sent from now on is counted as not sent."""

@@ -110,10 +110,12 @@ class ReaderTimer:
                 kept: Value | None = value
                 if reporter is not None:
                     kept = reporter.take(value, time.monotonic(), at_once=at_once)
-                if kept is not None:
-                    self._channel.send_data(kept, codifier=codifier)
+                gone = kept is None or self._channel.send_data(kept, codifier=codifier)
             except (ValueError, TypeError, SensorError) as error:
                 refused.append(f"{codifier}: {error}")
+                gone = False
+            if reporter is not None and not gone:
+                reporter.forget()
         return refused
 
     def _miss(self, reason: str) -> None:

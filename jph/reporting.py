@@ -94,6 +94,10 @@ class Reporter:
         self._sent, self._sent_s = value, now_s
         return value
 
+    def forget(self) -> None:
+        """Compare with nothing: what was taken last did not go out after all."""
+        self._sent = None
+
     def _number(self, value: Value, number: float) -> Value:
         rules = self._report
         if rules.scale != 1.0 or rules.offset:

@@ -21,12 +21,17 @@ class Recorder:
         self.config = config_of(more, {**PROXY, "Report": {"Scale": 10}})
         self.component = self.config.components["A1"]
         self.codifier = "A1"
+        self.takes = True  # the network, what is sent
         self.sent: list[tuple[str, object]] = []
 
-    def send_data(self, value: object, codifier: str) -> None:
+    def send_data(self, value: object, codifier: str) -> bool:
         if value != value:
             raise ValueError("not a finite number: nan")
-        self.sent.append((codifier, value))
+        if isinstance(value, str) and len(value) > 1440:
+            raise ValueError("too long")
+        if self.takes:
+            self.sent.append((codifier, value))
+        return self.takes
 
 
 class Script:
@@ -160,3 +165,18 @@ def test_what_is_refused_does_not_keep_the_rest(caplog):
     assert ticks(timer, 2) == [STATE.WITHERRORS] * 2
     assert channel.sent == [("P1", 10), ("A1", 5)]
     assert said(caplog, "A1: 6 is outside of what is valid, at most 5") == 1
+
+
+def test_a_text_that_no_datagram_takes_is_refused_each_time_though_it_is_the_same():
+    timer = ReaderTimer(Script("x" * 1441), Recorder(Report={"DeadBand": 0}))
+    assert ticks(timer, 3) == [STATE.WITHERRORS] * 3
+
+
+def test_what_the_network_did_not_take_is_sent_at_the_next_tick_though_it_is_the_same():
+    channel = Recorder(Report={"DeadBand": 0, "LongestSilence": 3600})
+    timer = ReaderTimer(Script(5.0), channel)
+    channel.takes = False
+    ticks(timer, 2)
+    channel.takes = True
+    ticks(timer, 2)
+    assert channel.sent == [("A1", 5.0)]

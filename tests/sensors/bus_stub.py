@@ -42,8 +42,9 @@ class StubChannel:
         sign = Control(1, now_ms, "I", codifier, "@@", 1.0, True)
         self.states.on_control(sign, now_ms, {})
 
-    def send_data(self, value, timestamp_ms=None, codifier=None) -> None:
+    def send_data(self, value, timestamp_ms=None, codifier=None) -> bool:
         self.data.append((codifier or self.codifier, value, timestamp_ms))
+        return True
 
     def send_control(self, flag, to="@@", number=None, timestamp_ms=None) -> None:
         if flag not in "NIPTSHCAE":
