@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from collectors.writing import Writing
 from jph.channel import STATE, Channel
@@ -52,6 +53,8 @@ class HistoryWriter:
     spool_bytes: int = setting(
         DEFAULT_BYTES, key="SpoolSize", ge=65536, doc="most bytes of the spool"
     )
+
+    takes_settings: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         self._place = self._named_place()

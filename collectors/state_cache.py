@@ -34,6 +34,7 @@ class StateCache:
     """
 
     ignores_halt: ClassVar[bool] = True
+    takes_settings: ClassVar[bool] = True
 
     channel: Channel
     home: Path

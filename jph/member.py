@@ -33,6 +33,7 @@ class Callbacks:
     close: Callable[[], object] | None = None
     greeting: Callable[[], str] | None = None  # what to tell whoever started the process
     ignores_halt: bool = False
+    takes_settings: bool = False  # on_config does, its own; else it is built anew with them
 
     @property
     def hears_data(self) -> bool:
@@ -40,14 +41,16 @@ class Callbacks:
 
 
 _NAMES = ("on_timer", "on_batch", "on_data", "on_control", "on_config", "close", "greeting")
+_FLAGS = ("ignores_halt", "takes_settings")
 
 
 def callbacks_of(component: object, channel: Channel) -> Callbacks:
     """Return the callbacks of a component object; a reader gets a timer that sends its values."""
     found: dict[str, Any] = {name: getattr(component, name, None) for name in _NAMES}
+    found |= {name: getattr(component, name, False) for name in _FLAGS}
     if hasattr(component, "read"):
         found["on_timer"] = ReaderTimer(component, channel)
-    return Callbacks(**found, ignores_halt=getattr(component, "ignores_halt", False))
+    return Callbacks(**found)
 
 
 class Member:
@@ -130,6 +133,15 @@ class Member:
         if on_config is not None:
             self.mailbox.post(lambda: self._config(on_config, config))
 
+    def goes_on(self, component: Component) -> bool:
+        """Tell whether it takes a new entry of the configuration by itself, without being built."""
+        before = self.channel.component
+        return (
+            self.callbacks.on_config is not None
+            and component.type == before.type
+            and (self.callbacks.takes_settings or component.settings == before.settings)
+        )
+
     # Run by the mailbox
 
     def rebuild(self, component: Component) -> None:
@@ -138,7 +150,7 @@ class Member:
         Raises:
             ConfigError, ChannelError: it cannot be built; it stays on the bus without callbacks.
         """
-        if self.callbacks.on_config is not None:  # has been told, and goes on
+        if self.goes_on(component):  # has been told
             self.channel.restart(component)
             return
         self.close()

@@ -87,7 +87,7 @@ class Reloading:
         ends: list[threading.Event] = []
         for codifier, member in members:
             component = config.components.get(codifier)
-            if member.callbacks.on_config is not None:
+            if component is not None and member.goes_on(component):
                 member.post_config(config)
             if named is not None and member not in named:
                 continue

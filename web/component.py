@@ -102,7 +102,7 @@ class Web:
         self._site.hub.on_control(message)
 
     def on_config(self, config: Config) -> None:
-        """Show the components of a new configuration; the port stays."""
+        """Show the components of a new configuration, under which its own settings are the same."""
         self.config = config
         self._site.reconfigure(config)
 

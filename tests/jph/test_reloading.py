@@ -264,3 +264,31 @@ def test_many_who_ask_at_once_get_few_loads_and_block_nobody(network):
     finally:
         signal.signal(signal.SIGHUP, before)
     assert len(loads) < calls / 5
+
+
+@pytest.mark.parametrize(
+    "change, takes_settings, is_built_anew",
+    [
+        ({"Name": "Other"}, False, False),
+        ({"Sensor": {"Port": 2}}, False, True),
+        ({"Sensor": {"Port": 2}}, True, False),
+        ({"Type": "TempLinux"}, True, False),
+        ({"Type": "Simulated"}, True, True),
+    ],
+)
+def test_what_takes_configurations_is_built_anew_for_what_it_does_not_take(
+    network, change, takes_settings, is_built_anew
+):
+    told, closed = [], []
+    callbacks = Callbacks(
+        on_config=told.append, close=lambda: closed.append(1), takes_settings=takes_settings
+    )
+    member = network.node.members["B1"]
+    member.callbacks, member._build = callbacks, lambda channel: Callbacks()
+    network.document["Sensors"][1].update(change)
+    with Peer(network.config) as peer, running(network.node):
+        peer.hear("control", flag("N", source="D1"))
+        peer.command("C")
+        peer.hear("control", flag("N", source="B1"), 15)
+        assert (len(told), len(closed)) == ((0, 1) if is_built_anew else (1, 0))
+        network.node.members.pop("B1")
