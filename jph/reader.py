@@ -41,16 +41,12 @@ class ReaderTimer:
     """
 
     def __init__(self, reader: Reader, channel: Channel) -> None:
-        component, config = channel.component, channel.config
+        component = channel.component
         self._reader = reader
         self._channel = channel
         self._log = logging.getLogger(component.type_name)
         self._limit = (component.report or _DEFAULT).failures
-        self._reporters: dict[str, Reporter] = {}
-        for codifier in (component.codifier, *component.proxies()):
-            entry = config.components.get(codifier)
-            if entry is not None and entry.report is not None:
-                self._reporters[codifier] = Reporter(entry.report, entry.timeout_warning_s)
+        self._reporters: dict[str, Reporter | None] = {}  # of those that it sent for
         self._failures = 0
         self._skip = 0  # ticks that are let pass
         self._has_worked = False
@@ -105,7 +101,10 @@ class ReaderTimer:
         """Send what is worth it; return what was refused, a line each."""
         refused = []
         for codifier, value in values.items():
-            reporter = self._reporters.get(codifier) if self._reporters else None
+            try:
+                reporter = self._reporters[codifier]
+            except KeyError:
+                reporter = self._reporters[codifier] = self._reporter(codifier)
             try:
                 kept: Value | None = value
                 if reporter is not None:
@@ -117,6 +116,12 @@ class ReaderTimer:
             if reporter is not None and not gone:
                 reporter.forget()
         return refused
+
+    def _reporter(self, codifier: str) -> Reporter | None:
+        entry = self._channel.config.components.get(codifier)
+        if entry is None or entry.report is None:
+            return None
+        return Reporter(entry.report, entry.timeout_warning_s)
 
     def _miss(self, reason: str) -> None:
         self._failures += 1

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from jph import registry
 from jph.components import build
-from jph.config import Component, Config
+from jph.config import Component, Config, server_named
 from jph.errors import ConfigError, JphError
 from jph.member import Member
 
@@ -77,6 +77,7 @@ class Reloading:
         log.info("configuration reloaded from %s", config.source)
         node.move(config)
         wanted = None if self._choose is None else {c.codifier for c in self._choose(config)}
+        differing = _differing(old, config)
         begins: list[Member] = []
         members = list(node.members.items())
         if named is None and wanted is not None:
@@ -97,7 +98,7 @@ class Reloading:
                 ended = threading.Event()
                 member.mailbox.post(ended.set)
                 ends.append(ended)
-            elif named is not None or codifier in self._unbuilt or _differs(old, config, codifier):
+            elif named is not None or codifier in self._unbuilt or codifier in differing:
                 log.info("%s starts anew", codifier)
                 begins.append(member)
             else:
@@ -141,22 +142,29 @@ class Reloading:
         member.mailbox.post(rebuild)
 
 
-def _differs(old: Config, new: Config, codifier: str) -> bool:
-    """Tell whether a component would be another one under the new configuration."""
-    before, after = old.components.get(codifier), new.components.get(codifier)
-    if before is None or after is None:
-        return True
-    if _entries(old, before) != _entries(new, after):
-        return True
-    return _asks_for_config(after) and any(
-        _entry(old.first(type_name)) != _entry(new.first(type_name)) for type_name in _SHARED
-    )
+def _differing(old: Config, new: Config) -> set[str]:
+    """Return the components that would be others under the new configuration, or new."""
+    before, after = _entries(old), _entries(new)
+    shared = {kind for kind in _SHARED if _entry(old.first(kind)) != _entry(new.first(kind))}
+    return {
+        codifier
+        for codifier in before.keys() | after.keys()
+        if before.get(codifier) != after.get(codifier)
+        or (shared and _asks_for_config(new.components[codifier]))
+    }
 
 
-def _entries(config: Config, component: Component) -> list[Mapping[str, object]]:
-    """Return the entries of a component and of those that it sends for."""
-    served = [config.components.get(codifier) for codifier in component.proxies()]
-    return [_entry(component), *map(_entry, served)]
+def _entries(config: Config) -> dict[str, list[Mapping[str, object]]]:
+    """Return for each component its entry and the entries of those that it sends for."""
+    found = {codifier: [_entry(one)] for codifier, one in config.components.items()}
+    for component in config.components.values():
+        for codifier in component.proxies():
+            found[component.codifier].append(_entry(config.components.get(codifier)))
+        # A calculation may have no list of them; then they name it.
+        server = server_named(component.settings) if component.type == "Proxy" else None
+        if server in found:
+            found[server].append(component.entry)
+    return found
 
 
 def _entry(component: Component | None) -> Mapping[str, object]:

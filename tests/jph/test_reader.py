@@ -18,7 +18,12 @@ class Recorder:
     def __init__(self, **entry: object) -> None:
         more = {"Codifier": "A1", "SensorInterval": 10, **entry}
         more["Sensor"] = {"Pipe": "/none", "Proxy": [{"Codifier": "P1"}]}
-        self.config = config_of(more, {**PROXY, "Report": {"Scale": 10}})
+        by_server = {"Codifier": "P2", "Type": "Proxy", "Sensor": {"Server": "A1"}}
+        self.config = config_of(
+            more,
+            {**PROXY, "Report": {"Scale": 10}},
+            {**by_server, "Report": {"Scale": 100}},
+        )
         self.component = self.config.components["A1"]
         self.codifier = "A1"
         self.takes = True  # the network, what is sent
@@ -76,6 +81,12 @@ def test_rules_of_a_proxy_stand_in_its_own_entry():
     channel = Recorder(Report={"Offset": 1})
     assert ticks(ReaderTimer(Script({"A1": 1, "P1": 2}), channel), 1) == [STATE.GOOD]
     assert channel.sent == [("A1", 2.0), ("P1", 20.0)]
+
+
+def test_rules_hold_for_a_proxy_that_names_its_server_too():
+    channel = Recorder()
+    assert ticks(ReaderTimer(Script({"A1": 1, "P2": 2}), channel), 1) == [STATE.GOOD]
+    assert channel.sent == [("A1", 1), ("P2", 200.0)]
 
 
 def test_failures_in_a_row_are_said_once_and_so_is_the_recovery(caplog):

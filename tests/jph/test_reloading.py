@@ -86,11 +86,14 @@ def test_what_is_named_starts_anew_in_any_case(network):
         assert peer.quiet("control", lambda m: m["flag"] in "NI", 0.3)
 
 
-def test_a_server_starts_anew_with_what_it_sends_for(tmp_path):
+@pytest.mark.parametrize(
+    "server, proxy", [({"Proxy": [{"Codifier": "P1"}]}, {}), ({}, {"Server": "A1"})]
+)
+def test_a_server_starts_anew_with_what_it_sends_for(tmp_path, server, proxy):
     script = ["/bin/echo", "3"]
     config = config_of(
-        {"Codifier": "A1", "Sensor": {"Pipe": script, "Proxy": [{"Codifier": "P1"}]}},
-        {"Codifier": "P1", "Type": "Proxy"},
+        {"Codifier": "A1", "Sensor": {"Pipe": script, **server}},
+        {"Codifier": "P1", "Type": "Proxy", "Sensor": proxy},
     )
     document = copy.deepcopy(dict(config.document))
     node = Node(config, tmp_path, lambda: build(document, "test"), choose=lambda c: [])
