@@ -42,8 +42,10 @@ class Waker:
             os.read(self._reader, 4096)
 
     def close(self) -> None:
-        os.close(self._reader)
-        os.close(self._writer)
+        reader, self._reader = self._reader, -1  # the numbers may be another file's from now on
+        writer, self._writer = self._writer, -1
+        os.close(reader)
+        os.close(writer)
 
 
 class Mailbox:

@@ -93,3 +93,11 @@ def test_a_waker_wakes_once_however_often_it_is_called():
         waker.wake()
     waker.drain()
     waker.close()
+
+
+def test_a_waker_that_is_closed_writes_into_no_other_file(tmp_path):
+    waker = Waker()
+    waker.close()
+    with open(tmp_path / "one", "wb"), open(tmp_path / "two", "wb"):
+        waker.wake()
+    assert [(tmp_path / name).read_bytes() for name in ("one", "two")] == [b"", b""]
