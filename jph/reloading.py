@@ -67,6 +67,10 @@ class Reloading:
                     log.error("the configuration stays as it was: %s", mistake)
                 self._node.on_reload(False)
                 return
+            except Exception:
+                log.exception("the configuration stays as it was")
+                self._node.on_reload(False)
+                return
             self._node.soon(lambda: self._go_over(config, members))
 
         # By way of the loop: a mailbox has a lock, which the interrupted thread may hold.

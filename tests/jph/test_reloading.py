@@ -295,3 +295,17 @@ def test_what_takes_configurations_is_built_anew_for_what_it_does_not_take(
         peer.hear("control", flag("N", source="B1"), 15)
         assert (len(told), len(closed)) == ((0, 1) if is_built_anew else (1, 0))
         network.node.members.pop("B1")
+
+
+def test_a_load_that_raises_anything_ends_the_reload_and_the_next_one_works(network, caplog):
+    def load():
+        raise FileNotFoundError("jph/check.py")  # as while JPH is being updated
+
+    network.node._reloading._load, right = load, network.node._reloading._load
+    with running(network.node):
+        network.node.reload()
+        eventually(lambda: network.hooks == [True, False])
+        assert "jph/check.py" in caplog.text
+        network.node._reloading._load = right
+        network.node.reload()
+        eventually(lambda: network.hooks == [True, False] * 2)
