@@ -74,6 +74,7 @@ class OwnChannel(Channel):
     """A channel that also runs."""
 
     _stopping = False
+    _waker: Waker | None = None
 
     def run(
         self,
@@ -101,30 +102,31 @@ class OwnChannel(Channel):
             on_batch=on_batch,
             on_control=_with_ten_arguments(ctrlCallback) if ctrlCallback else None,
         )
-        self._waker = Waker()
+        self._waker = waker = Waker()
         self._poll = select.poll()
-        self._poll.register(self._waker.fileno(), select.POLLIN)
-        mailbox = Mailbox(lambda _: self._waker.wake())
+        self._poll.register(waker.fileno(), select.POLLIN)
+        mailbox = Mailbox(lambda _: waker.wake())
         member = self.node.adopt(Member(self, callbacks, mailbox, lambda _: callbacks))
         try:
             self.node.start(lambda new: mailbox.post(lambda: self._use_data(new, member)))
-            self._loop(member, mailbox)
+            self._loop(member, mailbox, waker)
         finally:
             self.node.stop()
-            self._waker.close()
+            waker.close()
 
     def stop(self) -> None:
-        """End `run`; a callback or another thread may call this."""
+        """End `run`, or have it end at once; a callback or another thread may call this."""
         self._stopping = True
-        self._waker.wake()
+        if self._waker is not None:
+            self._waker.wake()
 
-    def _loop(self, member: Member, mailbox: Mailbox) -> None:
+    def _loop(self, member: Member, mailbox: Mailbox, waker: Waker) -> None:
         receive, deliver, poll = self.node.data.receive, member.deliver, self._poll.poll
-        wakes = self._waker.fileno()
+        wakes = waker.fileno()
         while not self._stopping and not self.node.finished.is_set():
             for fileno, _ in poll():
                 if fileno == wakes:
-                    self._waker.drain()
+                    waker.drain()
                     mailbox.work()
                 elif readings := receive():
                     deliver(readings)

@@ -229,3 +229,9 @@ def test_a_callback_may_stop_the_run(path):
         return STATE.GOOD
 
     channel.run(None, once)  # returns
+
+
+def test_a_run_that_was_stopped_before_it_began_ends_at_once(path):
+    channel = jph(str(path), "A1")
+    channel.stop()
+    channel.run()
