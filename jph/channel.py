@@ -109,13 +109,13 @@ class Channel:
     # Sending
 
     def send_data(
-        self, value: object, timestamp_ms: int | None = None, codifier: str | None = None
+        self, value: object, timestamp_ms: float | None = None, codifier: str | None = None
     ) -> bool:
         """Send a value on the data channel, and tell whether the network took it.
 
         Args:
             value: bool, int, float, str, or a dict with the key "value".
-            timestamp_ms: when it was read; now if None.
+            timestamp_ms: when it was read, a fraction is cut off; now if None.
             codifier: of the proxy it belongs to; None for the channel's own.
 
         Raises:
@@ -128,6 +128,7 @@ class Channel:
         outlet = self._outlet
         if (
             type(value) is float
+            and type(timestamp_ms) is int
             and stream.data_type == "float"
             and -_FLOAT32_MAX <= value <= _FLOAT32_MAX
             and 0 <= timestamp_ms < wire.TIMESTAMP_LIMIT
@@ -141,7 +142,7 @@ class Channel:
         flag, chosen = wire.choose(value, stream.data_type)
         # Encoded before the sequence is taken, so that a refused value leaves no gap.
         code = stream.code.decode()
-        datagram = bytearray(wire.encode_data(Data(0, timestamp_ms, flag, code, chosen)))
+        datagram = bytearray(wire.encode_data(Data(0, int(timestamp_ms), flag, code, chosen)))
         with outlet.lock:
             sequence = stream.sequence if stream.started else self._start(stream)
             stream.sequence = (sequence + 1) & SEQUENCE_MASK
@@ -153,7 +154,7 @@ class Channel:
         flag: str,
         to: str = BROADCAST,
         number: float | None = None,
-        timestamp_ms: int | None = None,
+        timestamp_ms: float | None = None,
     ) -> None:
         """Send a message on the control channel.
 
@@ -162,7 +163,7 @@ class Channel:
             to: Codifier it is meant for, or @@ for all.
             number: the time component; by default for N and I when the configuration was loaded,
                 for P our clock, else 0.
-            timestamp_ms: now if None.
+            timestamp_ms: a fraction is cut off; now if None.
 
         Raises:
             ValueError: no such flag, no Codifier, or a number that is not finite.
@@ -175,7 +176,7 @@ class Channel:
         with outlet.lock:
             sequence = self._control_sequence
             message = Control(
-                sequence, timestamp_ms, flag, self.codifier, to, float(number), self.is_active
+                sequence, int(timestamp_ms), flag, self.codifier, to, float(number), self.is_active
             )
             datagram = wire.encode_control(message)
             self._control_sequence = wire.next_sequence(sequence)
@@ -206,7 +207,7 @@ class Channel:
     def sendData(
         self,
         data: Value | bool,
-        timestamp: int | None = None,
+        timestamp: float | None = None,
         Codifier: str | None = None,
         isJson: bool = False,
     ) -> None:
@@ -225,7 +226,7 @@ class Channel:
     def sendCtrl(
         self,
         flag: str,
-        timestamp: int | None = None,
+        timestamp: float | None = None,
         to: str = BROADCAST,
         timeComponent: float | None = None,
     ) -> None:

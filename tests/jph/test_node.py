@@ -304,6 +304,16 @@ def test_what_a_component_sends_begins_with_n_and_counts_up(config, tmp_path):
     assert (value["flag"], value["sequence"]) == ("f", start["sequence"] + 1)
 
 
+@pytest.mark.parametrize("value", [1.5, "on"])
+def test_a_time_with_a_fraction_is_taken(config, tmp_path, value):
+    node = node_of(config, tmp_path, A1=Callbacks())
+    with Peer(config) as peer, running(node):
+        node.members["A1"].channel.sendData(value, 1234.75)
+        assert peer.hear("data", flag("f", "s"))["time_ms"] == 1234
+        node.members["A1"].channel.sendCtrl("P", 5678.5, "ZZ", 1.0)
+        assert peer.hear("control", flag("P"))["time_ms"] == 5678
+
+
 def test_a_refused_value_leaves_no_gap(config, tmp_path):
     node = node_of(config, tmp_path, A1=Callbacks())
     with Peer(config) as peer, running(node):
