@@ -1,8 +1,10 @@
 """A sensor's timer: reads at each tick, sends what is worth it, and deals with failures.
 
-Failures in a row are said once, when they are as many as `Report.Failures` or when the sensor never
-gave a reading yet; then it is tried less often, after 2, 3, 5 and at last every 8 intervals, but at
-least every 300 s, or every interval if that is longer. The recovery is said once, too.
+Failures in a row are said once, when they are as many as `Report.Failures`, or at once when the
+sensor never gave a reading yet; not so where there is merely nothing to read yet, such as the input
+of a calculation. A sensor that fails is then tried less often, after 2, 3, 5 and at last every 8
+intervals, but at least every 300 s, or every interval if that is longer. The recovery is said once,
+too.
 """
 
 import logging
@@ -65,16 +67,16 @@ class ReaderTimer:
             return STATE.FAILED
         try:
             values = self._reader.read()
-        except NoReading as error:
-            self._miss(str(error))
+        except NoReading as error:  # such as of inputs that may be heard soon
+            self._miss(str(error), at_once=False)
             raise
         except SensorError as error:
-            self._miss(str(error))
+            self._miss(str(error), at_once=not self._has_worked)
             self._back_off()
             raise
         refused = self._send(values, at_once=bool(command))
         if refused:
-            self._miss("; ".join(refused))
+            self._miss("; ".join(refused), at_once=not self._has_worked)
             return STATE.WITHERRORS
         self._recover()
         return STATE.GOOD if values else STATE.NOREADING
@@ -82,9 +84,8 @@ class ReaderTimer:
     def _recover(self) -> None:
         """Forget the failures: the sensor works, whether there was news or not."""
         if self._said:
-            self._log.info(
-                "%s reads again after %d failures", self._channel.codifier, self._failures
-            )
+            times = "1 failure" if self._failures == 1 else f"{self._failures} failures"
+            self._log.info("%s reads again after %s", self._channel.codifier, times)
         self._failures, self._skip = 0, 0
         self._has_worked, self._said = True, False
 
@@ -123,9 +124,9 @@ class ReaderTimer:
             return None
         return Reporter(entry.report, entry.timeout_warning_s)
 
-    def _miss(self, reason: str) -> None:
+    def _miss(self, reason: str, *, at_once: bool) -> None:
         self._failures += 1
-        if self._said or (self._has_worked and self._failures < self._limit):
+        if self._said or (self._failures < self._limit and not at_once):
             return
         self._said = True
         component = self._channel.component

@@ -101,12 +101,22 @@ def test_failures_in_a_row_are_said_once_and_so_is_the_recovery(caplog):
     assert said(caplog, "A1 reads again after 4 failures") == 1
 
 
+def test_what_has_nothing_to_read_yet_says_so_only_when_that_lasts(caplog):
+    caplog.set_level(logging.INFO)
+    nothing = NoReading("A2 was never heard")
+    assert STATE.NOREADING in ticks(ReaderTimer(Script(nothing, nothing, 1), Recorder()), 3)
+    assert [record.getMessage() for record in caplog.records] == []
+    ticks(ReaderTimer(Script(nothing, nothing, nothing, 1), Recorder()), 4)
+    assert said(caplog, "A2 was never heard") == 1
+    assert said(caplog, "reads again after 3 failures") == 1
+
+
 def test_a_sensor_without_news_works_and_its_next_failures_are_said_again(caplog):
     caplog.set_level(logging.INFO)
     fault = SensorError("line 3: KeyError")
     timer = ReaderTimer(Script(fault, {}, {}, fault, fault, {}), Recorder())
     assert ticks(timer, 3)[1:] == [STATE.NOREADING] * 2
-    assert said(caplog, "A1 reads again after 1 failures") == 1
+    assert said(caplog, "A1 reads again after 1 failure") == 1
     ticks(timer, 3)
     assert said(caplog, "line 3: KeyError") == 1  # not yet three in a row
     timer = ReaderTimer(Script(fault, {}, fault, fault, fault), Recorder())
