@@ -170,7 +170,5 @@ class Pool:
                     return
             if mailbox is not None:
                 mailbox.work()
-            elif self._closed:
-                self._ready.put(
-                    None
-                )  # behind a mailbox that was put back in the middle of its jobs
+            elif self._closed:  # a mailbox was put back in the middle of its jobs: after that
+                self._ready.put(None)

@@ -88,7 +88,7 @@ def bare_sender() -> socket.socket:
     return sender
 
 
-def bare_receiver(group: tuple[str, int], timeout_s: float = 5.0) -> socket.socket:
+def bare_receiver(group: tuple[str, int], timeout_s: float = 20.0) -> socket.socket:
     """Return a socket that hears one group, without JPH; its `recv` gives up after a while."""
     receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -101,7 +101,7 @@ class Peer:
         )
 
     def hear(
-        self, channel: str, wanted: Callable[[dict], bool] = lambda _: True, timeout_s: float = 5.0
+        self, channel: str, wanted: Callable[[dict], bool] = lambda _: True, timeout_s: float = 20.0
     ) -> dict:
         """Return the next message that is wanted; fail if none comes in time."""
         until_s = time.monotonic() + timeout_s
