@@ -63,7 +63,7 @@ class Reloading:
             try:
                 config = self._load()
             except ConfigError as error:
-                for mistake in error.mistakes:
+                for mistake in str(error).splitlines():  # each with the document
                     log.error("the configuration stays as it was: %s", mistake)
                 self._node.on_reload(False)
                 return

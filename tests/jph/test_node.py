@@ -422,7 +422,9 @@ def test_a_wrong_configuration_at_reload_changes_nothing(tmp_path, caplog):
     node.add(config.components["A1"], lambda channel: Callbacks())
     with Peer(config) as peer, running(node):
         peer.command("C", "A1")
-        eventually(lambda: any("stays as it was" in r.getMessage() for r in caplog.records))
+        eventually(
+            lambda: any("stays as it was: again: " in r.getMessage() for r in caplog.records)
+        )
         peer.hear("control", flag("I", source="A1"))
 
 
