@@ -153,6 +153,9 @@ def _stay() -> None:
     device: Any
     for device, last in _left.values():
         with suppress(Exception):
+            # A change of pulses waits for the end of their cycle (lgpio, tx_pwm), and the process
+            # may be gone by then; without pulses the level is set at once.
+            device.frequency = None
             device.value = last
             device.close = lambda: None  # which gpiozero calls when it is collected
 

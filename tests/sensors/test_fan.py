@@ -493,11 +493,17 @@ atexit.register(lambda: os.write(1, f"{{board.function}} {{board.state}}".encode
 from gpiozero.pins.mock import MockPWMPin
 from sensors import pwm
 
+def set_state(pin, value):  # as lgpio: pulses change at the end of their cycle, a level at once
+    if pin.frequency is None:
+        pin._change_state(value)
+
 MockPWMPin.close = lambda pin: os.write(1, b"an input")
+MockPWMPin._set_state = set_state
 pin = pwm.PwmPin(18, 100.0, inverted={inverted})
 pin.drive(30)
 board = pin._output.pin
 pin.leave({safe})
+board._change_state({1 - last})  # where in their cycle the pulses happen to be
 """
     mock = {"GPIOZERO_PIN_FACTORY": "mock", "GPIOZERO_MOCK_PIN_CLASS": "mockpwmpin"}
     ended = subprocess.run(
