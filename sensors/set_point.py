@@ -36,6 +36,7 @@ class SetPoint:
     minimum: float | None = setting(None, key="Min", doc="lowest value")
     maximum: float | None = setting(None, key="Max", doc="highest value")
     _value: float = field(default=0.0, init=False)
+    _in_file: float | None = field(default=None, init=False)
     _kept: bool = field(default=True, init=False)  # the file could be written
 
     def __post_init__(self) -> None:
@@ -49,7 +50,9 @@ class SetPoint:
         self._value = max(self._low, min(self._high, self._found()))
 
     def read(self) -> Mapping[str, float]:
-        """Return the value."""
+        """Return the value; keep it, if that did not work before."""
+        if not self._kept:
+            self._keep()
         return {self.codifier: self._value}
 
     def command(self, flag: str, number: float) -> None:
@@ -66,8 +69,8 @@ class SetPoint:
             value = number
         else:
             raise SensorError(f"must be {self._range()}; the value stays {self._value:g}")
-        if value != self._value:
-            self._value = value
+        self._value = value
+        if value != self._in_file:  # which a Default and a range of later do not change
             self._keep()
 
     def _range(self) -> str:
@@ -87,6 +90,7 @@ class SetPoint:
         except (OSError, ValueError) as error:
             log.warning("%s: begins at its Default, %g: %s", self.codifier, self.default, error)
             return self.default
+        self._in_file = value
         return value
 
     def _keep(self) -> None:
@@ -106,6 +110,7 @@ class SetPoint:
                 )
             self._kept = False
             return
+        self._in_file = self._value
         if not self._kept:
             log.info("%s: the value is kept again", self.codifier)
         self._kept = True

@@ -63,6 +63,22 @@ def test_a_kept_value_moves_into_a_narrower_range(tmp_path):
     assert SetPoint("I1", tmp_path, maximum=28.0).read() == {"I1": 28.0}
 
 
+def test_what_was_set_is_kept_though_it_was_in_force_already(tmp_path):
+    SetPoint("I1", tmp_path, 21.0).command("A", 21.0)
+    assert SetPoint("I1", tmp_path, 18.0).read() == {"I1": 21.0}
+    SetPoint("I2", tmp_path).command("A", 100.0)
+    SetPoint("I2", tmp_path, maximum=28.0).command("A", 28.0)
+    assert SetPoint("I2", tmp_path).read() == {"I2": 28.0}
+
+
+def test_a_value_that_is_in_the_file_is_not_written_again(tmp_path):
+    SetPoint("I1", tmp_path).command("A", 3.0)
+    (file,) = (tmp_path / "set-points").iterdir()
+    before = file.stat()
+    SetPoint("I1", tmp_path).command("A", 3.0)
+    assert file.stat() == before
+
+
 def test_a_default_outside_of_the_range_is_a_mistake(tmp_path):
     with pytest.raises(ValueError, match="Default: 20 must be 21 to 28"):
         SetPoint("I1", tmp_path, 20.0, 21.0, 28.0)
@@ -85,9 +101,9 @@ def test_a_disk_that_cannot_be_written_is_said_once_and_the_value_is_in_force(tm
     assert point.read() == {"I1": 3.0}
     assert caplog.text.count("a restart forgets it") == 1
     (tmp_path / "set-points").unlink()
-    point.command("A", 4.0)
-    assert "the value is kept again" in caplog.text
-    assert SetPoint("I1", tmp_path).read() == {"I1": 4.0}
+    assert point.read() == {"I1": 3.0}
+    assert caplog.text.count("the value is kept again") == 1
+    assert SetPoint("I1", tmp_path).read() == {"I1": 3.0}
 
 
 def test_on_the_bus_it_is_set_stepped_and_there_again_after_a_restart(tmp_path, caplog):
