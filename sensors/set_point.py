@@ -61,10 +61,11 @@ class SetPoint:
         Raises:
             SensorError: it would be outside of its range, or no number.
         """
-        if not isfinite(number):
-            raise SensorError("is no number; the value stays")
+        target = self._value + number if flag == "E" else number
+        if not isfinite(target):
+            raise SensorError(f"is no number, or leads to none; the value stays {self._value:g}")
         if flag == "E":
-            value = max(self._low, min(self._high, self._value + number))
+            value = max(self._low, min(self._high, target))
         elif self._low <= number <= self._high:
             value = number
         else:

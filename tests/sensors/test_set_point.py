@@ -58,6 +58,15 @@ def test_a_step_ends_at_the_limit(tmp_path):
     assert point.read() == {"I1": 5.0}
 
 
+@pytest.mark.parametrize("number", [1.7e308, math.inf, math.nan])
+def test_a_step_to_no_number_is_refused(tmp_path, number):
+    point = SetPoint("I1", tmp_path)
+    point.command("A", 1.7e308)
+    with pytest.raises(SensorError, match=r"leads to none; the value stays 1\.7e\+308"):
+        point.command("E", number)
+    assert SetPoint("I1", tmp_path).read() == point.read() == {"I1": 1.7e308}
+
+
 def test_a_kept_value_moves_into_a_narrower_range(tmp_path):
     SetPoint("I1", tmp_path).command("A", 100.0)
     assert SetPoint("I1", tmp_path, maximum=28.0).read() == {"I1": 28.0}
