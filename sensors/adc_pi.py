@@ -7,12 +7,12 @@ connected to ground.
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from jph.errors import NoReading, SensorError
-from jph.settings import setting
+from jph.settings import arguments, setting
 from jph.wire import Value
 from sensors import i2c
 from sensors.mcp3424 import REFERENCE_V, Mcp3424, OutOfRange
@@ -133,16 +133,30 @@ class AdcPi:
     _sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
 
     def __post_init__(self) -> None:
-        addresses = [_address(text) for text in self.addresses]
         own = InputOf(self.codifier, self.pin)
         self._inputs = (own, *self.proxy)
-        for each in self._inputs:
-            if each.pin > _INPUTS * len(addresses):
-                raise ValueError(f"Pin: input {each.pin} is on a chip that Addresses does not name")
+        addresses = _chips_of(self.addresses, [each.pin for each in self._inputs])
         bus = i2c.acquire(self.bus, self._opener)
         self._holds_bus = True
         self._gaps = Gaps(self.codifier)
         self._chips = [Mcp3424(bus, at, self._clock, self._sleep) for at in addresses]
+
+    @classmethod
+    def check_settings(
+        cls, settings: Mapping[str, object], codifiers: Collection[str]
+    ) -> list[str]:
+        """Return what is wrong with settings whose types are right; `jph config check` calls it.
+
+        Args:
+            settings: the JSON object.
+            codifiers: those of the network.
+        """
+        given: Any = {"addresses": cls.addresses, "proxy": (), **arguments(cls, settings, "")}
+        try:
+            _chips_of(given["addresses"], [given["pin"], *(each.pin for each in given["proxy"])])
+        except ValueError as error:
+            return [str(error)]
+        return []
 
     def read(self) -> Mapping[str, Value]:
         """Return the values of the inputs that are connected and can be read.
@@ -202,6 +216,15 @@ class AdcPi:
 
 class _InputError(SensorError):
     """One input has no value; the chip is in order."""
+
+
+def _chips_of(addresses: Iterable[int | str], pins: Iterable[int]) -> list[int]:
+    """Return the addresses as numbers; ValueError if an input is on none of these chips."""
+    chips = [_address(text) for text in addresses]
+    for pin in pins:
+        if pin > _INPUTS * len(chips):
+            raise ValueError(f"Pin: input {pin} is on a chip that Addresses does not name")
+    return chips
 
 
 def _address(text: int | str) -> int:

@@ -10,13 +10,14 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from jph.errors import SensorError
 from jph.settings import setting
 
 MOST_BYTES = 1 << 20  # of a file or of a command's output; what is behind it is not looked at
+_EMPTY = "Pipe: is empty; give a path or a command"
 _NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
@@ -46,7 +47,19 @@ class Pipe:
 
     def __post_init__(self) -> None:
         if not self.pipe:
-            raise ValueError("Pipe: is empty; give a path or a command")
+            raise ValueError(_EMPTY)
+
+    @classmethod
+    def check_settings(
+        cls, settings: Mapping[str, object], codifiers: Collection[str]
+    ) -> list[str]:
+        """Return what is wrong with settings whose types are right; `jph config check` calls it.
+
+        Args:
+            settings: the JSON object.
+            codifiers: those of the network.
+        """
+        return [] if settings.get("Pipe") else [_EMPTY]
 
     def read(self) -> Mapping[str, float]:
         """Return the value; no value at the first reading of a rate."""

@@ -2,13 +2,14 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite
 from pathlib import Path
+from typing import Any
 
 from jph.errors import SensorError
-from jph.settings import setting
+from jph.settings import arguments, setting
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +44,28 @@ class SetPoint:
         """Take the value that was kept, or the default."""
         self._low = -inf if self.minimum is None else self.minimum
         self._high = inf if self.maximum is None else self.maximum
-        if not self._low <= self.default <= self._high:
-            raise ValueError(f"Default: {self.default:g} must be {self._range()}")
+        _check_default(self.default, self._low, self._high)
         # Codifiers may have characters that file names have not.
         self._file = self.home / _FOLDER / self.codifier.encode().hex()
         self._value = max(self._low, min(self._high, self._found()))
+
+    @classmethod
+    def check_settings(
+        cls, settings: Mapping[str, object], codifiers: Collection[str]
+    ) -> list[str]:
+        """Return what is wrong with settings whose types are right; `jph config check` calls it.
+
+        Args:
+            settings: the JSON object.
+            codifiers: those of the network.
+        """
+        given: Any = {"default": cls.default, "minimum": -inf, "maximum": inf}
+        given |= {k: v for k, v in arguments(cls, settings, "").items() if v is not None}
+        try:
+            _check_default(given["default"], given["minimum"], given["maximum"])
+        except ValueError as error:
+            return [str(error)]
+        return []
 
     def read(self) -> Mapping[str, float]:
         """Return the value; keep it, if that did not work before."""
@@ -69,15 +87,12 @@ class SetPoint:
         elif self._low <= number <= self._high:
             value = number
         else:
-            raise SensorError(f"must be {self._range()}; the value stays {self._value:g}")
+            raise SensorError(
+                f"must be {_range(self._low, self._high)}; the value stays {self._value:g}"
+            )
         self._value = value
         if value != self._in_file:  # which a Default and a range of later do not change
             self._keep()
-
-    def _range(self) -> str:
-        if self.maximum is None:
-            return f"{self._low:g} or more"
-        return f"{self._low:g} to {self._high:g}" if self._low > -inf else f"{self._high:g} or less"
 
     def _found(self) -> float:
         try:
@@ -115,3 +130,16 @@ class SetPoint:
         if not self._kept:
             log.info("%s: the value is kept again", self.codifier)
         self._kept = True
+
+
+def _check_default(default: float, low: float, high: float) -> None:
+    if low > high:
+        raise ValueError("Min: must not be greater than Max")
+    if not low <= default <= high:
+        raise ValueError(f"Default: {default:g} must be {_range(low, high)}")
+
+
+def _range(low: float, high: float) -> str:
+    if high == inf:
+        return f"{low:g} or more"
+    return f"{low:g} to {high:g}" if low > -inf else f"{high:g} or less"

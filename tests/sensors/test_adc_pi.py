@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from jph import ConfigError, SensorError, registry
+from jph import ConfigError, SensorError, registry, schema
 from jph.errors import NoReading
 from jph.settings import arguments
 from sensors.adc_pi import DIVIDER, AdcPi, Conversion, InputOf
+from tests.helpers import new_bus
 from tests.sensors.fake_i2c import Chip, Clock, FakeBus
 
 NETWORK = Path(__file__).parents[1] / "data" / "existing-config.json"
@@ -312,3 +313,25 @@ def test_settings_that_do_not_go_together():
         AdcPi("C1", 1, addresses=("first",))
     with pytest.raises(ValueError, match="input 5 is on a chip that Addresses does not name"):
         AdcPi("C1", 5, addresses=("0x68",))
+
+
+@pytest.mark.parametrize(
+    ("settings", "mistakes"),
+    [
+        ({"Pin": "8"}, []),
+        ({"Pin": 1, "Addresses": ["0x6e"], "Proxy": [{"Codifier": "C2", "Pin": "4"}]}, []),
+        ({"Pin": 1, "Addresses": ["0x20"]}, ['Addresses: 0x20 is none of "0x68" to "0x6f"']),
+        (
+            {"Pin": 1, "Addresses": ["0x68"], "Proxy": [{"Codifier": "C2", "Pin": "5"}]},
+            ["Pin: input 5 is on a chip that Addresses does not name"],
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_named_before_anything_starts(settings, mistakes):
+    adc = {"Codifier": "C1", "Type": "ADCPi", "SensorInterval": 5, "Sensor": settings}
+    found, _ = schema.check(
+        new_bus().document(adc, {"Codifier": "C2", "Type": "Proxy", "Sensor": {"Server": "C1"}})
+    )
+    assert [line for line in found if line.startswith("Sensors[0]")] == [
+        f"Sensors[0].Sensor.{line}" for line in mistakes
+    ]

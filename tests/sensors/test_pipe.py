@@ -6,9 +6,10 @@ import time
 
 import pytest
 
-from jph import SensorError, registry
+from jph import SensorError, registry, schema
 from jph.settings import arguments
 from sensors.pipe import Pipe
+from tests.helpers import new_bus
 
 
 def value(text: str, tmp_path, **settings) -> float:
@@ -117,6 +118,10 @@ def test_the_older_type_reads_thousandths(tmp_path):
 def test_an_empty_pipe_is_a_mistake():
     with pytest.raises(ValueError, match="is empty"):
         Pipe("A1", "")
+    for empty in ("", []):
+        entry = {"Codifier": "A1", "Type": "Pipe", "SensorInterval": 5, "Sensor": {"Pipe": empty}}
+        mistakes, _ = schema.check(new_bus().document(entry))
+        assert mistakes == ["Sensors[0].Sensor.Pipe: is empty; give a path or a command"]
 
 
 def _is_alive(pid: int) -> bool:

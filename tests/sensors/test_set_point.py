@@ -5,10 +5,12 @@ import math
 
 import pytest
 
+from jph import schema
 from jph.components import build
 from jph.errors import SensorError
 from jph.node import Node
 from sensors.set_point import SetPoint
+from tests.helpers import new_bus
 from tests.network import Peer, config_of, running
 
 
@@ -91,6 +93,22 @@ def test_a_value_that_is_in_the_file_is_not_written_again(tmp_path):
 def test_a_default_outside_of_the_range_is_a_mistake(tmp_path):
     with pytest.raises(ValueError, match="Default: 20 must be 21 to 28"):
         SetPoint("I1", tmp_path, 20.0, 21.0, 28.0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "mistakes"),
+    [
+        ({"Default": 21, "Min": "5", "Max": 28}, []),
+        ({"Max": 28, "Min": None}, []),
+        ({"Min": 5}, ["Default: 0 must be 5 or more"]),
+        ({"Default": "30", "Max": "28"}, ["Default: 30 must be 28 or less"]),
+        ({"Min": 5, "Max": 3}, ["Min: must not be greater than Max"]),
+    ],
+)
+def test_a_range_that_is_wrong_is_named_before_anything_starts(settings, mistakes):
+    point = {"Codifier": "I1", "Type": "SetPoint", "SensorInterval": 5, "Sensor": settings}
+    found, _ = schema.check(new_bus().document(point))
+    assert found == [f"Sensors[0].Sensor.{line}" for line in mistakes]
 
 
 @pytest.mark.parametrize("content", [b"", b"warm\n", b"nan\n", b"\xff\xfe", b"1" * 10_000])
