@@ -137,7 +137,9 @@ def _read_all(process: "subprocess.Popen[bytes]", name: str, timeout_s: float) -
     except subprocess.TimeoutExpired:
         raise SensorError(f"{name}: no answer within {timeout_s:g} s") from None
     finally:
-        if process.poll() is None:
+        # Not if it was waited for, since its number may be another's then. Until that, whether it
+        # has ended or not, the number is that of its group.
+        if process.returncode is None:
             os.killpg(process.pid, signal.SIGKILL)
     if process.returncode:
         raise SensorError(f"{name}: ended with status {process.returncode}")

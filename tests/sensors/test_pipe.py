@@ -87,9 +87,10 @@ def test_an_empty_file_or_missing_text_is_an_error(tmp_path):
         value("5", tmp_path, match="Total:")
 
 
-def test_a_command_that_takes_too_long_is_ended_with_all_it_started(tmp_path):
+@pytest.mark.parametrize("then", ["wait", "exit 0"])
+def test_a_command_that_takes_too_long_is_ended_with_all_it_started(tmp_path, then):
     pid_file = tmp_path / "pid"
-    script = f"sleep 60 & echo $! > {pid_file}; wait"
+    script = f"sleep 60 & echo $! > {pid_file}; {then}"
     began_s = time.monotonic()
     with pytest.raises(SensorError, match=r"no answer within 0\.3 s"):
         Pipe("A1", ("/bin/sh", "-c", script), timeout_s=0.3).read()
