@@ -8,6 +8,7 @@ import os
 import re
 import select
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Collection, Mapping
@@ -29,7 +30,7 @@ class Pipe:
         codifier: whose value it is.
         pipe: path of a file, or a command with its arguments.
         scale, offset: value = number * scale + offset.
-        timeout_s: longest run of the command, in seconds.
+        timeout_s: longest run of the command, or wait for a FIFO or a device, in seconds.
         match: a literal text; the number is looked for behind it.
         number: which number of the text it is, 0 for the first.
         rate: give the growth per second of a counter instead of the number itself.
@@ -39,7 +40,9 @@ class Pipe:
     pipe: str | tuple[str, ...] = setting(doc="path of a file, or a command as an argument list")
     scale: float = setting(1.0, doc="value = number * Scale + Offset")
     offset: float = setting(0.0, doc="value = number * Scale + Offset")
-    timeout_s: float = setting(5.0, key="Timeout", gt=0, doc="longest run of a command, s")
+    timeout_s: float = setting(
+        5.0, key="Timeout", gt=0, doc="longest run of a command, or wait for a FIFO, s"
+    )
     match: str = setting("", doc="literal text; the number is looked for behind it")
     number: int = setting(0, ge=0, doc="which number of the text, 0 for the first")
     rate: bool = setting(False, doc="growth per second of a counter, instead of the number")
@@ -74,8 +77,12 @@ class Pipe:
 
     def _content(self) -> str:
         try:
-            with open(str(self.pipe), "rb") as file:
-                return file.read(MOST_BYTES).decode(errors="replace")
+            with open(str(self.pipe), "rb", opener=_open_now) as file:
+                if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    output = file.read(MOST_BYTES)
+                else:
+                    output = _receive(file.fileno(), str(self.pipe), self.timeout_s)
+            return output.decode(errors="replace")
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise SensorError(f"{self.pipe}: {reason}") from error
@@ -123,17 +130,10 @@ def _read_all(process: "subprocess.Popen[bytes]", name: str, timeout_s: float) -
     """Return what a command prints; end it, and all it started, when it is slow or endless."""
     assert process.stdout is not None
     until_s = time.monotonic() + timeout_s
-    output = bytearray()
     try:
-        while len(output) < MOST_BYTES:
-            wait_s = until_s - time.monotonic()
-            if wait_s <= 0 or not select.select([process.stdout], [], [], wait_s)[0]:
-                raise SensorError(f"{name}: no answer within {timeout_s:g} s")
-            part = os.read(process.stdout.fileno(), 65536)
-            if not part:
-                process.wait(max(0.0, until_s - time.monotonic()))
-                break
-            output += part
+        output = _receive(process.stdout.fileno(), name, timeout_s)
+        if len(output) < MOST_BYTES:
+            process.wait(max(0.0, until_s - time.monotonic()))
     except subprocess.TimeoutExpired:
         raise SensorError(f"{name}: no answer within {timeout_s:g} s") from None
     finally:
@@ -144,3 +144,23 @@ def _read_all(process: "subprocess.Popen[bytes]", name: str, timeout_s: float) -
     if process.returncode:
         raise SensorError(f"{name}: ended with status {process.returncode}")
     return output.decode(errors="replace")
+
+
+def _open_now(path: str, flags: int) -> int:
+    """Open without waiting for whoever writes into a FIFO, or for the other end of a line."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
+
+
+def _receive(descriptor: int, name: str, timeout_s: float) -> bytes:
+    """Return what comes until it ends, `MOST_BYTES` or a little more; SensorError if it is slow."""
+    until_s = time.monotonic() + timeout_s
+    output = bytearray()
+    while len(output) < MOST_BYTES:
+        wait_s = until_s - time.monotonic()
+        if wait_s <= 0 or not select.select([descriptor], [], [], wait_s)[0]:
+            raise SensorError(f"{name}: no answer within {timeout_s:g} s")
+        part = os.read(descriptor, 65536)
+        if not part:
+            break
+        output += part
+    return bytes(output)

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -100,6 +101,26 @@ def test_a_command_that_takes_too_long_is_ended_with_all_it_started(tmp_path, th
     while time.monotonic() < until_s and _is_alive(child):
         time.sleep(0.01)
     assert not _is_alive(child)
+
+
+def test_a_fifo_that_nobody_writes_to_is_given_up_and_read_when_somebody_does(tmp_path):
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(Pipe("A1", str(path), timeout_s=0.2).read)
+        try:
+            with pytest.raises(SensorError, match=r"fifo: no answer within 0\.2 s"):
+                reading.result(5)
+        finally:
+            os.close(os.open(path, os.O_RDWR))  # lets go who waits for a writer
+        reading = pool.submit(Pipe("A1", str(path), timeout_s=10).read)
+        path.write_text("42\n")
+        assert reading.result(20) == {"A1": 42.0}
+
+
+def test_a_device_without_end_costs_no_memory():
+    with pytest.raises(SensorError, match="no number"):
+        Pipe("A1", "/dev/zero").read()
 
 
 def test_an_endless_output_costs_no_memory_and_is_ended():
