@@ -13,6 +13,7 @@ import subprocess
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 
 from jph.errors import SensorError
 from jph.settings import setting
@@ -73,7 +74,10 @@ class Pipe:
             if growth is None:
                 return {}
             number = growth
-        return {self.codifier: number * self.scale + self.offset}
+        value = number * self.scale + self.offset
+        if not isfinite(value):
+            raise SensorError(f"{self._source()}: its number is too large")
+        return {self.codifier: value}
 
     def _content(self) -> str:
         try:
@@ -82,7 +86,7 @@ class Pipe:
                     output = file.read(MOST_BYTES)
                 else:
                     output = _receive(file.fileno(), str(self.pipe), self.timeout_s)
-            return output.decode(errors="replace")
+            return _text(output, str(self.pipe))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise SensorError(f"{self.pipe}: {reason}") from error
@@ -143,7 +147,7 @@ def _read_all(process: "subprocess.Popen[bytes]", name: str, timeout_s: float) -
             os.killpg(process.pid, signal.SIGKILL)
     if process.returncode:
         raise SensorError(f"{name}: ended with status {process.returncode}")
-    return output.decode(errors="replace")
+    return _text(output, name)
 
 
 def _open_now(path: str, flags: int) -> int:
@@ -164,3 +168,11 @@ def _receive(descriptor: int, name: str, timeout_s: float) -> bytes:
             break
         output += part
     return bytes(output)
+
+
+def _text(output: bytes, name: str) -> str:
+    """Return the text in UTF-8; single characters of another encoding are let pass."""
+    # The digits of UTF-16 would each be a number of their own.
+    if b"\0" in output.rstrip(b"\0"):
+        raise SensorError(f"{name}: is binary, or UTF-16; it must be text in UTF-8")
+    return output.decode(errors="replace")

@@ -123,6 +123,27 @@ def test_a_device_without_end_costs_no_memory():
         Pipe("A1", "/dev/zero").read()
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_text_in_another_encoding_is_not_mistaken_for_another_number(tmp_path, encoding):
+    path = tmp_path / "value"
+    path.write_text("42137\n", encoding=encoding)
+    for pipe in (str(path), ("/bin/cat", str(path))):
+        with pytest.raises(SensorError, match="UTF-16; it must be text in UTF-8"):
+            Pipe("A1", pipe).read()
+
+
+def test_single_characters_of_another_encoding_are_let_pass(tmp_path):
+    path = tmp_path / "value"
+    path.write_bytes("Außen: 21.5 °C\n\0".encode("latin-1"))
+    assert Pipe("A1", str(path)).read() == {"A1": 21.5}
+
+
+@pytest.mark.parametrize(("text", "scale"), [("1e999", 1.0), ("9" * 400, 1.0), ("1e300", 1e300)])
+def test_a_number_that_is_too_large_is_a_failure(tmp_path, text, scale):
+    with pytest.raises(SensorError, match="value: its number is too large"):
+        value(text, tmp_path, scale=scale)
+
+
 def test_an_endless_output_costs_no_memory_and_is_ended():
     assert Pipe("A1", ("/usr/bin/yes", "17"), timeout_s=5).read() == {"A1": 17.0}
 
