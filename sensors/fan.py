@@ -62,6 +62,7 @@ class Fan:
         self._inputs = Inputs(self.channel) if self.set_point is not None else None
         self._heard_ms: object = None  # when the set-point's last value was read, as it says
         self._refused = False
+        self._limit_s = inf
         self._duty = self.safe if self.default is None else self.default
         self._told_s = self._clock()
         self._silent = False
@@ -152,7 +153,9 @@ class Fan:
             elif not self._refused:
                 log.warning("%s: %s sends no duty: %.80r", self._codifier, self.set_point, value)
                 self._refused = True
-        return self.timeout_s or heard.limit_s
+        if heard.limit_s < inf:  # else a new configuration, not checked in full, has it no more
+            self._limit_s = heard.limit_s
+        return self.timeout_s or self._limit_s
 
     def _tell(self, duty: float, age_s: float = 0.0) -> None:
         self._duty = max(0.0, min(100.0, float(duty)))

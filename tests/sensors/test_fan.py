@@ -196,6 +196,15 @@ def test_a_set_point_that_is_never_heard_is_silent_too(fan, channel, clock):
     assert reader.read() == {"I2": 100.0}
 
 
+def test_a_set_point_that_a_new_configuration_has_not_is_silent_too(fan, channel, clock):
+    reader = fan(default=50.0, set_point="I3")
+    channel.put("I3", 30.0)
+    assert reader.read() == {"I2": 30.0}
+    channel.config = config_of(FAN)  # as where pydantic is missing: such a one is a mistake
+    clock.now_s += 31
+    assert reader.read() == {"I2": 100.0}
+
+
 def test_what_a_set_point_said_long_before_the_start_does_not_count(fan, channel):
     channel.put("I3", 10.0, age_s=3600)
     assert fan(default=50.0, set_point="I3").read() == {"I2": 100.0}
