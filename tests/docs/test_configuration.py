@@ -93,6 +93,21 @@ def test_every_type_and_every_older_name_is_there():
         assert table[name][0][1].endswith("; later") == is_later
 
 
+def test_the_home_directory_is_there():
+    assert set(rows(section("The home directory"))) == {
+        "config/….json",
+        "config/checked.json",
+        "clock",
+        "set-points/…",
+        "history.sqlite",
+        "history.sqlite-statistics",
+        "spool-….sqlite",
+        "web.sqlite",
+        "web.key",
+        "history-progress.json",
+    }
+
+
 def test_the_environment_is_there():
     assert set(rows(section("Environment"))) == {
         "JPH_CONFIG",

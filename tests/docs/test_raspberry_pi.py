@@ -3,7 +3,10 @@
 import json
 import re
 
-from jph import registry, schema
+import pytest
+
+from jph import SensorError, registry, schema
+from sensors.i2c import I2cBus
 from tests.tools.program import TOP
 
 PAGE = (TOP / "docs" / "raspberry-pi.md").read_text()
@@ -30,3 +33,14 @@ def test_its_files_are_there():
     for place in ("/opt/jph/bin/jph", "/etc/jph/config.json", "/etc/jph/jph.env"):
         assert place in PAGE
         assert place in (TOP / "systemd" / "jph.service").read_text()
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(), PermissionError()])
+def test_what_it_quotes_of_the_i2c_bus_is_what_is_said(error):
+    def fail(number):
+        raise error
+
+    with pytest.raises(SensorError) as caught:
+        I2cBus(1, fail).write(0x68, b"\0")
+    device, said = str(caught.value).partition(";")[0].split(": ")
+    assert f"| `{device}`: {said} |" in PAGE
