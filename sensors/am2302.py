@@ -19,6 +19,10 @@ _INTERVAL_S = 10.0  # where there is none
 _LOWEST_C, _HIGHEST_C = -40.0, 80.0  # operating range, same section
 _AGREEING = 3  # readings in a row that make a jump believed
 
+# When the last measurement at a pin ended, by which clock: a reader that is made anew keeps the
+# distance from that of the one before it.
+_tried_s: dict[tuple[int, Callable[[], float]], float] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class HumidityOf:
@@ -103,7 +107,6 @@ class Am2302:
     def __post_init__(self) -> None:
         self._steadiness = Steadiness((self.temperature_rate, self.humidity_rate))
         self._way: Way | None = None
-        self._tried_s: float | None = None  # when the last measurement ended
 
     def read(self) -> Mapping[str, float]:
         """Return temperature and humidity; SensorError after the last try."""
@@ -134,16 +137,17 @@ class Am2302:
 
     def _measure(self, way: Way) -> Measurement:
         """Measure once, 2 s after the last time; SensorError if it failed or cannot be true."""
-        if self._tried_s is not None:
-            wait_s = self._tried_s + PAUSE_S - self._clock()
+        place = self.pin, self._clock
+        if place in _tried_s:
+            wait_s = _tried_s[place] + PAUSE_S - self._clock()
             if wait_s > 0:
                 self._sleep(wait_s)
         try:
             measured = way.measure()
         finally:
-            self._tried_s = self._clock()
+            _tried_s[place] = self._clock()
         _check_range(measured)
-        self._steadiness.check(measured, self._tried_s)
+        self._steadiness.check(measured, _tried_s[place])
         return measured
 
     def _interval_s(self) -> float:

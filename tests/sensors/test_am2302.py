@@ -158,6 +158,15 @@ def test_readings_in_quick_succession_are_2_s_apart(room):
     assert all(after - before >= PAUSE_S for before, after in pairwise(times))
 
 
+def test_a_reader_that_is_made_anew_keeps_the_distance(room):
+    room.device()
+    room.reader().read()
+    room.reader(17, device="iio:device0").read()  # another sensor need not wait
+    assert room.clock.slept == []
+    room.reader().read()
+    assert room.clock.slept == [2.0]
+
+
 @pytest.mark.parametrize(
     ("temperature", "humidity", "reason"),
     [
