@@ -2,13 +2,13 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 from jph.errors import SensorError
-from jph.settings import setting
+from jph.settings import refusal, setting
 from jph.wire import Value
 from sensors import http
 from sensors.partial import Gaps
@@ -51,6 +51,13 @@ class Dwarfpool:
         http.check(self.url, "URL")
         self._worker = self.server or self.field
         self._gaps = Gaps(self.codifier)
+
+    @classmethod
+    def check_settings(
+        cls, settings: Mapping[str, object], codifiers: Collection[str]
+    ) -> list[str]:
+        """Return what is wrong with settings whose types are right; `jph config check` calls it."""
+        return refusal(cls, settings, codifier="")
 
     def read(self) -> Mapping[str, Value]:
         """Return the hash rates; nothing if no work was submitted since the last reading.

@@ -86,7 +86,8 @@ def check(url: str, key: str, *, secure: bool = False) -> None:
     except ValueError as error:
         raise ValueError(f"{key}: is no address: {error}") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise ValueError(f"{key}: must begin with http:// or https:// and a host, not {url!r}")
+        # Without the address, which may be of another kind and hold a password.
+        raise ValueError(f"{key}: must begin with http:// or https://, and a host")
     if secure and parts.scheme == "http" and host not in _LOOPBACK:
         raise ValueError(f"{key}: must begin with https://, since it is sent secrets")
 

@@ -1,7 +1,7 @@
 """Values from a device or program that answers HTTP GET with a JSON document."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from jph.config import Config, this_host
@@ -45,6 +45,19 @@ class JsonHttp:
     def __post_init__(self) -> None:
         http.check(self._address(), "URL")
         self._gaps = Gaps(self.codifier)
+
+    @classmethod
+    def check_settings(
+        cls, settings: Mapping[str, object], codifiers: Collection[str]
+    ) -> list[str]:
+        """Return what is wrong with settings whose types are right; `jph config check` calls it."""
+        url = str(settings["URL"])
+        try:
+            if not url.startswith("/"):
+                http.check(url, "URL")
+        except ValueError as error:
+            return [str(error)]
+        return []
 
     def read(self) -> Mapping[str, Value]:
         """Return the values of the component and its proxies; those that are there.

@@ -7,13 +7,13 @@ those also knew the weather, which this one does not.
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from jph.errors import SensorError
-from jph.settings import setting
+from jph.settings import refusal, setting
 from jph.wire import Value
 from sensors import http, json_text
 from sensors.google_token import GoogleToken
@@ -60,6 +60,13 @@ class Nest:
         http.check(self.token_url, "TokenURL", secure=True)
         self._token = GoogleToken(self.home / os.path.expanduser(self.password), self.token_url)
         self._gaps = Gaps(self.codifier)
+
+    @classmethod
+    def check_settings(
+        cls, settings: Mapping[str, object], codifiers: Collection[str]
+    ) -> list[str]:
+        """Return what is wrong with settings whose types are right; `jph config check` calls it."""
+        return refusal(cls, settings, codifier="", home=Path())
 
     def read(self) -> Mapping[str, Value]:
         """Return the values of the component and its proxies; those that are there.

@@ -6,12 +6,12 @@ device is still there is asked once a minute, or at each reading while something
 
 import dataclasses
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from jph.errors import SensorError
-from jph.settings import setting
+from jph.settings import refusal, setting
 from jph.wire import Value
 from sensors import json_text, zwave_server
 from sensors.partial import Gaps
@@ -81,6 +81,13 @@ class Zwave:
             what = _wanted(one)
             self._nodes.setdefault(what.node, {})[one.codifier] = what
         self._gaps = Gaps(self.codifier)
+
+    @classmethod
+    def check_settings(
+        cls, settings: Mapping[str, object], codifiers: Collection[str]
+    ) -> list[str]:
+        """Return what is wrong with settings whose types are right; `jph config check` calls it."""
+        return refusal(cls, settings, codifier="")
 
     def read(self) -> Mapping[str, Value]:
         """Return the values of the component and its proxies; those that are there.
@@ -207,4 +214,4 @@ def _check(address: str) -> None:
     except ValueError:
         is_one = False
     if not is_one:
-        raise ValueError(f"Server: must be ws://HOST:PORT or wss://HOST:PORT, not {address!r}")
+        raise ValueError(f"Server: must be ws://HOST:PORT or wss://HOST:PORT")

@@ -206,6 +206,25 @@ def test_settings_of_a_type_are_checked():
     ]
 
 
+@pytest.mark.parametrize(
+    ("type_name", "settings", "mistake"),
+    [
+        ("JSON", {"URL": "ftp://pi/x", "Field": "t"}, "URL: must begin with http:// or https://"),
+        ("Dwarfpool", {"URL": "file:///x"}, "URL: must begin with http:// or https://"),
+        ("Nest", {"URL": "http://example.com"}, "URL: must begin with https://"),
+        ("Zwave", {"Server": "http://pi", "node": 2, "index": 1}, "Server: must be ws://"),
+        ("Zwave", {"Server": "ws://pi:3000", "node": 2}, "index: is required, or Property"),
+        ("SetPoint", {"Min": 5}, "Default: 0 must be 5 or more"),
+        ("Pipe", {"Pipe": []}, "Pipe: is empty"),
+    ],
+)
+def test_settings_that_no_component_could_be_made_of_are_found_before_it_is(
+    type_name, settings, mistake
+):
+    (line,) = mistakes(pipe(Type=type_name, Sensor=settings))
+    assert line.startswith(f"Sensors[0].Sensor.{mistake}")
+
+
 def test_an_older_name_may_rely_on_its_preset():
     assert mistakes(pipe(Type="TempLinux", Sensor={"Pipe": "/x"})) == []
 
@@ -306,34 +325,46 @@ def test_components_agree_about_who_sends_for_whom(entries, found):
     assert mistakes(*entries) == found
 
 
+def with_url(type_name, url):
+    return pipe(
+        Type=type_name, Sensor={"URL": url, "Field": "t"} if type_name == "JSON" else {"URL": url}
+    )
+
+
 @pytest.mark.parametrize(
-    "url",
+    ("type_name", "url"),
     [
-        "http://me:secret@192.0.2.1/x",
-        "postgresql://me:se/cret@192.0.2.1/x",
-        "redis://:secret@127.0.0.1:6379/0",
-        "postgresql://192.0.2.1/x?user=me&password=secret",
+        ("JSON", "http://me:secret@192.0.2.1/x"),
+        ("HistoryWriter", "postgresql://me:se/cret@192.0.2.1/x"),
+        ("StateCache", "redis://:secret@127.0.0.1:6379/0"),
+        ("HistoryWriter", "postgresql://192.0.2.1/x?user=me&password=secret"),
     ],
 )
-def test_a_password_in_a_url_is_refused_and_not_repeated(url):
-    (line,) = mistakes(json_sensor("A1", URL=url))
+def test_a_password_in_a_url_is_refused_and_not_repeated(type_name, url):
+    (line,) = mistakes(with_url(type_name, url))
     assert line.startswith("Sensors[0].Sensor.URL: must not hold a password")
     assert "cret" not in line
 
 
+def test_an_address_of_another_kind_is_not_repeated_either():
+    lines = mistakes(with_url("JSON", "postgresql://me:se/cret@192.0.2.1/x"))
+    assert lines
+    assert "cret" not in str(lines)
+
+
 @pytest.mark.parametrize(
-    "url",
+    ("type_name", "url"),
     [
-        "http://192.0.2.1:8080/a@b",
-        "http://[::1]:80/a@b",
-        "http://me@192.0.2.1/",
-        "http://192.0.2.1/?email=a@example.org",
-        "sqlite:///history.sqlite",
-        "memory:",
+        ("JSON", "http://192.0.2.1:8080/a@b"),
+        ("JSON", "http://[::1]:80/a@b"),
+        ("JSON", "http://me@192.0.2.1/"),
+        ("JSON", "http://192.0.2.1/?email=a@example.org"),
+        ("HistoryWriter", "sqlite:///history.sqlite"),
+        ("StateCache", "memory:"),
     ],
 )
-def test_a_url_without_password_is_none(url):
-    assert mistakes(json_sensor("A1", URL=url)) == []
+def test_a_url_without_password_is_none(type_name, url):
+    assert mistakes(with_url(type_name, url)) == []
 
 
 def test_a_password_file_that_is_missing_warns_without_repeating_it(tmp_path):
