@@ -214,4 +214,4 @@ def _check(address: str) -> None:
     except ValueError:
         is_one = False
     if not is_one:
-        raise ValueError(f"Server: must be ws://HOST:PORT or wss://HOST:PORT")
+        raise ValueError("Server: must be ws://HOST:PORT or wss://HOST:PORT")
