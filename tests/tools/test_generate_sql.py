@@ -278,8 +278,10 @@ def test_names_and_texts_are_what_the_server_would_quote(postgres_process, names
     aliases = [f"{n} AS {provision.identifier(name[:9])}" for n, name in enumerate(names)]
     script = "\\encoding UTF8\n\\pset format unaligned\n\\pset tuples_only on\n"
     script += f"SELECT json_agg(text ORDER BY n) FROM (VALUES {', '.join(rows)}) AS t (n, text);\n"
-    for alias in aliases:
-        script += f"SELECT json_object_keys(to_json(t)) FROM (SELECT {alias}) AS t;\n"
+    for alias in aliases:  # the row's name is longer than any of them, so it is none of them
+        script += (
+            f"SELECT json_object_keys(to_json(all_columns)) FROM (SELECT {alias}) AS all_columns;\n"
+        )
     ended = postgres_process.psql(script)
     assert ended.returncode == 0, ended.stderr
     first, *lines = ended.stdout.split("\n")[:-1]
