@@ -76,7 +76,9 @@ def check(store, readings, until_ms=LATER):
         assert stdev == pytest.approx(
             statistics.pstdev(values), rel=1e-6, abs=max(1e-9 * largest, 1e-150)
         )
-        assert median == pytest.approx(statistics.median(values), rel=1e-12, abs=1e-300)
+        assert median == pytest.approx(
+            statistics.median(values), rel=1e-12, abs=max(1e-12 * largest, 1e-300)
+        )
         modes = statistics.multimode(values)
         assert mode == (modes[0] if len(modes) == 1 else None)
         assert (highest, lowest, count) == (max(values), min(values), len(values))
