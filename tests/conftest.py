@@ -1,5 +1,6 @@
 """Fixtures of all tests."""
 
+import os
 import shutil
 import signal
 import threading
@@ -23,11 +24,13 @@ from tests.servers import (  # noqa: F401
 LONGEST_TEST_S = 240  # the longest ones take 30 s
 
 # A busy machine is no mistake: Hypothesis would look for the smallest example that takes 0.2 s. And
-# examples may share what the fixtures of their test made, such as a folder.
+# examples may share what the fixtures of their test made, such as a folder. What lands is judged by
+# the same examples each time; runs of people try others.
 settings.register_profile(
     "jph",
     parent=settings.default,
     deadline=None,
+    derandomize="CI" in os.environ,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("jph")
