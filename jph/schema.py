@@ -11,7 +11,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, cast, get_origin
@@ -253,21 +253,30 @@ def _check_type(
         warnings.append(f"{path}.SensorInterval: is absent, so the component is never read")
     given = {**registry.preset(type_name), **rules.own_settings(entry)}
     mistakes = _mistakes(cls, given, f"{path}.Sensor", settings.INJECTED)
-    mistakes = mistakes or _disagreements(cls, given, f"{path}.Sensor")
-    if not mistakes and hasattr(cls, "check_settings"):  # what no annotation tells
-        lines = cls.check_settings(given, network.places)
-        mistakes = [f"{path}.Sensor.{line}" for line in lines]
+    mistakes = mistakes or _disagreements(cls, given, f"{path}.Sensor", network.places)
     if dataclasses.is_dataclass(cls):
         warnings += _unknown_keys(cls, given, f"{path}.Sensor", settings.INJECTED)
     return mistakes, warnings
 
 
-def _disagreements(cls: type, given: Mapping[str, object], path: str) -> list[str]:
-    """Return which settings are right by themselves, and wrong together: what a class finds."""
+def _disagreements(
+    cls: type, given: Mapping[str, object], path: str, codifiers: Collection[str]
+) -> list[str]:
+    """Return which settings are right by themselves, and wrong together: what a class finds.
+
+    It finds what no annotation tells by `check_settings(given, codifiers)`, which raises ValueError
+    with the key in front: of its constructor's arguments, defaults left out, and the Codifiers of
+    the network.
+    """
     try:
-        settings.arguments(cls, given, path)
+        arguments = settings.arguments(cls, given, path)
     except ConfigError as error:
         return error.mistakes
+    try:
+        if hasattr(cls, "check_settings"):
+            cls.check_settings(arguments, codifiers)
+    except ValueError as error:
+        return [f"{path}.{error}"]
     return []
 
 

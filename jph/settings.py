@@ -128,23 +128,6 @@ def arguments(
     return result
 
 
-def refusal(cls: type, settings: Mapping[str, object], **injected: object) -> list[str]:
-    """Return why no object is made of settings whose types are right: one line, or none.
-
-    For the `check_settings` of classes that open and read nothing before they are used.
-
-    Args:
-        cls: a dataclass.
-        settings: the JSON object.
-        injected: arguments that are no settings; what the constructor only keeps may be a fake.
-    """
-    try:
-        cls(**injected, **arguments(cls, settings, ""))
-    except ValueError as error:
-        return [str(error)]
-    return []
-
-
 @lru_cache(maxsize=256)
 def settings_of(cls: type, without: frozenset[str] = INJECTED) -> tuple[Setting, ...]:
     """Return the settings of a dataclass in the order of its fields; none of another class."""

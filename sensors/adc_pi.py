@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from jph.errors import NoReading, SensorError
-from jph.settings import arguments, setting
+from jph.settings import setting
 from jph.wire import Value
 from sensors import i2c
 from sensors.mcp3424 import REFERENCE_V, Mcp3424, OutOfRange
@@ -142,21 +142,10 @@ class AdcPi:
         self._chips = [Mcp3424(bus, at, self._clock, self._sleep) for at in addresses]
 
     @classmethod
-    def check_settings(
-        cls, settings: Mapping[str, object], codifiers: Collection[str]
-    ) -> list[str]:
-        """Return what is wrong with settings whose types are right; `jph config check` calls it.
-
-        Args:
-            settings: the JSON object.
-            codifiers: those of the network.
-        """
-        given: Any = {"addresses": cls.addresses, "proxy": (), **arguments(cls, settings, "")}
-        try:
-            _chips_of(given["addresses"], [given["pin"], *(each.pin for each in given["proxy"])])
-        except ValueError as error:
-            return [str(error)]
-        return []
+    def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
+        """Raise ValueError for what no component is made of; see `jph.schema`."""
+        pins = [given["pin"], *(each.pin for each in given.get("proxy", ()))]
+        _chips_of(given.get("addresses", cls.addresses), pins)
 
     def read(self) -> Mapping[str, Value]:
         """Return the values of the inputs that are connected and can be read.

@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from jph.errors import SensorError
-from jph.settings import refusal, setting
+from jph.settings import setting
 from jph.wire import Value
 from sensors import http
 from sensors.partial import Gaps
@@ -53,11 +54,9 @@ class Dwarfpool:
         self._gaps = Gaps(self.codifier)
 
     @classmethod
-    def check_settings(
-        cls, settings: Mapping[str, object], codifiers: Collection[str]
-    ) -> list[str]:
-        """Return what is wrong with settings whose types are right; `jph config check` calls it."""
-        return refusal(cls, settings, codifier="")
+    def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
+        """Raise ValueError for what no component is made of; see `jph.schema`."""
+        cls("", **given)  # which asks nobody yet
 
     def read(self) -> Mapping[str, Value]:
         """Return the hash rates; nothing if no work was submitted since the last reading.

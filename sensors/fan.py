@@ -68,20 +68,9 @@ class Fan:
         self._silent = False
 
     @classmethod
-    def check_settings(
-        cls, settings: Mapping[str, object], codifiers: Collection[str]
-    ) -> list[str]:
-        """Return what is wrong with settings whose types are right; `jph config check` calls it.
-
-        Args:
-            settings: the JSON object.
-            codifiers: those of the network.
-        """
-        try:
-            _refuse_unknown(settings.get("SetPoint"), codifiers)
-        except ValueError as error:
-            return [str(error)]
-        return []
+    def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
+        """Raise ValueError for what no component is made of; see `jph.schema`."""
+        _refuse_unknown(given.get("set_point"), codifiers)
 
     def read(self) -> Mapping[str, float]:
         """Set and return the duty in force.

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from jph.channel import Channel
 from jph.clock import time_now_ms
@@ -34,20 +35,9 @@ class Formula:
         self._inputs = Inputs(self.channel, self.max_age_s)
 
     @classmethod
-    def check_settings(
-        cls, settings: Mapping[str, object], codifiers: Collection[str]
-    ) -> list[str]:
-        """Return what is wrong with settings whose types are right; `jph config check` calls it.
-
-        Args:
-            settings: the JSON object.
-            codifiers: those of the network.
-        """
-        try:
-            _expression(str(settings["Formula"]), codifiers)
-        except ValueError as error:
-            return [str(error)]
-        return []
+    def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
+        """Raise ValueError for what no component is made of; see `jph.schema`."""
+        _expression(given["formula"], codifiers)
 
     def read(self) -> Mapping[str, float]:
         """Return the value.

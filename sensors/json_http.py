@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from jph.config import Config, this_host
 from jph.settings import setting
@@ -47,17 +48,10 @@ class JsonHttp:
         self._gaps = Gaps(self.codifier)
 
     @classmethod
-    def check_settings(
-        cls, settings: Mapping[str, object], codifiers: Collection[str]
-    ) -> list[str]:
-        """Return what is wrong with settings whose types are right; `jph config check` calls it."""
-        url = str(settings["URL"])
-        try:
-            if not url.startswith("/"):
-                http.check(url, "URL")
-        except ValueError as error:
-            return [str(error)]
-        return []
+    def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
+        """Raise ValueError for what no component is made of; see `jph.schema`."""
+        if not given["url"].startswith("/"):
+            http.check(given["url"], "URL")
 
     def read(self) -> Mapping[str, Value]:
         """Return the values of the component and its proxies; those that are there.

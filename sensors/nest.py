@@ -10,10 +10,11 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from jph.errors import SensorError
-from jph.settings import refusal, setting
+from jph.settings import setting
 from jph.wire import Value
 from sensors import http, json_text
 from sensors.google_token import GoogleToken
@@ -62,11 +63,9 @@ class Nest:
         self._gaps = Gaps(self.codifier)
 
     @classmethod
-    def check_settings(
-        cls, settings: Mapping[str, object], codifiers: Collection[str]
-    ) -> list[str]:
-        """Return what is wrong with settings whose types are right; `jph config check` calls it."""
-        return refusal(cls, settings, codifier="", home=Path())
+    def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
+        """Raise ValueError for what no component is made of; see `jph.schema`."""
+        cls("", Path(), **given)  # which asks nobody yet
 
     def read(self) -> Mapping[str, Value]:
         """Return the values of the component and its proxies; those that are there.

@@ -14,12 +14,12 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import Any
 
 from jph.errors import SensorError
 from jph.settings import setting
 
 MOST_BYTES = 1 << 20  # of a file or of a command's output; what is behind it is not looked at
-_EMPTY = "Pipe: is empty; give a path or a command"
 _NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
@@ -50,20 +50,12 @@ class Pipe:
     _before: tuple[float, float] | None = field(default=None, init=False)  # when (s), the number
 
     def __post_init__(self) -> None:
-        if not self.pipe:
-            raise ValueError(_EMPTY)
+        _refuse_empty(self.pipe)
 
     @classmethod
-    def check_settings(
-        cls, settings: Mapping[str, object], codifiers: Collection[str]
-    ) -> list[str]:
-        """Return what is wrong with settings whose types are right; `jph config check` calls it.
-
-        Args:
-            settings: the JSON object.
-            codifiers: those of the network.
-        """
-        return [] if settings.get("Pipe") else [_EMPTY]
+    def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
+        """Raise ValueError for what no component is made of; see `jph.schema`."""
+        _refuse_empty(given["pipe"])
 
     def read(self) -> Mapping[str, float]:
         """Return the value; no value at the first reading of a rate."""
@@ -148,6 +140,11 @@ def _read_all(process: "subprocess.Popen[bytes]", name: str, timeout_s: float) -
     if process.returncode:
         raise SensorError(f"{name}: ended with status {process.returncode}")
     return _text(output, name)
+
+
+def _refuse_empty(pipe: str | tuple[str, ...]) -> None:
+    if not pipe:
+        raise ValueError("Pipe: is empty; give a path or a command")
 
 
 def _open_now(path: str, flags: int) -> int:

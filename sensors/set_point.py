@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jph.errors import SensorError
-from jph.settings import arguments, setting
+from jph.settings import setting
 
 log = logging.getLogger(__name__)
 
@@ -42,30 +42,17 @@ class SetPoint:
 
     def __post_init__(self) -> None:
         """Take the value that was kept, or the default."""
-        self._low = -inf if self.minimum is None else self.minimum
-        self._high = inf if self.maximum is None else self.maximum
+        self._low, self._high = _limits(self.minimum, self.maximum)
         _check_default(self.default, self._low, self._high)
         # Codifiers may have characters that file names have not.
         self._file = self.home / _FOLDER / self.codifier.encode().hex()
         self._value = max(self._low, min(self._high, self._found()))
 
     @classmethod
-    def check_settings(
-        cls, settings: Mapping[str, object], codifiers: Collection[str]
-    ) -> list[str]:
-        """Return what is wrong with settings whose types are right; `jph config check` calls it.
-
-        Args:
-            settings: the JSON object.
-            codifiers: those of the network.
-        """
-        given: Any = {"default": cls.default, "minimum": -inf, "maximum": inf}
-        given |= {k: v for k, v in arguments(cls, settings, "").items() if v is not None}
-        try:
-            _check_default(given["default"], given["minimum"], given["maximum"])
-        except ValueError as error:
-            return [str(error)]
-        return []
+    def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
+        """Raise ValueError for what no component is made of; see `jph.schema`."""
+        low, high = _limits(given.get("minimum"), given.get("maximum"))
+        _check_default(given.get("default", cls.default), low, high)
 
     def read(self) -> Mapping[str, float]:
         """Return the value; keep it, if that did not work before."""
@@ -130,6 +117,10 @@ class SetPoint:
         if not self._kept:
             log.info("%s: the value is kept again", self.codifier)
         self._kept = True
+
+
+def _limits(minimum: float | None, maximum: float | None) -> tuple[float, float]:
+    return -inf if minimum is None else minimum, inf if maximum is None else maximum
 
 
 def _check_default(default: float, low: float, high: float) -> None:

@@ -8,10 +8,11 @@ import dataclasses
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from jph.errors import SensorError
-from jph.settings import refusal, setting
+from jph.settings import setting
 from jph.wire import Value
 from sensors import json_text, zwave_server
 from sensors.partial import Gaps
@@ -83,11 +84,9 @@ class Zwave:
         self._gaps = Gaps(self.codifier)
 
     @classmethod
-    def check_settings(
-        cls, settings: Mapping[str, object], codifiers: Collection[str]
-    ) -> list[str]:
-        """Return what is wrong with settings whose types are right; `jph config check` calls it."""
-        return refusal(cls, settings, codifier="")
+    def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
+        """Raise ValueError for what no component is made of; see `jph.schema`."""
+        cls("", **given)  # which asks nobody yet
 
     def read(self) -> Mapping[str, Value]:
         """Return the values of the component and its proxies; those that are there.

@@ -196,7 +196,9 @@ def test_what_is_no_formula_is_a_mistake_with_its_column(channel, text, mistake)
     with pytest.raises(ValueError, match=mistake) as caught:
         Formula(channel, text)
     assert str(caught.value).startswith("Formula: ")
-    assert Formula.check_settings({"Formula": text}, KNOWN) == [str(caught.value)]
+    with pytest.raises(ValueError) as checked:
+        Formula.check_settings({"formula": text}, KNOWN)
+    assert str(checked.value) == str(caught.value)
 
 
 def test_the_check_of_a_configuration_finds_it():
