@@ -19,6 +19,10 @@ BOOT_S = 60.0
 COMMAND_S = 60.0
 # Nothing of this disk is started but what the test names.
 TARGET = "[Unit]\nRequires=systemd-journald.service\n"
+# An interpreter elsewhere, such as in a home, which services do not see, is in /opt/python.
+BASE = Path(sys.base_prefix).resolve()
+BORROWED = not BASE.is_relative_to("/usr")
+LIBRARIES = "LD_LIBRARY_PATH=/opt/python/lib"
 PROGRAM = "#!/opt/jph/bin/python\nfrom tools.main import main\n\nmain()\n"
 
 
@@ -79,14 +83,13 @@ class Machine:
         (packages / "checkout.pth").write_text("/opt/checkout\n/opt/packages\n")
         binaries = opt / "bin"
         binaries.mkdir()
-        base = Path(sys.base_prefix)
         interpreter = Path(sys.executable).resolve()
-        if not base.is_relative_to("/usr"):  # such as one in a home, which services do not see
-            interpreter = Path("/opt/python") / interpreter.relative_to(base.resolve())
+        if BORROWED:
+            interpreter = Path("/opt/python") / interpreter.relative_to(BASE)
             for name in ("jph.service.d", "jph@.service.d"):
                 (self.units / name).mkdir()
                 drop_in = self.units / name / "interpreter.conf"
-                drop_in.write_text("[Service]\nEnvironment=LD_LIBRARY_PATH=/opt/python/lib\n")
+                drop_in.write_text(f"[Service]\nEnvironment={LIBRARIES}\n")
         (binaries / "python").symlink_to(interpreter)
         (opt / "pyvenv.cfg").write_text(f"home = {interpreter.parent}\n")
         (binaries / "jph").write_text(PROGRAM)
@@ -97,7 +100,7 @@ class Machine:
             "/opt/jph": self._folder / "opt",
             "/opt/checkout": TOP,
             "/opt/packages": sysconfig.get_path("purelib"),
-            "/opt/python": Path(sys.base_prefix).resolve(),
+            "/opt/python": BASE,
         }
         # A machine without systemd has no unit to keep, and would be asked for one otherwise.
         unit = [] if Path("/run/systemd/system").is_dir() else ["--keep-unit"]
@@ -147,8 +150,8 @@ class Machine:
     def run(self, *command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the machine, as root."""
         inside = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "SYSTEMD_COLORS=0"]
-        if not Path(sys.base_prefix).is_relative_to("/usr"):
-            inside.append("LD_LIBRARY_PATH=/opt/python/lib")
+        if BORROWED:
+            inside.append(LIBRARIES)
         return subprocess.run(
             ["nsenter", "--all", "-t", str(self._first_process), *inside, *command],
             capture_output=True,
