@@ -43,10 +43,10 @@ Row = tuple[int, bytes, int, float]
 def write_with_jph(config: Path, url: str) -> None:
     """Run a HistoryWriter until the flood is over; print when the last reading was committed."""
     from collectors.history_writer import HistoryWriter
-    from jph.channel import Channel
     from jph.config import load
-    from jph.member import Callbacks, callbacks_of
-    from jph.node import Node
+    from jph.node.channel import Channel
+    from jph.node.node import Node
+    from jph.node.runner import Callbacks, callbacks_of
 
     home = Path(os.environ["JPH_HOME"])
     made: list[HistoryWriter] = []

@@ -47,8 +47,8 @@ def receive_with_jph(kind: str, config: Path, seconds: float) -> None:
     """Receive with JPH until the flood is over; kind is batch, callback or plain."""
     from jph import jph
     from jph.config import load
-    from jph.node import Node
-    from jph.own import OwnChannel
+    from jph.node.node import Node
+    from jph.node.standalone import OwnChannel
     from jph.wire import Reading, Sender
 
     received = 0

@@ -32,10 +32,10 @@ from redis.utils import HIREDIS_AVAILABLE
 from bench import common
 from bench.common import Network
 from collectors.state_cache import StateCache
-from jph.channel import Channel
 from jph.config import load
-from jph.member import callbacks_of
-from jph.node import Node
+from jph.node.channel import Channel
+from jph.node.node import Node
+from jph.node.runner import callbacks_of
 from jph.sequence import Source
 from jph.state import FIELDS, Fields
 from jph.stores.redis import writing

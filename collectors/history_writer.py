@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from collectors.writing import Writing
-from jph.channel import STATE, Channel
 from jph.config import Config
+from jph.node.channel import STATE, Channel
 from jph.settings import arguments, setting
 from jph.stores import open_history, rows_of
 from jph.stores.place import DEFAULT_HISTORY, Place, Sql, place_of

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from collectors.rate import PerMinute
-from jph.channel import STATE, Channel
 from jph.clock import time_now_ms
 from jph.config import Config
+from jph.node.channel import STATE, Channel
 from jph.settings import arguments, setting
 from jph.stores import StateStore, open_state
 from jph.wire import Control, Reading, Sender

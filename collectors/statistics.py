@@ -9,10 +9,10 @@ from pathlib import Path
 
 from collectors.rate import PerMinute
 from collectors.retention import Keep, Retention
-from jph.channel import STATE, Channel
 from jph.clock import time_now_ms
 from jph.config import Config
 from jph.errors import ConfigError, StoreError
+from jph.node.channel import STATE, Channel
 from jph.settings import setting
 from jph.stores import StatisticsStore, open_history
 from jph.stores.place import Sql, history_of, place_of

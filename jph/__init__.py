@@ -3,7 +3,6 @@
 The names that a component of one's own needs; everything else is in the modules.
 """
 
-from jph.channel import STATE, Channel
 from jph.clock import time_now_ms
 from jph.errors import (
     ChannelError,
@@ -13,7 +12,8 @@ from jph.errors import (
     SensorError,
     StoreError,
 )
-from jph.own import OwnChannel, jph
+from jph.node.channel import STATE, Channel
+from jph.node.standalone import OwnChannel, jph
 from jph.settings import setting
 
 timeNow = time_now_ms

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jph.channel import Channel
 from jph.errors import SensorError
+from jph.node.channel import Channel
 from jph.settings import setting
 from sensors import dht
 from sensors.dht import Measurement, Way

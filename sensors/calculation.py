@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from jph import document, wire
-from jph.channel import Channel
 from jph.clock import time_now_ms
 from jph.config import server_named
 from jph.errors import NoReading, SensorError
+from jph.node.channel import Channel
 from jph.settings import setting
 from jph.state import FIELDS
 from jph.wire import Data, Value

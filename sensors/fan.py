@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from math import inf, isfinite
 from typing import Any
 
-from jph.channel import Channel
 from jph.errors import SensorError
+from jph.node.channel import Channel
 from jph.settings import setting
 from sensors import pwm
 from sensors.inputs import Inputs

@@ -4,8 +4,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jph.channel import Channel
 from jph.clock import time_now_ms
+from jph.node.channel import Channel
 from jph.settings import setting
 from sensors.expression import Expression, FormulaError, parse
 from sensors.inputs import Inputs

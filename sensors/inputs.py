@@ -15,10 +15,10 @@ from functools import lru_cache
 from math import inf
 from pathlib import Path
 
-from jph.channel import Channel
 from jph.clock import time_now_ms
 from jph.config import Config
 from jph.errors import ConfigError, StoreError
+from jph.node.channel import Channel
 from jph.silence import server_of, timeout_s
 
 log = logging.getLogger(__name__)

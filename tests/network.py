@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from jph.config import Config, build
-from jph.node import Node
+from jph.node.node import Node
 from tests import helpers
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import click
 
 from jph import multicast, wire
-from jph.channel import Channel
 from jph.config import Config
-from jph.node import Node
+from jph.node.channel import Channel
+from jph.node.node import Node
 from jph.receiver import ControlReceiver
 from jph.wire import BROADCAST, Control
 from tools import options

@@ -8,7 +8,7 @@ from jph import config as configuration
 from jph import paths
 from jph.config import Config
 from jph.errors import ConfigError
-from jph.own import default_home
+from jph.node.standalone import default_home
 
 EX_CONFIG = 78  # listed in RestartPreventExitStatus= of the unit: starting again would not help
 

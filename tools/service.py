@@ -8,9 +8,9 @@ import faulthandler
 import threading
 import time
 
-from jph.channel import STATE
-from jph.node import Node
-from jph.notify import Notifier
+from jph.node.channel import STATE
+from jph.node.node import Node
+from jph.node.systemd import Notifier
 from jph.sequence import Source
 
 STATUS_EVERY_S = 10.0

@@ -12,12 +12,12 @@ import click
 
 from jph import config as configuration
 from jph import registry
-from jph.components import build
 from jph.config import Component, Config
 from jph.errors import ChannelError, ConfigError
-from jph.logs import set_up_logging
-from jph.node import Node
-from jph.notify import from_environment
+from jph.node.building import build
+from jph.node.logs import set_up_logging
+from jph.node.node import Node
+from jph.node.systemd import from_environment
 from tools import options
 from tools.service import Service
 

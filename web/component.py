@@ -11,9 +11,9 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from jph.channel import Channel
 from jph.config import Config
 from jph.errors import ChannelError, ConfigError
+from jph.node.channel import Channel
 from jph.settings import setting
 from jph.stores.place import Sql, place_of
 from jph.wire import Control, Reading, Sender

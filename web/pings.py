@@ -4,7 +4,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from jph.channel import Channel
+from jph.node.channel import Channel
 from jph.wire import Control
 
 

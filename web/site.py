@@ -7,9 +7,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jph.channel import Channel
 from jph.config import Config
 from jph.errors import ConfigError, StoreError
+from jph.node.channel import Channel
 from jph.stores import HistoryStore, open_history, open_state
 from jph.stores.place import Place, history_of
 from web.entry import Links, Throttle

@@ -10,8 +10,8 @@ import pytest
 
 from collectors import writing
 from collectors.history_writer import HistoryWriter
-from jph.channel import STATE
 from jph.errors import ConfigError
+from jph.node.channel import STATE
 from jph.stores import sqlite
 from jph.stores.spool import spool_of
 from tests.small_disk import small_disk

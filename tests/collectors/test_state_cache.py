@@ -4,9 +4,9 @@ from types import SimpleNamespace
 import pytest
 
 from collectors.state_cache import StateCache
-from jph.channel import STATE
 from jph.errors import ConfigError
-from jph.member import callbacks_of
+from jph.node.channel import STATE
+from jph.node.runner import callbacks_of
 from jph.sequence import Source
 from jph.stores import open_state
 from jph.wire import Control

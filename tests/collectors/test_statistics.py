@@ -8,9 +8,9 @@ from collectors import retention, statistics
 from collectors.retention import Keep, Retention
 from collectors.statistics import Statistics
 from jph import registry
-from jph.channel import STATE
 from jph.clock import time_now_ms
 from jph.errors import ConfigError, StoreError
+from jph.node.channel import STATE
 from jph.schema import check
 from jph.settings import arguments
 from jph.stores import Dropped, open_history

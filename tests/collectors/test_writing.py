@@ -9,7 +9,7 @@ import pytest
 
 from collectors import writing
 from collectors.history_writer import HistoryWriter
-from jph.channel import STATE
+from jph.node.channel import STATE
 from jph.stores.place import Sql
 from jph.stores.spool import spool_of
 from tests.helpers import eventually

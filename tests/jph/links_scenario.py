@@ -15,8 +15,8 @@ from pathlib import Path
 
 from jph import multicast
 from jph.config import build
-from jph.member import Callbacks
-from jph.node import Node
+from jph.node.node import Node
+from jph.node.runner import Callbacks
 from jph.receiver import ControlReceiver
 from tests.helpers import eventually
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 
 from jph import clock_guard
-from jph.channel import STATE
 from jph.clock import time_now_ms
 from jph.clock_guard import ClockGuard
-from jph.member import Callbacks
-from jph.node import Node
+from jph.node.channel import STATE
+from jph.node.node import Node
+from jph.node.runner import Callbacks
 from jph.outlet import MOST_HELD, Outlet
 from tests import helpers
 from tests.helpers import eventually

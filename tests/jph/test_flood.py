@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from jph.member import Callbacks
+from jph.node.runner import Callbacks
 from tests.helpers import bare_sender, eventually
 from tests.network import Peer, config_of, node_of, running
 

@@ -5,8 +5,8 @@ import struct
 
 import pytest
 
-from jph.components import build
-from jph.node import Node
+from jph.node.building import build
+from jph.node.node import Node
 from tests.helpers import eventually
 from tests.network import Peer, config_of, running
 from tests.sensors.test_calculation import HOSTILE, SOON_S

@@ -12,10 +12,11 @@ from gpiozero import PWMOutputDevice
 from gpiozero.exc import BadPinFactory
 from gpiozero.pins.mock import MockFactory, MockPin, MockPWMPin
 
-from jph import ConfigError, SensorError, components, schema
+from jph import ConfigError, SensorError, schema
 from jph.config import build
-from jph.member import callbacks_of
-from jph.node import Node
+from jph.node import building
+from jph.node.node import Node
+from jph.node.runner import callbacks_of
 from jph.settings import arguments
 from sensors.fan import Fan
 from sensors.pwm import PwmPin
@@ -462,7 +463,7 @@ def test_a_set_point_of_the_same_node(board, tmp_path):
             Fan(channel, 18, set_point="I3", default=0.0, _opener=board.open), channel
         ),
     )
-    node.add(config.components["I3"], components.build)
+    node.add(config.components["I3"], building.build)
     with Peer(config) as peer, running(node):
 
         def hear(value):

@@ -6,9 +6,9 @@ import math
 import pytest
 
 from jph import schema
-from jph.components import build
 from jph.errors import SensorError
-from jph.node import Node
+from jph.node.building import build
+from jph.node.node import Node
 from sensors.set_point import SetPoint
 from tests.helpers import new_bus
 from tests.network import Peer, config_of, running

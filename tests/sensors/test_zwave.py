@@ -12,8 +12,8 @@ import time
 import pytest
 
 from jph import SensorError, registry
-from jph.components import build
-from jph.node import Node
+from jph.node.building import build
+from jph.node.node import Node
 from jph.settings import arguments
 from sensors import http, zwave, zwave_server
 from sensors.zwave import Zwave

@@ -7,10 +7,10 @@ import subprocess
 
 import pytest
 
-from jph.channel import STATE
 from jph.config import build
-from jph.member import Callbacks
-from jph.node import Node
+from jph.node.channel import STATE
+from jph.node.node import Node
+from jph.node.runner import Callbacks
 from tests.helpers import eventually
 from tests.network import Peer, running
 from tests.tools.program import JPH, TOP, environment, jph

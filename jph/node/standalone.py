@@ -15,14 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jph import config as configuration
-from jph.channel import STATE, Channel
 from jph.errors import ConfigError
-from jph.logs import set_up_logging
-from jph.loop import receive_rest
-from jph.member import Callbacks, Member
-from jph.node import Node
+from jph.node.channel import STATE, Channel
+from jph.node.logs import set_up_logging
+from jph.node.loop import receive_rest
+from jph.node.mailboxes import Mailbox, Waker
+from jph.node.node import Node
+from jph.node.runner import Callbacks, Member
 from jph.wire import Control, Reading, Sender
-from jph.workers import Mailbox, Waker
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from jph.sequence import Source
 from jph.wire import BROADCAST, FLOAT, HEADER, SEQUENCE_MASK, Control, Data, Value
 
 if TYPE_CHECKING:
-    from jph.node import Node
+    from jph.node.node import Node
     from jph.state import LastStates
 
 # The largest magnitude that float32 carries: (2 - 2**-23) * 2**127.

@@ -12,8 +12,8 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
-from jph.channel import STATE, Channel
 from jph.errors import NoReading, SensorError
+from jph.node.channel import STATE, Channel
 from jph.reporting import Report, Reporter
 from jph.wire import Value
 

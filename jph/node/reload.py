@@ -12,13 +12,13 @@ from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING
 
 from jph import registry
-from jph.components import build
 from jph.config import Component, Config, server_named
 from jph.errors import ConfigError, JphError
-from jph.member import Member
+from jph.node.building import build
+from jph.node.runner import Member
 
 if TYPE_CHECKING:
-    from jph.node import Node
+    from jph.node.node import Node
 
 log = logging.getLogger(__name__)
 

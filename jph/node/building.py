@@ -3,9 +3,9 @@
 from dataclasses import fields, is_dataclass
 
 from jph import registry
-from jph.channel import Channel
 from jph.errors import ConfigError
-from jph.member import Callbacks, callbacks_of
+from jph.node.channel import Channel
+from jph.node.runner import Callbacks, callbacks_of
 from jph.settings import arguments
 
 

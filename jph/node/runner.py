@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from jph.channel import STATE, Channel
 from jph.clock import time_now_ms
 from jph.config import Component, Config
 from jph.errors import NoReading, SensorError
-from jph.reader import ReaderTimer
+from jph.node.channel import STATE, Channel
+from jph.node.mailboxes import Mailbox
+from jph.node.polling import ReaderTimer
 from jph.wire import Control, Reading, Sender
-from jph.workers import Mailbox
 
 log = logging.getLogger(__name__)
 

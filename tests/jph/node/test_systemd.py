@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from jph.notify import Notifier, from_environment
+from jph.node.systemd import Notifier, from_environment
 
 
 @pytest.fixture(params=["path", "abstract"])

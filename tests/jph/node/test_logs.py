@@ -7,9 +7,9 @@ import sys
 PROGRAM = """
 import json, logging, sys
 from jph.config import build
-from jph.logs import set_up_logging
+from jph.node.logs import set_up_logging
 set_up_logging(build(json.loads(sys.argv[1])))
-logging.getLogger("jph.node").info("A1 is halted")
+logging.getLogger("jph.node.node").info("A1 is halted")
 logging.getLogger("other").debug("too little")
 """
 
@@ -37,7 +37,7 @@ def said(logging_document, **environment) -> tuple[str, str]:
 
 
 def test_without_a_document_it_goes_to_standard_error():
-    assert said(None) == ("", "INFO jph.node: A1 is halted\n")
+    assert said(None) == ("", "INFO jph.node.node: A1 is halted\n")
     assert said(None, JPH_SILENT="1") == ("", "")
     assert said(None, JPH_DEBUG="1")[1].endswith("DEBUG other: too little\n")
 
@@ -56,12 +56,12 @@ def test_formatters_of_existing_configurations_may_name_the_codifier():
         },
         "root": {"handlers": ["out"], "level": "INFO"},
     }
-    assert said(document, JPH_SENSOR="A1") == ("jph.node (A1) A1 is halted\n", "")
-    assert said(document) == ("jph.node () A1 is halted\n", "")
+    assert said(document, JPH_SENSOR="A1") == ("jph.node.node (A1) A1 is halted\n", "")
+    assert said(document) == ("jph.node.node () A1 is halted\n", "")
 
 
 def test_a_document_that_cannot_be_applied_is_said_and_stops_nothing():
     document = {"version": 1, "root": {"handlers": []}, "handlers": {"x": {"class": "no.such"}}}
     _, error = said(document)
-    assert "ERROR jph.logs: Logging in" in error
-    assert error.endswith("INFO jph.node: A1 is halted\n")
+    assert "ERROR jph.node.logs: Logging in" in error
+    assert error.endswith("INFO jph.node.node: A1 is halted\n")

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from jph.workers import Pool, Waker
+from jph.node.mailboxes import Pool, Waker
 from tests.helpers import eventually
 
 

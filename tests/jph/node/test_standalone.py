@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jph import STATE, ConfigError, jph, timeNow
-from jph.own import OwnChannel
+from jph.node.standalone import OwnChannel
 from tests.helpers import eventually
 from tests.network import Peer
 

@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from jph.components import build as build_component
 from jph.config import build
 from jph.errors import ChannelError, ConfigError
-from jph.member import Callbacks
-from jph.node import Node
+from jph.node.building import build as build_component
+from jph.node.node import Node
+from jph.node.runner import Callbacks
 from tests.helpers import eventually
 from tests.network import Peer, config_of, running
 

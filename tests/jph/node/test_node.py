@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-from jph.channel import STATE
 from jph.config import build
 from jph.errors import ChannelError, SensorError
-from jph.member import Callbacks, callbacks_of
-from jph.node import Node
+from jph.node.channel import STATE
+from jph.node.node import Node
+from jph.node.runner import Callbacks, callbacks_of
 from tests.helpers import eventually
 from tests.network import Peer, config_of, node_of, running
 
@@ -465,7 +465,7 @@ def test_stop_closes_all_side_by_side_after_the_last_readings(config, tmp_path):
 
 
 def test_a_component_that_is_too_far_behind_loses_the_newest_counted(config, tmp_path, monkeypatch):
-    monkeypatch.setattr("jph.member.MOST_WAITING", 50)
+    monkeypatch.setattr("jph.node.runner.MOST_WAITING", 50)
     release = threading.Event()
     heard = []
 

@@ -4,9 +4,9 @@ import logging
 
 import pytest
 
-from jph.channel import STATE
 from jph.errors import NoReading, SensorError
-from jph.reader import ReaderTimer
+from jph.node.channel import STATE
+from jph.node.polling import ReaderTimer
 from tests.network import config_of
 
 PROXY = {"Codifier": "P1", "Type": "Proxy"}

@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from jph.timers import Timers
-from jph.workers import Waker
+from jph.node.mailboxes import Waker
+from jph.node.timers import Timers
 
 _EMPTY_S = 0.5  # at most, for what a socket still holds when it is given up
 

@@ -2,8 +2,8 @@
 
 The loop receives, answers pings, obeys commands, keeps the components' signs of life and timers,
 and joins again when the network changed. It runs no component's code: that waits in mailboxes for
-worker threads. (A component that has the process to itself, see `jph.own`, receives the data
-channel in its own thread: handing a message over to another adds half of its latency again.)
+worker threads. (A component that has the process to itself, see `jph.node.standalone`, receives the
+data channel in its own thread: handing a message over to another adds half of its latency again.)
 """
 
 import logging
@@ -14,20 +14,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from jph.channel import Channel
 from jph.clock import time_now_ms
 from jph.clock_guard import NOTE_EVERY_S, ClockGuard
 from jph.config import Component, Config
-from jph.loop import Loop
-from jph.member import Callbacks, Member
 from jph.membership import Membership
 from jph.multicast import LinkWatch
+from jph.node.channel import Channel
+from jph.node.loop import Loop
+from jph.node.mailboxes import Pool
+from jph.node.reload import Choose, Reloading
+from jph.node.runner import Callbacks, Member
 from jph.receiver import ControlReceiver, DataReceiver
-from jph.reloading import Choose, Reloading
 from jph.sequence import Source
 from jph.state import LastStates
 from jph.wire import BROADCAST, Control, Reading, Sender
-from jph.workers import Pool
 
 log = logging.getLogger(__name__)
 

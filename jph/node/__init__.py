@@ -1,0 +1,1 @@
+"""Components at work: their channels, callbacks and timers, in one process."""
