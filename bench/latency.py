@@ -73,7 +73,7 @@ def receive_bare(net_data: common.Place, messages: int) -> None:
 def receive_with_jph(config: Path, messages: int) -> None:
     """Receive with a data callback; print when each message was there."""
     from jph import jph
-    from jph.wire import Sender
+    from jph.bus.wire import Sender
 
     channel = jph(str(config), "C2")
     arrivals = Arrivals(messages)

@@ -21,7 +21,7 @@ IDLE_S = 1.0
 def receive(config: Path) -> None:
     """Count what arrives until nothing does; print it, with what JPH says of its sources."""
     from jph import jph
-    from jph.wire import Reading
+    from jph.bus.wire import Reading
 
     channel = jph(str(config), "C2")
     received = batches = 0

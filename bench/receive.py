@@ -46,10 +46,10 @@ def report_when_idle(count: Callable[[], int], seconds: float) -> None:
 def receive_with_jph(kind: str, config: Path, seconds: float) -> None:
     """Receive with JPH until the flood is over; kind is batch, callback or plain."""
     from jph import jph
+    from jph.bus.wire import Reading, Sender
     from jph.config import load
     from jph.node.node import Node
     from jph.node.standalone import OwnChannel
-    from jph.wire import Reading, Sender
 
     received = 0
 

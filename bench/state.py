@@ -32,15 +32,15 @@ from redis.utils import HIREDIS_AVAILABLE
 from bench import common
 from bench.common import Network
 from collectors.state_cache import StateCache
+from jph.bus.sequence import Source
+from jph.bus.wire import Reading
 from jph.config import load
 from jph.node.channel import Channel
 from jph.node.node import Node
 from jph.node.runner import callbacks_of
-from jph.sequence import Source
 from jph.state import FIELDS, Fields
 from jph.stores.redis import writing
 from jph.stores.resp import Connection, server_of
-from jph.wire import Reading
 from tests.servers import RedisServer, running_redis
 
 CODIFIERS = [f"{chr(65 + n // 26)}{chr(65 + n % 26)}" for n in range(100)]  # those of flood.c

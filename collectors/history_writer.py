@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import ClassVar
 
 from collectors.writing import Writing
+from jph.bus.wire import Reading
 from jph.config import Config
 from jph.node.channel import STATE, Channel
 from jph.settings import arguments, setting
 from jph.stores import open_history, rows_of
 from jph.stores.place import DEFAULT_HISTORY, Place, Sql, place_of
 from jph.stores.spool import DEFAULT_BYTES, spool_of
-from jph.wire import Reading
 
 log = logging.getLogger(__name__)
 

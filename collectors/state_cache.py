@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import ClassVar
 
 from collectors.rate import PerMinute
+from jph.bus.wire import Control, Reading, Sender
 from jph.clock import time_now_ms
 from jph.config import Config
 from jph.node.channel import STATE, Channel
 from jph.settings import arguments, setting
 from jph.stores import StateStore, open_state
-from jph.wire import Control, Reading, Sender
 
 FAULT_EVERY_S = 3.0  # a fault is said again, since a page may have been started after it began
 MOST_FAULT_TEXT = 300  # characters of a fault that travel on the bus

@@ -15,7 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from jph import document, registry, wire
+from jph import document, registry
+from jph.bus import wire
 from jph.check import check_once
 from jph.clock import time_now_ms
 from jph.errors import ConfigError

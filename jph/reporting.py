@@ -8,9 +8,9 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from jph.bus.wire import Value, number_of
 from jph.errors import SensorError
 from jph.settings import setting
-from jph.wire import Value, number_of
 
 _SILENCE_S = 60.0  # between two equal values, unless the configuration says something else
 

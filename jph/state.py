@@ -27,8 +27,8 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
-from jph.sequence import WINDOW, Source
-from jph.wire import BROADCAST, SEQUENCE_MASK, Control, Reading
+from jph.bus.sequence import WINDOW, Source
+from jph.bus.wire import BROADCAST, SEQUENCE_MASK, Control, Reading
 
 FIELDS = (
     "Codifier",

@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from jph.bus.wire import Value
 from jph.errors import NoReading, SensorError
 from jph.settings import setting
-from jph.wire import Value
 from sensors import i2c
 from sensors.mcp3424 import REFERENCE_V, Mcp3424, OutOfRange
 from sensors.partial import Gaps

@@ -9,14 +9,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from jph import document, wire
+from jph import document
+from jph.bus import wire
+from jph.bus.wire import Data, Value
 from jph.clock import time_now_ms
 from jph.config import server_named
 from jph.errors import NoReading, SensorError
 from jph.node.channel import Channel
 from jph.settings import setting
 from jph.state import FIELDS
-from jph.wire import Data, Value
 from sensors.calculation_process import QUICK, SLOW, SLOW_S, Lost, Process
 from sensors.inputs import Inputs
 

@@ -8,9 +8,9 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from jph.bus.wire import Value
 from jph.errors import SensorError
 from jph.settings import setting
-from jph.wire import Value
 from sensors import http
 from sensors.partial import Gaps
 

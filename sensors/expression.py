@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
 
+from jph.bus.wire import is_codifier, number_of
 from jph.errors import NoReading, SensorError
-from jph.wire import is_codifier, number_of
 from sensors.inputs import Input
 
 MOST_TEXT = 1000  # characters

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlencode
 
+from jph.bus.wire import number_of
 from jph.errors import SensorError
-from jph.wire import number_of
 from sensors import http
 
 log = logging.getLogger(__name__)

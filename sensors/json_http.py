@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from jph.bus.wire import Value
 from jph.config import Config, this_host
 from jph.settings import setting
-from jph.wire import Value
 from sensors import http, json_text
 from sensors.partial import Gaps
 

@@ -7,7 +7,7 @@ Of the faults two are mended, which some devices make: a comma before a closing 
 import json
 import re
 
-from jph.wire import Value, number_of
+from jph.bus.wire import Value, number_of
 
 # Encodings of one byte that are believed when the text is no UTF-8.
 _CHARSETS = frozenset(

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from jph.bus.wire import Value
 from jph.errors import SensorError
 from jph.settings import setting
-from jph.wire import Value
 from sensors import http, json_text
 from sensors.google_token import GoogleToken
 from sensors.json_http import FieldOf

@@ -4,8 +4,8 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from jph.bus.wire import Value
 from jph.errors import SensorError
-from jph.wire import Value
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from jph.bus.wire import Value
 from jph.errors import SensorError
 from jph.settings import setting
-from jph.wire import Value
 from sensors import json_text, zwave_server
 from sensors.partial import Gaps
 from sensors.zwave_value import Node, NodeValue, Wanted, choices, find, id_of, wanted

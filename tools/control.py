@@ -13,12 +13,12 @@ from pathlib import Path
 
 import click
 
-from jph import multicast, wire
+from jph.bus import sockets, wire
+from jph.bus.receiver import ControlReceiver
+from jph.bus.wire import BROADCAST, Control
 from jph.config import Config
 from jph.node.channel import Channel
 from jph.node.node import Node
-from jph.receiver import ControlReceiver
-from jph.wire import BROADCAST, Control
 from tools import options
 from tools.watch import Filter, watch_bus
 
@@ -64,9 +64,9 @@ class Conversation:
         component = place.config.components[place.codifier()]
         self._receiver = ControlReceiver()
         try:
-            self._receiver.use(multicast.open_receiver(place.config.control))
+            self._receiver.use(sockets.open_receiver(place.config.control))
         except OSError as error:
-            reason = multicast.explain(error, place.config.control)
+            reason = sockets.explain(error, place.config.control)
             raise click.ClickException(f"cannot join the control channel: {reason}") from error
         self._node = Node(place.config, place.home)
         self._node.open()

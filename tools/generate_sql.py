@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
+from jph.bus.wire import is_codifier
 from jph.config import Config
 from jph.errors import ConfigError
-from jph.wire import is_codifier
 from tools import options, places, provision
 from tools.places import Target
 

@@ -8,10 +8,10 @@ import faulthandler
 import threading
 import time
 
+from jph.bus.sequence import Source
 from jph.node.channel import STATE
 from jph.node.node import Node
 from jph.node.systemd import Notifier
-from jph.sequence import Source
 
 STATUS_EVERY_S = 10.0
 _TICK_S = 1.0  # until it is ready, this is also how late systemd may learn of it

@@ -7,11 +7,11 @@ from datetime import datetime
 
 import click
 
-from jph import multicast, wire
+from jph.bus import sockets, wire
+from jph.bus.receiver import Datagrams
+from jph.bus.wire import Control, Data
 from jph.config import Config
 from jph.errors import DatagramError
-from jph.receiver import Datagrams
-from jph.wire import Control, Data
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +52,9 @@ def watch_bus(config: Config, chosen: Filter, seconds: float | None) -> None:
         if chosen.channel not in (None, channel):
             continue
         try:
-            datagrams = Datagrams(multicast.open_receiver(group))
+            datagrams = Datagrams(sockets.open_receiver(group))
         except OSError as error:
-            reason = multicast.explain(error, group)
+            reason = sockets.explain(error, group)
             raise click.ClickException(f"cannot join the {channel} channel: {reason}") from error
         channels[datagrams.fileno()] = channel, datagrams
         poll.register(datagrams.fileno(), select.POLLIN)

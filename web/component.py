@@ -11,12 +11,12 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from jph.bus.wire import Control, Reading, Sender
 from jph.config import Config
 from jph.errors import ChannelError, ConfigError
 from jph.node.channel import Channel
 from jph.settings import setting
 from jph.stores.place import Sql, place_of
-from jph.wire import Control, Reading, Sender
 from web.server import Server
 from web.site import Site
 

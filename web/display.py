@@ -6,7 +6,7 @@ The browser shows the text that is made here, so that the rules exist once.
 import json
 import math
 
-from jph.wire import number_of
+from jph.bus.wire import number_of
 
 # Units that read better with a prefix; all others keep the number as it is.
 PREFIXED = {"B", "B/s", "bit", "bit/s", "Hz", "W", "Wh", "VA", "H/s"}

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
+from jph.bus.sequence import Source
+from jph.bus.wire import Control, Reading, number_of
 from jph.clock import time_now_ms
 from jph.config import Component, Config
-from jph.sequence import Source
 from jph.silence import timeout_s
 from jph.state import FIELDS, Fields, LastStates
-from jph.wire import Control, Reading, number_of
 from web.display import display
 from web.rate import Rate
 from web.status import FAULTS, Heard, Status, status

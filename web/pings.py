@@ -4,8 +4,8 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from jph.bus.wire import Control
 from jph.node.channel import Channel
-from jph.wire import Control
 
 
 @dataclass(slots=True)

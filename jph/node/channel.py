@@ -13,11 +13,11 @@ from pathlib import Path
 from time import time_ns
 from typing import TYPE_CHECKING, Any
 
-from jph import wire
+from jph.bus import wire
+from jph.bus.sequence import Source
+from jph.bus.wire import BROADCAST, FLOAT, HEADER, SEQUENCE_MASK, Control, Data, Value
 from jph.clock import time_now_ms
 from jph.config import Component, Config
-from jph.sequence import Source
-from jph.wire import BROADCAST, FLOAT, HEADER, SEQUENCE_MASK, Control, Data, Value
 
 if TYPE_CHECKING:
     from jph.node.node import Node

@@ -14,20 +14,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from jph.bus.clock_guard import NOTE_EVERY_S, ClockGuard
+from jph.bus.joined_group import Membership
+from jph.bus.receiver import ControlReceiver, DataReceiver
+from jph.bus.sequence import Source
+from jph.bus.sockets import LinkWatch
+from jph.bus.wire import BROADCAST, Control, Reading, Sender
 from jph.clock import time_now_ms
-from jph.clock_guard import NOTE_EVERY_S, ClockGuard
 from jph.config import Component, Config
-from jph.membership import Membership
-from jph.multicast import LinkWatch
 from jph.node.channel import Channel
 from jph.node.loop import Loop
 from jph.node.mailboxes import Pool
 from jph.node.reload import Choose, Reloading
 from jph.node.runner import Callbacks, Member
-from jph.receiver import ControlReceiver, DataReceiver
-from jph.sequence import Source
 from jph.state import LastStates
-from jph.wire import BROADCAST, Control, Reading, Sender
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ import time
 from collections.abc import Mapping
 from typing import Protocol
 
+from jph.bus.wire import Value
 from jph.errors import NoReading, SensorError
 from jph.node.channel import STATE, Channel
 from jph.reporting import Report, Reporter
-from jph.wire import Value
 
 _MOST_SKIPPED = 7  # ticks, while a sensor fails
 _LONGEST_PAUSE_S = 300.0

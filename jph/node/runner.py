@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from jph.bus.wire import Control, Reading, Sender
 from jph.clock import time_now_ms
 from jph.config import Component, Config
 from jph.errors import NoReading, SensorError
 from jph.node.channel import STATE, Channel
 from jph.node.mailboxes import Mailbox
 from jph.node.polling import ReaderTimer
-from jph.wire import Control, Reading, Sender
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jph import config as configuration
+from jph.bus.wire import Control, Reading, Sender
 from jph.errors import ConfigError
 from jph.node.channel import STATE, Channel
 from jph.node.logs import set_up_logging
@@ -22,7 +23,6 @@ from jph.node.loop import receive_rest
 from jph.node.mailboxes import Mailbox, Waker
 from jph.node.node import Node
 from jph.node.runner import Callbacks, Member
-from jph.wire import Control, Reading, Sender
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class OwnChannel(Channel):
             timeCallback: every SensorInterval, and at once when A or E arrives: (timestamp,
                 command, number), command being "" or the flag; returns a STATE.
             ctrlCallback: for each control message, like dataCallback with channel "Ctrl=".
-            on_batch: instead of dataCallback: a list of `jph.wire.Reading`, many at a time.
+            on_batch: instead of dataCallback: a list of `jph.bus.wire.Reading`, many at a time.
         """
         callbacks = Callbacks(
             on_timer=timeCallback,

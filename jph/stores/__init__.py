@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 from urllib.parse import parse_qsl, urlsplit
 
+from jph.bus.sequence import Source
+from jph.bus.wire import Control, Reading, number_of
 from jph.errors import ConfigError
-from jph.sequence import Source
 from jph.state import Fields
 from jph.stores.series import Series as Series
-from jph.wire import Control, Reading, number_of
 
 STATE_STORES = {
     "memory": ("jph.stores.memory", "open_memory"),

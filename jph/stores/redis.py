@@ -19,13 +19,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 
+from jph.bus.sequence import Source
+from jph.bus.wire import Control, Reading, is_codifier
 from jph.errors import StoreError
-from jph.sequence import Source
 from jph.state import Fields, LastStates
 from jph.stores import StateStore
 from jph.stores.hashes import fields_of, outdated, store_command
 from jph.stores.resp import Connection, Refusal, Refused, Reply, Server, command, server_of
-from jph.wire import Control, Reading, is_codifier
 
 log = logging.getLogger(__name__)
 

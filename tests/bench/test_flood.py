@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from bench import common
-from jph import wire
+from jph.bus import wire
 from tests.helpers import LOOPBACK, bare_receiver
 
 

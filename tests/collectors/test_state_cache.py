@@ -4,12 +4,12 @@ from types import SimpleNamespace
 import pytest
 
 from collectors.state_cache import StateCache
+from jph.bus.sequence import Source
+from jph.bus.wire import Control
 from jph.errors import ConfigError
 from jph.node.channel import STATE
 from jph.node.runner import callbacks_of
-from jph.sequence import Source
 from jph.stores import open_state
-from jph.wire import Control
 from tests.helpers import eventually
 from tests.network import Peer, config_of, node_of, running
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jph.sequence import WINDOW, Source
+from jph.bus.sequence import WINDOW, Source
+from jph.bus.wire import SEQUENCE_MASK, Control
 from jph.state import FIELDS, LastStates
-from jph.wire import SEQUENCE_MASK, Control
 
 SENDER = ("127.0.0.1", 7602)
 

@@ -3,9 +3,9 @@
 import time
 from pathlib import Path
 
+from jph.bus.wire import Control
 from jph.config import Config
 from jph.state import LastStates
-from jph.wire import Control
 from tests.network import config_of
 
 

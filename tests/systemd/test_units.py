@@ -162,8 +162,8 @@ def test_batches_are_received_confined(bus, tmp_path):
     program = f"""
 import os, select
 from jph.config import Group
-from jph.multicast import open_receiver
-from jph.slab import Slab
+from jph.bus.sockets import open_receiver
+from jph.bus.recvmmsg import Slab
 
 receiver = open_receiver(Group({bus.data[0]!r}, {bus.data[1]}, "127.0.0.1", ttl=0))
 print("joined", flush=True)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jph.bus.sequence import Source
+from jph.bus.wire import Control, Reading, Value
 from jph.clock import time_now_ms
 from jph.config import Component, Config, Group
-from jph.sequence import Source
-from jph.wire import Control, Reading, Value
 
 SENDER = ("127.0.0.1", 7601)
 

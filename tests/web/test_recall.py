@@ -3,9 +3,9 @@
 import json
 import time
 
+from jph.bus.wire import Reading
 from jph.clock import time_now_ms
 from jph.stores import open_state
-from jph.wire import Reading
 from tests.helpers import eventually, free_tcp_port, new_bus
 from tests.servers import running_redis
 from tests.tools.program import start

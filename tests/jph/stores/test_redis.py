@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from jph.bus.sequence import Source
+from jph.bus.wire import Control
 from jph.errors import StoreError
-from jph.sequence import Source
 from jph.stores import open_state
 from jph.stores.redis import PAUSE_S
-from jph.wire import Control
 from tests.helpers import LOOPBACK, eventually, free_tcp_port
 from tests.servers import RedisServer, running_redis
 

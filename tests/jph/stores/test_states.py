@@ -2,10 +2,10 @@
 
 import pytest
 
-from jph.sequence import Source
+from jph.bus.sequence import Source
+from jph.bus.wire import Control
 from jph.state import FIELDS
 from jph.stores import open_state
-from jph.wire import Control
 from tests.helpers import eventually
 
 SENDER = ("127.0.0.1", 7602)

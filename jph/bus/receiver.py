@@ -5,7 +5,7 @@ when many came within a short time a batch is tried, and when that brings severa
 (A batch of one costs some 40 us more: tried every 128th time whatever the pace, it made the 99th
 percentile of the latency double.) A batch in which every datagram is a well-formed f (the usual
 case, and a flood) is checked with a few strided comparisons and unpacked in one sweep. Any other is
-decoded message by message through `jph.wire`. Bytes that are no message are counted and dropped
+decoded message by message through `jph.bus.wire`. Bytes that are no message are counted and dropped
 here.
 """
 
@@ -17,12 +17,12 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import repeat
 
-from jph import wire
+from jph.bus import wire
+from jph.bus.recvmmsg import HEAD, NAME, Slab
+from jph.bus.sequence import Source
+from jph.bus.wire import SEQUENCE_MASK, Control, Reading, Sender
 from jph.clock import time_now_ms
 from jph.errors import DatagramError
-from jph.sequence import Source
-from jph.slab import HEAD, NAME, Slab
-from jph.wire import SEQUENCE_MASK, Control, Reading, Sender
 
 log = logging.getLogger(__name__)
 

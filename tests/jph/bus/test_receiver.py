@@ -7,9 +7,9 @@ import struct
 
 import pytest
 
-from jph import multicast
+from jph.bus import sockets as multicast
+from jph.bus.receiver import ControlReceiver, DataReceiver
 from jph.config import Group
-from jph.receiver import ControlReceiver, DataReceiver
 from tests import helpers
 from tests.helpers import eventually
 
@@ -212,7 +212,7 @@ def test_a_batch_is_tried_only_where_messages_come_fast(bus, send, monkeypatch):
     fill = made._slab.fill
     monkeypatch.setattr(made._slab, "fill", lambda fileno: batches.append(1) or fill(fileno))
     now_s = 1000.0
-    monkeypatch.setattr("jph.receiver.time.monotonic", lambda: now_s)
+    monkeypatch.setattr("jph.bus.receiver.time.monotonic", lambda: now_s)
     sequence = 1
 
     def receive_for(count: int, each_s: float) -> int:

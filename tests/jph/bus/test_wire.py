@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jph import wire
+from jph.bus import wire
+from jph.bus.wire import Control, Data
 from jph.errors import DatagramError
-from jph.wire import Control, Data
 
 CONTROL_VECTORS = [
     (

@@ -22,8 +22,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from jph.bus.sender import Outlet
 from jph.clock import time_now_ms
-from jph.outlet import Outlet
 
 log = logging.getLogger(__name__)
 

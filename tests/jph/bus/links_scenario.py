@@ -13,11 +13,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from jph import multicast
+from jph.bus import sockets
+from jph.bus.receiver import ControlReceiver
 from jph.config import build
 from jph.node.node import Node
 from jph.node.runner import Callbacks
-from jph.receiver import ControlReceiver
 from tests.helpers import eventually
 
 INTERFACE = "jphtest0"
@@ -41,7 +41,7 @@ def hears(config, codifier: str = "A1", timeout_s: float = PATIENCE_S) -> str | 
     while time.monotonic() < until_s:
         receiver = ControlReceiver()
         try:
-            receiver.use(multicast.open_receiver(config.control))
+            receiver.use(sockets.open_receiver(config.control))
         except OSError:
             time.sleep(0.05)
             continue
@@ -59,7 +59,7 @@ def hears(config, codifier: str = "A1", timeout_s: float = PATIENCE_S) -> str | 
 
 
 def publish(config, sequence: int) -> None:
-    with multicast.open_sender(config.data) as sender:
+    with sockets.open_sender(config.data) as sender:
         header = struct.pack("<IIQ", sequence, 0, 1) + b"fB1@@" + bytes(3) + struct.pack("<I", 4)
         sender.send(header + struct.pack("<f", 1.0))
 

@@ -9,7 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from jph import multicast, wire
+from jph.bus import sockets, wire
 from jph.config import Group
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class Outlet:
         Raises:
             OSError: no interface or no route (yet); the old socket stays.
         """
-        opened = multicast.open_sender(group)
+        opened = sockets.open_sender(group)
         with self.lock:
             if self._socket is not None:
                 self._socket.close()

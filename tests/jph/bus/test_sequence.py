@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jph.sequence import MAX_GAP, WINDOW, Source
-from jph.wire import SEQUENCE_MASK
+from jph.bus.sequence import MAX_GAP, WINDOW, Source
+from jph.bus.wire import SEQUENCE_MASK
 
 NOW_MS = 1_000
 

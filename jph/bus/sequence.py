@@ -7,7 +7,7 @@ late datagram is told from a duplicate.
 
 from dataclasses import dataclass, field
 
-from jph.wire import SEQUENCE_MASK
+from jph.bus.wire import SEQUENCE_MASK
 
 WINDOW = 64  # numbers; further back than this is no late arrival but a restart
 MAX_GAP = 1 << 24  # numbers; a jump ahead beyond this (4 days at 50/s) is a restart, not a loss

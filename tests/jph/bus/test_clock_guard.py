@@ -8,13 +8,13 @@ from dataclasses import replace
 
 import pytest
 
-from jph import clock_guard
+from jph.bus import clock_guard
+from jph.bus.clock_guard import ClockGuard
+from jph.bus.sender import MOST_HELD, Outlet
 from jph.clock import time_now_ms
-from jph.clock_guard import ClockGuard
 from jph.node.channel import STATE
 from jph.node.node import Node
 from jph.node.runner import Callbacks
-from jph.outlet import MOST_HELD, Outlet
 from tests import helpers
 from tests.helpers import eventually
 from tests.network import Peer, config_of, running

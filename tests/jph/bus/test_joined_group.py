@@ -5,12 +5,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-TOP = Path(__file__).resolve().parents[2]
+TOP = Path(__file__).resolve().parents[3]
 
 
 def test_a_node_joins_again_after_every_change_of_its_network():
     run = subprocess.run(
-        ["unshare", "--map-root-user", "--net", sys.executable, "-m", "tests.jph.links_scenario"],
+        [
+            "unshare",
+            "--map-root-user",
+            "--net",
+            sys.executable,
+            "-m",
+            "tests.jph.bus.links_scenario",
+        ],
         cwd=TOP,
         capture_output=True,
         text=True,

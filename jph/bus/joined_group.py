@@ -9,9 +9,9 @@ import socket
 import time
 from collections.abc import Callable
 
-from jph import multicast
+from jph.bus import sockets as multicast
+from jph.bus.sender import Outlet
 from jph.config import Group
-from jph.outlet import Outlet
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,1 @@
+"""The bus: wire format, groups, sockets, sending, receiving, sequences."""
