@@ -24,9 +24,9 @@ from pathlib import Path
 
 from bench import common
 from bench.common import Network
-from jph.stores import postgres_schema as schema
-from jph.stores.postgres import MOVE, STAGING
-from jph.stores.postgres_copy import HEADER, TRAILER
+from jph.stores.postgres import schema
+from jph.stores.postgres.binary_copy import HEADER, TRAILER
+from jph.stores.postgres.history import MOVE, STAGING
 from tests.servers import PostgresServer, running_postgres
 
 SOURCES = [f"{chr(65 + i // 26)}{chr(65 + i % 26)}" for i in range(100)]  # as flood.c names them

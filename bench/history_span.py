@@ -26,8 +26,8 @@ import psycopg2
 from bench.statistics import SENSORS
 from jph.clock import time_now_ms
 from jph.stores import HistoryStore, Row, open_history
-from jph.stores import postgres_schema as schema
 from jph.stores.buckets import HOUR_MS
+from jph.stores.postgres import schema
 from tests.servers import running_postgres
 
 LIMITS_MS = {"postgresql": 100.0, "sqlite": 200.0}

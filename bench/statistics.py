@@ -22,9 +22,9 @@ from pathlib import Path
 import psycopg2
 
 from jph.stores import HistoryStore, open_history
-from jph.stores import postgres_schema as schema
 from jph.stores.buckets import HOUR_MS, TEN_MINUTES_MS
-from jph.stores.sqlite import SqliteHistory
+from jph.stores.postgres import schema
+from jph.stores.sqlite.history import SqliteHistory
 from tests.servers import running_postgres
 
 LIMIT_S = 60.0  # for a day, on PostgreSQL

@@ -12,7 +12,7 @@ from jph.config import Config
 from jph.node.channel import STATE, Channel
 from jph.settings import arguments, setting
 from jph.stores import open_history, rows_of
-from jph.stores.place import DEFAULT_HISTORY, Place, Sql, place_of
+from jph.stores.address import DEFAULT_HISTORY, Place, Sql, place_of
 from jph.stores.spool import DEFAULT_BYTES, spool_of
 
 log = logging.getLogger(__name__)

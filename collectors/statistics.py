@@ -15,7 +15,7 @@ from jph.errors import ConfigError, StoreError
 from jph.node.channel import STATE, Channel
 from jph.settings import setting
 from jph.stores import StatisticsStore, open_history
-from jph.stores.place import Sql, history_of, place_of
+from jph.stores.address import Sql, history_of, place_of
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ import click
 
 from jph.errors import ConfigError, StoreError
 from jph.stores import open_history
-from jph.stores.place import Place
+from jph.stores.address import Place
 from tools import options, places
 
 codifier = click.option(
@@ -93,8 +93,8 @@ def _versions(place: Place, home: Path) -> tuple[int, int]:
     open_history(place.url, home, place.password_file).close()  # names what is wrong with a URL
     import psycopg2
 
-    from jph.stores import postgres_schema as schema
-    from jph.stores.postgres_connection import Server
+    from jph.stores.postgres import schema
+    from jph.stores.postgres.connection import Server
 
     server = Server(place.url, place.password_file)
     try:
@@ -110,7 +110,7 @@ def _versions(place: Place, home: Path) -> tuple[int, int]:
 
 
 def _versions_of_file(place: Place, home: Path) -> tuple[int, int]:
-    from jph.stores.sqlite import STEPS
+    from jph.stores.sqlite.history import STEPS
 
     scheme, _, path = place.url.partition(":")
     if scheme != "sqlite" or not path.startswith("///"):
@@ -130,8 +130,8 @@ def _upgrade_postgres(place: Place, home: Path) -> tuple[int, int]:
     _versions(place, home)
     import psycopg2
 
-    from jph.stores import postgres_schema as schema
-    from jph.stores.postgres_connection import Server
+    from jph.stores.postgres import schema
+    from jph.stores.postgres.connection import Server
 
     server = Server(place.url, place.password_file)
     try:

@@ -8,7 +8,7 @@ import click
 
 from jph.errors import ConfigError, StoreError
 from jph.stores import open_history
-from jph.stores.place import DEFAULT_HISTORY, Place
+from jph.stores.address import DEFAULT_HISTORY, Place
 from tools import options, places
 from tools.history_rows import FIRST_MS, open_rows
 

@@ -10,8 +10,8 @@ from psycopg2.extensions import connection as Connection
 
 from jph.errors import StoreError
 from jph.stores import HistoryStore, open_history
-from jph.stores.place import Place
-from jph.stores.postgres_connection import Server
+from jph.stores.address import Place
+from jph.stores.postgres.connection import Server
 from tools.history_import import OldTable, find_tables, import_table, lock, rename
 from tools.history_rows import open_rows
 from tools.progress import Positions

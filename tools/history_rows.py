@@ -13,7 +13,7 @@ from typing import Protocol
 
 from jph.errors import ConfigError, StoreError
 from jph.stores import Row, open_history
-from jph.stores.place import Place
+from jph.stores.address import Place
 from tools.places import is_postgres
 
 ROW = "timestamp, codifier, sequence, value, text"
@@ -78,7 +78,7 @@ def open_rows(place: Place, home: Path) -> Iterator[Rows]:
         open_history(place.url, home, place.password_file).close()  # says what is wrong with it
         import psycopg2
 
-        from jph.stores.postgres_connection import Server
+        from jph.stores.postgres.connection import Server
         from tools.history_postgres import PostgresRows
 
         server = Server(place.url, place.password_file)

@@ -8,7 +8,7 @@ import click
 
 from jph.config import Component, Config
 from jph.errors import ConfigError
-from jph.stores.place import Place, history_of, writers_place
+from jph.stores.address import Place, history_of, writers_place
 from tools import options
 
 password_file = click.option(

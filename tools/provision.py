@@ -9,8 +9,8 @@ Source: https://www.postgresql.org/docs/15/app-psql.html (\\gexec, \\connect)
 from collections.abc import Iterable, Mapping, Sequence
 
 from jph.errors import ConfigError
-from jph.stores import postgres_schema as schema
-from jph.stores.postgres_schema import BUCKET_MS, identifier, literal
+from jph.stores.postgres import schema
+from jph.stores.postgres.schema import BUCKET_MS, identifier, literal
 
 LONGEST_NAME = 63  # bytes; PostgreSQL cuts what is longer, and then does not find it again
 KEPT_DATABASES = ("postgres", "template0", "template1")

@@ -16,7 +16,7 @@ from jph.config import Config
 from jph.errors import ChannelError, ConfigError
 from jph.node.channel import Channel
 from jph.settings import setting
-from jph.stores.place import Sql, place_of
+from jph.stores.address import Sql, place_of
 from web.server import Server
 from web.site import Site
 

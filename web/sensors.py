@@ -11,7 +11,7 @@ from flask import Blueprint, Response, jsonify, request
 from jph.clock import time_now_ms
 from jph.errors import JphError
 from jph.stores import Series
-from jph.stores.reading import parse_field
+from jph.stores.span import parse_field
 from web.context import site
 from web.status import FAULTS
 

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify
 from jph.clock import time_now_ms
 from jph.errors import JphError
 from jph.stores import HistoryStore
-from jph.stores.reading import parse_field
+from jph.stores.span import parse_field
 from web.context import site
 
 blueprint = Blueprint("sensorts", __name__)

@@ -11,7 +11,7 @@ from jph.config import Config
 from jph.errors import ConfigError, StoreError
 from jph.node.channel import Channel
 from jph.stores import HistoryStore, open_history, open_state
-from jph.stores.place import Place, history_of
+from jph.stores.address import Place, history_of
 from web.entry import Links, Throttle
 from web.hub import Hub
 from web.pings import Pings

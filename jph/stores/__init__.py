@@ -26,8 +26,8 @@ STATE_STORES = {
     "rediss": ("jph.stores.redis", "open_redis"),
 }
 HISTORY_STORES = {
-    "sqlite": ("jph.stores.sqlite", "open_sqlite"),
-    "postgresql": ("jph.stores.postgres", "open_postgres"),
+    "sqlite": ("jph.stores.sqlite.history", "open_sqlite"),
+    "postgresql": ("jph.stores.postgres.history", "open_postgres"),
 }
 EXTRAS = {"postgresql": "jph[postgres]"}  # what brings the driver
 

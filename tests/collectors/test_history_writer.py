@@ -12,8 +12,8 @@ from collectors import writing
 from collectors.history_writer import HistoryWriter
 from jph.errors import ConfigError
 from jph.node.channel import STATE
-from jph.stores import sqlite
 from jph.stores.spool import spool_of
+from jph.stores.sqlite import history as sqlite
 from tests.small_disk import small_disk
 
 START = 1_763_000_000_000

@@ -10,7 +10,7 @@ import pytest
 from collectors import writing
 from collectors.history_writer import HistoryWriter
 from jph.node.channel import STATE
-from jph.stores.place import Sql
+from jph.stores.address import Sql
 from jph.stores.spool import spool_of
 from tests.helpers import eventually
 from tests.small_disk import Tmpfs, small_disk

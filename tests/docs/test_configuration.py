@@ -12,7 +12,7 @@ from jph import registry, schema
 from jph.config import DERIVED, Component, Document, Group, Multicast
 from jph.reporting import Report
 from jph.settings import INJECTED, item_of, options_of, settings_of
-from jph.stores.place import Sql
+from jph.stores.address import Sql
 from sensors.adc_pi import Conversion
 
 PAGE = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text()

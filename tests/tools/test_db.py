@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from jph.stores import open_history, postgres_schema, sqlite
+from jph.stores import open_history
+from jph.stores.postgres import schema as postgres_schema
+from jph.stores.sqlite import history as sqlite
 from tests.tools.program import jph
 from tools.db import db
 

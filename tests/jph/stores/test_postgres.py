@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jph.errors import ConfigError, StoreError
-from jph.stores import open_history, postgres
-from jph.stores import postgres_schema as schema
+from jph.stores import open_history
+from jph.stores.postgres import history, schema
 from tests.helpers import eventually, free_tcp_port
 
 START = 1_795_000_000_000
@@ -195,7 +195,7 @@ def test_a_server_that_comes_back_is_used_again_at_once(store, postgres_server):
 def test_a_reader_gives_up_on_a_server_that_does_not_answer_at_all(
     postgres_url, tmp_path, postgres_server, monkeypatch
 ):
-    monkeypatch.setattr(postgres, "READER_S", 0.5)
+    monkeypatch.setattr(history, "READER_S", 0.5)
     with closing(open_history(postgres_url, tmp_path)) as store:
         store.append(rows(1))
         assert len(store.last("C1", 5)) == 1
@@ -219,7 +219,7 @@ def test_a_session_that_ended_while_it_was_idle_is_no_fault(store, postgres_serv
 def test_a_session_that_ends_in_the_middle_is_a_store_error(store, query, monkeypatch):
     store.append(rows(1))
     end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'jph'"
-    monkeypatch.setattr(postgres, "MARK", f"{postgres.MARK}; {end}")
+    monkeypatch.setattr(history, "MARK", f"{history.MARK}; {end}")
     refusal(store.append, rows(2))
     monkeypatch.undo()
     assert query("SELECT count(*) FROM measurement") == [(1,)]
@@ -236,7 +236,7 @@ def test_a_table_that_was_dropped_is_made_again(store, query):
 def test_a_partition_that_was_dropped_is_made_again(store, query, monkeypatch):
     store.append(rows(1))
     query(f"DROP TABLE {schema.partition(schema.week_of(START))}")
-    monkeypatch.setattr(postgres, "PARTITION_CHECK_S", 0.0)
+    monkeypatch.setattr(history, "PARTITION_CHECK_S", 0.0)
     assert store.append(rows(1)) == 1
     assert query("SELECT count(*) FROM measurement_default") == [(0,)]
 
@@ -275,7 +275,7 @@ def test_tables_of_another_version_are_left_alone(store, query, version, advice)
     store.append(rows(1))
     store.close()
     query("UPDATE schema_version SET version = %s", (version,))
-    with closing(postgres.PostgresHistory(store._server)) as other:
+    with closing(history.PostgresHistory(store._server)) as other:
         assert advice in refusal(other.append, rows(2))
     assert query("SELECT count(*) FROM measurement") == [(1,)]
 
@@ -293,7 +293,7 @@ def test_a_server_that_must_only_be_read_is_said(store, query, postgres_database
     store.append(rows(1))
     store.close()
     query(f"ALTER DATABASE {postgres_database} SET default_transaction_read_only = on")
-    with closing(postgres.PostgresHistory(store._server)) as other:
+    with closing(history.PostgresHistory(store._server)) as other:
         assert "standby or read-only" in refusal(other.append, rows(2))
         assert other.last("C1", 5) == rows(1)
 

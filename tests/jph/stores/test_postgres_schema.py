@@ -4,7 +4,7 @@ from contextlib import closing
 import pytest
 
 from jph.stores import open_history, rows_of
-from jph.stores import postgres_schema as schema
+from jph.stores.postgres import schema
 
 NOW_MS = 1_795_234_200_000  # in the week from 2026-11-19
 

@@ -6,9 +6,10 @@ from contextlib import closing
 
 import pytest
 
-from jph.stores import open_history, postgres_statistics
-from jph.stores import postgres_schema as schema
+from jph.stores import open_history
 from jph.stores.buckets import HOUR, HOUR_MS, RAW, TEN_MINUTES
+from jph.stores.postgres import schema
+from jph.stores.postgres import statistics as postgres_statistics
 from tests.helpers import eventually
 from tests.jph.stores.histories import statistics_of
 

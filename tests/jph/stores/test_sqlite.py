@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jph.errors import ConfigError, StoreError
-from jph.stores import open_history, sqlite
+from jph.stores import open_history
+from jph.stores.sqlite import history as sqlite
 from tests.small_disk import small_disk
 
 START = 1_763_000_000_000

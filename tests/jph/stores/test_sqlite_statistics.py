@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from jph.stores import open_history, sqlite, sqlite_statistics
+from jph.stores import open_history
 from jph.stores.buckets import HOUR_MS, RAW, TEN_MINUTES_MS
+from jph.stores.sqlite import history as sqlite
+from jph.stores.sqlite import statistics as sqlite_statistics
 from tests.jph.stores.histories import ask, statistics_of
 
 TOP = Path(__file__).resolve().parents[3]
@@ -110,7 +112,8 @@ def test_an_empty_file_of_version_1_has_nothing_to_mark(path, tmp_path):
 KILLED = """
 import os, sys
 from pathlib import Path
-from jph.stores import open_history, sqlite_statistics
+from jph.stores import open_history
+from jph.stores.sqlite import statistics as sqlite_statistics
 sqlite_statistics.MOST_UNMARKED = 100
 sqlite_statistics.MOST_MARKS = 5
 print("ready", flush=True)

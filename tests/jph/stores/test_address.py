@@ -5,7 +5,7 @@ import pytest
 
 from jph.config import build
 from jph.errors import ConfigError
-from jph.stores.place import Place, Sql, history_of, place_of, writers_place
+from jph.stores.address import Place, Sql, history_of, place_of, writers_place
 from tests.helpers import new_bus
 
 SQL = {"Database": "jph", "User": "jph", "Password": "/etc/jph/password", "Host": "192.0.2.40"}

@@ -1,7 +1,7 @@
-"""Statistics and retention of a history in PostgreSQL; the tables are those of postgres_schema.py.
+"""Statistics and retention of a history in PostgreSQL; the tables are those of schema.py.
 
 The database computes, a few hundred buckets in a transaction, which has the locks of their marks
-(see postgres_schema.py). Only one connection does so at a time: of two, the one that had read
+(see schema.py). Only one connection does so at a time: of two, the one that had read
 earlier could overwrite the hour of the other.
 """
 
@@ -16,7 +16,6 @@ from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
 from jph.stores import Dropped
-from jph.stores import postgres_schema as schema
 from jph.stores.buckets import (
     HOUR,
     HOUR_MS,
@@ -26,8 +25,9 @@ from jph.stores.buckets import (
     end_of,
     statistic_of,
 )
-from jph.stores.postgres_schema import WEEK_MS
-from jph.stores.reading import NEVER_MS
+from jph.stores.postgres import schema
+from jph.stores.postgres.schema import WEEK_MS
+from jph.stores.span import NEVER_MS
 
 COMPUTING = 0x6A7073  # advisory lock of whoever computes, "jps"
 # In one transaction: an hour of 100 Codifiers, half a second where each sends once a second. Late

@@ -1,4 +1,4 @@
-"""History in PostgreSQL; the tables are those of postgres_schema.py.
+"""History in PostgreSQL; the tables are those of schema.py.
 
 Strategy: a batch in PostgreSQL's binary form is copied into the table. Where some of its readings
 are stored already, which a spare or a spool makes the rule, it is copied into a temporary table
@@ -21,13 +21,13 @@ from psycopg2.extensions import cursor as Cursor
 
 from jph.errors import StoreError
 from jph.stores import HistoryStore, Row, StatisticsStore, text_of
-from jph.stores import postgres_schema as schema
-from jph.stores.postgres_connection import PROVISION, Connections, Server
-from jph.stores.postgres_copy import Packed, pack
-from jph.stores.postgres_reading import PostgresSource, snapshot
-from jph.stores.postgres_statistics import PostgresStatistics
-from jph.stores.reading import parse_field, read_series
+from jph.stores.postgres import schema
+from jph.stores.postgres.binary_copy import Packed, pack
+from jph.stores.postgres.connection import PROVISION, Connections, Server
+from jph.stores.postgres.span import PostgresSource, snapshot
+from jph.stores.postgres.statistics import PostgresStatistics
 from jph.stores.series import Series
+from jph.stores.span import parse_field, read_series
 
 READ_S = 30  # longest statement of a reader
 READER_S = READ_S + 10.0  # and until it gives up on a server that does not answer at all

@@ -10,7 +10,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from jph.stores.buckets import HOUR, HOUR_MS, TEN_MINUTES, Span, Statistic
-from jph.stores.reading import Group, Labelled
+from jph.stores.span import Group, Labelled
 
 MOST_READINGS = 20_000  # of one Codifier that may be looked at; each may lie in a page of its own
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from jph.stores.buckets import Span, Statistic
-from jph.stores.reading import Group, Labelled
+from jph.stores.span import Group, Labelled
 
 # Rows of all Codifiers that may be looked at for one of them: about 120 ms.
 MOST_SCANNED = 1_000_000

@@ -30,7 +30,7 @@ from jph.stores.buckets import (
     merged,
     statistic_of,
 )
-from jph.stores.reading import NEVER_MS
+from jph.stores.span import NEVER_MS
 
 MOST_MARKS = 600  # in one piece of work: an hour of 100 Codifiers; whole hours are taken
 MOST_DROPPED = 20_000  # rows dropped in one transaction, about 20 ms

@@ -35,10 +35,10 @@ from pathlib import Path
 from jph.errors import ConfigError, JphError, StoreError
 from jph.stores import HistoryStore, Row, StatisticsStore, text_of
 from jph.stores.buckets import TEN_MINUTES_MS
-from jph.stores.reading import parse_field, read_series
 from jph.stores.series import Series
-from jph.stores.sqlite_reading import SqliteSource, snapshot
-from jph.stores.sqlite_statistics import SqliteStatistics
+from jph.stores.span import parse_field, read_series
+from jph.stores.sqlite.span import SqliteSource, snapshot
+from jph.stores.sqlite.statistics import SqliteStatistics
 
 # As the pages of the kernel. 1,024 saves 15 % of the bytes written and takes 40 % more time; 8,192
 # costs 25 % more bytes, since the last page of a batch is written again with the next one.

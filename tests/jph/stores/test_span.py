@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jph.stores import open_history, postgres_reading, rows_of, sqlite_reading
+from jph.stores import open_history, rows_of
 from jph.stores.buckets import HOUR, HOUR_MS, RAW, TEN_MINUTES, TEN_MINUTES_MS, end_of
-from jph.stores.reading import Field, parse_field
+from jph.stores.postgres import span as postgres_reading
+from jph.stores.span import Field, parse_field
+from jph.stores.sqlite import span as sqlite_reading
 from tests.jph.stores.histories import KINDS, history_url
 
 START = 1_795_000_000_000 // (7 * 24 * HOUR_MS) * 7 * 24 * HOUR_MS
