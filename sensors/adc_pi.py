@@ -16,7 +16,7 @@ from jph.errors import NoReading, SensorError
 from jph.settings import setting
 from sensors import i2c
 from sensors.mcp3424 import REFERENCE_V, Mcp3424, OutOfRange
-from sensors.partial import Gaps
+from sensors.missing_values import Gaps
 
 DIVIDER = (10.0 + 6.8) / 6.8  # voltage at an input / voltage at the chip
 _INPUTS = 4  # of a chip

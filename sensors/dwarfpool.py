@@ -12,7 +12,7 @@ from jph.bus.wire import Value
 from jph.errors import SensorError
 from jph.settings import setting
 from sensors import http
-from sensors.partial import Gaps
+from sensors.missing_values import Gaps
 
 
 @dataclass(frozen=True, slots=True)

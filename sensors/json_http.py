@@ -9,7 +9,7 @@ from jph.bus.wire import Value
 from jph.config import Config, this_host
 from jph.settings import setting
 from sensors import http, json_text
-from sensors.partial import Gaps
+from sensors.missing_values import Gaps
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from jph.settings import setting
 from sensors import http, json_text
 from sensors.google_token import GoogleToken
 from sensors.json_http import FieldOf
-from sensors.partial import Gaps
+from sensors.missing_values import Gaps
 
 _PREFIX = "sdm.devices.traits."
 _THERMOSTAT = "sdm.devices.types.THERMOSTAT"

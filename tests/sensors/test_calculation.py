@@ -14,9 +14,9 @@ import pytest
 from jph import registry
 from jph.errors import ConfigError, NoReading, SensorError
 from jph.settings import arguments
-from sensors import calculation_process
-from sensors.calculation import Python
-from sensors.calculation_process import QUICK, SLOW
+from sensors.calculation import process as calculation_process
+from sensors.calculation.component import Python
+from sensors.calculation.process import QUICK, SLOW
 from tests.helpers import eventually
 from tests.sensors.bus_stub import StubChannel
 
@@ -40,7 +40,7 @@ def channel(tmp_path):
 @pytest.fixture
 def make(channel, tmp_path, monkeypatch):
     """Return a function that makes a calculation of a file's text; all are closed at the end."""
-    monkeypatch.setattr("sensors.calculation.MOST_QUICK_S", SOON_S)
+    monkeypatch.setattr("sensors.calculation.component.MOST_QUICK_S", SOON_S)
     made = []
 
     def make(text: str | bytes = "", name: str = "calc.py", **settings: object) -> Python:
@@ -403,7 +403,7 @@ def test_what_may_take_long_is_in_the_second_process_from_the_start(make):
 def test_what_is_slow_or_crashes_goes_to_the_second_process(make, monkeypatch):
     slow = make("sendData(os.getpid())", "slow.py")
     with monkeypatch.context() as patch:
-        patch.setattr("sensors.calculation.SLOW_S", 0.0)
+        patch.setattr("sensors.calculation.component.SLOW_S", 0.0)
         first, second = slow.read()["C1"], slow.read()["C1"]
     crashing = make("os._exit(1)", "crash.py")
     with pytest.raises(SensorError):
@@ -440,7 +440,7 @@ def test_the_process_ends_with_a_node_that_is_killed(tmp_path, rest):
     program = f"""
 import time
 from pathlib import Path
-from sensors.calculation import Python
+from sensors.calculation.component import Python
 from tests.sensors.bus_stub import StubChannel
 python = Python(StubChannel(Path({str(tmp_path)!r}), {SENSORS[0]!r}), {str(file)!r}, timeout_s=600)
 python.read()
@@ -464,7 +464,7 @@ def test_a_process_that_cannot_start_says_why(make, monkeypatch):
 
 def test_without_jinja2_the_registry_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    monkeypatch.delitem(sys.modules, "sensors.calculation")
+    monkeypatch.delitem(sys.modules, "sensors.calculation.component")
     with pytest.raises(ConfigError, match=r"needs jinja2, .* pip install 'jph\[python\]'"):
         registry.find("PythonNinja")
 

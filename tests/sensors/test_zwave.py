@@ -15,8 +15,10 @@ from jph import SensorError, registry
 from jph.node.building import build
 from jph.node.node import Node
 from jph.settings import arguments
-from sensors import http, zwave, zwave_server
-from sensors.zwave import Zwave
+from sensors import http
+from sensors.zwave import component as zwave
+from sensors.zwave import server as zwave_server
+from sensors.zwave.component import Zwave
 from tests.helpers import free_tcp_port
 from tests.network import Peer, config_of, running
 from tests.sensors import zwave_stub

@@ -32,7 +32,7 @@ Namespace = dict[str, object]
 
 
 class Bindings:
-    """What a rendering asks, and what it gave; `calculation_worker` has the answers.
+    """What a rendering asks, and what it gave; `worker` has the answers.
 
     Args:
         value: returns the last value of a Codifier.

@@ -26,7 +26,7 @@ _START_S = 60.0  # a Pi Zero takes some seconds
 _GRACE_S = 3.0  # for the worker to end itself, and say where it was
 _STOP_S = 1.0
 _LENGTH = struct.Struct("<I")
-_PROGRAM = "from sensors.calculation_worker import main; main()"
+_PROGRAM = "from sensors.calculation.worker import main; main()"
 
 Answer = Callable[[Mapping[str, Any]], object]
 

@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 from jph.bus.wire import Value
 from jph.errors import SensorError
 from jph.settings import setting
-from sensors import json_text, zwave_server
-from sensors.partial import Gaps
-from sensors.zwave_value import Node, NodeValue, Wanted, choices, find, id_of, wanted
+from sensors import json_text
+from sensors.missing_values import Gaps
+from sensors.zwave import server as zwave_server
+from sensors.zwave.value import Node, NodeValue, Wanted, choices, find, id_of, wanted
 
 STATE_S = 60.0  # the state of a node is asked for so often
 _DEAD = 3  # the status of a node that no longer answers

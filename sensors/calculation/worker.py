@@ -1,4 +1,4 @@
-"""The process in which calculations run, apart from the node; started by `calculation_process`.
+"""The process in which calculations run, apart from the node; started by `process`.
 
 It answers one message with others, on what were its standard input and output: each a JSON object
 behind its length, 4 bytes, little-endian. The node asks it to `run` a file; until it says `done` it
@@ -21,8 +21,8 @@ from typing import Any, BinaryIO, cast
 
 from jinja2.exceptions import TemplateError
 
-from sensors.calculation_reading import Ended, Line, Message, Printed, Reading
-from sensors.calculation_template import Bindings, Source
+from sensors.calculation.evaluation import Ended, Line, Message, Printed, Reading
+from sensors.calculation.template import Bindings, Source
 
 MOST_SOURCE = 1 << 20  # bytes of a file
 _NICE = 5  # behind the node, which keeps the bus going
@@ -175,7 +175,7 @@ def _end_with_node(fileno: int) -> None:
 
 def _end() -> None:
     """End this process, whatever threads a file has left, and all that it started."""
-    os.killpg(0, signal.SIGKILL)  # a group of our own, see calculation_process
+    os.killpg(0, signal.SIGKILL)  # a group of our own, see process.py
 
 
 def main() -> None:

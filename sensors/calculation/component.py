@@ -18,7 +18,7 @@ from jph.errors import NoReading, SensorError
 from jph.node.channel import Channel
 from jph.settings import setting
 from jph.state import FIELDS
-from sensors.calculation_process import QUICK, SLOW, SLOW_S, Lost, Process
+from sensors.calculation.process import QUICK, SLOW, SLOW_S, Lost, Process
 from sensors.inputs import Inputs
 
 if find_spec("jinja2") is None:  # only the worker imports it; here it would take 10 MB

@@ -1,0 +1,1 @@
+"""Calculations over other components, in a worker process."""

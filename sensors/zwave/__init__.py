@@ -1,0 +1,1 @@
+"""Sensors behind a Z-Wave server."""
