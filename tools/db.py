@@ -10,7 +10,7 @@ import click
 from jph.errors import ConfigError, StoreError
 from jph.stores import open_history
 from jph.stores.address import Place
-from tools import options, places
+from tools import addresses, options
 
 codifier = click.option(
     "-c", "--code", "writer", metavar="CODE", help="Of this HistoryWriter, not of the first."
@@ -25,7 +25,7 @@ def db() -> None:
 
 @db.command()
 @url
-@places.password_file
+@addresses.password_file
 @codifier
 @options.source
 @options.home
@@ -42,7 +42,7 @@ def status(
 
 @db.command()
 @url
-@places.password_file
+@addresses.password_file
 @codifier
 @options.source
 @options.home
@@ -55,7 +55,7 @@ def upgrade(
     """
     place = _place(url, password_file, writer, source, home)
     with _errors():
-        if places.is_postgres(place.url):
+        if addresses.is_postgres(place.url):
             have, need = _upgrade_postgres(place, home)
             how = ""
         else:
@@ -75,7 +75,7 @@ def _place(
 ) -> Place:
     if url is not None:
         return Place(url, password_file)
-    return places.place_in(options.load(source, home), source, writer)
+    return addresses.place_in(options.load(source, home), source, writer)
 
 
 @contextmanager
@@ -88,7 +88,7 @@ def _errors() -> Iterator[None]:
 
 def _versions(place: Place, home: Path) -> tuple[int, int]:
     """Return the version of the tables, 0 if there are none, and that of this JPH."""
-    if not places.is_postgres(place.url):
+    if not addresses.is_postgres(place.url):
         return _versions_of_file(place, home)
     open_history(place.url, home, place.password_file).close()  # names what is wrong with a URL
     import psycopg2

@@ -8,8 +8,8 @@ import click
 from jph.bus.wire import is_codifier
 from jph.config import Config
 from jph.errors import ConfigError
-from tools import options, places, provision
-from tools.places import Target
+from tools import addresses, options, provision
+from tools.addresses import Target
 
 HEAD = (
     "-- For psql, as a role that may make roles and databases: jph generateSQL … |"
@@ -65,7 +65,7 @@ def generate_sql(
     if not (whole or only or one or every or person or truncate):
         raise click.UsageError("nothing asked for: give -d, -l, -s, -S, -p or -T")
     config = options.load(source, home)
-    target = places.target_in(config, source, writer)
+    target = addresses.target_in(config, source, writer)
     user = None if person is None else _hashed(person)
     try:
         lines = [HEAD, *provision.begin()]
@@ -90,12 +90,12 @@ def _whole(
     config: Config, source: str, target: Target, writer: str | None, force: bool, only: str | None
 ) -> list[str]:
     database, role = provision.check_name(target.database), provision.check_name(target.role)
-    others = places.others_in(config, places.place_in(config, source, writer), target)
+    others = addresses.others_in(config, addresses.place_in(config, source, writer), target)
     codifiers, data_types = _known(config, only)
     lines = provision.drop(database, role) if force else []
     for each in (target, *others):
         file = each.password_file
-        password = None if file is None else places.read_password(file)
+        password = None if file is None else addresses.read_password(file)
         lines += provision.make_role(provision.check_name(each.role), password)
     lines += provision.join(role)
     lines += provision.make_database(database, role)

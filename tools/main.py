@@ -10,7 +10,7 @@ COMMANDS = {
     "control": "tools.control:control",
     "db": "tools.db:db",
     "generateSQL": "tools.generate_sql:generate_sql",
-    "history": "tools.history:history",
+    "history": "tools.history.command:history",
     "run": "tools.up:run",
     "up": "tools.up:up",
     "user": "tools.user:user",

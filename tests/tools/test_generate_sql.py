@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from jph.config import load
 from jph.stores import open_history
 from tests.helpers import LOOPBACK, new_bus
-from tools import places, provision
+from tools import addresses, provision
 from tools.generate_sql import generate_sql
 
 ODD = ["\"'", ";-", 'A"', "''", "$$", "\\'", "a4", "A4", "%s", "{}", ":a", "--"]
@@ -55,7 +55,7 @@ def provisioned(network, postgres_server):
 def store(provisioned, tmp_path):
     """Return the history of the network, opened as its writer does."""
     config = load(str(provisioned.document), tmp_path)
-    place = places.place_in(config, "")
+    place = addresses.place_in(config, "")
     with contextlib.closing(open_history(place.url, tmp_path, place.password_file)) as store:
         yield store
 

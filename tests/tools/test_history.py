@@ -10,8 +10,9 @@ from click.testing import CliRunner
 from jph.stores import open_history
 from tests.helpers import eventually, new_bus
 from tests.tools import program
-from tools import history_copy, history_rows
-from tools.history import history
+from tools.history import copying
+from tools.history import rows as history_rows
+from tools.history.command import history
 
 TIME_MS = 1_700_000_000_000
 FILE = "sqlite:///history.sqlite"
@@ -128,7 +129,7 @@ def test_spans_that_are_too_full_are_read_in_smaller_ones(
 def test_an_interrupted_copy_goes_on_where_it_was(configured, made, tmp_path, monkeypatch):
     fill(FILE, tmp_path)
     monkeypatch.setattr(history_rows, "LONGEST_SPAN_MS", 100_000_000)
-    append, left = history_copy.append, [10]
+    append, left = copying.append, [10]
 
     def interrupted(store, rows):
         left[0] -= 1
@@ -136,11 +137,11 @@ def test_an_interrupted_copy_goes_on_where_it_was(configured, made, tmp_path, mo
             raise KeyboardInterrupt
         return append(store, rows)
 
-    monkeypatch.setattr(history_copy, "append", interrupted)
+    monkeypatch.setattr(copying, "append", interrupted)
     result = run("copy", *configured)
     assert result.exit_code == 130
     assert "the same command goes on there" in result.stderr
-    monkeypatch.setattr(history_copy, "append", append)
+    monkeypatch.setattr(copying, "append", append)
     late = (TIME_MS - 5, "T1", 1, 1.0, None)  # before the place where it goes on
     fill(FILE, tmp_path, [late])
     result = run("copy", *configured)

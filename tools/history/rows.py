@@ -14,7 +14,7 @@ from typing import Protocol
 from jph.errors import ConfigError, StoreError
 from jph.stores import Row, open_history
 from jph.stores.address import Place
-from tools.places import is_postgres
+from tools.addresses import is_postgres
 
 ROW = "timestamp, codifier, sequence, value, text"
 MOST_ROWS = 100_000  # of a span at once: 20 MB of memory
@@ -79,7 +79,7 @@ def open_rows(place: Place, home: Path) -> Iterator[Rows]:
         import psycopg2
 
         from jph.stores.postgres.connection import Server
-        from tools.history_postgres import PostgresRows
+        from tools.history.postgres_rows import PostgresRows
 
         server = Server(place.url, place.password_file)
         try:

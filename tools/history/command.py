@@ -9,8 +9,8 @@ import click
 from jph.errors import ConfigError, StoreError
 from jph.stores import open_history
 from jph.stores.address import DEFAULT_HISTORY, Place
-from tools import options, places
-from tools.history_rows import FIRST_MS, open_rows
+from tools import addresses, options
+from tools.history.rows import FIRST_MS, open_rows
 
 SHOWN = 20  # Codifiers whose counts differ
 
@@ -23,7 +23,7 @@ def history() -> None:
 @history.command()
 @click.option("--from", "from_", metavar="URL", help="By default the file in the home.")
 @click.option("--to", metavar="URL", help="By default what the configuration names.")
-@places.password_file
+@addresses.password_file
 @options.source
 @options.home
 def copy(
@@ -34,7 +34,7 @@ def copy(
     May be interrupted and done again, and both stores may be in use: after a move, run it once more
     to fetch what came meanwhile. Statistics are computed anew by the Statistics component.
     """
-    from tools.history_copy import copy_all
+    from tools.history.copying import copy_all
 
     origin = Place(from_ or DEFAULT_HISTORY, password_file)
     goal = _goal(to, password_file, source, home)
@@ -73,7 +73,7 @@ def copy(
 @click.option("--again", is_flag=True, help="From the beginning, not where the last run ended.")
 @click.option("--rename", is_flag=True, help="Rename each table at its end, to NAME_old.")
 @click.option("--timezone", default="UTC", help="Of times that name none; by default UTC.")
-@places.password_file
+@addresses.password_file
 @options.source
 @options.home
 def import_(
@@ -97,13 +97,13 @@ def import_(
     config = options.load(source, home)
     goal = _goal(to, password_file, source, home)
     origin = goal if from_ is None else Place(from_, password_file)
-    if not places.is_postgres(origin.url):
+    if not addresses.is_postgres(origin.url):
         raise click.UsageError("older networks have their tables in PostgreSQL: give --from")
     components = config.components.values()
     configured = [component.codifier for component in components]
     configured += [proxy for component in components for proxy in component.proxies()]
     with _errors():
-        from tools.history_importing import Importing
+        from tools.history.import_run import Importing
 
         with closing(open_history(goal.url, home, goal.password_file)) as target:
             target.last("@@", 0)
@@ -114,7 +114,7 @@ def import_(
 def _goal(to: str | None, password_file: Path | None, source: str, home: Path) -> Place:
     if to is not None:
         return Place(to, password_file)
-    return places.place_in(options.load(source, home), source)
+    return addresses.place_in(options.load(source, home), source)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jph.errors import StoreError
 from jph.stores import HistoryStore, Row
-from tools.history_rows import FIRST_MS, Rows, spans
+from tools.history.rows import FIRST_MS, Rows, spans
 from tools.progress import Positions, Progress
 
 BATCH_ROWS = 10_000  # in a transaction: other writers wait for it

@@ -3,7 +3,7 @@
 from psycopg2.extensions import connection as Connection
 
 from jph.stores import Row
-from tools.history_rows import FIRST_MS, ROW
+from tools.history.rows import FIRST_MS, ROW
 
 # The key begins with the Codifier: each is looked up, and the next one found by the key too.
 CODIFIERS = (

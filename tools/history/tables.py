@@ -17,8 +17,8 @@ from jph.bus.wire import is_codifier
 from jph.errors import StoreError
 from jph.stores import HistoryStore, Row, row_of
 from jph.stores.postgres.schema import RESOLUTIONS, identifier, literal, view_names
-from tools.history_copy import append
-from tools.history_rows import FIRST_MS, Rows
+from tools.history.copying import append
+from tools.history.rows import FIRST_MS, Rows
 from tools.progress import Progress
 
 PREFIX = "sensor_"

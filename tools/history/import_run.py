@@ -12,8 +12,8 @@ from jph.errors import StoreError
 from jph.stores import HistoryStore, open_history
 from jph.stores.address import Place
 from jph.stores.postgres.connection import Server
-from tools.history_import import OldTable, find_tables, import_table, lock, rename
-from tools.history_rows import open_rows
+from tools.history.rows import open_rows
+from tools.history.tables import OldTable, find_tables, import_table, lock, rename
 from tools.progress import Positions
 
 

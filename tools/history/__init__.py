@@ -1,0 +1,1 @@
+"""`jph history`: copy history to another store, import that of older networks."""
