@@ -39,7 +39,7 @@ TYPES: Mapping[str, str | None] = {
     "HistoryWriter": "collectors.history_writer:HistoryWriter",
     "Statistics": "collectors.statistics:Statistics",
     "Router": None,
-    "Web": "web.component:Web",
+    "Web": "web.service:Web",
     "Proxy": None,
     "ControlProgram": None,
     "External": None,

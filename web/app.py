@@ -9,7 +9,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from jph.paths import static_dir, templates_dir
-from web import accounts, commands, live, pages, security, sensors, sensorts
+from web import accounts, api, commands, live, old_graphs, pages, security
 from web.context import CodifierConverter
 from web.site import Site
 
@@ -45,7 +45,7 @@ def create_app(site: Site, *, port: int, host: str, allowed_hosts: tuple[str, ..
     app.url_map.merge_slashes = False
     security.protect(app, security.host_names(host, allowed_hosts))
     accounts.init_app(app)
-    for module in (live, sensors, sensorts, commands, accounts, pages):
+    for module in (live, api, old_graphs, commands, accounts, pages):
         app.register_blueprint(module.blueprint)
     vendor = frozenset(name for name in VENDOR_FILES if (static_dir() / "vendor" / name).is_file())
     if len(vendor) < len(VENDOR_FILES):

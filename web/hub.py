@@ -22,7 +22,7 @@ from jph.clock import time_now_ms
 from jph.config import Component, Config
 from jph.silence import timeout_s
 from jph.state import FIELDS, Fields, LastStates
-from web.display import display
+from web.formatting import display
 from web.rate import Rate
 from web.status import FAULTS, Heard, Status, status
 

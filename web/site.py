@@ -12,9 +12,9 @@ from jph.errors import ConfigError, StoreError
 from jph.node.channel import Channel
 from jph.stores import HistoryStore, open_history, open_state
 from jph.stores.address import Place, history_of
-from web.entry import Links, Throttle
 from web.hub import Hub
 from web.pings import Pings
+from web.sign_in_links import Links, Throttle
 
 if TYPE_CHECKING:
     from web.users import Accounts

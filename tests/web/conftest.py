@@ -9,7 +9,7 @@ import pytest
 from jph.config import Component
 from tests.web.bus import FakeChannel, component, config_of
 from tests.web.client import Client
-from web.component import Web
+from web.service import Web
 
 COMPONENTS = (
     component("A1", name="Load", data_type="double"),

@@ -1,6 +1,6 @@
 import pytest
 
-from web.display import display
+from web.formatting import display
 
 THIN = "\u202f"
 

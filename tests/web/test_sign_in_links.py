@@ -1,4 +1,4 @@
-from web.entry import LINK_LIFETIME_S, Links, Throttle
+from web.sign_in_links import LINK_LIFETIME_S, Links, Throttle
 
 
 class Clock:

@@ -10,7 +10,7 @@ from jph.errors import ChannelError
 from jph.settings import settings_of
 from tests.web.bus import component, config_of
 from tests.web.client import Client, LiveReader
-from web.component import Web
+from web.service import Web
 
 
 def test_a_taken_port_is_one_clear_line(make_web):

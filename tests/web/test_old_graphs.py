@@ -6,7 +6,7 @@ import pytest
 from jph.clock import time_now_ms
 from jph.stores import open_history, row_of
 from tests.web.bus import component, reading
-from web import sensorts
+from web import old_graphs
 
 
 def store(web, readings):
@@ -72,7 +72,7 @@ def test_a_field_may_be_one_of_the_statistics_in_any_case(web, client):
 
 
 def test_an_answer_is_bounded_and_reaches_to_the_newest_reading(web, client, monkeypatch):
-    monkeypatch.setattr(sensorts, "MOST_ANSWER", 100)
+    monkeypatch.setattr(old_graphs, "MOST_ANSWER", 100)
     now_ms = time_now_ms()
     store(
         web,
