@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from collectors.writing import Writing
+from collectors.batch_writer import Writing
 from jph.bus.wire import Reading
 from jph.config import Config
 from jph.node.channel import STATE, Channel

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from collectors import writing
+from collectors import batch_writer
 from collectors.history_writer import HistoryWriter
 from jph.errors import ConfigError
 from jph.node.channel import STATE
@@ -73,8 +73,8 @@ def channel():
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch):
-    monkeypatch.setattr(writing, "FIRST_RETRY_S", 0.02)
-    monkeypatch.setattr(writing, "LAST_RETRY_S", 0.05)
+    monkeypatch.setattr(batch_writer, "FIRST_RETRY_S", 0.02)
+    monkeypatch.setattr(batch_writer, "LAST_RETRY_S", 0.05)
     monkeypatch.setattr(sqlite, "BUSY_S", 0.02)
 
 
@@ -170,7 +170,7 @@ def test_a_store_that_refuses_is_said_once_and_what_waited_is_stored_after(
 
 
 def test_what_waits_is_bounded_and_the_oldest_go(channel, tmp_path, path, monkeypatch, caplog):
-    monkeypatch.setattr(writing, "MOST_WAITING", 50)
+    monkeypatch.setattr(batch_writer, "MOST_WAITING", 50)
     with closing(HistoryWriter(channel, tmp_path, batch_rows=10)) as writer:
         with locked(path):
             for n in range(8):

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from collectors import writing
+from collectors import batch_writer
 from collectors.history_writer import HistoryWriter
 from jph.node.channel import STATE
 from jph.stores.address import Sql
@@ -53,8 +53,8 @@ def stored(postgres_server, postgres_database):
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch):
-    monkeypatch.setattr(writing, "FIRST_RETRY_S", 0.1)
-    monkeypatch.setattr(writing, "LAST_RETRY_S", 0.3)
+    monkeypatch.setattr(batch_writer, "FIRST_RETRY_S", 0.1)
+    monkeypatch.setattr(batch_writer, "LAST_RETRY_S", 0.3)
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def test_a_stop_while_the_server_does_not_answer_is_quick_and_keeps_all(
 def test_new_readings_do_not_wait_for_those_of_the_spool(
     channel, tmp_path, postgres_url, stored, monkeypatch
 ):
-    monkeypatch.setattr(writing, "FROM_SPOOL", 200)
+    monkeypatch.setattr(batch_writer, "FROM_SPOOL", 200)
     with closing(spool_of("HW", tmp_path)) as spool:
         for n in range(300):
             spool.add([(START + n, "S1", n * 100 + i, 1.0, None) for i in range(100)])
