@@ -73,7 +73,7 @@ def receive_bare(net_data: common.Place, messages: int) -> None:
 def receive_with_jph(config: Path, messages: int) -> None:
     """Receive with a data callback; print when each message was there."""
     from jph import jph
-    from jph.bus.wire import Sender
+    from jph.bus.wire import Address
 
     channel = jph(str(config), "C2")
     arrivals = Arrivals(messages)
@@ -86,7 +86,7 @@ def receive_with_jph(config: Path, messages: int) -> None:
         timestamp: int,
         sequence: int,
         length: int,
-        sender: Sender,
+        address: Address,
         value: object,
         isActive: bool,
     ) -> None:

@@ -46,10 +46,10 @@ def report_when_idle(count: Callable[[], int], seconds: float) -> None:
 def receive_with_jph(kind: str, config: Path, seconds: float) -> None:
     """Receive with JPH until the flood is over; kind is batch, callback or plain."""
     from jph import jph
-    from jph.bus.wire import Reading, Sender
+    from jph.bus.wire import Address, Reading
     from jph.config import load
     from jph.node.node import Node
-    from jph.node.standalone import OwnChannel
+    from jph.node.standalone import StandaloneChannel
 
     received = 0
 
@@ -65,7 +65,7 @@ def receive_with_jph(kind: str, config: Path, seconds: float) -> None:
         timestamp: int,
         sequence: int,
         length: int,
-        sender: Sender,
+        address: Address,
         value: object,
         isActive: bool,
     ) -> None:
@@ -83,7 +83,7 @@ def receive_with_jph(kind: str, config: Path, seconds: float) -> None:
         loaded = load(config, home)
         node = Node(loaded, home, plain=True)
         node.open()
-        own = OwnChannel(loaded.components["C1"], node)
+        own = StandaloneChannel(loaded.components["C1"], node)
     else:
         own = jph(str(config), "C1")
     threading.Thread(target=watch, daemon=True).start()

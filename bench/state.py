@@ -32,7 +32,7 @@ from redis.utils import HIREDIS_AVAILABLE
 from bench import common
 from bench.common import Network
 from collectors.state_cache import StateCache
-from jph.bus.sequence import Source
+from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import Reading
 from jph.config import load
 from jph.node.channel import Channel
@@ -202,7 +202,7 @@ def store(client: "redis.Redis", receiver: socket.socket, by_field: bool) -> Non
 def full_states() -> dict[str, Fields]:
     """Return states in which every field is known."""
     now_ms = time.time_ns() // 1_000_000
-    source = Source("", 1, now_ms, lost=3)
+    source = SequenceTracker("", 1, now_ms, lost=3)
     states: dict[str, Fields] = {}
     for place, codifier in enumerate(CODIFIERS):
         fields: Fields = {name: now_ms + place for name in FIELDS if name.endswith("Timestamp")}

@@ -53,7 +53,7 @@ class Offer:
     kept: bool = False
 
 
-class Writing:
+class BatchWriter:
     """Write rows to a store; times are of the monotonic clock.
 
     Args:

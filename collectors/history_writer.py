@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from collectors.batch_writer import Writing
+from collectors.batch_writer import BatchWriter
 from jph.bus.wire import Reading
 from jph.config import Config
 from jph.node.channel import STATE, Channel
 from jph.settings import arguments, setting
 from jph.stores import open_history, rows_of
-from jph.stores.address import DEFAULT_HISTORY, Place, Sql, place_of
+from jph.stores.address import DEFAULT_HISTORY, Sql, StoreAddress, address_of
 from jph.stores.spool import DEFAULT_BYTES, spool_of
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class HistoryWriter:
         self._spool = spool_of(self.channel.codifier, self.home, self.spool_bytes)
         self._per_minute = 0.0
         self._refused: dict[str, int] = {}
-        self._writing = Writing(
+        self._writing = BatchWriter(
             self.channel.codifier,
             store,
             self._spool,
@@ -72,8 +72,8 @@ class HistoryWriter:
         )
         self._writing.start()
 
-    def _named_place(self) -> Place:
-        return place_of(self.url, self.sql, self.password_file) or Place(DEFAULT_HISTORY)
+    def _named_place(self) -> StoreAddress:
+        return address_of(self.url, self.sql, self.password_file) or StoreAddress(DEFAULT_HISTORY)
 
     def _batch_s(self) -> float:
         if self.batch_s is not None:

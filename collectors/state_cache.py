@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from collectors.rate import PerMinute
-from jph.bus.wire import Control, Reading, Sender
+from jph.bus.wire import Address, Control, Reading
 from jph.clock import time_now_ms
 from jph.config import Config
 from jph.node.channel import STATE, Channel
@@ -61,7 +61,7 @@ class StateCache:
         self._store.on_readings(readings, self.channel.data_sources)
         self._messages.count(len(readings))
 
-    def on_control(self, message: Control, sender: Sender) -> None:
+    def on_control(self, message: Control, address: Address) -> None:
         """Take a control message."""
         self._store.on_control(message, time_now_ms(), self.channel.control_sources)
         self._messages.count()

@@ -15,7 +15,7 @@ from jph.errors import ConfigError, StoreError
 from jph.node.channel import STATE, Channel
 from jph.settings import setting
 from jph.stores import StatisticsStore, open_history
-from jph.stores.address import Sql, history_of, place_of
+from jph.stores.address import Sql, address_of, history_address
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Statistics:
     keep: Keep | None = setting(None, doc="how long history is kept")
 
     def __post_init__(self) -> None:
-        place = history_of(self.config, place_of(self.history, self.sql, self.password_file))
+        place = history_address(self.config, address_of(self.history, self.sql, self.password_file))
         if place is None:
             raise ConfigError("Statistics: no HistoryWriter is configured, so there is no history")
         self._store = open_history(place.url, self.home, place.password_file)

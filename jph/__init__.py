@@ -13,7 +13,7 @@ from jph.errors import (
     StoreError,
 )
 from jph.node.channel import STATE, Channel
-from jph.node.standalone import OwnChannel, jph
+from jph.node.standalone import StandaloneChannel, jph
 from jph.settings import setting
 
 timeNow = time_now_ms
@@ -25,8 +25,8 @@ __all__ = [
     "ConfigError",
     "DatagramError",
     "JphError",
-    "OwnChannel",
     "SensorError",
+    "StandaloneChannel",
     "StoreError",
     "jph",
     "setting",

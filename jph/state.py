@@ -27,7 +27,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
-from jph.bus.sequence import WINDOW, Source
+from jph.bus.sequence import WINDOW, SequenceTracker
 from jph.bus.wire import BROADCAST, SEQUENCE_MASK, Control, Reading
 
 FIELDS = (
@@ -81,7 +81,9 @@ class LastStates:
         self._states: OrderedDict[str, _State] = OrderedDict()  # least recently changed first
         self._pings: dict[str, dict[float, int]] = {}  # destination: number: when it arrived, ms
 
-    def on_readings(self, readings: Iterable[Reading], sources: Mapping[str, Source]) -> None:
+    def on_readings(
+        self, readings: Iterable[Reading], sources: Mapping[str, SequenceTracker]
+    ) -> None:
         """Take a batch of readings, in order of arrival; only the last of each Codifier counts."""
         newest: dict[str, Reading] = {}
         for reading in readings:
@@ -97,7 +99,7 @@ class LastStates:
             for codifier, reading in newest.items():
                 self._on_reading(codifier, reading, sources.get(codifier))
 
-    def _on_reading(self, codifier: str, reading: Reading, source: Source | None) -> None:
+    def _on_reading(self, codifier: str, reading: Reading, source: SequenceTracker | None) -> None:
         state = self._state(codifier)
         fields = state.fields
         restarted = False
@@ -125,7 +127,9 @@ class LastStates:
         if changed:
             self._touch(state)
 
-    def on_control(self, message: Control, now_ms: int, sources: Mapping[str, Source]) -> None:
+    def on_control(
+        self, message: Control, now_ms: int, sources: Mapping[str, SequenceTracker]
+    ) -> None:
         """Take one control message that arrived at now_ms by our clock."""
         with self._lock:
             self._on_source(message, now_ms, sources.get(message.source))
@@ -140,7 +144,7 @@ class LastStates:
                 for state in self._addressed(message.destination):
                     self._set(state, **{f"{message.flag}Timestamp": message.timestamp_ms})
 
-    def _on_source(self, message: Control, now_ms: int, source: Source | None) -> None:
+    def _on_source(self, message: Control, now_ms: int, source: SequenceTracker | None) -> None:
         state = self._state(message.source)
         changes: Fields = {"IsActive": message.is_active}
         if source is not None:

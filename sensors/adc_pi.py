@@ -16,7 +16,7 @@ from jph.errors import NoReading, SensorError
 from jph.settings import setting
 from sensors import i2c
 from sensors.mcp3424 import REFERENCE_V, Mcp3424, OutOfRange
-from sensors.missing_values import Gaps
+from sensors.missing_values import MissingValues
 
 DIVIDER = (10.0 + 6.8) / 6.8  # voltage at an input / voltage at the chip
 _INPUTS = 4  # of a chip
@@ -138,7 +138,7 @@ class AdcPi:
         addresses = _chips_of(self.addresses, [each.pin for each in self._inputs])
         bus = i2c.acquire(self.bus, self._opener)
         self._holds_bus = True
-        self._gaps = Gaps(self.codifier)
+        self._gaps = MissingValues(self.codifier)
         self._chips = [Mcp3424(bus, at, self._clock, self._sleep) for at in addresses]
 
     @classmethod

@@ -12,7 +12,7 @@ from jph.bus.wire import Value
 from jph.errors import SensorError
 from jph.settings import setting
 from sensors import http
-from sensors.missing_values import Gaps
+from sensors.missing_values import MissingValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +46,12 @@ class Dwarfpool:
     timeout_s: float = setting(10.0, key="Timeout", gt=0, doc="longest wait for the answer, s")
     _worker: str = dataclasses.field(default="", init=False)
     _submitted_s: float = dataclasses.field(default=-math.inf, init=False)  # of what was sent last
-    _gaps: Gaps = dataclasses.field(init=False, repr=False)
+    _gaps: MissingValues = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         http.check(self.url, "URL")
         self._worker = self.server or self.field
-        self._gaps = Gaps(self.codifier)
+        self._gaps = MissingValues(self.codifier)
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:

@@ -9,7 +9,7 @@ from jph.bus.wire import Value
 from jph.config import Config, this_host
 from jph.settings import setting
 from sensors import http, json_text
-from sensors.missing_values import Gaps
+from sensors.missing_values import MissingValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ class JsonHttp:
     proxy: tuple[FieldOf, ...] = setting((), doc="further fields, each the value of a proxy")
     timeout_s: float = setting(5.0, key="Timeout", gt=0, doc="longest wait for the answer, s")
     most_bytes: int = setting(http.MOST_BYTES, gt=0, doc="a longer answer is refused")
-    _gaps: Gaps = dataclasses.field(init=False, repr=False)
+    _gaps: MissingValues = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         http.check(self._address(), "URL")
-        self._gaps = Gaps(self.codifier)
+        self._gaps = MissingValues(self.codifier)
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:

@@ -11,7 +11,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Gaps:
+class MissingValues:
     """Says once that one value of several is missing, and once that it is back.
 
     Args:

@@ -19,7 +19,7 @@ from jph.settings import setting
 from sensors import http, json_text
 from sensors.google_token import GoogleToken
 from sensors.json_http import FieldOf
-from sensors.missing_values import Gaps
+from sensors.missing_values import MissingValues
 
 _PREFIX = "sdm.devices.traits."
 _THERMOSTAT = "sdm.devices.types.THERMOSTAT"
@@ -54,13 +54,13 @@ class Nest:
     url: str = setting("https://smartdevicemanagement.googleapis.com/v1", doc="the API")
     token_url: str = setting("https://www.googleapis.com/oauth2/v4/token", doc="what gives tokens")
     _token: GoogleToken = dataclasses.field(init=False, repr=False)
-    _gaps: Gaps = dataclasses.field(init=False, repr=False)
+    _gaps: MissingValues = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         http.check(self.url, "URL", secure=True)
         http.check(self.token_url, "TokenURL", secure=True)
         self._token = GoogleToken(self.home / os.path.expanduser(self.password), self.token_url)
-        self._gaps = Gaps(self.codifier)
+        self._gaps = MissingValues(self.codifier)
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:

@@ -8,7 +8,7 @@ import click
 
 from jph.config import Component, Config
 from jph.errors import ConfigError
-from jph.stores.address import Place, history_of, writers_place
+from jph.stores.address import StoreAddress, history_address, writer_address
 from tools import options
 
 password_file = click.option(
@@ -27,12 +27,12 @@ class Target:
     password_file: Path | None = None
 
 
-def place_in(config: Config, source: str, codifier: str | None = None) -> Place:
+def address_in(config: Config, source: str, codifier: str | None = None) -> StoreAddress:
     """Return where the first HistoryWriter writes, or the component of this Codifier."""
     try:
         if codifier is not None:
-            return writers_place(*_settings(_component(config, codifier)))
-        place = history_of(config)
+            return writer_address(*_settings(_component(config, codifier)))
+        place = history_address(config)
     except ConfigError as error:
         raise options.WrongConfig(error, source) from error
     if place is None:
@@ -48,7 +48,7 @@ def target_in(config: Config, source: str, codifier: str | None = None) -> Targe
         else:
             found = [each for each in config.components.values() if each.type == "HistoryWriter"]
         for component in found:
-            place = writers_place(*_settings(component))
+            place = writer_address(*_settings(component))
             if is_postgres(place.url):
                 return target_of(place)
     except ConfigError as error:
@@ -58,14 +58,14 @@ def target_in(config: Config, source: str, codifier: str | None = None) -> Targe
     raise options.WrongConfig(mistake, source)
 
 
-def others_in(config: Config, owner: Place, target: Target) -> dict[Target, bool]:
+def others_in(config: Config, owner: StoreAddress, target: Target) -> dict[Target, bool]:
     """Return the other roles that components name for a database, and whether they write."""
     where = urlsplit(owner.url).netloc.rpartition("@")[2]
     found: dict[str, tuple[Target, bool]] = {}
     for component in config.components.values():
         if not isinstance(component.settings.get("SQL"), dict):
             continue
-        place = writers_place(*_settings(component))
+        place = writer_address(*_settings(component))
         other = target_of(place)
         is_here = urlsplit(place.url).netloc.rpartition("@")[2] == where
         if is_here and other.database == target.database and other.role != target.role:
@@ -75,7 +75,7 @@ def others_in(config: Config, owner: Place, target: Target) -> dict[Target, bool
     return dict(found.values())
 
 
-def target_of(place: Place) -> Target:
+def target_of(place: StoreAddress) -> Target:
     """Return what a postgresql: URL says.
 
     Raises:

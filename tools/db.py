@@ -9,7 +9,7 @@ import click
 
 from jph.errors import ConfigError, StoreError
 from jph.stores import open_history
-from jph.stores.address import Place
+from jph.stores.address import StoreAddress
 from tools import addresses, options
 
 codifier = click.option(
@@ -72,10 +72,10 @@ def upgrade(
 
 def _place(
     url: str | None, password_file: Path | None, writer: str | None, source: str, home: Path
-) -> Place:
+) -> StoreAddress:
     if url is not None:
-        return Place(url, password_file)
-    return addresses.place_in(options.load(source, home), source, writer)
+        return StoreAddress(url, password_file)
+    return addresses.address_in(options.load(source, home), source, writer)
 
 
 @contextmanager
@@ -86,7 +86,7 @@ def _errors() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
-def _versions(place: Place, home: Path) -> tuple[int, int]:
+def _versions(place: StoreAddress, home: Path) -> tuple[int, int]:
     """Return the version of the tables, 0 if there are none, and that of this JPH."""
     if not addresses.is_postgres(place.url):
         return _versions_of_file(place, home)
@@ -109,7 +109,7 @@ def _versions(place: Place, home: Path) -> tuple[int, int]:
         raise server.converted(error) from error
 
 
-def _versions_of_file(place: Place, home: Path) -> tuple[int, int]:
+def _versions_of_file(place: StoreAddress, home: Path) -> tuple[int, int]:
     from jph.stores.sqlite.history import STEPS
 
     scheme, _, path = place.url.partition(":")
@@ -125,7 +125,7 @@ def _versions_of_file(place: Place, home: Path) -> tuple[int, int]:
         raise StoreError(f"{file}: {error}") from error
 
 
-def _upgrade_postgres(place: Place, home: Path) -> tuple[int, int]:
+def _upgrade_postgres(place: StoreAddress, home: Path) -> tuple[int, int]:
     """Take the steps that are missing, in one transaction; return the versions before and after."""
     _versions(place, home)
     import psycopg2

@@ -90,7 +90,7 @@ def _whole(
     config: Config, source: str, target: Target, writer: str | None, force: bool, only: str | None
 ) -> list[str]:
     database, role = provision.check_name(target.database), provision.check_name(target.role)
-    others = addresses.others_in(config, addresses.place_in(config, source, writer), target)
+    others = addresses.others_in(config, addresses.address_in(config, source, writer), target)
     codifiers, data_types = _known(config, only)
     lines = provision.drop(database, role) if force else []
     for each in (target, *others):

@@ -8,7 +8,7 @@ import faulthandler
 import threading
 import time
 
-from jph.bus.sequence import Source
+from jph.bus.sequence import SequenceTracker
 from jph.node.channel import STATE
 from jph.node.node import Node
 from jph.node.systemd import Notifier
@@ -103,7 +103,7 @@ class Service:
         return f"cannot join {' and '.join(away)} channel on {interface}, trying again"
 
     def _components(self) -> str:
-        members = list(self._node.members.values())
+        members = list(self._node.runners.values())
         failing = sorted(m.channel.codifier for m in members if m.state == STATE.FAILED)
         text = f"{len(members)} component{'s' * (len(members) != 1)}"
         return f"{text}, failing: {_some(failing)}" if failing else text
@@ -111,7 +111,7 @@ class Service:
     def _rates(self, now_s: float) -> str:
         """Return the messages that went out and came in since the last status, our own too."""
         node = self._node
-        sent = node.control_outlet.sent + node.data_outlet.sent
+        sent = node.control_sender.sent + node.data_sender.sent
         heard = sum(source.received for source in self._sources())
         before, self._before = self._before, (now_s, sent, heard)
         if before is None:
@@ -128,7 +128,7 @@ class Service:
         said = [f"{count} {what}" for what, count in counts.items() if count]
         return ", ".join(said) or "none lost"
 
-    def _sources(self) -> list[Source]:
+    def _sources(self) -> list[SequenceTracker]:
         return [*self._node.control_sources.values(), *self._node.data_sources.values()]
 
 

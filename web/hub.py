@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from jph.bus.sequence import Source
+from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import Control, Reading, number_of
 from jph.clock import time_now_ms
 from jph.config import Component, Config
@@ -61,8 +61,8 @@ class Hub:
     def __init__(
         self,
         config: Config,
-        data_sources: Mapping[str, Source],
-        control_sources: Mapping[str, Source],
+        data_sources: Mapping[str, SequenceTracker],
+        control_sources: Mapping[str, SequenceTracker],
     ) -> None:
         self.boot = secrets.token_hex(4)
         self.readings = 0  # received since the start

@@ -11,12 +11,12 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from jph.bus.wire import Control, Reading, Sender
+from jph.bus.wire import Address, Control, Reading
 from jph.config import Config
 from jph.errors import ChannelError, ConfigError
 from jph.node.channel import Channel
 from jph.settings import setting
-from jph.stores.address import Sql, place_of
+from jph.stores.address import Sql, address_of
 from web.server import Server
 from web.site import Site
 
@@ -74,7 +74,7 @@ class Web:
             self.config,
             self.home,
             state_url=self.state,
-            history=place_of(self.history, self.sql, self.password_file),
+            history=address_of(self.history, self.sql, self.password_file),
         )
         self._server = Server(self._site, listener, self.host, self.allowed_hosts)
 
@@ -96,7 +96,7 @@ class Web:
         """Take readings."""
         self._site.hub.on_batch(readings)
 
-    def on_control(self, message: Control, sender: Sender) -> None:
+    def on_control(self, message: Control, address: Address) -> None:
         """Take one control message."""
         self._site.pings.on_control(message)
         self._site.hub.on_control(message)

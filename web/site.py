@@ -11,7 +11,7 @@ from jph.config import Config
 from jph.errors import ConfigError, StoreError
 from jph.node.channel import Channel
 from jph.stores import HistoryStore, open_history, open_state
-from jph.stores.address import Place, history_of
+from jph.stores.address import StoreAddress, history_address
 from web.hub import Hub
 from web.pings import Pings
 from web.sign_in_links import Links, Throttle
@@ -75,7 +75,7 @@ class Site:
         home: Path,
         *,
         state_url: str | None = None,
-        history: Place | None = None,
+        history: StoreAddress | None = None,
     ) -> None:
         self.channel = channel
         self.config = config
@@ -87,7 +87,7 @@ class Site:
         self.readers = Readers()
         self._own_history = history
         self._lock = threading.Lock()
-        self._history: tuple[Place, HistoryStore] | None = None
+        self._history: tuple[StoreAddress, HistoryStore] | None = None
         self._accounts: Accounts | None = None
         self._closing = threading.Event()
         url = state_url or _url_of(config, "StateCache", DEFAULT_STATE)
@@ -122,9 +122,9 @@ class Site:
         self.config = config
         self.hub.reconfigure(config)
 
-    def history_place(self) -> Place | None:
+    def history_place(self) -> StoreAddress | None:
         """Return the history that the charts show, None if the network keeps none."""
-        return history_of(self.config, self._own_history)
+        return history_address(self.config, self._own_history)
 
     def history(self) -> HistoryStore:
         """Return the history store, opened when it is first asked for.

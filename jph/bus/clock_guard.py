@@ -22,7 +22,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from jph.bus.sender import Outlet
+from jph.bus.sender import Sender
 from jph.clock import time_now_ms
 
 log = logging.getLogger(__name__)
@@ -76,8 +76,8 @@ class ClockGuard:
         """Return by how much the clock was set since this object was made, in ms."""
         return self._at_zero_ms() - self._began_ms
 
-    def hold(self, outlet: Outlet) -> bool:
-        """Hold back what an outlet sends, if the clock cannot be right; tell whether it is so."""
+    def hold(self, sender: Sender) -> bool:
+        """Hold back what a sender sends, if the clock cannot be right; tell whether it is so."""
         reason = self.doubt()
         if reason:
             log.warning(
@@ -85,11 +85,11 @@ class ClockGuard:
                 reason,
                 LONGEST_S / 60,
             )
-            outlet.hold(self._at_zero_ms)
+            sender.hold(self._at_zero_ms)
         return bool(reason)
 
-    def ends(self, outlet: Outlet) -> int | None:
-        """Say that what an outlet holds back may go, if nothing speaks against the clock any more.
+    def ends(self, sender: Sender) -> int | None:
+        """Say that what a sender holds back may go, if nothing speaks against the clock any more.
 
         Returns:
             By how much the clock was set meanwhile, in ms; None if it is still to be waited for.
@@ -97,7 +97,7 @@ class ClockGuard:
         if self.doubt():
             return None
         moved_ms = self.moved_ms()
-        waiting, lost = outlet.waiting()
+        waiting, lost = sender.waiting()
         log.warning(
             "the clock %s; %d readings that waited are sent%s",
             f"was moved by {moved_ms / 1000:+.1f} s" if moved_ms else "was not set in time",

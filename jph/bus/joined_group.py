@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 from jph.bus import sockets as multicast
-from jph.bus.sender import Outlet
+from jph.bus.sender import Sender
 from jph.config import Group
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ _FIRST_RETRY_S = 0.5
 _LONGEST_RETRY_S = 30.0
 
 
-class Membership:
+class JoinedGroup:
     """One channel's place in its group.
 
     Args:
@@ -37,7 +37,7 @@ class Membership:
         use_receiver: Callable[[socket.socket], object] | None,
         suspect: Callable[[], None],
     ) -> None:
-        self.outlet = Outlet(channel, self._suspect)
+        self.sender = Sender(channel, self._suspect)
         self.joined = False
         self.granted_bytes = 0
         self.joins = 0  # how often the sockets were opened
@@ -90,7 +90,7 @@ class Membership:
 
     def _open(self) -> None:
         group = self._group
-        self.outlet.open(group)
+        self.sender.open(group)
         if self._use_receiver is not None:
             receiver = multicast.open_receiver(group)
             self.granted_bytes = multicast.granted_buffer(receiver)
@@ -142,4 +142,4 @@ class Membership:
     def close(self) -> None:
         """Close the sending socket; whoever has the receiving one closes that."""
         self.joined = False
-        self.outlet.close()
+        self.sender.close()

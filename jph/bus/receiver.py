@@ -18,9 +18,9 @@ from collections.abc import Callable, Iterator
 from itertools import repeat
 
 from jph.bus import wire
-from jph.bus.recvmmsg import HEAD, NAME, Slab
-from jph.bus.sequence import Source
-from jph.bus.wire import SEQUENCE_MASK, Control, Reading, Sender
+from jph.bus.recvmmsg import HEAD, NAME, DatagramBatch
+from jph.bus.sequence import SequenceTracker
+from jph.bus.wire import SEQUENCE_MASK, Address, Control, Reading
 from jph.clock import time_now_ms
 from jph.errors import DatagramError
 
@@ -33,7 +33,7 @@ _RARELY_S = 10.0  # and this often anyway, since only a batch tells what the ker
 _FEW = 2  # a batch of no more than this many: messages come singly again
 _SO_RXQ_OVFL = 40
 _LOG_EVERY_S = 60
-_MOST_SENDERS = 1000  # remembered, so that forged addresses fill no memory
+_MOST_ADDRESSES = 1000  # remembered, so that forged addresses fill no memory
 
 _FLOATS = struct.Struct("<I4xQx2s9xf").iter_unpack
 _FLOAT = wire.FLOAT.unpack_from
@@ -41,26 +41,26 @@ _NAMES = struct.Struct("8s8x").iter_unpack
 
 
 class Refusals:
-    """Counts the bytes that are no message; logs the first of each sender in a minute."""
+    """Counts the bytes that are no message; logs the first of each address in a minute."""
 
     def __init__(self, channel: str) -> None:
         self.count = 0
         self._channel = channel
         self._last: dict[str, tuple[float, int]] = {}  # address -> when logged, count then
 
-    def add(self, sender: Sender, reason: object) -> None:
+    def add(self, address: Address, reason: object) -> None:
         self.count += 1
         now_s = time.monotonic()
-        logged_s, count = self._last.get(sender[0], (-math.inf, 0))
+        logged_s, count = self._last.get(address[0], (-math.inf, 0))
         if now_s - logged_s < _LOG_EVERY_S:
             return
-        if len(self._last) >= _MOST_SENDERS:
+        if len(self._last) >= _MOST_ADDRESSES:
             self._last.clear()
-        self._last[sender[0]] = (now_s, self.count)
+        self._last[address[0]] = (now_s, self.count)
         log.warning(
             "%s channel: %s:%d sent what is no message (%s); %d dropped since",
             self._channel,
-            *sender,
+            *address,
             reason,
             self.count - count,
         )
@@ -80,26 +80,26 @@ class Datagrams:
         if self.socket:
             self.socket.close()
 
-    def __iter__(self) -> Iterator[tuple[bytes, Sender]]:
+    def __iter__(self) -> Iterator[tuple[bytes, Address]]:
         """Yield at most a batch, without blocking; none where the socket fails."""
         if self.socket is None:
             return
         for _ in range(BATCH):
             try:
-                datagram, extra, _, sender = self.socket.recvmsg(wire.MAX_SIZE + 1, 64)
+                datagram, extra, _, address = self.socket.recvmsg(wire.MAX_SIZE + 1, 64)
             except OSError:  # nothing there, or the network went; the node joins again
                 return
             for level, kind, content in extra:
                 if (level, kind) == (socket.SOL_SOCKET, _SO_RXQ_OVFL):
                     self.kernel_drops = int.from_bytes(content[:4], "little")
-            yield datagram, sender
+            yield datagram, address
 
 
 class ControlReceiver:
     """Receives and decodes the control channel."""
 
     def __init__(self) -> None:
-        self.sources: dict[str, Source] = {}
+        self.sources: dict[str, SequenceTracker] = {}
         self.refusals = Refusals("control")
         self.received = 0
         self._datagrams = Datagrams()
@@ -119,24 +119,24 @@ class ControlReceiver:
     def kernel_drops(self) -> int:
         return self._datagrams.kernel_drops
 
-    def receive(self) -> list[tuple[Control, Sender]]:
+    def receive(self) -> list[tuple[Control, Address]]:
         """Return the messages that wait, duplicates and what is no message left out."""
         messages = []
         now_ms = time_now_ms()
-        for datagram, sender in self._datagrams:
+        for datagram, address in self._datagrams:
             self.received += 1
             try:
                 message = wire.decode_control(datagram)
             except DatagramError as error:
-                self.refusals.add(sender, error)
+                self.refusals.add(address, error)
                 continue
             source = self.sources.get(message.source)
             if source is None:
-                source = Source(message.source, message.sequence, now_ms)
+                source = SequenceTracker(message.source, message.sequence, now_ms)
                 self.sources[message.source] = source
             count = source.start if message.flag == "N" else source.arrive
             if count(message.sequence, now_ms):
-                messages.append((message, sender))
+                messages.append((message, address))
         return messages
 
 
@@ -148,22 +148,22 @@ class DataReceiver:
     """
 
     def __init__(self, *, plain: bool = False) -> None:
-        self.sources: dict[str, Source] = {}
+        self.sources: dict[str, SequenceTracker] = {}
         self.refusals = Refusals("data")
         self.received = 0
-        self._by_bytes: dict[bytes, Source] = {}
-        self._senders: dict[bytes, Sender] = {}
-        self._slab: Slab | None = None
+        self._by_bytes: dict[bytes, SequenceTracker] = {}
+        self._addresses: dict[bytes, Address] = {}
+        self._batch: DatagramBatch | None = None
         if not plain:
             try:
-                self._slab = Slab(BATCH)
+                self._batch = DatagramBatch(BATCH)
             except OSError as error:
                 log.info("receiving one by one: %s", error)
         self.receive: Callable[[], list[Reading]]
-        self.receive = self._receive_adapting if self._slab else self._receive_plain
+        self.receive = self._receive_adapting if self._batch else self._receive_plain
         self._datagrams = Datagrams()
         self._fileno = -1
-        self._recvfrom_into: Callable[[bytearray], tuple[int, Sender]] | None = None
+        self._recvfrom_into: Callable[[bytearray], tuple[int, Address]] | None = None
         self._buffer = bytearray(wire.MAX_SIZE + 1)
         self._singles = 0  # that may still come before the pace is looked at
         self._paced_s = -math.inf  # when it was looked at; inf while batches follow each other
@@ -175,8 +175,8 @@ class DataReceiver:
         self._datagrams = Datagrams(receiver)
         self._fileno = receiver.fileno()
         self._recvfrom_into = receiver.recvfrom_into
-        if self._slab:
-            self._slab.kernel_drops = 0
+        if self._batch:
+            self._batch.kernel_drops = 0
 
     def fileno(self) -> int:
         return self._fileno
@@ -188,13 +188,13 @@ class DataReceiver:
 
     @property
     def kernel_drops(self) -> int:
-        return self._slab.kernel_drops if self._slab else self._datagrams.kernel_drops
+        return self._batch.kernel_drops if self._batch else self._datagrams.kernel_drops
 
     def _receive_plain(self) -> list[Reading]:
         readings: list[Reading] = []
-        for datagram, sender in self._datagrams:
+        for datagram, address in self._datagrams:
             self.received += 1
-            self._decode(datagram, sender, readings)
+            self._decode(datagram, address, readings)
         return readings
 
     def _receive_adapting(self) -> list[Reading]:
@@ -209,7 +209,7 @@ class DataReceiver:
         if self._recvfrom_into is None:
             return []
         try:
-            size, sender = self._recvfrom_into(self._buffer)
+            size, address = self._recvfrom_into(self._buffer)
         except OSError:  # nothing there, or the network went; the node joins again
             return []
         self.received += 1
@@ -227,17 +227,17 @@ class DataReceiver:
             ):
                 source.expected = (sequence + 1) & SEQUENCE_MASK
                 source.received += 1
-                return [(source.codifier, timestamp_ms, sequence, value, "f", 4, sender)]
+                return [(source.codifier, timestamp_ms, sequence, value, "f", 4, address)]
         readings: list[Reading] = []
-        self._decode(bytes(self._buffer[:size]), sender, readings)
+        self._decode(bytes(self._buffer[:size]), address, readings)
         return readings
 
     def _receive_batch(self) -> list[Reading]:
-        slab = self._slab
-        assert slab is not None
+        batch = self._batch
+        assert batch is not None
         if self._fileno < 0:
             return []
-        count = slab.fill(self._fileno)
+        count = batch.fill(self._fileno)
         if count <= _FEW:
             self._singles, self._paced_s = _SINGLES, time.monotonic()
             if not count:
@@ -245,23 +245,23 @@ class DataReceiver:
         else:
             self._paced_s = math.inf
         self.received += count
-        if _all_floats(slab, count):
-            return self._decode_floats(slab, count)
+        if _all_floats(batch, count):
+            return self._decode_floats(batch, count)
         readings: list[Reading] = []
         for at in range(count):
-            length = slab.lengths[at]
-            sender = self._sender(bytes(slab.names[NAME * at : NAME * at + 8]))
+            length = batch.lengths[at]
+            address = self._address(bytes(batch.names[NAME * at : NAME * at + 8]))
             if length > wire.MAX_SIZE:
-                self.refusals.add(sender, f"{length} bytes")
+                self.refusals.add(address, f"{length} bytes")
             else:
-                self._decode(slab.datagram(at), sender, readings)
+                self._decode(batch.datagram(at), address, readings)
         return readings
 
-    def _decode(self, datagram: bytes, sender: Sender, readings: list[Reading]) -> None:
+    def _decode(self, datagram: bytes, address: Address, readings: list[Reading]) -> None:
         try:
             sequence, timestamp_ms, flag, codifier, value = wire.unpack_data(datagram)
         except DatagramError as error:
-            self.refusals.add(sender, error)
+            self.refusals.add(address, error)
             return
         now_ms = time_now_ms()
         source = self.sources.get(codifier) or self._new(codifier, sequence, now_ms)
@@ -271,25 +271,25 @@ class DataReceiver:
         if not source.arrive(sequence, now_ms):
             return
         if isinstance(value, float) and not math.isfinite(value):
-            self.refusals.add(sender, f"{codifier} sent {value}")  # alive, but no value
+            self.refusals.add(address, f"{codifier} sent {value}")  # alive, but no value
             return
         length = len(datagram) - wire.HEADER_SIZE
-        readings.append((codifier, timestamp_ms, sequence, value, flag, length, sender))
+        readings.append((codifier, timestamp_ms, sequence, value, flag, length, address))
 
-    def _decode_floats(self, slab: Slab, count: int) -> list[Reading]:
+    def _decode_floats(self, batch: DatagramBatch, count: int) -> list[Reading]:
         """Decode a batch that holds nothing but well-formed floats; the hot path."""
         readings: list[Reading] = []
         add = readings.append
         known = self._by_bytes.get
-        floats = _FLOATS(memoryview(slab.head)[: count * HEAD])
-        senders = self._batch_senders(slab, count)
-        for (sequence, timestamp_ms, code, value), sender in zip(floats, senders, strict=False):
+        floats = _FLOATS(memoryview(batch.head)[: count * HEAD])
+        addresses = self._batch_addresses(batch, count)
+        for (sequence, timestamp_ms, code, value), address in zip(floats, addresses, strict=False):
             source = known(code)
             if source is None:
                 try:
                     codifier = wire.codifier_text(code)
                 except DatagramError as error:
-                    self.refusals.add(sender, error)
+                    self.refusals.add(address, error)
                     continue
                 now_ms = time_now_ms()
                 source = self.sources.get(codifier) or self._new(codifier, sequence, now_ms)
@@ -298,30 +298,30 @@ class DataReceiver:
                 source.received += 1
             elif not source.arrive(sequence, time_now_ms()):
                 continue
-            add((source.codifier, timestamp_ms, sequence, value, "f", 4, sender))
+            add((source.codifier, timestamp_ms, sequence, value, "f", 4, address))
         return readings
 
-    def _new(self, codifier: str, sequence: int, now_ms: int) -> Source:
-        source = Source(codifier, sequence, now_ms)
+    def _new(self, codifier: str, sequence: int, now_ms: int) -> SequenceTracker:
+        source = SequenceTracker(codifier, sequence, now_ms)
         self.sources[codifier] = self._by_bytes[codifier.encode()] = source
         return source
 
-    def _batch_senders(self, slab: Slab, count: int) -> Iterator[Sender]:
-        names = bytes(slab.names[: count * NAME])
+    def _batch_addresses(self, batch: DatagramBatch, count: int) -> Iterator[Address]:
+        names = bytes(batch.names[: count * NAME])
         if names == names[:NAME] * count:
-            return repeat(self._sender(names[:8]))
-        known = self._senders
-        return iter([known.get(name) or self._sender(name) for (name,) in _NAMES(names)])
+            return repeat(self._address(names[:8]))
+        known = self._addresses
+        return iter([known.get(name) or self._address(name) for (name,) in _NAMES(names)])
 
-    def _sender(self, name: bytes) -> Sender:
+    def _address(self, name: bytes) -> Address:
         """Return the address in the first 8 bytes of a struct sockaddr_in."""
-        sender = self._senders.get(name)
-        if sender is None:
-            if len(self._senders) >= _MOST_SENDERS:
-                self._senders.clear()
-            sender = (socket.inet_ntoa(name[4:8]), int.from_bytes(name[2:4], "big"))
-            self._senders[name] = sender
-        return sender
+        address = self._addresses.get(name)
+        if address is None:
+            if len(self._addresses) >= _MOST_ADDRESSES:
+                self._addresses.clear()
+            address = (socket.inet_ntoa(name[4:8]), int.from_bytes(name[2:4], "big"))
+            self._addresses[name] = address
+        return address
 
 
 _F = b"f" * BATCH
@@ -331,14 +331,14 @@ _SIZES = [HEAD] * BATCH
 _ZEROS = bytes(BATCH)
 
 
-def _all_floats(slab: Slab, count: int) -> bool:
+def _all_floats(batch: DatagramBatch, count: int) -> bool:
     """Tell whether every datagram of the batch is a well-formed f, its source apart.
 
     Exponent bytes of 0x7f mark NaN, infinities and numbers beyond 1e38: the slow path tells which.
     """
-    if slab.lengths[:count].tolist() != _SIZES[:count]:
+    if batch.lengths[:count].tolist() != _SIZES[:count]:
         return False
-    head, end = slab.head, count * HEAD
+    head, end = batch.head, count * HEAD
     exponents = head[31:end:HEAD]
     return (
         head[16:end:HEAD] == _F[:count]

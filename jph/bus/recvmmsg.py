@@ -49,7 +49,7 @@ class _Dropped(ctypes.Structure):
     )
 
 
-class Slab:
+class DatagramBatch:
     """Memory for a batch of datagrams, and the call that fills it.
 
     Args:

@@ -21,7 +21,7 @@ MOST_HELD = 10_000  # datagrams that wait for the clock to be set; some 2 MB
 _TIMESTAMP, _TIMESTAMP_AT = struct.Struct("<Q"), 8
 
 
-class Outlet:
+class Sender:
     """Sends to one group, and counts what the network took and what it did not take.
 
     Args:

@@ -14,7 +14,7 @@ MAX_GAP = 1 << 24  # numbers; a jump ahead beyond this (4 days at 50/s) is a res
 
 
 @dataclass(slots=True)
-class Source:
+class SequenceTracker:
     """What was heard of one Codifier on one channel.
 
     Args:

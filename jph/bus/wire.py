@@ -37,11 +37,11 @@ SEQUENCE_MASK = 0x7FFF_FFFF  # a sequence wraps to 0 after this number
 TIMESTAMP_LIMIT = 1 << 48  # ms, the year 10889; beyond, dates and stores overflow
 
 Value = float | int | str | dict[str, object]
-Sender = tuple[str, int]  # IPv4 address and port that a datagram came from
+Address = tuple[str, int]  # IPv4 address and port that a datagram came from
 
 # One reading as collectors get it: source, timestamp_ms, sequence, value, flag, payload length,
 # sender. A plain tuple, because a named one costs four times as much to make.
-Reading = tuple[str, int, int, Value, str, int, Sender]
+Reading = tuple[str, int, int, Value, str, int, Address]
 
 HEADER = struct.Struct("<I4xQ1s2s2s3xI")
 CONTROL = struct.Struct("<I4xQ1s2s2s3xId?")

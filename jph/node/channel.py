@@ -14,7 +14,7 @@ from time import time_ns
 from typing import TYPE_CHECKING, Any
 
 from jph.bus import wire
-from jph.bus.sequence import Source
+from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import BROADCAST, FLOAT, HEADER, SEQUENCE_MASK, Control, Data, Value
 from jph.clock import time_now_ms
 from jph.config import Component, Config
@@ -59,7 +59,7 @@ class Channel:
 
     def __init__(self, component: Component, node: "Node") -> None:
         self.node = node
-        self._outlet = node.data_outlet
+        self._sender = node.data_sender
         self.restart(component)
 
     def restart(self, component: Component) -> None:
@@ -89,12 +89,12 @@ class Channel:
         return self.node.home
 
     @property
-    def control_sources(self) -> Mapping[str, Source]:
+    def control_sources(self) -> Mapping[str, SequenceTracker]:
         """What this process heard of each Codifier on the control channel."""
         return self.node.control_sources
 
     @property
-    def data_sources(self) -> Mapping[str, Source]:
+    def data_sources(self) -> Mapping[str, SequenceTracker]:
         """What this process heard of each Codifier on the data channel."""
         return self.node.data_sources
 
@@ -125,7 +125,7 @@ class Channel:
         if timestamp_ms is None:
             timestamp_ms = time_ns() // 1_000_000
         stream = self._streams.get(codifier) or self._stream(codifier or self.codifier)
-        outlet = self._outlet
+        sender = self._sender
         if (
             type(value) is float
             and type(timestamp_ms) is int
@@ -133,21 +133,21 @@ class Channel:
             and -_FLOAT32_MAX <= value <= _FLOAT32_MAX
             and 0 <= timestamp_ms < wire.TIMESTAMP_LIMIT
         ):
-            with outlet.lock:
+            with sender.lock:
                 sequence = stream.sequence if stream.started else self._start(stream)
                 stream.sequence = (sequence + 1) & SEQUENCE_MASK
-                return outlet.send(
+                return sender.send(
                     FLOAT.pack(sequence, timestamp_ms, b"f", stream.code, b"@@", 4, value)
                 )
         flag, chosen = wire.choose(value, stream.data_type)
         # Encoded before the sequence is taken, so that a refused value leaves no gap.
         code = stream.code.decode()
         datagram = bytearray(wire.encode_data(Data(0, int(timestamp_ms), flag, code, chosen)))
-        with outlet.lock:
+        with sender.lock:
             sequence = stream.sequence if stream.started else self._start(stream)
             stream.sequence = (sequence + 1) & SEQUENCE_MASK
             datagram[:4] = sequence.to_bytes(4, "little")
-            return outlet.send(datagram)
+            return sender.send(datagram)
 
     def send_control(
         self,
@@ -172,15 +172,15 @@ class Channel:
             timestamp_ms = time_now_ms()
         if number is None:
             number = {"N": self.loaded_ms, "I": self.loaded_ms, "P": timestamp_ms}.get(flag, 0)
-        outlet = self.node.control_outlet
-        with outlet.lock:
+        sender = self.node.control_sender
+        with sender.lock:
             sequence = self._control_sequence
             message = Control(
                 sequence, int(timestamp_ms), flag, self.codifier, to, float(number), self.is_active
             )
             datagram = wire.encode_control(message)
             self._control_sequence = wire.next_sequence(sequence)
-            outlet.send(datagram)
+            sender.send(datagram)
 
     def _stream(self, codifier: str) -> _Stream:
         stream = self._streams.get(codifier)
@@ -196,7 +196,7 @@ class Channel:
         """Say where the sequence starts; return the number of the datagram after that."""
         stream.started = True
         sequence = stream.sequence
-        self._outlet.send(
+        self._sender.send(
             HEADER.pack(sequence, time_now_ms(), b"n", stream.code, b"@@", 4)
             + sequence.to_bytes(4, "little")
         )

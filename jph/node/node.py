@@ -15,18 +15,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from jph.bus.clock_guard import NOTE_EVERY_S, ClockGuard
-from jph.bus.joined_group import Membership
+from jph.bus.joined_group import JoinedGroup
 from jph.bus.receiver import ControlReceiver, DataReceiver
-from jph.bus.sequence import Source
+from jph.bus.sequence import SequenceTracker
 from jph.bus.sockets import LinkWatch
-from jph.bus.wire import BROADCAST, Control, Reading, Sender
+from jph.bus.wire import BROADCAST, Address, Control, Reading
 from jph.clock import time_now_ms
 from jph.config import Component, Config
 from jph.node.channel import Channel
 from jph.node.loop import Loop
 from jph.node.mailboxes import Pool
 from jph.node.reload import Choose, Reloading
-from jph.node.runner import Callbacks, Member
+from jph.node.runner import Callbacks, ComponentRunner
 from jph.state import LastStates
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Node:
     ) -> None:
         self.config = config
         self.home = home
-        self.members: dict[str, Member] = {}
+        self.runners: dict[str, ComponentRunner] = {}
         self.replaced: set[str] = set()  # Codifiers that newer instances elsewhere took over
         self.finished = finished or threading.Event()
         self.data = DataReceiver(plain=plain)
@@ -88,18 +88,18 @@ class Node:
         self._links = LinkWatch()
         self._loop.watch(self._links.fileno(), self._link_changed)
         wake = self._loop.wake
-        self._control_membership = Membership("control", config.control, self._use_control, wake)
-        self._data_membership = Membership("data", config.data, None, wake)
-        self.control_outlet = self._control_membership.outlet
-        self.data_outlet = self._data_membership.outlet
+        self._control_group = JoinedGroup("control", config.control, self._use_control, wake)
+        self._data_group = JoinedGroup("data", config.data, None, wake)
+        self.control_sender = self._control_group.sender
+        self.data_sender = self._data_group.sender
 
     @property
-    def control_sources(self) -> Mapping[str, Source]:
+    def control_sources(self) -> Mapping[str, SequenceTracker]:
         """What was heard of each Codifier on the control channel."""
         return self._control.sources
 
     @property
-    def data_sources(self) -> Mapping[str, Source]:
+    def data_sources(self) -> Mapping[str, SequenceTracker]:
         """What was heard of each Codifier on the data channel."""
         return self.data.sources
 
@@ -111,7 +111,7 @@ class Node:
 
     # Life
 
-    def add(self, component: Component, build: Build) -> Member:
+    def add(self, component: Component, build: Build) -> ComponentRunner:
         """Build a component, before `start`; nothing of it is on the bus yet.
 
         Args:
@@ -122,21 +122,21 @@ class Node:
             ConfigError, ChannelError: what `build` raises.
         """
         channel = Channel(component, self)
-        return self.adopt(Member(channel, build(channel), self._pool.mailbox(), build))
+        return self.adopt(ComponentRunner(channel, build(channel), self._pool.mailbox(), build))
 
-    def add_later(self, component: Component, build: Build) -> Member:
-        """Take a component while the loop runs; `Member.rebuild` makes its callbacks."""
+    def add_later(self, component: Component, build: Build) -> ComponentRunner:
+        """Take a component while the loop runs; `ComponentRunner.rebuild` makes its callbacks."""
         channel = Channel(component, self)
-        return self.adopt(Member(channel, Callbacks(), self._pool.mailbox(), build))
+        return self.adopt(ComponentRunner(channel, Callbacks(), self._pool.mailbox(), build))
 
-    def adopt(self, member: Member) -> Member:
-        """Take a member whose mailbox is worked on elsewhere."""
-        self.members[member.channel.codifier] = member
-        return member
+    def adopt(self, runner: ComponentRunner) -> ComponentRunner:
+        """Take a runner whose mailbox is worked on elsewhere."""
+        self.runners[runner.channel.codifier] = runner
+        return runner
 
     def open(self) -> None:
         """Join, so that components can send; `start` does it too."""
-        if not self._holds and self._guard.hold(self.data_outlet):
+        if not self._holds and self._guard.hold(self.data_sender):
             self._holds = self._doubts = True
             self._loop.timers.every(1.0, self._look_at_clock, wanted=lambda: self._doubts)
         self._look(time.monotonic())
@@ -151,8 +151,8 @@ class Node:
         self._use = use_data or self._use_data
         self._listen()
         self.open()
-        for member in self.members.values():
-            self.begin(member)
+        for runner in self.runners.values():
+            self.begin(runner)
         self._note_clock()
         self._loop.timers.every(NOTE_EVERY_S, self._note_clock)
         self._loop.start()
@@ -164,8 +164,8 @@ class Node:
             time.sleep(_RELEASE_EVERY_S)
         self._loop.stop()
         self._loop.give_up(self.data.fileno(), self._receive_data)  # what came before counts
-        for member in self.members.values():
-            member.mailbox.post(member.close)
+        for runner in self.runners.values():
+            runner.mailbox.post(runner.close)
         while self._pool.crowded() and time.monotonic() < until_s:
             self._pool.relieve()
             time.sleep(0.005)
@@ -173,48 +173,48 @@ class Node:
         if stuck:
             log.warning("%d callbacks did not end in time", len(stuck))
         self._note_clock()
-        self._control_membership.close()
-        self._data_membership.close()
+        self._control_group.close()
+        self._data_group.close()
         self._control.close()
         self.data.close()
         self._links.close()
         self._loop.close()
 
-    def begin(self, member: Member) -> None:
+    def begin(self, runner: ComponentRunner) -> None:
         """Say that a component is here, and start its timers."""
-        life = member.begin()
+        life = runner.begin()
         self._listen()
-        if self._control_membership.joined:
-            self._announce(member)
-        component = member.channel.component
+        if self._control_group.joined:
+            self._announce(runner)
+        component = runner.channel.component
         self._started += 1
 
         def repeat(interval_s: float, action: Callable[[], object]) -> None:
             delay_s = self._started * _APART_S % interval_s
             self._loop.timers.every(
-                interval_s, action, wanted=lambda: member.life is life, delay_s=delay_s
+                interval_s, action, wanted=lambda: runner.life is life, delay_s=delay_s
             )
 
-        repeat(component.keep_alive_interval_s, lambda: self.alive(member))
-        if component.sensor_interval_s and member.callbacks.on_timer:
-            member.post_timer()
-            repeat(component.sensor_interval_s, member.post_timer)
+        repeat(component.keep_alive_interval_s, lambda: self.alive(runner))
+        if component.sensor_interval_s and runner.callbacks.on_timer:
+            runner.post_timer()
+            repeat(component.sensor_interval_s, runner.post_timer)
 
-    def _announce(self, member: Member) -> None:
-        member.channel.send_control("I" if member.announced else "N")
-        member.announced = True
+    def _announce(self, runner: ComponentRunner) -> None:
+        runner.channel.send_control("I" if runner.announced else "N")
+        runner.announced = True
 
-    def alive(self, member: Member) -> None:
+    def alive(self, runner: ComponentRunner) -> None:
         """Give a sign of life."""
-        member.channel.send_control("I")
+        runner.channel.send_control("I")
 
     def _listen(self) -> None:
         """Receive the data channel, as soon as anybody wants it."""
         if self._listening:
             return
-        if self._states is not None or any(m.callbacks.hears_data for m in self.members.values()):
+        if self._states is not None or any(m.callbacks.hears_data for m in self.runners.values()):
             self._listening = True
-            self._data_membership.listen(self._use)
+            self._data_group.listen(self._use)
 
     def soon(self, task: Callable[[], None]) -> None:
         """Have the loop do something; any thread may call this."""
@@ -230,23 +230,23 @@ class Node:
         if self._pool.crowded():
             self._pool.relieve()
             return now_s + _RELIEVE_S
-        return min(self._control_membership.due_s, self._data_membership.due_s)
+        return min(self._control_group.due_s, self._data_group.due_s)
 
     # The network
 
     def _look(self, now_s: float) -> None:
         """Join what is not joined and due."""
-        if self._data_membership.due_s <= now_s:
-            self._data_membership.look()
-        if self._control_membership.due_s <= now_s and self._control_membership.look():
-            for member in list(self.members.values()):
-                if member.life is not None:
-                    self._announce(member)
+        if self._data_group.due_s <= now_s:
+            self._data_group.look()
+        if self._control_group.due_s <= now_s and self._control_group.look():
+            for runner in list(self.runners.values()):
+                if runner.life is not None:
+                    self._announce(runner)
 
     def _link_changed(self) -> None:
         self._links.drain()
-        self._control_membership.link_changed()
-        self._data_membership.link_changed()
+        self._control_group.link_changed()
+        self._data_group.link_changed()
 
     def _use_control(self, receiver: socket.socket) -> None:
         self._loop.give_up(self._control.fileno(), self._receive_control)
@@ -259,18 +259,18 @@ class Node:
         self._loop.watch(receiver.fileno(), self._receive_data)
 
     def _look_at_clock(self) -> None:
-        moved_ms = self._guard.ends(self.data_outlet)
+        moved_ms = self._guard.ends(self.data_sender)
         if moved_ms is None:
             return
         self._doubts = False
         self._loop.timers.every(_RELEASE_EVERY_S, self._release, wanted=lambda: self._holds)
         self.config = replace(self.config, loaded_ms=self.config.loaded_ms + moved_ms)
-        for member in self.members.values():
-            member.channel.loaded_ms += moved_ms
-            self.alive(member)
+        for runner in self.runners.values():
+            runner.channel.loaded_ms += moved_ms
+            self.alive(runner)
 
     def _release(self) -> None:
-        self._holds = not self.data_outlet.release(_RELEASE)
+        self._holds = not self.data_sender.release(_RELEASE)
 
     def _note_clock(self) -> None:
         if not self._holds:
@@ -288,94 +288,94 @@ class Node:
     def _hand_over(self, readings: list[Reading]) -> None:
         if self._states is not None:
             self._states.on_readings(readings, self.data_sources)
-        for member in self.members.values():
-            if member.callbacks.hears_data and member.channel.is_active:
-                member.post_batch(readings)
+        for runner in self.runners.values():
+            if runner.callbacks.hears_data and runner.channel.is_active:
+                runner.post_batch(readings)
 
     def _receive_control(self) -> None:
-        for message, sender in self._control.receive():
+        for message, address in self._control.receive():
             if self._states is not None:
                 self._states.on_control(message, time_now_ms(), self.control_sources)
-            self._obey(message, sender)
-            for member in self.members.values():
-                member.post_control(message, sender)
+            self._obey(message, address)
+            for runner in self.runners.values():
+                runner.post_control(message, address)
 
-    def _obey(self, message: Control, sender: Sender) -> None:
-        own = self.members.get(message.source)
+    def _obey(self, message: Control, address: Address) -> None:
+        own = self.runners.get(message.source)
         if own and message.flag in "NI" and message.number > own.channel.loaded_ms:
-            self._replaced(own, sender)
+            self._replaced(own, address)
         if message.destination == BROADCAST:
-            targets = list(self.members.values())
+            targets = list(self.runners.values())
         else:
-            target = self.members.get(message.destination)
+            target = self.runners.get(message.destination)
             targets = [target] if target else []
-        for member in targets:
-            if message.flag == "P" and message.source != member.channel.codifier:
-                member.channel.send_control("T", message.source, message.number)
+        for runner in targets:
+            if message.flag == "P" and message.source != runner.channel.codifier:
+                runner.channel.send_control("T", message.source, message.number)
             elif message.flag in "SH":
-                self._activate(member, message.flag == "S")
-            elif message.flag in "AE" and member.channel.component.control_enabled:
-                member.post_timer(message.flag, message.number)
+                self._activate(runner, message.flag == "S")
+            elif message.flag in "AE" and runner.channel.component.control_enabled:
+                runner.post_timer(message.flag, message.number)
         if message.flag == "C" and targets:
             self.reload(None if message.destination == BROADCAST else targets)
 
-    def _activate(self, member: Member, active: bool) -> None:
-        if member.channel.is_active == active or (member.callbacks.ignores_halt and not active):
+    def _activate(self, runner: ComponentRunner, active: bool) -> None:
+        if runner.channel.is_active == active or (runner.callbacks.ignores_halt and not active):
             return
-        member.channel.is_active = active
-        log.info("%s is %s", member.channel.codifier, "started" if active else "halted")
-        member.channel.send_control("I")
-        if active and member.channel.component.sensor_interval_s:
-            member.post_timer()
+        runner.channel.is_active = active
+        log.info("%s is %s", runner.channel.codifier, "started" if active else "halted")
+        runner.channel.send_control("I")
+        if active and runner.channel.component.sensor_interval_s:
+            runner.post_timer()
 
-    def _replaced(self, member: Member, sender: Sender) -> None:
+    def _replaced(self, runner: ComponentRunner, address: Address) -> None:
         log.error(
-            "%s was started anew at %s:%d; this older one ends", member.channel.codifier, *sender
+            "%s was started anew at %s:%d; this older one ends", runner.channel.codifier, *address
         )
-        self.replaced.add(member.channel.codifier)
-        self.remove(member)
+        self.replaced.add(runner.channel.codifier)
+        self.remove(runner)
 
-    def remove(self, member: Member) -> None:
+    def remove(self, runner: ComponentRunner) -> None:
         """End a component; without any left the node is finished."""
-        member.life = None
-        self.members.pop(member.channel.codifier, None)
-        member.mailbox.post(member.close)
-        if not self.members:
+        runner.life = None
+        self.runners.pop(runner.channel.codifier, None)
+        runner.mailbox.post(runner.close)
+        if not self.runners:
             self.finished.set()
 
-    def reload(self, members: list[Member] | None = None) -> None:
+    def reload(self, runners: list[ComponentRunner] | None = None) -> None:
         """Read the configuration anew; any thread and any signal handler may call this.
 
         Args:
-            members: what is to start anew; None: what has changed.
+            runners: what is to start anew; None: what has changed.
         """
         if self._reloading is None:
             log.info("asked to reload, but this process cannot")
         else:
-            self._reloading.ask(members)
+            self._reloading.ask(runners)
 
     def move(self, config: Config) -> None:
         """Take a new configuration, and go where it says that the channels are."""
         self.config = config
-        self._control_membership.move(config.control)
-        self._data_membership.move(config.data)
+        self._control_group.move(config.control)
+        self._data_group.move(config.data)
 
     def status(self) -> dict[str, object]:
         """Return what a status page shows of this process, fit for JSON."""
-        channels = {"control": self._control_membership, "data": self._data_membership}
+        channels = {"control": self._control_group, "data": self._data_group}
         receivers: dict[str, ControlReceiver | DataReceiver]
         receivers = {"control": self._control, "data": self.data}
         return {
             "interface": self.config.control.interface or "default",
-            "joined": {name: membership.joined for name, membership in channels.items()},
-            "joins": {name: membership.joins for name, membership in channels.items()},
+            "joined": {name: group.joined for name, group in channels.items()},
+            "joins": {name: group.joins for name, group in channels.items()},
             "receive_buffer_bytes": {name: m.granted_bytes for name, m in channels.items()},
-            "unsent": {name: membership.outlet.unsent for name, membership in channels.items()},
+            "unsent": {name: group.sender.unsent for name, group in channels.items()},
             "received": {name: receiver.received for name, receiver in receivers.items()},
             "refused": {name: r.refusals.count for name, r in receivers.items()},
             "kernel_drops": {name: r.kernel_drops for name, r in receivers.items()},
             "holds": self._holds,
-            "overruns": sum(member.overruns for member in self.members.values()),
+            "overruns": sum(runner.overruns for runner in self.runners.values()),
             "uptime_s": time.monotonic() - self._started_s,
-            "components": {code: member.status() for code, member in self.members.items()},
+            "components": {code: runner.status() for code, runner in self.runners.items()},
         }

@@ -34,7 +34,7 @@ class Reader(Protocol):
         """Return Codifier -> value, its own and its proxies'; SensorError if there is none."""
 
 
-class ReaderTimer:
+class SensorPoller:
     """Reads a sensor at each tick and sends what it gave.
 
     Args:

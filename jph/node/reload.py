@@ -15,7 +15,7 @@ from jph import registry
 from jph.config import Component, Config, server_named
 from jph.errors import ConfigError, JphError
 from jph.node.building import build
-from jph.node.runner import Member
+from jph.node.runner import ComponentRunner
 
 if TYPE_CHECKING:
     from jph.node.node import Node
@@ -46,13 +46,13 @@ class Reloading:
         self._unbuilt: set[str] = set()  # Codifiers that are on the bus without callbacks
         self._asked: set[tuple[str, ...] | None] = set()  # what a load that did not begin is for
 
-    def ask(self, members: list[Member] | None) -> None:
+    def ask(self, runners: list[ComponentRunner] | None) -> None:
         """Load beside the loop, since a server may take its time, and then go over to it.
 
         Any thread and any signal handler may call this, also in the middle of an earlier call. A
         load that did not begin yet does for all who ask for the same.
         """
-        asked = None if members is None else tuple(m.channel.codifier for m in members)
+        asked = None if runners is None else tuple(m.channel.codifier for m in runners)
         if asked in self._asked:
             return
         self._asked.add(asked)
@@ -71,59 +71,59 @@ class Reloading:
                 log.exception("the configuration stays as it was")
                 self._node.on_reload(False)
                 return
-            self._node.soon(lambda: self._go_over(config, members))
+            self._node.soon(lambda: self._go_over(config, runners))
 
         # By way of the loop: a mailbox has a lock, which the interrupted thread may hold.
         self._node.soon(lambda: self._node.housekeeping.post(load))
 
-    def _go_over(self, config: Config, named: list[Member] | None) -> None:
+    def _go_over(self, config: Config, named: list[ComponentRunner] | None) -> None:
         node, old = self._node, self._node.config
         log.info("configuration reloaded from %s", config.source)
         node.move(config)
         wanted = None if self._choose is None else {c.codifier for c in self._choose(config)}
         differing = _differing(old, config)
-        begins: list[Member] = []
-        members = list(node.members.items())
+        begins: list[ComponentRunner] = []
+        runners = list(node.runners.items())
         if named is None and wanted is not None:
             # Before the others end: a node without any component is finished.
-            for codifier in wanted - node.members.keys() - node.replaced:
+            for codifier in wanted - node.runners.keys() - node.replaced:
                 log.info("%s is new", codifier)
                 begins.append(node.add_later(config.components[codifier], build))
         ends: list[threading.Event] = []
-        for codifier, member in members:
+        for codifier, runner in runners:
             component = config.components.get(codifier)
-            if component is not None and member.goes_on(component):
-                member.post_config(config)
-            if named is not None and member not in named:
+            if component is not None and runner.goes_on(component):
+                runner.post_config(config)
+            if named is not None and runner not in named:
                 continue
             if component is None or (wanted is not None and codifier not in wanted):
                 log.warning("%s does not belong here any more; it ends", codifier)
-                node.remove(member)
+                node.remove(runner)
                 ended = threading.Event()
-                member.mailbox.post(ended.set)
+                runner.mailbox.post(ended.set)
                 ends.append(ended)
             elif named is not None or codifier in self._unbuilt or codifier in differing:
                 log.info("%s starts anew", codifier)
-                begins.append(member)
+                begins.append(runner)
             else:
-                member.channel.carry_on(component)
-                node.alive(member)
-        for member in begins:
-            self._rebuild(member, config.components[member.channel.codifier], ends)
+                runner.channel.carry_on(component)
+                node.alive(runner)
+        for runner in begins:
+            self._rebuild(runner, config.components[runner.channel.codifier], ends)
         self._node.on_reload(False)
 
     def _rebuild(
-        self, member: Member, component: Component, ends: Iterable[threading.Event]
+        self, runner: ComponentRunner, component: Component, ends: Iterable[threading.Event]
     ) -> None:
-        """Have a member built on its own thread, after others have ended, and then begin."""
+        """Have a runner built on its own thread, after others have ended, and then begin."""
         node, codifier = self._node, component.codifier
 
         def belongs_here() -> bool:
-            return node.members.get(codifier) is member
+            return node.runners.get(codifier) is runner
 
         def begin() -> None:
             if belongs_here():
-                node.begin(member)
+                node.begin(runner)
 
         def rebuild() -> None:
             until_s = time.monotonic() + _ENDED_S
@@ -131,9 +131,9 @@ class Reloading:
                 ended.wait(max(0.0, until_s - time.monotonic()))
             if not belongs_here():  # a later configuration ended it, or a newer instance
                 return
-            member.life = None  # its timers end; until now its signs of life went on
+            runner.life = None  # its timers end; until now its signs of life went on
             try:
-                member.rebuild(component)
+                runner.rebuild(component)
                 self._unbuilt.discard(codifier)
             except JphError as error:
                 self._unbuilt.add(codifier)
@@ -143,7 +143,7 @@ class Reloading:
                 log.exception("%s cannot start", codifier)
             node.soon(begin)
 
-        member.mailbox.post(rebuild)
+        runner.mailbox.post(rebuild)
 
 
 def _differing(old: Config, new: Config) -> set[str]:

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from jph.bus.wire import Control, Reading, Sender
+from jph.bus.wire import Address, Control, Reading
 from jph.clock import time_now_ms
 from jph.config import Component, Config
 from jph.errors import NoReading, SensorError
 from jph.node.channel import STATE, Channel
 from jph.node.mailboxes import Mailbox
-from jph.node.polling import ReaderTimer
+from jph.node.polling import SensorPoller
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Callbacks:
     on_timer: Callable[[int, str, float], STATE | int | None] | None = None
     on_batch: Callable[[list[Reading]], object] | None = None
     on_data: Callable[..., object] | None = None
-    on_control: Callable[[Control, Sender], object] | None = None
+    on_control: Callable[[Control, Address], object] | None = None
     on_config: Callable[[Config], object] | None = None
     close: Callable[[], object] | None = None
     greeting: Callable[[], str] | None = None  # what to tell whoever started the process
@@ -49,11 +49,11 @@ def callbacks_of(component: object, channel: Channel) -> Callbacks:
     found: dict[str, Any] = {name: getattr(component, name, None) for name in _NAMES}
     found |= {name: getattr(component, name, False) for name in _FLAGS}
     if hasattr(component, "read"):
-        found["on_timer"] = ReaderTimer(component, channel)
+        found["on_timer"] = SensorPoller(component, channel)
     return Callbacks(**found)
 
 
-class Member:
+class ComponentRunner:
     """One component of a node.
 
     The node's loop calls `post_*`, which never block; the jobs run on the mailbox's thread.
@@ -121,11 +121,11 @@ class Member:
             self._drain_posted = True
         self.mailbox.post(self._drain)
 
-    def post_control(self, message: Control, sender: Sender) -> None:
+    def post_control(self, message: Control, address: Address) -> None:
         """Hand a control message over."""
         on_control = self.callbacks.on_control
         if on_control is not None:
-            self.mailbox.post(lambda: self._control(message, sender))
+            self.mailbox.post(lambda: self._control(message, address))
 
     def post_config(self, config: Config) -> None:
         """Tell the component of a new configuration."""
@@ -224,7 +224,7 @@ class Member:
         rest = iter(readings)
         while True:
             try:
-                for source, timestamp_ms, sequence, value, flag, length, sender in rest:
+                for source, timestamp_ms, sequence, value, flag, length, address in rest:
                     # The last argument is None: only the control channel tells activity.
                     on_data(
                         "Data=",
@@ -234,7 +234,7 @@ class Member:
                         timestamp_ms,
                         sequence,
                         length,
-                        sender,
+                        address,
                         value,
                         None,
                     )
@@ -243,12 +243,12 @@ class Member:
                 self._failed("data", error)
                 good = False
 
-    def _control(self, message: Control, sender: Sender) -> None:
+    def _control(self, message: Control, address: Address) -> None:
         on_control = self.callbacks.on_control
         if on_control is None or not self.channel.is_active:
             return
         try:
-            on_control(message, sender)
+            on_control(message, address)
         except Exception as error:
             self._failed("control", error)
             return

@@ -15,14 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from jph import config as configuration
-from jph.bus.wire import Control, Reading, Sender
+from jph.bus.wire import Address, Control, Reading
 from jph.errors import ConfigError
 from jph.node.channel import STATE, Channel
 from jph.node.logs import set_up_logging
 from jph.node.loop import receive_rest
 from jph.node.mailboxes import Mailbox, Waker
 from jph.node.node import Node
-from jph.node.runner import Callbacks, Member
+from jph.node.runner import Callbacks, ComponentRunner
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ TimeCallback = Callable[[int, str, float], STATE | int | None]
 BatchCallback = Callable[[list[Reading]], object]
 
 
-def jph(configURL: str | None = None, Codifier: str | None = None) -> "OwnChannel":
+def jph(configURL: str | None = None, Codifier: str | None = None) -> "StandaloneChannel":
     """Return the channel for all communication of one component.
 
     Args:
@@ -59,7 +59,7 @@ def jph(configURL: str | None = None, Codifier: str | None = None) -> "OwnChanne
     set_up_logging(config)
     node = Node(config, home, load)
     node.open()
-    return OwnChannel(component, node)
+    return StandaloneChannel(component, node)
 
 
 def default_home() -> Path:
@@ -70,7 +70,7 @@ def default_home() -> Path:
     return Path(state) / "jph"
 
 
-class OwnChannel(Channel):
+class StandaloneChannel(Channel):
     """A channel that also runs."""
 
     _stopping = False
@@ -90,7 +90,7 @@ class OwnChannel(Channel):
 
         Args:
             dataCallback: for each reading: (channel, flag, source, to, timestamp, sequence, length,
-                sender, value, isActive) with channel "Data=".
+                address, value, isActive) with channel "Data=".
             timeCallback: every SensorInterval, and at once when A or E arrives: (timestamp,
                 command, number), command being "" or the flag; returns a STATE.
             ctrlCallback: for each control message, like dataCallback with channel "Ctrl=".
@@ -106,10 +106,10 @@ class OwnChannel(Channel):
         self._poll = select.poll()
         self._poll.register(waker.fileno(), select.POLLIN)
         mailbox = Mailbox(lambda _: waker.wake())
-        member = self.node.adopt(Member(self, callbacks, mailbox, lambda _: callbacks))
+        runner = self.node.adopt(ComponentRunner(self, callbacks, mailbox, lambda _: callbacks))
         try:
-            self.node.start(lambda new: mailbox.post(lambda: self._use_data(new, member)))
-            self._loop(member, mailbox, waker)
+            self.node.start(lambda new: mailbox.post(lambda: self._use_data(new, runner)))
+            self._loop(runner, mailbox, waker)
         finally:
             self.node.stop()
             waker.close()
@@ -120,8 +120,8 @@ class OwnChannel(Channel):
         if self._waker is not None:
             self._waker.wake()
 
-    def _loop(self, member: Member, mailbox: Mailbox, waker: Waker) -> None:
-        receive, deliver, poll = self.node.data.receive, member.deliver, self._poll.poll
+    def _loop(self, runner: ComponentRunner, mailbox: Mailbox, waker: Waker) -> None:
+        receive, deliver, poll = self.node.data.receive, runner.deliver, self._poll.poll
         wakes = waker.fileno()
         while not self._stopping and not self.node.finished.is_set():
             for fileno, _ in poll():
@@ -131,21 +131,21 @@ class OwnChannel(Channel):
                 elif readings := receive():
                     deliver(readings)
 
-    def _receive(self, member: Member) -> None:
+    def _receive(self, runner: ComponentRunner) -> None:
         if readings := self.node.data.receive():
-            member.deliver(readings)
+            runner.deliver(readings)
 
-    def _use_data(self, receiver: socket.socket, member: Member) -> None:
+    def _use_data(self, receiver: socket.socket, runner: ComponentRunner) -> None:
         data = self.node.data
         if data.fileno() >= 0:
             self._poll.unregister(data.fileno())
-            receive_rest(data.fileno(), lambda: self._receive(member))
+            receive_rest(data.fileno(), lambda: self._receive(runner))
         data.use(receiver)
         self._poll.register(receiver.fileno(), select.POLLIN)
 
 
-def _with_ten_arguments(callback: DataCallback) -> Callable[[Control, Sender], object]:
-    def on_control(message: Control, sender: Sender) -> object:
+def _with_ten_arguments(callback: DataCallback) -> Callable[[Control, Address], object]:
+    def on_control(message: Control, address: Address) -> object:
         return callback(
             "Ctrl=",
             message.flag,
@@ -154,7 +154,7 @@ def _with_ten_arguments(callback: DataCallback) -> Callable[[Control, Sender], o
             message.timestamp_ms,
             message.sequence,
             9,  # bytes of every control payload
-            sender,
+            address,
             message.number,
             message.is_active,
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 from urllib.parse import parse_qsl, urlsplit
 
-from jph.bus.sequence import Source
+from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import Control, Reading, number_of
 from jph.errors import ConfigError
 from jph.state import Fields
@@ -41,10 +41,14 @@ EXACT = 1 << 53  # integers beyond it are rounded in a double
 class StateStore(Protocol):
     """Last states, fed with what is heard on the bus. No call but `recall` waits for a server."""
 
-    def on_readings(self, readings: Iterable[Reading], sources: Mapping[str, Source]) -> None:
+    def on_readings(
+        self, readings: Iterable[Reading], sources: Mapping[str, SequenceTracker]
+    ) -> None:
         """Take a batch of readings, in order of arrival."""
 
-    def on_control(self, message: Control, now_ms: int, sources: Mapping[str, Source]) -> None:
+    def on_control(
+        self, message: Control, now_ms: int, sources: Mapping[str, SequenceTracker]
+    ) -> None:
         """Take one control message that arrived at now_ms by our clock."""
 
     def get(self, codifier: str) -> Fields | None:

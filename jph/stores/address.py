@@ -34,7 +34,7 @@ class Sql:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StoreAddress:
     """A history store.
 
     Args:
@@ -53,26 +53,28 @@ class _Settings:
     password_file: Path | None = setting(None)
 
 
-def place_of(url: str | None, sql: Sql | None, password_file: Path | None = None) -> Place | None:
+def address_of(
+    url: str | None, sql: Sql | None, password_file: Path | None = None
+) -> StoreAddress | None:
     """Return what a component names by a URL, else by an SQL block; None if it names nothing."""
     if password_file is None and sql is not None:
         password_file = sql.password
     if url is None and sql is not None:
         url = sql.url
-    return None if url is None else Place(url, password_file)
+    return None if url is None else StoreAddress(url, password_file)
 
 
-def writers_place(settings: Mapping[str, object], path: str = "Sensor") -> Place:
+def writer_address(settings: Mapping[str, object], path: str = "Sensor") -> StoreAddress:
     """Return where a HistoryWriter with these settings writes.
 
     Raises:
         ConfigError: one of the settings is wrong.
     """
     given = _Settings(**arguments(_Settings, settings, path))  # type: ignore[arg-type]
-    return place_of(given.url, given.sql, given.password_file) or Place(DEFAULT_HISTORY)
+    return address_of(given.url, given.sql, given.password_file) or StoreAddress(DEFAULT_HISTORY)
 
 
-def history_of(config: Config, own: Place | None = None) -> Place | None:
+def history_address(config: Config, own: StoreAddress | None = None) -> StoreAddress | None:
     """Return the history that a component reads: its own, else that of the first HistoryWriter.
 
     None if there is none in this network.
@@ -85,4 +87,4 @@ def history_of(config: Config, own: Place | None = None) -> Place | None:
     writer = config.first("HistoryWriter")
     if writer is None:
         return None
-    return writers_place(writer.settings, f"Sensors[{writer.index}].Sensor")
+    return writer_address(writer.settings, f"Sensors[{writer.index}].Sensor")

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 
-from jph.bus.sequence import Source
+from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import Control, Reading, is_codifier
 from jph.errors import StoreError
 from jph.state import Fields, LastStates
@@ -85,12 +85,16 @@ class RedisState:
 
     # From any thread; nothing here waits for the server
 
-    def on_readings(self, readings: Iterable[Reading], sources: Mapping[str, Source]) -> None:
+    def on_readings(
+        self, readings: Iterable[Reading], sources: Mapping[str, SequenceTracker]
+    ) -> None:
         """Take a batch of readings, in order of arrival."""
         self._states.on_readings(readings, sources)
         self._wake()
 
-    def on_control(self, message: Control, now_ms: int, sources: Mapping[str, Source]) -> None:
+    def on_control(
+        self, message: Control, now_ms: int, sources: Mapping[str, SequenceTracker]
+    ) -> None:
         """Take one control message that arrived at now_ms by our clock."""
         self._states.on_control(message, now_ms, sources)
         self._wake()

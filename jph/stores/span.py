@@ -5,7 +5,7 @@ no wider than a point. Where these are not computed yet, and at the edges of the
 their place; where the readings were dropped, statistics take theirs. All of it falls into cells of
 equal width, one for each point.
 
-A store gives what stands in Source, for one moment in time.
+A store gives what stands in SpanReader, for one moment in time.
 """
 
 from collections.abc import Iterable
@@ -60,7 +60,7 @@ class Group(NamedTuple):
     statistic: Statistic
 
 
-class Source(Protocol):
+class SpanReader(Protocol):
     """The history of one Codifier, in one moment. Spans are (start, end]."""
 
     def extent(self, span: Span) -> Span | None:
@@ -103,7 +103,7 @@ def parse_field(text: str) -> Field:
 
 
 def read_series(
-    source: Source, field: Field, start_ms: int, end_ms: int, most_points: int
+    source: SpanReader, field: Field, start_ms: int, end_ms: int, most_points: int
 ) -> Series:
     """Return the numbers with start_ms <= timestamp < end_ms as at most most_points points."""
     if most_points < 1:
@@ -134,7 +134,7 @@ def read_series(
     return _series(source, field, plan, span[0], width_ms)
 
 
-def _forced(source: Source, field: Field, span: Span, most_points: int) -> Series:
+def _forced(source: SpanReader, field: Field, span: Span, most_points: int) -> Series:
     """Read the buckets of one resolution that end in a span, several as one where they are many."""
     resolution = field.resolution or TEN_MINUTES
     bucket_ms = resolution * 60_000
@@ -152,7 +152,7 @@ def _forced(source: Source, field: Field, span: Span, most_points: int) -> Serie
     return _series(source, field, plan, start_ms, width_ms, labels=True)
 
 
-def _plan(source: Source, span: Span, width_ms: int) -> list[tuple[int, Span]]:
+def _plan(source: SpanReader, span: Span, width_ms: int) -> list[tuple[int, Span]]:
     """Return what to read where, for points of a width."""
     dropped = source.dropped_ms()
     dropped_ms = dropped.get(RAW, NEVER_MS)
@@ -168,7 +168,9 @@ def _plan(source: Source, span: Span, width_ms: int) -> list[tuple[int, Span]]:
     return plan + _pieces(source, span, TEN_MINUTES, dropped_ms)
 
 
-def _pieces(source: Source, span: Span, resolution: int, dropped_ms: int) -> list[tuple[int, Span]]:
+def _pieces(
+    source: SpanReader, span: Span, resolution: int, dropped_ms: int
+) -> list[tuple[int, Span]]:
     """Return statistics where there are any, readings for the rest of a span."""
     bucket_ms = resolution * 60_000
     start_ms, end_ms = end_of(span[0], resolution), span[1] // bucket_ms * bucket_ms
@@ -195,7 +197,7 @@ def _edge(span: Span, resolution: int, dropped_ms: int) -> list[tuple[int, Span]
     return plan
 
 
-def _holes(source: Source, span: Span, resolution: int, dropped_ms: int) -> list[Span]:
+def _holes(source: SpanReader, span: Span, resolution: int, dropped_ms: int) -> list[Span]:
     """Return the stretches of a span, whole buckets, whose readings are there and not computed."""
     bucket_ms = resolution * 60_000
     ends = (end_of(label, resolution) for label in source.marks((span[0], span[1])))
@@ -217,7 +219,7 @@ class _Cell:
 
 
 def _series(
-    source: Source,
+    source: SpanReader,
     field: Field,
     plan: Iterable[tuple[int, Span]],
     origin_ms: int,
@@ -260,7 +262,9 @@ def _series(
     return Series.of(points, width_ms)
 
 
-def _groups(source: Source, field: Field, span: Span, origin_ms: int, width_ms: int) -> list[Group]:
+def _groups(
+    source: SpanReader, field: Field, span: Span, origin_ms: int, width_ms: int
+) -> list[Group]:
     if field.name not in FROM_VALUES:
         return source.groups(span, origin_ms, width_ms)
     found: dict[int, list[tuple[int, float]]] = {}

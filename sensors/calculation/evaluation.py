@@ -60,7 +60,7 @@ class Line:
         return answer["answer"]
 
 
-class Reading:
+class Evaluation:
     """One run of a file: what it may use, and what became of it.
 
     Args:
@@ -253,20 +253,20 @@ class Reading:
 class Printed:
     """Takes what a file prints to the log, line by line."""
 
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
+    def __init__(self, evaluation: Evaluation) -> None:
+        self._evaluation = evaluation
         self._text = ""
 
     def write(self, text: str) -> int:
         *lines, self._text = (self._text + text).split("\n")
         self._text = self._text[-MOST_LOGGED:]
         for line in lines:
-            self._reading.log("info", line)
+            self._evaluation.log("info", line)
         return len(text)
 
     def flush(self) -> None:
         if self._text:
-            self._reading.log("info", self._text)
+            self._evaluation.log("info", self._text)
         self._text = ""
 
 

@@ -56,7 +56,7 @@ class Bindings:
         return {f"_jph_{place}_": value for place, value in enumerate(self.values)}
 
 
-class Source:
+class TemplateFile:
     """One state of the file.
 
     Args:

@@ -21,8 +21,8 @@ from typing import Any, BinaryIO, cast
 
 from jinja2.exceptions import TemplateError
 
-from sensors.calculation.evaluation import Ended, Line, Message, Printed, Reading
-from sensors.calculation.template import Bindings, Source
+from sensors.calculation.evaluation import Ended, Evaluation, Line, Message, Printed
+from sensors.calculation.template import Bindings, TemplateFile
 
 MOST_SOURCE = 1 << 20  # bytes of a file
 _NICE = 5  # behind the node, which keeps the bus going
@@ -42,7 +42,7 @@ class Worker:
         self._line = line
         self._trace = trace
         self._pid = os.getpid()
-        self._sources: dict[str, tuple[object, Source]] = {}
+        self._sources: dict[str, tuple[object, TemplateFile]] = {}
         self._kept: dict[str, SimpleNamespace] = {}
 
     def serve(self) -> None:
@@ -51,47 +51,49 @@ class Worker:
         while True:
             order = self._line.receive()
             began_s = time.perf_counter()
-            reading = Reading(
+            evaluation = Evaluation(
                 self._line, order, self._kept.setdefault(order["own"], SimpleNamespace())
             )
-            failure = self._guarded(reading)
+            failure = self._guarded(evaluation)
             duration_ms = (time.perf_counter() - began_s) * 1000
             self._line.send({"op": "done", "failure": failure, "duration": duration_ms})
 
-    def _guarded(self, reading: Reading) -> Message | None:
+    def _guarded(self, evaluation: Evaluation) -> Message | None:
         """Run a file within its limits; return what went wrong."""
-        order = reading.order
+        order = evaluation.order
         faulthandler.dump_traceback_later(order["timeout"], exit=True, file=self._trace)
         _limit_memory(order["memory_mb"] << 20)
-        printed = Printed(reading)
+        printed = Printed(evaluation)
         sys.stdout = sys.stderr = cast(Any, printed)
         try:
-            self._run(reading)
+            self._run(evaluation)
             return None
         except Ended:
             raise
         except BaseException as error:
             _limit_memory(None)
-            return _failure(error, reading)
+            return _failure(error, evaluation)
         finally:
             if os.getpid() != self._pid:
                 os._exit(0)  # a child that the file forked: the node is its parent's to talk to
             _limit_memory(None)
             faulthandler.cancel_dump_traceback_later()
             printed.flush()
-            reading.close()
+            evaluation.close()
             sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
 
-    def _run(self, reading: Reading) -> None:
-        source = self._source(reading)
+    def _run(self, evaluation: Evaluation) -> None:
+        source = self._source(evaluation)
         if source.codifiers:
-            reading.look(*source.codifiers)
-        bindings = Bindings(reading.value, reading.field, reading.entry, reading.questions())
+            evaluation.look(*source.codifiers)
+        bindings = Bindings(
+            evaluation.value, evaluation.field, evaluation.entry, evaluation.questions()
+        )
         code = source.code(bindings)
-        exec(code, {**reading.names(), **bindings.names()})
+        exec(code, {**evaluation.names(), **bindings.names()})
 
-    def _source(self, reading: Reading) -> Source:
-        path = reading.order["file"]
+    def _source(self, evaluation: Evaluation) -> TemplateFile:
+        path = evaluation.order["file"]
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
             version = status.st_ino, status.st_mtime_ns, status.st_size
@@ -101,7 +103,9 @@ class Worker:
             content = file.read(MOST_SOURCE + 1)
         if len(content) > MOST_SOURCE:
             raise ValueError(f"is larger than {MOST_SOURCE} bytes")
-        source = Source(_decoded(content), path, reading.order["fields"], reading.questions())
+        source = TemplateFile(
+            _decoded(content), path, evaluation.order["fields"], evaluation.questions()
+        )
         self._sources[path] = version, source
         return source
 
@@ -131,16 +135,16 @@ def _decoded(content: bytes) -> str:
     raise SyntaxError(what, ("", content.count(b"\n", 0, at) + 1, None, None))
 
 
-def _failure(error: BaseException, reading: Reading) -> Message | None:
+def _failure(error: BaseException, evaluation: Evaluation) -> Message | None:
     """Return what a person needs of an error: where, what, and whether an input was missing."""
     if isinstance(error, SystemExit) and not error.code:
         return None
-    path = reading.order["file"]
+    path = evaluation.order["file"]
     line = _line_of(error.__traceback__, path)
     if isinstance(error, TemplateError | SyntaxError) and line is None:
         line = getattr(error, "lineno", None)
     if isinstance(error, MemoryError):
-        what = f"needs more than {reading.order['memory_mb']} MB"
+        what = f"needs more than {evaluation.order['memory_mb']} MB"
         return {"kind": "memory", "line": line, "reason": what}
     if isinstance(error, OSError) and error.filename == path and line is None:
         return {"kind": "error", "line": None, "reason": error.strerror or str(error)}
@@ -150,8 +154,8 @@ def _failure(error: BaseException, reading: Reading) -> Message | None:
     if not isinstance(error, TemplateError) and not (line is None and reason):
         reason = f"{type(error).__name__}: {reason}".rstrip(": ")
     kind = "error"
-    if reading.absent and isinstance(error, TypeError | AttributeError) and "NoneType" in reason:
-        kind, reason = "absent", "; ".join(reading.absent.values())
+    if evaluation.absent and isinstance(error, TypeError | AttributeError) and "NoneType" in reason:
+        kind, reason = "absent", "; ".join(evaluation.absent.values())
     return {"kind": kind, "line": line, "reason": " ".join(reason.split())[:500]}
 
 

@@ -15,7 +15,7 @@ from jph.bus.wire import Value
 from jph.errors import SensorError
 from jph.settings import setting
 from sensors import json_text
-from sensors.missing_values import Gaps
+from sensors.missing_values import MissingValues
 from sensors.zwave import server as zwave_server
 from sensors.zwave.value import Node, NodeValue, Wanted, choices, find, id_of, wanted
 
@@ -72,7 +72,7 @@ class Zwave:
     timeout_s: float = setting(10.0, key="Timeout", gt=0, doc="longest wait for all values, s")
     _nodes: dict[int, dict[str, Wanted]] = dataclasses.field(init=False, repr=False)
     _known: dict[int, "_Known"] = dataclasses.field(default_factory=dict, init=False, repr=False)
-    _gaps: Gaps = dataclasses.field(init=False, repr=False)
+    _gaps: MissingValues = dataclasses.field(init=False, repr=False)
     _link: zwave_server.ZwaveServer | None = dataclasses.field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -82,7 +82,7 @@ class Zwave:
         for one in ones:
             what = _wanted(one)
             self._nodes.setdefault(what.node, {})[one.codifier] = what
-        self._gaps = Gaps(self.codifier)
+        self._gaps = MissingValues(self.codifier)
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:

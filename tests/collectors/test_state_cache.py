@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from collectors.state_cache import StateCache
-from jph.bus.sequence import Source
+from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import Control
 from jph.errors import ConfigError
 from jph.node.channel import STATE
@@ -21,8 +21,8 @@ class FakeChannel:
 
     def __init__(self):
         self.sent = []
-        self.data_sources = {"C1": Source("C1", 8, 500, lost=3)}
-        self.control_sources = {"C1": Source("C1", 9, 600, lost=4)}
+        self.data_sources = {"C1": SequenceTracker("C1", 8, 500, lost=3)}
+        self.control_sources = {"C1": SequenceTracker("C1", 9, 600, lost=4)}
 
     def send_data(self, value, timestamp_ms=None, codifier=None):
         self.sent.append((value, timestamp_ms))

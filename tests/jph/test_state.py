@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jph.bus.sequence import WINDOW, Source
+from jph.bus.sequence import WINDOW, SequenceTracker
 from jph.bus.wire import SEQUENCE_MASK, Control
 from jph.state import FIELDS, LastStates
 
@@ -64,7 +64,7 @@ def test_the_sequence_decides_which_reading_is_the_last(arrivals, last):
 
 def test_after_a_restart_the_next_reading_counts_whatever_its_number_and_time():
     states = LastStates()
-    source = Source("C1", 10, 500)
+    source = SequenceTracker("C1", 10, 500)
     states.on_readings([reading(10, 2000, 1.0)], {"C1": source})
     source.restarts = 1
     states.on_readings([reading(9, 1000, 2.0)], {"C1": source})
@@ -73,7 +73,7 @@ def test_after_a_restart_the_next_reading_counts_whatever_its_number_and_time():
 
 def test_loss_is_taken_from_the_source_even_with_a_late_reading():
     states = LastStates()
-    source = Source("C1", 1, 500, lost=1)
+    source = SequenceTracker("C1", 1, 500, lost=1)
     states.on_readings([reading(3, 3000, 3.0)], {"C1": source})
     assert states.get("C1")["DPacketsLost"] == 1
     source.lost = 0
@@ -93,7 +93,7 @@ def test_readings_that_arrive_in_any_order_and_batches_leave_the_newest(order, c
 
 def test_control_messages_fill_their_fields():
     states = LastStates()
-    sources = {"C1": Source("C1", 1, 400, lost=2)}
+    sources = {"C1": SequenceTracker("C1", 1, 400, lost=2)}
     states.on_control(control("N", number=1_763_000_000_123.0, time_ms=1000), 1001, sources)
     states.on_control(control("H", source="W1", destination="C1", time_ms=3000), 3001, {})
     states.on_control(control("I", time_ms=3100, is_active=False), 3101, sources)

@@ -163,11 +163,11 @@ def test_batches_are_received_confined(bus, tmp_path):
 import os, select
 from jph.config import Group
 from jph.bus.sockets import open_receiver
-from jph.bus.recvmmsg import Slab
+from jph.bus.recvmmsg import DatagramBatch
 
 receiver = open_receiver(Group({bus.data[0]!r}, {bus.data[1]}, "127.0.0.1", ttl=0))
 print("joined", flush=True)
-slab, count = Slab(), 0
+slab, count = DatagramBatch(), 0
 while count < 100 and select.select([receiver], [], [], 30)[0]:
     count += slab.fill(receiver.fileno())
 print(count, slab.datagram(0)[:4])

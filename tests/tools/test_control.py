@@ -80,12 +80,12 @@ def test_ping_says_who_does_not_answer(control):
 def test_halt_and_start(node, control):
     run = control("halt", "A1")
     assert (run.returncode, run.stdout.split()) == (0, ["A1", "Inlet", "halted"])
-    assert node.members["A1"].channel.is_active is False
-    assert node.members["F1"].channel.is_active is True
+    assert node.runners["A1"].channel.is_active is False
+    assert node.runners["F1"].channel.is_active is True
     assert "halted" in control("ping", "A1").stdout
     run = control("start", "@@")
     assert run.returncode == 0
-    assert node.members["A1"].channel.is_active is True
+    assert node.runners["A1"].channel.is_active is True
 
 
 def test_set_and_step(node, control):
@@ -211,10 +211,10 @@ ALL = {"Data=n A1", "Data=f A1", "Data=i F1", "Ctrl=P ZZ", "Ctrl=I F1", "no mess
 def test_the_older_flags_send_a_message_and_leave(node, control):
     run = control("-c", "ZZ", "-t", "A1", "-f", "H", "-x")
     assert (run.returncode, run.stdout) == (0, "")
-    eventually(lambda: node.members["A1"].channel.is_active is False)
+    eventually(lambda: node.runners["A1"].channel.is_active is False)
     run = control("-t", "@@", "-f", "S", "-x")
     assert run.returncode == 0
-    eventually(lambda: node.members["A1"].channel.is_active is True)
+    eventually(lambda: node.runners["A1"].channel.is_active is True)
 
 
 def test_the_older_flags_that_need_each_other(control):

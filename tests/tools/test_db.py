@@ -114,7 +114,7 @@ def test_upgrades_at_once_take_each_step_once(
     with ThreadPoolExecutor(4) as pool:
         from tools import db as module
 
-        place = module.Place(postgres_url)
+        place = module.StoreAddress(postgres_url)
         results = list(pool.map(lambda _: module._upgrade_postgres(place, tmp_path), range(4)))
     today = postgres_schema.VERSION
     assert sorted(results) == [(today - 1, today)] + [(today, today)] * 3

@@ -55,7 +55,7 @@ def provisioned(network, postgres_server):
 def store(provisioned, tmp_path):
     """Return the history of the network, opened as its writer does."""
     config = load(str(provisioned.document), tmp_path)
-    place = addresses.place_in(config, "")
+    place = addresses.address_in(config, "")
     with contextlib.closing(open_history(place.url, tmp_path, place.password_file)) as store:
         yield store
 

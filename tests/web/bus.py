@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from jph.bus.sequence import Source
+from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import Control, Reading, Value
 from jph.clock import time_now_ms
 from jph.config import Component, Config, Group
@@ -67,8 +67,8 @@ class FakeChannel:
         self.config = config
         self.home = home
         self.node = FakeNode()
-        self.data_sources: dict[str, Source] = {}
-        self.control_sources: dict[str, Source] = {}
+        self.data_sources: dict[str, SequenceTracker] = {}
+        self.control_sources: dict[str, SequenceTracker] = {}
         self.sent: list[tuple[str, str, float | None]] = []
         self.on_sent: Callable[[str, str, float | None], None] = lambda flag, to, number: None
 
@@ -100,9 +100,9 @@ def control(
     return Control(1, time_now_ms(), flag, source, to, float(number), is_active)
 
 
-def source(codifier: str, **counts: int) -> Source:
+def source(codifier: str, **counts: int) -> SequenceTracker:
     """Return the loss counters of one source."""
-    made = Source(codifier, 1, time_now_ms())
+    made = SequenceTracker(codifier, 1, time_now_ms())
     for name, count in counts.items():
         setattr(made, name, count)
     return made

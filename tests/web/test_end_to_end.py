@@ -39,7 +39,7 @@ def network(tmp_path):
 
 def url_of(node):
     """Return the greeting of the web server, split into address and link."""
-    greeting = node.members["W1"].callbacks.greeting()
+    greeting = node.runners["W1"].callbacks.greeting()
     address, link = (line.split()[-1] for line in greeting.splitlines())
     return address, link
 

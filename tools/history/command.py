@@ -8,7 +8,7 @@ import click
 
 from jph.errors import ConfigError, StoreError
 from jph.stores import open_history
-from jph.stores.address import DEFAULT_HISTORY, Place
+from jph.stores.address import DEFAULT_HISTORY, StoreAddress
 from tools import addresses, options
 from tools.history.rows import FIRST_MS, open_rows
 
@@ -36,7 +36,7 @@ def copy(
     """
     from tools.history.copying import copy_all
 
-    origin = Place(from_ or DEFAULT_HISTORY, password_file)
+    origin = StoreAddress(from_ or DEFAULT_HISTORY, password_file)
     goal = _goal(to, password_file, source, home)
     if origin.url == goal.url:
         raise click.ClickException(f"from and to are the same, {goal.url}: give --from or --to")
@@ -96,7 +96,7 @@ def import_(
         raise click.UsageError("give --codifier CODE or --all")
     config = options.load(source, home)
     goal = _goal(to, password_file, source, home)
-    origin = goal if from_ is None else Place(from_, password_file)
+    origin = goal if from_ is None else StoreAddress(from_, password_file)
     if not addresses.is_postgres(origin.url):
         raise click.UsageError("older networks have their tables in PostgreSQL: give --from")
     components = config.components.values()
@@ -111,10 +111,10 @@ def import_(
             work.run(list(dict.fromkeys(configured)), codifiers, timezone, rename)
 
 
-def _goal(to: str | None, password_file: Path | None, source: str, home: Path) -> Place:
+def _goal(to: str | None, password_file: Path | None, source: str, home: Path) -> StoreAddress:
     if to is not None:
-        return Place(to, password_file)
-    return addresses.place_in(options.load(source, home), source)
+        return StoreAddress(to, password_file)
+    return addresses.address_in(options.load(source, home), source)
 
 
 @contextmanager

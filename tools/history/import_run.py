@@ -10,7 +10,7 @@ from psycopg2.extensions import connection as Connection
 
 from jph.errors import StoreError
 from jph.stores import HistoryStore, open_history
-from jph.stores.address import Place
+from jph.stores.address import StoreAddress
 from jph.stores.postgres.connection import Server
 from tools.history.rows import open_rows
 from tools.history.tables import OldTable, find_tables, import_table, lock, rename
@@ -29,7 +29,12 @@ class Importing:
     """
 
     def __init__(
-        self, origin: Place, goal: Place, target: HistoryStore, home: Path, again: bool
+        self,
+        origin: StoreAddress,
+        goal: StoreAddress,
+        target: HistoryStore,
+        home: Path,
+        again: bool,
     ) -> None:
         open_history(origin.url, home, origin.password_file).close()  # says what is wrong with it
         self._server = Server(origin.url, origin.password_file)

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from jph.errors import ConfigError, StoreError
 from jph.stores import Row, open_history
-from jph.stores.address import Place
+from jph.stores.address import StoreAddress
 from tools.addresses import is_postgres
 
 ROW = "timestamp, codifier, sequence, value, text"
@@ -67,7 +67,7 @@ def spans(rows: Rows, after_ms: int, until_ms: int) -> Iterator[tuple[int, list[
 
 
 @contextmanager
-def open_rows(place: Place, home: Path) -> Iterator[Rows]:
+def open_rows(place: StoreAddress, home: Path) -> Iterator[Rows]:
     """Open the rows of a history for reading.
 
     Raises:

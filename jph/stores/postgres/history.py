@@ -24,7 +24,7 @@ from jph.stores import HistoryStore, Row, StatisticsStore, text_of
 from jph.stores.postgres import schema
 from jph.stores.postgres.binary_copy import Packed, pack
 from jph.stores.postgres.connection import PROVISION, Connections, Server
-from jph.stores.postgres.span import PostgresSource, snapshot
+from jph.stores.postgres.span import PostgresSpanReader, snapshot
 from jph.stores.postgres.statistics import PostgresStatistics
 from jph.stores.series import Series
 from jph.stores.span import parse_field, read_series
@@ -131,7 +131,7 @@ class PostgresHistory:
         with self.reading() as connection, snapshot(connection) as cursor:
             return {
                 codifier: read_series(
-                    PostgresSource(cursor, codifier), asked, start_ms, end_ms, most_points
+                    PostgresSpanReader(cursor, codifier), asked, start_ms, end_ms, most_points
                 )
                 for codifier in codifiers
             }

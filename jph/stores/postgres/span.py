@@ -58,8 +58,8 @@ def snapshot(connection: Connection) -> Iterator[Cursor]:
         cursor.execute("COMMIT")
 
 
-class PostgresSource:
-    """The history of one Codifier; see reading.Source for the calls.
+class PostgresSpanReader:
+    """The history of one Codifier; see span.SpanReader for the calls.
 
     Args:
         cursor: in a transaction.

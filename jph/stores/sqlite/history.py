@@ -37,7 +37,7 @@ from jph.stores import HistoryStore, Row, StatisticsStore, text_of
 from jph.stores.buckets import TEN_MINUTES_MS
 from jph.stores.series import Series
 from jph.stores.span import parse_field, read_series
-from jph.stores.sqlite.span import SqliteSource, snapshot
+from jph.stores.sqlite.span import SqliteSpanReader, snapshot
 from jph.stores.sqlite.statistics import SqliteStatistics
 
 # As the pages of the kernel. 1,024 saves 15 % of the bytes written and takes 40 % more time; 8,192
@@ -164,7 +164,7 @@ class SqliteHistory:
         with self.reading() as connection, snapshot(connection):
             return {
                 codifier: read_series(
-                    SqliteSource(connection, codifier), asked, start_ms, end_ms, most_points
+                    SqliteSpanReader(connection, codifier), asked, start_ms, end_ms, most_points
                 )
                 for codifier in codifiers
             }

@@ -44,8 +44,8 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("ROLLBACK")
 
 
-class SqliteSource:
-    """The history of one Codifier; see reading.Source for the calls.
+class SqliteSpanReader:
+    """The history of one Codifier; see span.SpanReader for the calls.
 
     Args:
         connection: in a transaction.

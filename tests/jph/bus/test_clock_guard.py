@@ -10,7 +10,7 @@ import pytest
 
 from jph.bus import clock_guard
 from jph.bus.clock_guard import ClockGuard
-from jph.bus.sender import MOST_HELD, Outlet
+from jph.bus.sender import MOST_HELD, Sender
 from jph.clock import time_now_ms
 from jph.node.channel import STATE
 from jph.node.node import Node
@@ -156,7 +156,7 @@ def test_a_clock_that_steps_back_later_holds_nothing_back_and_timers_go_on(guard
 
 
 def test_the_newest_readings_are_held_and_the_lost_ones_counted(bus):
-    outlet = Outlet("data", lambda: None)
+    outlet = Sender("data", lambda: None)
     group = config_of({"Codifier": "A1"}).data
     receiver = helpers.bare_receiver((group.address, group.port))
     outlet.open(group)
@@ -188,7 +188,7 @@ def test_the_note_is_the_time_of_a_file(guard_of, tmp_path):
 
 
 def test_what_was_sent_after_the_clock_was_set_is_not_moved():
-    outlet, setting_ms, sent = Outlet("data", lambda: None), 1000, []
+    outlet, setting_ms, sent = Sender("data", lambda: None), 1000, []
     outlet._through = lambda datagram: sent.append(struct.unpack_from("<Q", datagram, 8)[0])
     outlet.hold(lambda: setting_ms)
     with outlet.lock:

@@ -209,8 +209,8 @@ def test_a_batch_is_tried_only_where_messages_come_fast(bus, send, monkeypatch):
     made = DataReceiver()
     made.use(multicast.open_receiver(group_of(bus)))
     batches = []
-    fill = made._slab.fill
-    monkeypatch.setattr(made._slab, "fill", lambda fileno: batches.append(1) or fill(fileno))
+    fill = made._batch.fill
+    monkeypatch.setattr(made._batch, "fill", lambda fileno: batches.append(1) or fill(fileno))
     now_s = 1000.0
     monkeypatch.setattr("jph.bus.receiver.time.monotonic", lambda: now_s)
     sequence = 1

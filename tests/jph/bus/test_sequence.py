@@ -3,20 +3,20 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jph.bus.sequence import MAX_GAP, WINDOW, Source
+from jph.bus.sequence import MAX_GAP, WINDOW, SequenceTracker
 from jph.bus.wire import SEQUENCE_MASK
 
 NOW_MS = 1_000
 
 
-def heard(*sequences: int) -> Source:
-    source = Source("A1", sequences[0], 0)
+def heard(*sequences: int) -> SequenceTracker:
+    source = SequenceTracker("A1", sequences[0], 0)
     for sequence in sequences:
         source.arrive(sequence, NOW_MS)
     return source
 
 
-def counts(source: Source) -> tuple[int, int, int, int]:
+def counts(source: SequenceTracker) -> tuple[int, int, int, int]:
     return source.received, source.lost, source.duplicates, source.restarts
 
 
@@ -76,7 +76,7 @@ def test_a_start_message_is_a_restart_whatever_its_number():
 
 
 def test_the_first_start_message_is_no_restart():
-    source = Source("A1", 5, 0)
+    source = SequenceTracker("A1", 5, 0)
     assert source.start(5, NOW_MS)
     assert source.arrive(6, NOW_MS)
     assert counts(source) == (2, 0, 0, 0)
@@ -96,7 +96,7 @@ def test_any_order_within_the_window_loses_and_repeats_nothing(first, data):
     numbers = [(first + step) & SEQUENCE_MASK for step in range(40)]
     shuffled = data.draw(st.permutations(numbers))
     again = data.draw(st.lists(st.sampled_from(numbers), max_size=5))
-    source = Source("A1", shuffled[0], 0)
+    source = SequenceTracker("A1", shuffled[0], 0)
     accepted = [number for number in shuffled + again if source.arrive(number, NOW_MS)]
     assert accepted == shuffled
     assert counts(source) == (40, 0, len(again), 0)
@@ -111,7 +111,7 @@ def test_what_was_lost_is_what_never_came(numbers):
 
 
 def test_what_is_remembered_of_losses_is_bounded():
-    source = Source("A1", 0, 0)
+    source = SequenceTracker("A1", 0, 0)
     for step in range(2000):
         source.arrive(3 * step, NOW_MS)
     assert source.lost == 2 * 1999

@@ -230,10 +230,10 @@ def test_a_callback_that_raises_is_logged_failed_and_called_again(config, tmp_pa
         for sequence in (1, 2):
             peer.publish("B1", "f", F.pack(sequence), sequence)
         eventually(lambda: heard == [1.0, 2.0])
-        eventually(lambda: node.members["A1"].state == STATE.FAILED)
+        eventually(lambda: node.runners["A1"].state == STATE.FAILED)
         assert "broken on purpose" in node.status()["components"]["A1"]["error"]
         peer.publish("B1", "f", F.pack(3), 3)
-        eventually(lambda: node.members["A1"].state == STATE.GOOD)
+        eventually(lambda: node.runners["A1"].state == STATE.GOOD)
         peer.command("P", "A1")
         peer.hear("control", flag("T"))
     raised = [r for r in caplog.records if "raised" in r.getMessage()]
@@ -284,7 +284,7 @@ def test_loss_duplicates_and_restarts_are_counted_and_duplicates_dropped(config,
 def test_what_a_component_sends_begins_with_n_and_counts_up(config, tmp_path):
     node = node_of(config, tmp_path, A1=Callbacks())
     with Peer(config) as peer, running(node):
-        channel = node.members["A1"].channel
+        channel = node.runners["A1"].channel
         channel.send_data(1.5)
         channel.send_data(7)
         channel.send_data(-7)
@@ -308,16 +308,16 @@ def test_what_a_component_sends_begins_with_n_and_counts_up(config, tmp_path):
 def test_a_time_with_a_fraction_is_taken(config, tmp_path, value):
     node = node_of(config, tmp_path, A1=Callbacks())
     with Peer(config) as peer, running(node):
-        node.members["A1"].channel.sendData(value, 1234.75)
+        node.runners["A1"].channel.sendData(value, 1234.75)
         assert peer.hear("data", flag("f", "s"))["time_ms"] == 1234
-        node.members["A1"].channel.sendCtrl("P", 5678.5, "ZZ", 1.0)
+        node.runners["A1"].channel.sendCtrl("P", 5678.5, "ZZ", 1.0)
         assert peer.hear("control", flag("P"))["time_ms"] == 5678
 
 
 def test_a_refused_value_leaves_no_gap(config, tmp_path):
     node = node_of(config, tmp_path, A1=Callbacks())
     with Peer(config) as peer, running(node):
-        channel = node.members["A1"].channel
+        channel = node.runners["A1"].channel
         channel.send_data(1.0)
         for wrong in (float("nan"), float("inf"), {"value": float("nan")}, "x" * 2000):
             with pytest.raises(ValueError):
@@ -376,13 +376,13 @@ def test_a_sensor_without_a_reading_says_so_once_and_recovers(tmp_path, caplog):
     node.add(config.components["A1"], lambda channel: callbacks_of(Reader(), channel))
     with caplog.at_level(logging.INFO), Peer(config) as peer, running(node):
         eventually(lambda: len(failures) >= 5)
-        assert node.members["A1"].state == STATE.FAILED
+        assert node.runners["A1"].state == STATE.FAILED
         peer.command("P", "A1")
         peer.hear("control", flag("T"))
         (tmp_path / "new").write_text("21.5")
         os.replace(tmp_path / "new", path)
         assert peer.hear("data", flag("f"))["value"] == 21.5
-        eventually(lambda: node.members["A1"].state == STATE.GOOD)
+        eventually(lambda: node.runners["A1"].state == STATE.GOOD)
     said = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
     assert len([line for line in said if "not there" in line]) == 1
     assert any("reads again" in r.getMessage() for r in caplog.records)
@@ -413,7 +413,7 @@ def test_c_reloads_what_it_is_addressed_to(tmp_path):
         peer.hear("control", flag("I", source="A1"), 1.0)
         assert lives == [60.0, 0.05]
         assert closed == [1]
-        assert "A1" in node.members
+        assert "A1" in node.runners
 
 
 def test_a_wrong_configuration_at_reload_changes_nothing(tmp_path, caplog):

@@ -6,7 +6,7 @@ import pytest
 
 from jph.errors import NoReading, SensorError
 from jph.node.channel import STATE
-from jph.node.polling import ReaderTimer
+from jph.node.polling import SensorPoller
 from tests.network import config_of
 
 PROXY = {"Codifier": "P1", "Type": "Proxy"}
@@ -60,7 +60,7 @@ class Script:
             raise SensorError("must not be negative")
 
 
-def ticks(timer: ReaderTimer, count: int) -> list[STATE]:
+def ticks(timer: SensorPoller, count: int) -> list[STATE]:
     """Return the state after each of so many ticks."""
     states = []
     for _ in range(count):
@@ -79,13 +79,13 @@ def said(caplog, word: str) -> int:
 
 def test_rules_of_a_proxy_stand_in_its_own_entry():
     channel = Recorder(Report={"Offset": 1})
-    assert ticks(ReaderTimer(Script({"A1": 1, "P1": 2}), channel), 1) == [STATE.GOOD]
+    assert ticks(SensorPoller(Script({"A1": 1, "P1": 2}), channel), 1) == [STATE.GOOD]
     assert channel.sent == [("A1", 2.0), ("P1", 20.0)]
 
 
 def test_rules_hold_for_a_proxy_that_names_its_server_too():
     channel = Recorder()
-    assert ticks(ReaderTimer(Script({"A1": 1, "P2": 2}), channel), 1) == [STATE.GOOD]
+    assert ticks(SensorPoller(Script({"A1": 1, "P2": 2}), channel), 1) == [STATE.GOOD]
     assert channel.sent == [("A1", 1), ("P2", 200.0)]
 
 
@@ -93,7 +93,7 @@ def test_failures_in_a_row_are_said_once_and_so_is_the_recovery(caplog):
     caplog.set_level(logging.INFO)
     fault = SensorError("it is gone")
     script = Script(1, fault, 2, fault, fault, fault, fault, 3)
-    timer = ReaderTimer(script, Recorder())
+    timer = SensorPoller(script, Recorder())
     ticks(timer, 5)
     assert said(caplog, "it is gone") == 0  # never three in a row
     ticks(timer, 15)
@@ -104,9 +104,9 @@ def test_failures_in_a_row_are_said_once_and_so_is_the_recovery(caplog):
 def test_what_has_nothing_to_read_yet_says_so_only_when_that_lasts(caplog):
     caplog.set_level(logging.INFO)
     nothing = NoReading("A2 was never heard")
-    assert STATE.NOREADING in ticks(ReaderTimer(Script(nothing, nothing, 1), Recorder()), 3)
+    assert STATE.NOREADING in ticks(SensorPoller(Script(nothing, nothing, 1), Recorder()), 3)
     assert [record.getMessage() for record in caplog.records] == []
-    ticks(ReaderTimer(Script(nothing, nothing, nothing, 1), Recorder()), 4)
+    ticks(SensorPoller(Script(nothing, nothing, nothing, 1), Recorder()), 4)
     assert said(caplog, "A2 was never heard") == 1
     assert said(caplog, "reads again after 3 failures") == 1
 
@@ -114,18 +114,18 @@ def test_what_has_nothing_to_read_yet_says_so_only_when_that_lasts(caplog):
 def test_a_sensor_without_news_works_and_its_next_failures_are_said_again(caplog):
     caplog.set_level(logging.INFO)
     fault = SensorError("line 3: KeyError")
-    timer = ReaderTimer(Script(fault, {}, {}, fault, fault, {}), Recorder())
+    timer = SensorPoller(Script(fault, {}, {}, fault, fault, {}), Recorder())
     assert ticks(timer, 3)[1:] == [STATE.NOREADING] * 2
     assert said(caplog, "A1 reads again after 1 failure") == 1
     ticks(timer, 3)
     assert said(caplog, "line 3: KeyError") == 1  # not yet three in a row
-    timer = ReaderTimer(Script(fault, {}, fault, fault, fault), Recorder())
+    timer = SensorPoller(Script(fault, {}, fault, fault, fault), Recorder())
     ticks(timer, 5)
     assert said(caplog, "line 3: KeyError") == 3
 
 
 def test_a_sensor_that_never_gave_a_reading_says_so_at_once(caplog):
-    ticks(ReaderTimer(Script(SensorError("no such device")), Recorder()), 1)
+    ticks(SensorPoller(Script(SensorError("no such device")), Recorder()), 1)
     assert said(caplog, "A1 A1: no such device; it stays on the bus and is tried again") == 1
 
 
@@ -139,7 +139,7 @@ def test_a_sensor_that_never_gave_a_reading_says_so_at_once(caplog):
 )
 def test_a_failing_sensor_is_tried_less_and_less_often(interval_s, expected):
     script = Script(SensorError("no answer"))
-    timer = ReaderTimer(script, Recorder(SensorInterval=interval_s))
+    timer = SensorPoller(script, Recorder(SensorInterval=interval_s))
     read_at = []
     for tick in range(1, expected[-1] + 1):
         before = script.reads
@@ -151,7 +151,7 @@ def test_a_failing_sensor_is_tried_less_and_less_often(interval_s, expected):
 
 def test_a_command_tries_at_once_though_the_sensor_backs_off():
     script = Script(SensorError("no answer"))
-    timer = ReaderTimer(script, Recorder())
+    timer = SensorPoller(script, Recorder())
     ticks(timer, 10)
     script.steps = [7]
     before = script.reads
@@ -162,7 +162,7 @@ def test_a_command_tries_at_once_though_the_sensor_backs_off():
 
 def test_a_command_sends_the_value_though_it_is_the_same(caplog):
     channel = Recorder(Report={"DeadBand": 5})
-    timer = ReaderTimer(Script(1), channel)
+    timer = SensorPoller(Script(1), channel)
     ticks(timer, 3)
     assert channel.sent == [("A1", 1)]
     timer(0, "A", 1.0)
@@ -173,29 +173,29 @@ def test_a_command_sends_the_value_though_it_is_the_same(caplog):
 
 def test_nothing_to_read_is_no_failure_and_no_reason_to_back_off(caplog):
     script = Script(NoReading("nothing is connected"))
-    timer = ReaderTimer(script, Recorder())
+    timer = SensorPoller(script, Recorder())
     assert ticks(timer, 20) == [STATE.NOREADING] * 20
     assert script.reads == 20
     assert said(caplog, "nothing is connected") == 1
-    assert ticks(ReaderTimer(Script({}), Recorder()), 2) == [STATE.NOREADING] * 2
+    assert ticks(SensorPoller(Script({}), Recorder()), 2) == [STATE.NOREADING] * 2
 
 
 def test_what_is_refused_does_not_keep_the_rest(caplog):
     channel = Recorder(Report={"Max": 5})
-    timer = ReaderTimer(Script({"A1": 6, "P1": 1}, {"A1": 5, "P1": float("nan")}), channel)
+    timer = SensorPoller(Script({"A1": 6, "P1": 1}, {"A1": 5, "P1": float("nan")}), channel)
     assert ticks(timer, 2) == [STATE.WITHERRORS] * 2
     assert channel.sent == [("P1", 10), ("A1", 5)]
     assert said(caplog, "A1: 6 is outside of what is valid, at most 5") == 1
 
 
 def test_a_text_that_no_datagram_takes_is_refused_each_time_though_it_is_the_same():
-    timer = ReaderTimer(Script("x" * 1441), Recorder(Report={"DeadBand": 0}))
+    timer = SensorPoller(Script("x" * 1441), Recorder(Report={"DeadBand": 0}))
     assert ticks(timer, 3) == [STATE.WITHERRORS] * 3
 
 
 def test_what_the_network_did_not_take_is_sent_at_the_next_tick_though_it_is_the_same():
     channel = Recorder(Report={"DeadBand": 0, "LongestSilence": 3600})
-    timer = ReaderTimer(Script(5.0), channel)
+    timer = SensorPoller(Script(5.0), channel)
     channel.takes = False
     ticks(timer, 2)
     channel.takes = True

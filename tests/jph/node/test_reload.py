@@ -68,7 +68,7 @@ def test_only_what_changed_starts_anew(network):
         said = [peer.hear("control", lambda m: m["flag"] in "NI", 15) for _ in range(3)]
         assert {(m["source"], m["flag"]) for m in said} == {("A1", "I"), ("B1", "N"), ("E1", "N")}
         assert {m["number"] for m in said} == {float(network.node.config.loaded_ms)}
-        assert set(network.node.members) == {"A1", "B1", "E1"}
+        assert set(network.node.runners) == {"A1", "B1", "E1"}
         peer.drain("data")
         assert peer.hear("data", flag("f", source="B1"))["value"] == 10.0
         assert peer.hear("data", flag("f", source="E1"))["value"] == 7.0
@@ -110,11 +110,11 @@ def test_what_was_taken_over_elsewhere_is_not_fetched_back(network):
     with Peer(network.config) as peer, running(network.node):
         peer.hear("control", flag("N", source="D1"))
         peer.command("N", "@@", network.config.loaded_ms + 5000.0, source="B1")
-        eventually(lambda: "B1" not in network.node.members, 15)
+        eventually(lambda: "B1" not in network.node.runners, 15)
         peer.command("C")
         peer.hear("control", flag("I", source="A1"), 15)
         assert peer.quiet("control", flag("N", source="B1"), 0.3)
-        assert set(network.node.members) == {"A1", "D1"}
+        assert set(network.node.runners) == {"A1", "D1"}
 
 
 def test_what_cannot_be_built_is_said_and_tried_again_at_the_next_reload(network, caplog):
@@ -150,7 +150,7 @@ def test_a_wrong_configuration_ends_the_reload_and_changes_nothing(network, capl
         network.node.reload()
         eventually(lambda: network.hooks == [True, False], 15)
         assert "Sensors[0].Type: is required" in caplog.text
-        assert set(network.node.members) == {"A1", "B1", "D1"}
+        assert set(network.node.runners) == {"A1", "B1", "D1"}
 
 
 def test_a_node_whose_only_component_got_another_codifier_goes_on(tmp_path):
@@ -171,8 +171,8 @@ def test_what_takes_the_place_of_another_begins_when_that_has_let_go(network, ca
             raise ChannelError("it is taken")
         return Callbacks(close=lambda: (time.sleep(0.3), holds.release()))
 
-    network.node.members["B1"]._build = build
-    network.node.members["B1"].callbacks = build(None)
+    network.node.runners["B1"]._build = build
+    network.node.runners["B1"].callbacks = build(None)
     network.document["Sensors"][1]["Codifier"] = "B2"
     add_later = network.node.add_later
     network.node.add_later = lambda component, _: add_later(component, build)
@@ -205,12 +205,12 @@ def test_what_is_removed_while_it_waits_to_start_anew_does_not_come_back(network
     node = network.node
     with Peer(network.config) as peer, running(node):
         peer.hear("data", flag("f", source="B1"))
-        with Stuck(node.members["B1"]) as stuck:
+        with Stuck(node.runners["B1"]) as stuck:
             peer.command("C", "B1")
             eventually(lambda: network.hooks == [True, False])
             del network.document["Sensors"][1]
             peer.command("C")
-            eventually(lambda: "B1" not in node.members)
+            eventually(lambda: "B1" not in node.runners)
             peer.drain("control")
             stuck.let_go()
             assert peer.quiet("control", flag("N", "I", source="B1"), 0.5)
@@ -220,7 +220,7 @@ def test_signs_of_life_go_on_while_a_slow_reading_keeps_it_from_starting_anew(tm
     network = Network(tmp_path, KeepAliveInterval=0.1)
     with Peer(network.config) as peer, running(network.node):
         peer.hear("control", flag("N", source="B1"))
-        with Stuck(network.node.members["B1"]):
+        with Stuck(network.node.runners["B1"]):
             peer.command("C", "B1")
             eventually(lambda: network.hooks == [True, False])
             time.sleep(0.2)
@@ -234,13 +234,13 @@ def test_a_component_that_raises_while_it_is_built_fails_alone(network, caplog):
 
     with Peer(network.config) as peer, running(network.node):
         peer.hear("control", flag("N", source="B1"))
-        network.node.members["B1"]._build = build
+        network.node.runners["B1"]._build = build
         peer.command("C", "B1")
         peer.hear("control", flag("N", source="B1"), 15)
         assert "B1 cannot start" in caplog.text
         assert "no such chip" in caplog.text
         assert network.node.status()["components"]["B1"]["error"] == "no such chip"
-        network.node.members["B1"]._build = build_component
+        network.node.runners["B1"]._build = build_component
         peer.command("C")
         peer.hear("data", flag("f", source="B1"), 15)
 
@@ -286,7 +286,7 @@ def test_what_takes_configurations_is_built_anew_for_what_it_does_not_take(
     callbacks = Callbacks(
         on_config=told.append, close=lambda: closed.append(1), takes_settings=takes_settings
     )
-    member = network.node.members["B1"]
+    member = network.node.runners["B1"]
     member.callbacks, member._build = callbacks, lambda channel: Callbacks()
     network.document["Sensors"][1].update(change)
     with Peer(network.config) as peer, running(network.node):
@@ -294,7 +294,7 @@ def test_what_takes_configurations_is_built_anew_for_what_it_does_not_take(
         peer.command("C")
         peer.hear("control", flag("N", source="B1"), 15)
         assert (len(told), len(closed)) == ((0, 1) if is_built_anew else (1, 0))
-        network.node.members.pop("B1")
+        network.node.runners.pop("B1")
 
 
 def test_a_load_that_raises_anything_ends_the_reload_and_the_next_one_works(network, caplog):

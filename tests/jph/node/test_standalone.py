@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from jph import STATE, ConfigError, jph, timeNow
-from jph.node.standalone import OwnChannel
+from jph.node.standalone import StandaloneChannel
 from tests.helpers import eventually
 from tests.network import Peer
 
@@ -45,7 +45,7 @@ def path(bus, tmp_path, fresh_home):
 class Running:
     """A channel that runs in a thread of its own for the length of a test."""
 
-    def __init__(self, channel: OwnChannel, *callbacks, **options) -> None:
+    def __init__(self, channel: StandaloneChannel, *callbacks, **options) -> None:
         self.channel = channel
         self._thread = threading.Thread(target=channel.run, args=callbacks, kwargs=options)
 
@@ -188,7 +188,7 @@ def test_what_waits_in_the_socket_is_heard_though_the_channel_joins_again(path):
 
     channel = jph(path, "A1")
     with Running(channel, on_data), Peer(channel.config) as peer:
-        membership = channel.node._data_membership
+        membership = channel.node._data_group
         eventually(lambda: channel.node.data.fileno() >= 0, 20)
         for sequence in range(6):
             peer.publish("ZZ", "f", F.pack(sequence), 100 + sequence)

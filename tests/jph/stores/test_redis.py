@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jph.bus.sequence import Source
+from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import Control
 from jph.errors import StoreError
 from jph.stores import open_state
@@ -83,7 +83,9 @@ def codifiers_in(client):
 
 
 def test_programs_of_existing_networks_find_a_hash_of_text(cache, client):
-    cache.store.on_readings([("C1", 1000, 7, 21.5, "f", 4, SENDER)], {"C1": Source("C1", 8, 500)})
+    cache.store.on_readings(
+        [("C1", 1000, 7, 21.5, "f", 4, SENDER)], {"C1": SequenceTracker("C1", 8, 500)}
+    )
     cache.store.on_control(Control(1, 1100, "I", "C1", "@@", 900.0, False), 1200, {})
     eventually(lambda: client.hget("C1", "CTimestamp"))
     assert client.hgetall("C1") == {

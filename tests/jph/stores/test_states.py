@@ -2,7 +2,7 @@
 
 import pytest
 
-from jph.bus.sequence import Source
+from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import Control
 from jph.state import FIELDS
 from jph.stores import open_state
@@ -50,8 +50,8 @@ def test_another_user_of_the_store_finds_the_last_reading(opened, value):
 
 def test_every_field_is_kept(opened):
     store = opened()
-    data = {"C1": Source("C1", 8, 500, lost=3)}
-    control = {"C1": Source("C1", 9, 600, lost=4)}
+    data = {"C1": SequenceTracker("C1", 8, 500, lost=3)}
+    control = {"C1": SequenceTracker("C1", 9, 600, lost=4)}
     store.on_readings([reading("C1", 21.5)], data)
     for flag, source, to, number in (
         ("P", "WB", "C1", 77.0),
