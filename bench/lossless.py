@@ -42,15 +42,13 @@ def receive(config: Path) -> None:
 
     threading.Thread(target=watch, daemon=True).start()
     channel.run(on_batch=on_batch)
-    status = channel.node.status()
-    drops, buffers = status["kernel_drops"], status["receive_buffer_bytes"]
-    assert isinstance(drops, dict) and isinstance(buffers, dict)
+    status = channel.process.bus.status().data
     report = {
         "received": received,
         "batches": batches,
-        "lost": sum(source.lost for source in channel.data_sources.values()),
-        "drops": drops["data"],
-        "buffer": buffers["data"],
+        "lost": status.lost,
+        "drops": status.kernel_drops,
+        "buffer": status.receive_buffer_bytes,
         "cpu_s": time.process_time(),
     }
     print(json.dumps(report))

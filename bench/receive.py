@@ -82,7 +82,7 @@ def receive_with_jph(kind: str, config: Path, seconds: float) -> None:
         home = Path(os.environ["JPH_HOME"])
         loaded = load(config, home)
         node = Node(loaded, home, plain=True)
-        node.open()
+        node.bus.open()
         own = StandaloneChannel(loaded.components["C1"], node)
     else:
         own = jph(str(config), "C1")

@@ -9,7 +9,8 @@ from typing import ClassVar
 from collectors.batch_writer import BatchWriter
 from jph.bus.wire import Reading
 from jph.config import Config
-from jph.node.channel import STATE, Channel
+from jph.node.channel import Channel
+from jph.node.process import STATE
 from jph.settings import arguments, setting
 from jph.stores import open_history, rows_of
 from jph.stores.address import DEFAULT_HISTORY, Sql, StoreAddress, address_of

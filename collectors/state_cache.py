@@ -11,7 +11,8 @@ from collectors.rate import PerMinute
 from jph.bus.wire import Address, Control, Reading
 from jph.clock import time_now_ms
 from jph.config import Config
-from jph.node.channel import STATE, Channel
+from jph.node.channel import Channel
+from jph.node.process import STATE
 from jph.settings import arguments, setting
 from jph.stores import StateStore, open_state
 

@@ -12,7 +12,8 @@ from collectors.retention import Keep, Retention
 from jph.clock import time_now_ms
 from jph.config import Config
 from jph.errors import ConfigError, StoreError
-from jph.node.channel import STATE, Channel
+from jph.node.channel import Channel
+from jph.node.process import STATE
 from jph.settings import setting
 from jph.stores import StatisticsStore, open_history
 from jph.stores.address import Sql, address_of, history_address

@@ -12,7 +12,8 @@ from jph.errors import (
     SensorError,
     StoreError,
 )
-from jph.node.channel import STATE, Channel
+from jph.node.channel import Channel
+from jph.node.process import STATE
 from jph.node.standalone import StandaloneChannel, jph
 from jph.settings import setting
 

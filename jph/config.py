@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from jph import document, registry
 from jph.bus import wire
+from jph.bus.group import Group, Multicast
 from jph.check import check_once
 from jph.clock import time_now_ms
 from jph.errors import ConfigError
@@ -31,28 +32,6 @@ RETRY_FIRST_S = 1.0
 RETRY_CAP_S = 60.0
 
 DataType = Literal["float", "double", "integer", "bool", "string", "json"]
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """A multicast group, and how its sockets are set up."""
-
-    address: str = setting(doc="IPv4 address of the group, 224.0.0.0 to 239.255.255.255")
-    port: int = setting(ge=1, le=65535, doc="UDP port")
-    interface: str | None = setting(
-        None, doc="network interface, its name or IPv4 address; absent: the kernel's choice"
-    )
-    ttl: int = setting(1, ge=0, le=255, doc="routers a datagram passes; 0: stays on this host")
-    loop: bool = setting(True, doc="whether this host hears what it sends itself")
-    receive_buffer: int = setting(4 << 20, gt=0, doc="buffer to ask of the kernel, bytes")
-
-
-@dataclass(frozen=True, slots=True)
-class Multicast:
-    """The two channels of the bus."""
-
-    control: Group = setting(key="Control-Channel", doc="every component talks and listens here")
-    data: Group = setting(key="Data-Channel", doc="sensors send, collectors listen")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +126,11 @@ class Config:
     loaded_ms: int = 0
     warnings: tuple[str, ...] = ()
     stale: bool = False
+
+    @property
+    def multicast(self) -> Multicast:
+        """Return both channels."""
+        return Multicast(self.control, self.data)
 
     def first(self, type: str) -> Component | None:
         """Return the first component of a type, by its present name, or None."""

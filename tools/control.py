@@ -13,14 +13,13 @@ from pathlib import Path
 
 import click
 
-from jph.bus import sockets, wire
-from jph.bus.receiver import ControlReceiver
+from jph.bus import wire
 from jph.bus.wire import BROADCAST, Control
 from jph.config import Config
 from jph.node.channel import Channel
-from jph.node.node import Node
+from jph.node.process import Process
 from tools import options
-from tools.watch import Filter, watch_bus
+from tools.watch import Filter, opened_bus, watch_bus
 
 _timeout = click.option(
     "--timeout",
@@ -34,8 +33,8 @@ _codifiers = click.argument("codifiers", nargs=-1, required=True, metavar="CODIF
 
 
 @dataclass(slots=True)
-class Place:
-    """Where a control program stands: the configuration, and the Codifier it speaks as."""
+class Speaker:
+    """Who speaks: a Codifier of a network."""
 
     config: Config
     home: Path
@@ -59,36 +58,29 @@ class Place:
 class Conversation:
     """A Codifier on the control channel for as long as a command takes."""
 
-    def __init__(self, place: Place) -> None:
-        self.config = place.config
-        component = place.config.components[place.codifier()]
-        self._receiver = ControlReceiver()
-        try:
-            self._receiver.use(sockets.open_receiver(place.config.control))
-        except OSError as error:
-            reason = sockets.explain(error, place.config.control)
-            raise click.ClickException(f"cannot join the control channel: {reason}") from error
-        self._node = Node(place.config, place.home)
-        self._node.open()
-        self.channel = Channel(component, self._node)
+    def __init__(self, speaker: Speaker) -> None:
+        component = speaker.config.components[speaker.codifier()]
+        self._bus = opened_bus(speaker.config, "control")
+        process = Process(speaker.config, speaker.home, self._bus)
+        self.channel = Channel(component, process)
         self.channel.send_control("N")
 
     def __enter__(self) -> "Conversation":
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._receiver.close()
-        self._node.stop()
+        self._bus.close()
 
     def answers(self, timeout_s: float) -> Iterator[tuple[Control, float]]:
         """Yield what is heard on the control channel, with the time (s, monotonic) it came."""
         until_s = time.monotonic() + timeout_s
+        receiver = self._bus.control.receiver
         poll = select.poll()
-        poll.register(self._receiver.fileno(), select.POLLIN)
+        poll.register(receiver.fileno(), select.POLLIN)
         while (left_s := until_s - time.monotonic()) > 0:
             if poll.poll(left_s * 1000):
                 now_s = time.monotonic()
-                for message, _ in self._receiver.receive():
+                for message, _ in receiver.receive():
                     yield message, now_s
 
 
@@ -124,29 +116,29 @@ def control(
     Without a subcommand it takes the options of older versions: a message with -t and -f, then the
     watch, unless -x is given.
     """
-    place = Place(options.load(source, home), home, own)
-    ctx.obj = place
+    speaker = Speaker(options.load(source, home), home, own)
+    ctx.obj = speaker
     if ctx.invoked_subcommand:
         return
     if (to is None) != (flag is None):
         raise click.UsageError("-t and -f belong together")
     if force:
-        _tell(place, "S", place.codifier())
+        _tell(speaker, "S", speaker.codifier())
     if to is not None and flag is not None:
-        _tell(place, flag[:1], to[:2])
+        _tell(speaker, flag[:1], to[:2])
     if not leave:
         chosen = Filter(about, only_from, only_to, _channel_name(channel))
-        watch_bus(place.config, chosen, None)
+        watch_bus(speaker.config, chosen, None)
 
 
 @control.command()
 @click.argument("codifiers", nargs=-1, metavar="[CODIFIER...]")
 @_timeout
 @click.pass_obj
-def ping(place: Place, codifiers: tuple[str, ...], timeout_s: float) -> None:
+def ping(speaker: Speaker, codifiers: tuple[str, ...], timeout_s: float) -> None:
     """Say who answers, and after how many milliseconds; everyone if no CODIFIER is given."""
-    wanted = _known(place, codifiers) if codifiers else _running(place.config)
-    with Conversation(place) as conversation:
+    wanted = _known(speaker, codifiers) if codifiers else _running(speaker.config)
+    with Conversation(speaker) as conversation:
         asked_s = time.monotonic()
         for codifier in codifiers or (BROADCAST,):
             conversation.channel.send_control("P", codifier)
@@ -156,11 +148,11 @@ def ping(place: Place, codifiers: tuple[str, ...], timeout_s: float) -> None:
                 continue
             silent.pop(message.source, None)
             state = "" if message.is_active else "  halted"
-            _line(place, message.source, f"{(now_s - asked_s) * 1000:8.2f} ms{state}")
+            _line(speaker, message.source, f"{(now_s - asked_s) * 1000:8.2f} ms{state}")
             if not silent:
                 break
     for codifier in silent:
-        _line(place, codifier, "  no answer")
+        _line(speaker, codifier, "  no answer")
     if silent:
         click.echo(f"{len(silent)} of {len(wanted)} did not answer in {timeout_s:g} s", err=True)
         sys.exit(1)
@@ -170,10 +162,10 @@ def ping(place: Place, codifiers: tuple[str, ...], timeout_s: float) -> None:
 @_codifiers
 @_timeout
 @click.pass_obj
-def halt(place: Place, codifiers: tuple[str, ...], timeout_s: float) -> None:
+def halt(speaker: Speaker, codifiers: tuple[str, ...], timeout_s: float) -> None:
     """Halt the readings and callbacks of components; @@ for all."""
     _command(
-        place, "H", codifiers, timeout_s, lambda m: "still active" if m.is_active else "halted"
+        speaker, "H", codifiers, timeout_s, lambda m: "still active" if m.is_active else "halted"
     )
 
 
@@ -181,10 +173,10 @@ def halt(place: Place, codifiers: tuple[str, ...], timeout_s: float) -> None:
 @_codifiers
 @_timeout
 @click.pass_obj
-def start(place: Place, codifiers: tuple[str, ...], timeout_s: float) -> None:
+def start(speaker: Speaker, codifiers: tuple[str, ...], timeout_s: float) -> None:
     """Start components that were halted; @@ for all."""
     _command(
-        place, "S", codifiers, timeout_s, lambda m: "active" if m.is_active else "still halted"
+        speaker, "S", codifiers, timeout_s, lambda m: "active" if m.is_active else "still halted"
     )
 
 
@@ -192,19 +184,19 @@ def start(place: Place, codifiers: tuple[str, ...], timeout_s: float) -> None:
 @_codifiers
 @_timeout
 @click.pass_obj
-def reload(place: Place, codifiers: tuple[str, ...], timeout_s: float) -> None:
+def reload(speaker: Speaker, codifiers: tuple[str, ...], timeout_s: float) -> None:
     """Have components read their configuration again; @@ for all."""
-    targets = _targets(place, codifiers)
-    with Conversation(place) as conversation:
+    targets = _targets(speaker, codifiers)
+    with Conversation(speaker) as conversation:
         for codifier in codifiers:
             conversation.channel.send_control("C", codifier)
         for message, _ in conversation.answers(timeout_s + 1):  # a server may have to be asked
             if message.flag == "N" and message.source in targets:
-                _line(place, message.source, "reloaded")
+                _line(speaker, message.source, "reloaded")
                 targets.remove(message.source)
                 if not targets:
                     return
-    _unanswered(place, targets)
+    _unanswered(speaker, targets)
 
 
 @control.command("set")
@@ -212,9 +204,9 @@ def reload(place: Place, codifiers: tuple[str, ...], timeout_s: float) -> None:
 @click.argument("value", type=float)
 @_timeout
 @click.pass_obj
-def set_(place: Place, codifier: str, value: float, timeout_s: float) -> None:
+def set_(speaker: Speaker, codifier: str, value: float, timeout_s: float) -> None:
     """Set a component to a value."""
-    _adjust(place, codifier, "A", value, timeout_s)
+    _adjust(speaker, codifier, "A", value, timeout_s)
 
 
 @control.command(context_settings={"ignore_unknown_options": True})  # -0.5 is no option
@@ -222,9 +214,9 @@ def set_(place: Place, codifier: str, value: float, timeout_s: float) -> None:
 @click.argument("by", type=float)
 @_timeout
 @click.pass_obj
-def step(place: Place, codifier: str, by: float, timeout_s: float) -> None:
+def step(speaker: Speaker, codifier: str, by: float, timeout_s: float) -> None:
     """Change a component by a step."""
-    _adjust(place, codifier, "E", by, timeout_s)
+    _adjust(speaker, codifier, "E", by, timeout_s)
 
 
 @control.command()
@@ -236,7 +228,7 @@ def step(place: Place, codifier: str, by: float, timeout_s: float) -> None:
 @click.option("--seconds", type=click.FloatRange(0), help="Stop after this long.")
 @click.pass_obj
 def watch(
-    place: Place,
+    speaker: Speaker,
     about: str | None,
     only_from: str | None,
     only_to: str | None,
@@ -246,7 +238,7 @@ def watch(
 ) -> None:
     """Show what passes on both channels, until Ctrl-C; only about CODIFIER if it is given."""
     chosen = Filter(about, only_from, only_to, channel and channel.capitalize(), flags)
-    watch_bus(place.config, chosen, seconds)
+    watch_bus(speaker.config, chosen, seconds)
 
 
 def _channel_name(text: str | None) -> str | None:
@@ -259,64 +251,64 @@ def _channel_name(text: str | None) -> str | None:
     raise click.UsageError(f"-n takes Data or Ctrl, not {text!r}")
 
 
-def _tell(place: Place, flag: str, to: str, number: float | None = None) -> None:
+def _tell(speaker: Speaker, flag: str, to: str, number: float | None = None) -> None:
     if flag not in wire.CONTROL_FLAGS:
         flags = " ".join(wire.CONTROL_FLAGS)
         raise click.ClickException(f"no control flag {flag!r}; there are {flags}")
     if to != BROADCAST:
-        _known(place, [to])
-    with Conversation(place) as conversation:
+        _known(speaker, [to])
+    with Conversation(speaker) as conversation:
         conversation.channel.send_control(flag, to, number)
 
 
 def _command(
-    place: Place,
+    speaker: Speaker,
     flag: str,
     codifiers: tuple[str, ...],
     timeout_s: float,
     outcome: Callable[[Control], str],
 ) -> None:
     """Send a flag, then ask how they are; a ping behind the command is answered after it."""
-    targets = _targets(place, codifiers)
-    with Conversation(place) as conversation:
+    targets = _targets(speaker, codifiers)
+    with Conversation(speaker) as conversation:
         for codifier in codifiers:
             conversation.channel.send_control(flag, codifier)
             conversation.channel.send_control("P", codifier)
         for message, _ in conversation.answers(timeout_s):
             if message.flag == "T" and message.source in targets:
-                _line(place, message.source, outcome(message))
+                _line(speaker, message.source, outcome(message))
                 targets.remove(message.source)
                 if not targets:
                     return
-    _unanswered(place, targets)
+    _unanswered(speaker, targets)
 
 
-def _adjust(place: Place, codifier: str, flag: str, number: float, timeout_s: float) -> None:
-    component = place.config.components[_known(place, [codifier])[0]]
+def _adjust(speaker: Speaker, codifier: str, flag: str, number: float, timeout_s: float) -> None:
+    component = speaker.config.components[_known(speaker, [codifier])[0]]
     if not component.control_enabled:
         raise click.ClickException(
             f'{codifier} takes no values: its configuration has no "Control": "enabled"'
         )
-    with Conversation(place) as conversation:
+    with Conversation(speaker) as conversation:
         conversation.channel.send_control(flag, codifier, number)
         conversation.channel.send_control("P", codifier)
         for message, _ in conversation.answers(timeout_s):
             if message.flag == "T" and message.source == codifier:
-                _line(place, codifier, "told" if message.is_active else "told, but it is halted")
+                _line(speaker, codifier, "told" if message.is_active else "told, but it is halted")
                 return
-    _unanswered(place, [codifier])
+    _unanswered(speaker, [codifier])
 
 
-def _targets(place: Place, codifiers: tuple[str, ...]) -> list[str]:
+def _targets(speaker: Speaker, codifiers: tuple[str, ...]) -> list[str]:
     if BROADCAST in codifiers:
-        return _running(place.config)
-    return _known(place, codifiers)
+        return _running(speaker.config)
+    return _known(speaker, codifiers)
 
 
-def _known(place: Place, codifiers: Iterable[str]) -> list[str]:
+def _known(speaker: Speaker, codifiers: Iterable[str]) -> list[str]:
     for codifier in codifiers:
-        if codifier not in place.config.components:
-            raise click.ClickException(f'no Codifier "{codifier}" in {place.config.source}')
+        if codifier not in speaker.config.components:
+            raise click.ClickException(f'no Codifier "{codifier}" in {speaker.config.source}')
     return list(codifiers)
 
 
@@ -329,12 +321,12 @@ def _running(config: Config) -> list[str]:
     ]
 
 
-def _unanswered(place: Place, codifiers: Iterable[str]) -> None:
+def _unanswered(speaker: Speaker, codifiers: Iterable[str]) -> None:
     for codifier in codifiers:
-        _line(place, codifier, "no answer")
+        _line(speaker, codifier, "no answer")
     sys.exit(1)
 
 
-def _line(place: Place, codifier: str, text: str) -> None:
-    component = place.config.components.get(codifier)
+def _line(speaker: Speaker, codifier: str, text: str) -> None:
+    component = speaker.config.components.get(codifier)
     click.echo(f"{codifier}  {component.name if component else '(unknown)':24.24}  {text}")

@@ -8,9 +8,10 @@ import faulthandler
 import threading
 import time
 
-from jph.bus.sequence import SequenceTracker
-from jph.node.channel import STATE
+from jph.bus.bus import BusStatus
 from jph.node.node import Node
+from jph.node.process import STATE
+from jph.node.reload import Reloader
 from jph.node.systemd import Notifier
 
 STATUS_EVERY_S = 10.0
@@ -22,11 +23,13 @@ class Service:
 
     Args:
         node: not started yet.
+        reloader: takes it to a new configuration.
         notifier: who is told.
     """
 
-    def __init__(self, node: Node, notifier: Notifier) -> None:
+    def __init__(self, node: Node, reloader: Reloader, notifier: Notifier) -> None:
         self._node = node
+        self._reloader = reloader
         self._notifier = notifier
         self._lock = threading.Lock()
         self._joined = False  # both channels, at least once
@@ -44,7 +47,7 @@ class Service:
         tick_s = min(_TICK_S, watchdog_s / 4) if watchdog_s else _TICK_S
         if watchdog_s:
             faulthandler.enable()  # the watchdog ends us by SIGABRT: tell the journal what hung
-        self._node.on_reload = self._reloading
+        self._reloader.on_progress = self._reloading
         self._node.soon(self._tick)
         self._node.every(tick_s, self._tick)
 
@@ -61,9 +64,8 @@ class Service:
         is_due = now_s - self._status_s >= STATUS_EVERY_S
         if not is_due and self._joined and not self._owed:
             return
-        status = self._node.status()
-        joined = _numbers(status["joined"])
-        self._joined = self._joined or all(joined.values())
+        status = self._node.bus.status()
+        self._joined = self._joined or status.joined
         with self._lock:
             self._tell_ready()
             if is_due and not self._ended:
@@ -84,57 +86,49 @@ class Service:
         if self._owed and self._joined and not self._reloads and not self._ended:
             self._owed = not self._notifier.ready()
 
-    def _text(self, now_s: float, status: dict[str, object]) -> str:
+    def _text(self, now_s: float, status: BusStatus) -> str:
         """Return the status in one line: network, components, rates, losses."""
         parts = (
-            self._place(status),
+            _network(status),
             self._components(),
-            "readings wait for the clock to be set" if status["holds"] else "",
-            self._rates(now_s),
-            self._losses(status),
+            "readings wait for the clock to be set" if status.holds else "",
+            self._rates(now_s, status),
+            _losses(status),
         )
         return "; ".join(filter(None, parts))
 
-    def _place(self, status: dict[str, object]) -> str:
-        interface = self._node.config.control.interface or "the default interface"
-        away = [channel for channel, joined in _numbers(status["joined"]).items() if not joined]
-        if not away:
-            return f"on {interface}"
-        return f"cannot join {' and '.join(away)} channel on {interface}, trying again"
-
     def _components(self) -> str:
-        members = list(self._node.runners.values())
-        failing = sorted(m.channel.codifier for m in members if m.state == STATE.FAILED)
-        text = f"{len(members)} component{'s' * (len(members) != 1)}"
+        components = self._node.process.components()
+        failing = sorted(code for code, one in components.items() if one.state == STATE.FAILED)
+        text = f"{len(components)} component{'s' * (len(components) != 1)}"
         return f"{text}, failing: {_some(failing)}" if failing else text
 
-    def _rates(self, now_s: float) -> str:
+    def _rates(self, now_s: float, status: BusStatus) -> str:
         """Return the messages that went out and came in since the last status, our own too."""
-        node = self._node
-        sent = node.control_sender.sent + node.data_sender.sent
-        heard = sum(source.received for source in self._sources())
+        sent, heard = status.total("sent"), status.total("received")
         before, self._before = self._before, (now_s, sent, heard)
         if before is None:
             return ""
         past_s = max(now_s - before[0], 1e-3)
         return f"{_rate(sent - before[1], past_s)} sent, {_rate(heard - before[2], past_s)} heard"
 
-    def _losses(self, status: dict[str, object]) -> str:
-        counts = {
-            "lost": sum(source.lost for source in self._sources()),
-            "dropped by the kernel": sum(_numbers(status["kernel_drops"]).values()),
-            "unsent": sum(_numbers(status["unsent"]).values()),
-        }
-        said = [f"{count} {what}" for what, count in counts.items() if count]
-        return ", ".join(said) or "none lost"
 
-    def _sources(self) -> list[SequenceTracker]:
-        return [*self._node.control_sources.values(), *self._node.data_sources.values()]
+def _network(status: BusStatus) -> str:
+    interface = "the default interface" if status.interface == "default" else status.interface
+    away = [name for name, channel in status.channels.items() if not channel.joined]
+    if not away:
+        return f"on {interface}"
+    return f"cannot join the {' and '.join(away)} channel on {interface}, trying again"
 
 
-def _numbers(counts: object) -> dict[str, int]:
-    assert isinstance(counts, dict)
-    return counts
+def _losses(status: BusStatus) -> str:
+    counts = {
+        "lost": status.total("lost"),
+        "dropped by the kernel": status.total("kernel_drops"),
+        "unsent": status.total("unsent"),
+    }
+    said = [f"{count} {what}" for what, count in counts.items() if count]
+    return ", ".join(said) or "none lost"
 
 
 def _rate(count: int, past_s: float) -> str:

@@ -17,6 +17,7 @@ from jph.errors import ChannelError, ConfigError
 from jph.node.building import build
 from jph.node.logs import set_up_logging
 from jph.node.node import Node
+from jph.node.reload import Reloader
 from jph.node.systemd import from_environment
 from tools import options
 from tools.service import Service
@@ -62,7 +63,8 @@ def _main(source: str, home: Path, port: int | None, codifiers: Collection[str] 
         set_up_logging(config)
         for warning in config.warnings:
             log.warning("%s", warning)
-        node = Node(config, home, load, choose=lambda new: _runnable(new, codifiers), finished=stop)
+        node = Node(config, home, finished=stop)
+        reloader = Reloader(node, load, lambda new: _runnable(new, codifiers))
         components = list(_chosen(config, codifiers))
         if not components:
             raise ConfigError(
@@ -70,7 +72,7 @@ def _main(source: str, home: Path, port: int | None, codifiers: Collection[str] 
                 "to the Host of its entries, or name Codifiers with jph run",
                 source,
             )
-        _serve(node, components, stop, Service(node, notifier))
+        _serve(node, components, stop, Service(node, reloader, notifier))
     except ConfigError as error:
         if stop.is_set():  # while it waited for the server of the configuration
             return

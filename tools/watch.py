@@ -7,7 +7,8 @@ from datetime import datetime
 
 import click
 
-from jph.bus import sockets, wire
+from jph.bus import wire
+from jph.bus.bus import Bus
 from jph.bus.receiver import Datagrams
 from jph.bus.wire import Control, Data
 from jph.config import Config
@@ -43,44 +44,64 @@ class Filter:
         )
 
 
+def opened_bus(config: Config, *channels: str) -> Bus:
+    """Return the bus of a network, listening to these of its channels: control, data.
+
+    Raises:
+        click.ClickException: a channel cannot be joined.
+    """
+    bus = Bus(config.multicast)
+    if "control" in channels:
+        bus.control.listen()
+    if "data" in channels:
+        bus.data.listen()
+    bus.open()
+    for name, channel in bus.status().channels.items():
+        if not channel.joined:
+            bus.close()
+            raise click.ClickException(f"cannot join the {name} channel: {channel.fault}")
+    return bus
+
+
 def watch_bus(config: Config, chosen: Filter, seconds: float | None) -> None:
-    """Print what passes until Ctrl-C or for a time; what is no message is shown as such."""
+    """Print what passes until Ctrl-C or for a time, invalid datagrams too."""
     until_s = time.monotonic() + seconds if seconds else None
-    channels: dict[int, tuple[str, Datagrams]] = {}
+    wanted = {"Ctrl": "control", "Data": "data"}
+    if chosen.channel is not None:
+        wanted = {chosen.channel: wanted[chosen.channel]}
+    bus = opened_bus(config, *wanted.values())
+    waiting: dict[int, tuple[str, Datagrams]] = {}
     poll = select.poll()
-    for channel, group in (("Ctrl", config.control), ("Data", config.data)):
-        if chosen.channel not in (None, channel):
-            continue
-        try:
-            datagrams = Datagrams(sockets.open_receiver(group))
-        except OSError as error:
-            reason = sockets.explain(error, group)
-            raise click.ClickException(f"cannot join the {channel} channel: {reason}") from error
-        channels[datagrams.fileno()] = channel, datagrams
-        poll.register(datagrams.fileno(), select.POLLIN)
+    for name, datagrams in (
+        ("Ctrl", bus.control.receiver.datagrams),
+        ("Data", bus.data.receiver.datagrams),
+    ):
+        if name in wanted:
+            waiting[datagrams.fileno()] = name, datagrams
+            poll.register(datagrams.fileno(), select.POLLIN)
     try:
         while until_s is None or time.monotonic() < until_s:
             wait_ms = None if until_s is None else max(0.0, until_s - time.monotonic()) * 1000
             for fileno, _ in poll.poll(wait_ms):
-                _show(config, chosen, *channels[fileno])
+                _show(config, chosen, *waiting[fileno])
     except KeyboardInterrupt:
         pass
     finally:
-        for _, datagrams in channels.values():
-            datagrams.close()
+        bus.close()
 
 
 def _show(config: Config, chosen: Filter, channel: str, datagrams: Datagrams) -> None:
     decode = wire.decode_control if channel == "Ctrl" else wire.decode_data
-    for datagram, sender in datagrams:
+    for datagram, address in datagrams:
+        sender = f"{address[0]}:{address[1]}"
         try:
             message = decode(datagram)
         except DatagramError as error:
             if chosen == Filter(channel=chosen.channel):
-                click.echo(f"{'':12} {channel}  no message from {sender[0]}:{sender[1]}: {error}")
+                click.echo(f"{'':12} {channel}  invalid datagram from {sender}: {error}")
             continue
         if chosen.shows(channel, message):
-            click.echo(f"{_line(config, channel, message)}  {sender[0]}:{sender[1]}")
+            click.echo(f"{_line(config, channel, message)}  {sender}")
 
 
 def _line(config: Config, channel: str, message: Control | Data) -> str:

@@ -2,7 +2,6 @@
 
 import os
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,35 +62,30 @@ def config() -> Response:
 def healthz() -> tuple[Response, int]:
     """Say how this process is; 503 while it is not on the bus. Plain numbers at the top."""
     here = site()
-    status: Mapping[str, Any] = here.channel.node.status()
-    joined = status.get("joined", {})
-    is_joined = bool(joined) and all(joined.values())
+    status = here.channel.process.bus.status()
+    components = here.channel.process.components()
     overview = here.hub.overview()
     faults = dict(overview["faults"].values())
-    buffers = status.get("receive_buffer_bytes") or {}
+    buffers = [channel.receive_buffer_bytes for channel in status.channels.values()]
     health: dict[str, Any] = {
-        "status": "ok" if is_joined else "off the bus",
+        "status": "ok" if status.joined else "off the bus",
         "uptime_s": here.hub.uptime_s(),
         "messages_per_minute": here.hub.messages_per_minute(),
         "memory_mb": memory_mb(),
         "threads": threading.active_count(),
         "readings": here.hub.readings,
-        "kernel_drops": _sum(status.get("kernel_drops")),
-        "refused": _sum(status.get("refused")),
-        "overruns": status.get("overruns", 0),
-        "receive_buffer_bytes": min(buffers.values()) if buffers else None,
+        "kernel_drops": status.total("kernel_drops"),
+        "refused": status.total("refused"),
+        "overruns": sum(component.overruns for component in components.values()),
+        "receive_buffer_bytes": min(buffers),
         "pages_open": here.readers.count,
         "history_fault": faults.get(FAULTS["HistoryWriter"]),
         "state_fault": faults.get(FAULTS["StateCache"]),
-        "interface": status.get("interface"),
-        "joined": joined,
+        "interface": status.interface,
+        "joined": {name: channel.joined for name, channel in status.channels.items()},
         **overview["summary"],
     }
-    return jsonify(health), 200 if is_joined else 503
-
-
-def _sum(counters: object) -> object:
-    return sum(counters.values()) if isinstance(counters, dict) else counters
+    return jsonify(health), 200 if status.joined else 503
 
 
 def memory_mb() -> float | None:

@@ -1,6 +1,5 @@
 """The pages that people see."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, abort, render_template
@@ -51,15 +50,14 @@ def component(codifier: str) -> str:
     if view is None:
         abort(404, f"There is no component {codifier} in the configuration.")
     entry: Component = view["component"]
-    node: Mapping[str, Any] = site().channel.node.status()
-    members = node.get("components", {})
-    member = members.get(codifier) or members.get(view["server"] or "") or {}
+    here = site().channel.process.components()
+    runs = here.get(codifier) or here.get(view["server"] or "")
     return render_template(
         "component.html",
         view=view,
         entry=entry,
         is_text=entry.data_type == "string",
-        error=member.get("error"),
+        error=runs.error if runs else None,
         ranges=RANGES,
         details=configuration(entry, view["server"]),
         proxies=[name for name in entry.proxies() if name in site().config.components],

@@ -1,72 +1,125 @@
-"""Keeps one channel joined: opens its sockets, and opens them again after the network changed.
+"""One channel of a bus: its sockets are opened, and opened again after the network changed.
 
-It never gives up: an interface that is missing, at start or later, is tried again with a back-off.
+It never gives up: an interface that is missing, at the start or later, is tried again with a
+back-off.
 """
 
 import logging
-import random
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
-from jph.bus import sockets as multicast
+from jph.backoff import Backoff
+from jph.bus import sockets
+from jph.bus.group import Group
+from jph.bus.receiver import Refusals
 from jph.bus.sender import Sender
-from jph.config import Group
 
 log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 30.0  # for what no event tells, such as a new default route
 _FIRST_RETRY_S = 0.5
 _LONGEST_RETRY_S = 30.0
+_FLOCK_S = 0.2  # changes of links come in flocks
 
 
-class JoinedGroup:
-    """One channel's place in its group.
+class Receiver(Protocol):
+    """Receives from one socket after the other."""
 
-    Args:
-        channel: "control" or "data", for the log.
-        group: where it is.
-        use_receiver: takes each newly joined socket; None where nobody listens.
-        suspect: called (from any thread) when a send failed; wakes the loop.
-    """
-
-    def __init__(
-        self,
-        channel: str,
-        group: Group,
-        use_receiver: Callable[[socket.socket], object] | None,
-        suspect: Callable[[], None],
-    ) -> None:
-        self.sender = Sender(channel, self._suspect)
-        self.joined = False
-        self.granted_bytes = 0
-        self.joins = 0  # how often the sockets were opened
-        self.due_s = 0.0  # when to look again, monotonic
-        self._channel = channel
-        self._group = group
-        self._use_receiver = use_receiver
-        self._wake = suspect
-        self._suspected = False
-        self._path: tuple[int, str] | None = None
-        self._retry_s = 0.0
-        self._complained = False
+    received: int
+    refusals: Refusals
 
     @property
-    def group(self) -> Group:
-        return self._group
+    def kernel_drops(self) -> int:
+        """How many datagrams the kernel dropped since the present socket was opened."""
+
+    @property
+    def lost(self) -> int:
+        """How many messages are missing, by their sequence numbers."""
+
+    def use(self, receiver: socket.socket) -> None:
+        """Receive from this socket from now on; close the one before."""
+
+    def close(self) -> None:
+        """Close the socket."""
+
+
+R = TypeVar("R", bound=Receiver)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStatus:
+    """How one channel is.
+
+    Args:
+        joined: whether its sockets are open.
+        fault: why they are not, for a person; "" while they are.
+        joins: how often they were opened.
+        receive_buffer_bytes: what the kernel granted; 0: nobody listens.
+        sent, unsent: datagrams that the network took and did not take.
+        received: datagrams.
+        refused: those of them that were invalid.
+        lost: messages, by their sequence numbers.
+        kernel_drops: datagrams that the kernel had no room for.
+    """
+
+    joined: bool
+    fault: str
+    joins: int
+    receive_buffer_bytes: int
+    sent: int
+    unsent: int
+    received: int
+    refused: int
+    lost: int
+    kernel_drops: int
+
+
+class JoinedGroup(Generic[R]):
+    """A multicast group with what sends to it and what receives from it.
+
+    Args:
+        name: "control" or "data", for the log.
+        group: where it is.
+        receiver: gets each newly joined socket, once somebody listens.
+        wake: called (from any thread) when a send failed: `look` is due soon.
+    """
+
+    def __init__(self, name: str, group: Group, receiver: R, wake: Callable[[], object]) -> None:
+        self.sender = Sender(name, self._suspect)
+        self.receiver = receiver
+        self.joined = False
+        self.due_s = 0.0  # when to look again, monotonic
+        self._name = name
+        self._group = group
+        self._take: Callable[[socket.socket], object] | None = None
+        self._wake = wake
+        self._suspected = False
+        self._path: tuple[int, str] | None = None
+        self._backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
+        self._joins = 0
+        self._granted_bytes = 0
+        self._fault = ""
 
     def move(self, group: Group) -> None:
         """Go to another group, or the same one with other options, at the next look."""
         if group != self._group:
             self._group, self._path, self.due_s = group, None, 0.0
 
-    def listen(self, use_receiver: Callable[[socket.socket], object]) -> None:
-        """Receive too, from the next look on."""
-        self._use_receiver, self._path, self.due_s = use_receiver, None, 0.0
+    def listen(self, take: Callable[[socket.socket], object] | None = None) -> None:
+        """Receive too, from the next look on.
+
+        Args:
+            take: gets each new socket and hands it to the receiver where it is waited for; by
+                default the receiver gets it at once.
+        """
+        self._take, self._path, self.due_s = take or self.receiver.use, None, 0.0
 
     def look(self) -> bool:
         """Open the sockets if they are not right; True if they were opened now."""
-        path = multicast.path_of(self._group)
+        path = sockets.path_of(self._group)
         if self.joined and path == self._path and path is not None and not self._suspected:
             self.due_s = time.monotonic() + _LOOK_EVERY_S
             return False
@@ -78,68 +131,80 @@ class JoinedGroup:
         self._path = path
         self._suspected = False
         self.joined = True
-        self.joins += 1
-        # A link that fails again at once is tried at a growing distance as well.
+        self._joins += 1
         self.due_s = time.monotonic() + _LOOK_EVERY_S
         return True
 
     def link_changed(self) -> None:
         """Look soon: a link or an address of this machine changed."""
-        self._retry_s = 0.0
-        self.due_s = min(self.due_s, time.monotonic() + 0.2)  # changes come in flocks
+        self._backoff.reset()
+        self.due_s = min(self.due_s, time.monotonic() + _FLOCK_S)
+
+    def status(self) -> GroupStatus:
+        """Return how it is now."""
+        return GroupStatus(
+            joined=self.joined,
+            fault=self._fault,
+            joins=self._joins,
+            receive_buffer_bytes=self._granted_bytes,
+            sent=self.sender.sent,
+            unsent=self.sender.unsent,
+            received=self.receiver.received,
+            refused=self.receiver.refusals.count,
+            lost=self.receiver.lost,
+            kernel_drops=self.receiver.kernel_drops,
+        )
+
+    def close(self) -> None:
+        """Close both sockets."""
+        self.joined = False
+        self.sender.close()
+        self.receiver.close()
 
     def _open(self) -> None:
         group = self._group
         self.sender.open(group)
-        if self._use_receiver is not None:
-            receiver = multicast.open_receiver(group)
-            self.granted_bytes = multicast.granted_buffer(receiver)
-            self._use_receiver(receiver)
+        if self._take is not None:
+            receiver = sockets.open_receiver(group)
+            self._granted_bytes = sockets.granted_buffer(receiver)
+            self._take(receiver)
         log.log(
-            logging.INFO if not self.joined or self._complained else logging.DEBUG,
+            logging.INFO if not self.joined or self._fault else logging.DEBUG,
             "%s channel: joined %s:%d on %s%s",
-            self._channel,
+            self._name,
             group.address,
             group.port,
             group.interface or "the default interface",
-            self._buffer_note() if self._use_receiver else " to send",
+            self._buffer_note() if self._take else " to send",
         )
-        self._complained = False
-        if not self._suspected:
-            self._retry_s = 0.0
+        self._fault = ""
+        if not self._suspected:  # a link that fails again at once is tried less and less often
+            self._backoff.reset()
 
     def _buffer_note(self) -> str:
         asked = self._group.receive_buffer
-        note = f", receive buffer {self.granted_bytes} bytes"
-        if self.granted_bytes < asked:
+        note = f", receive buffer {self._granted_bytes} bytes"
+        if self._granted_bytes < asked:
             note += f" of {asked} asked for; raise it with: sysctl -w net.core.rmem_max={asked}"
         return note
 
     def _failed(self, error: OSError) -> None:
         self.joined = False
         self._path = None
-        self._back_off()
-        if not self._complained:
-            self._complained = True
+        self.due_s = time.monotonic() + self._backoff.next_s()
+        fault = sockets.explain(error, self._group)
+        if not self._fault:
             log.warning(
                 "%s channel: cannot join %s:%d: %s; trying again",
-                self._channel,
+                self._name,
                 self._group.address,
                 self._group.port,
-                multicast.explain(error, self._group),
+                fault,
             )
-
-    def _back_off(self) -> None:
-        self._retry_s = min(max(_FIRST_RETRY_S, 2 * self._retry_s), _LONGEST_RETRY_S)
-        self.due_s = time.monotonic() + self._retry_s * random.uniform(0.75, 1.25)
+        self._fault = fault
 
     def _suspect(self) -> None:
         if not self._suspected:
             self._suspected = True
-            self._back_off()
+            self.due_s = time.monotonic() + self._backoff.next_s()
             self._wake()
-
-    def close(self) -> None:
-        """Close the sending socket; whoever has the receiving one closes that."""
-        self.joined = False
-        self.sender.close()

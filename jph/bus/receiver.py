@@ -14,13 +14,21 @@ import math
 import socket
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
 
 from jph.bus import wire
 from jph.bus.recvmmsg import HEAD, NAME, DatagramBatch
 from jph.bus.sequence import SequenceTracker
-from jph.bus.wire import SEQUENCE_MASK, Address, Control, Reading
+from jph.bus.wire import (
+    DESTINATION_AT,
+    FLAG_AT,
+    LENGTH_AT,
+    SEQUENCE_MASK,
+    Address,
+    Control,
+    Reading,
+)
 from jph.clock import time_now_ms
 from jph.errors import DatagramError
 
@@ -35,7 +43,7 @@ _SO_RXQ_OVFL = 40
 _LOG_EVERY_S = 60
 _MOST_ADDRESSES = 1000  # remembered, so that forged addresses fill no memory
 
-_FLOATS = struct.Struct("<I4xQx2s9xf").iter_unpack
+_FLOATS = wire.CHECKED_FLOAT.iter_unpack
 _FLOAT = wire.FLOAT.unpack_from
 _NAMES = struct.Struct("8s8x").iter_unpack
 
@@ -102,28 +110,32 @@ class ControlReceiver:
         self.sources: dict[str, SequenceTracker] = {}
         self.refusals = Refusals("control")
         self.received = 0
-        self._datagrams = Datagrams()
+        self.datagrams = Datagrams()
 
     def use(self, receiver: socket.socket) -> None:
         """Receive from this non-blocking socket from now on; close the one before."""
         self.close()
-        self._datagrams = Datagrams(receiver)
+        self.datagrams = Datagrams(receiver)
 
     def fileno(self) -> int:
-        return self._datagrams.fileno()
+        return self.datagrams.fileno()
 
     def close(self) -> None:
-        self._datagrams.close()
+        self.datagrams.close()
 
     @property
     def kernel_drops(self) -> int:
-        return self._datagrams.kernel_drops
+        return self.datagrams.kernel_drops
+
+    @property
+    def lost(self) -> int:
+        return _lost(self.sources)
 
     def receive(self) -> list[tuple[Control, Address]]:
         """Return the messages that wait, duplicates and what is no message left out."""
         messages = []
         now_ms = time_now_ms()
-        for datagram, address in self._datagrams:
+        for datagram, address in self.datagrams:
             self.received += 1
             try:
                 message = wire.decode_control(datagram)
@@ -161,7 +173,7 @@ class DataReceiver:
                 log.info("receiving one by one: %s", error)
         self.receive: Callable[[], list[Reading]]
         self.receive = self._receive_adapting if self._batch else self._receive_plain
-        self._datagrams = Datagrams()
+        self.datagrams = Datagrams()
         self._fileno = -1
         self._recvfrom_into: Callable[[bytearray], tuple[int, Address]] | None = None
         self._buffer = bytearray(wire.MAX_SIZE + 1)
@@ -172,7 +184,7 @@ class DataReceiver:
     def use(self, receiver: socket.socket) -> None:
         """Receive from this non-blocking socket from now on; close the one before."""
         self.close()
-        self._datagrams = Datagrams(receiver)
+        self.datagrams = Datagrams(receiver)
         self._fileno = receiver.fileno()
         self._recvfrom_into = receiver.recvfrom_into
         if self._batch:
@@ -182,17 +194,21 @@ class DataReceiver:
         return self._fileno
 
     def close(self) -> None:
-        self._datagrams.close()
+        self.datagrams.close()
         self._recvfrom_into = None
         self._fileno = -1
 
     @property
     def kernel_drops(self) -> int:
-        return self._batch.kernel_drops if self._batch else self._datagrams.kernel_drops
+        return self._batch.kernel_drops if self._batch else self.datagrams.kernel_drops
+
+    @property
+    def lost(self) -> int:
+        return _lost(self.sources)
 
     def _receive_plain(self) -> list[Reading]:
         readings: list[Reading] = []
-        for datagram, address in self._datagrams:
+        for datagram, address in self.datagrams:
             self.received += 1
             self._decode(datagram, address, readings)
         return readings
@@ -324,11 +340,17 @@ class DataReceiver:
         return address
 
 
-_F = b"f" * BATCH
-_AT = b"@" * BATCH
-_FOURS = [4] * BATCH
+def _lost(sources: Mapping[str, SequenceTracker]) -> int:
+    return sum(source.lost for source in list(sources.values()))  # another thread adds to them
+
+
+_FLAGS = b"f" * BATCH
+_BROADCAST = b"@" * BATCH  # either byte of it
+_LENGTHS = [4] * BATCH
 _SIZES = [HEAD] * BATCH
 _ZEROS = bytes(BATCH)
+_EXPONENT_AT = HEAD - 1  # the byte with the sign and the upper bits of the exponent
+_TIMESTAMP_END = wire.TIMESTAMP_AT + wire.TIMESTAMP.size
 
 
 def _all_floats(batch: DatagramBatch, count: int) -> bool:
@@ -339,14 +361,16 @@ def _all_floats(batch: DatagramBatch, count: int) -> bool:
     if batch.lengths[:count].tolist() != _SIZES[:count]:
         return False
     head, end = batch.head, count * HEAD
-    exponents = head[31:end:HEAD]
+    exponents = head[_EXPONENT_AT:end:HEAD]
+    lengths = memoryview(head).cast("I")[LENGTH_AT // 4 : end // 4 : HEAD // 4]
     return (
-        head[16:end:HEAD] == _F[:count]
-        and head[19:end:HEAD] == _AT[:count]
-        and head[20:end:HEAD] == _AT[:count]
-        and memoryview(head).cast("I")[6 : end // 4 : HEAD // 4].tolist() == _FOURS[:count]
-        and head[14:end:HEAD] == _ZEROS[:count]
-        and head[15:end:HEAD] == _ZEROS[:count]
+        head[FLAG_AT:end:HEAD] == _FLAGS[:count]
+        and head[DESTINATION_AT:end:HEAD] == _BROADCAST[:count]
+        and head[DESTINATION_AT + 1 : end : HEAD] == _BROADCAST[:count]
+        and lengths.tolist() == _LENGTHS[:count]
+        # Beyond TIMESTAMP_LIMIT one of the two upper bytes is set.
+        and head[_TIMESTAMP_END - 2 : end : HEAD] == _ZEROS[:count]
+        and head[_TIMESTAMP_END - 1 : end : HEAD] == _ZEROS[:count]
         and b"\x7f" not in exponents
         and b"\xff" not in exponents
     )

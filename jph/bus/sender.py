@@ -4,13 +4,13 @@ import errno
 import logging
 import os
 import socket
-import struct
 import threading
 from collections import deque
 from collections.abc import Callable
 
-from jph.bus import sockets, wire
-from jph.config import Group
+from jph.bus import sockets
+from jph.bus.group import Group
+from jph.bus.wire import FLAG_AT, TIMESTAMP, TIMESTAMP_AT, TIMESTAMP_LIMIT
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +18,6 @@ log = logging.getLogger(__name__)
 _OURS = {errno.EMSGSIZE, errno.EINVAL}
 
 MOST_HELD = 10_000  # datagrams that wait for the clock to be set; some 2 MB
-_TIMESTAMP, _TIMESTAMP_AT = struct.Struct("<Q"), 8
 
 
 class Sender:
@@ -89,9 +88,9 @@ class Sender:
             for _ in range(min(most, len(held))):
                 datagram, kept_at_ms = held.popleft()
                 moved_ms = setting_ms - kept_at_ms
-                (timestamp_ms,) = _TIMESTAMP.unpack_from(datagram, _TIMESTAMP_AT)
-                timestamp_ms = min(max(0, timestamp_ms + moved_ms), wire.TIMESTAMP_LIMIT - 1)
-                _TIMESTAMP.pack_into(datagram, _TIMESTAMP_AT, timestamp_ms)
+                (timestamp_ms,) = TIMESTAMP.unpack_from(datagram, TIMESTAMP_AT)
+                timestamp_ms = min(max(0, timestamp_ms + moved_ms), TIMESTAMP_LIMIT - 1)
+                TIMESTAMP.pack_into(datagram, TIMESTAMP_AT, timestamp_ms)
                 self.send(datagram)
             if held:
                 self._send = self._keep
@@ -127,7 +126,7 @@ class Sender:
                 self._through = _not_open
             held, self._held = self._held, None
         if held:
-            lost = sum(datagram[16:17] != b"n" for datagram, _ in held)
+            lost = sum(datagram[FLAG_AT] != ord("n") for datagram, _ in held)
             log.warning("%d readings that waited for the clock are lost", lost)
 
 

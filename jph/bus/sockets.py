@@ -11,7 +11,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
-from jph.config import Group
+from jph.bus.group import Group
 
 # Numbers from the Linux headers that the socket module does not name in Python 3.11.
 _IP_MULTICAST_ALL = 49

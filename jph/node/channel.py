@@ -8,32 +8,20 @@ import json
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 from time import time_ns
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jph.bus import wire
 from jph.bus.sequence import SequenceTracker
-from jph.bus.wire import BROADCAST, FLOAT, HEADER, SEQUENCE_MASK, Control, Data, Value
+from jph.bus.wire import BROADCAST, FLOAT, SEQUENCE_MASK, UINT32, Control, Data, Value
 from jph.clock import time_now_ms
 from jph.config import Component, Config
-
-if TYPE_CHECKING:
-    from jph.node.node import Node
-    from jph.state import LastStates
+from jph.node.process import Process
+from jph.state import LastStates
 
 # The largest magnitude that float32 carries: (2 - 2**-23) * 2**127.
 _FLOAT32_MAX = 3.4028234663852886e38
-
-
-class STATE(IntEnum):
-    """What a timer callback returns about its reading."""
-
-    GOOD = 1
-    WITHERRORS = 2
-    FAILED = 3
-    NOREADING = 4
 
 
 @dataclass(slots=True)
@@ -54,12 +42,12 @@ class Channel:
 
     Args:
         component: its entry in the configuration.
-        node: what holds the sockets.
+        process: what it is part of.
     """
 
-    def __init__(self, component: Component, node: "Node") -> None:
-        self.node = node
-        self._sender = node.data_sender
+    def __init__(self, component: Component, process: Process) -> None:
+        self.process = process
+        self._sender = process.bus.data.sender
         self.restart(component)
 
     def restart(self, component: Component) -> None:
@@ -67,7 +55,7 @@ class Channel:
         self.component = component
         self.codifier = component.codifier
         self.is_active = component.active
-        self.loaded_ms = self.node.config.loaded_ms
+        self.loaded_ms = self.process.config.loaded_ms
         self._control_sequence = _random_sequence()
         self._streams: dict[str | None, _Stream] = {}
         self._own = self._stream(component.codifier)
@@ -76,35 +64,35 @@ class Channel:
     def carry_on(self, component: Component) -> None:
         """Go on under a new configuration that says the same of this component."""
         self.component = component
-        self.loaded_ms = self.node.config.loaded_ms
+        self.loaded_ms = self.process.config.loaded_ms
 
     @property
     def config(self) -> Config:
         """The configuration in force."""
-        return self.node.config
+        return self.process.config
 
     @property
     def home(self) -> Path:
         """The folder for all that is written."""
-        return self.node.home
+        return self.process.home
 
     @property
     def control_sources(self) -> Mapping[str, SequenceTracker]:
         """What this process heard of each Codifier on the control channel."""
-        return self.node.control_sources
+        return self.process.bus.control.receiver.sources
 
     @property
     def data_sources(self) -> Mapping[str, SequenceTracker]:
         """What this process heard of each Codifier on the data channel."""
-        return self.node.data_sources
+        return self.process.bus.data.receiver.sources
 
-    def last_states(self) -> "LastStates":
+    def last_states(self) -> LastStates:
         """Return what the bus said last of every Codifier.
 
         One for all components of the process. Ask for it before the first callback: it is kept
         from the first call on.
         """
-        return self.node.last_states()
+        return self.process.last_states()
 
     # Sending
 
@@ -146,7 +134,7 @@ class Channel:
         with sender.lock:
             sequence = stream.sequence if stream.started else self._start(stream)
             stream.sequence = (sequence + 1) & SEQUENCE_MASK
-            datagram[:4] = sequence.to_bytes(4, "little")
+            wire.SEQUENCE.pack_into(datagram, wire.SEQUENCE_AT, sequence)
             return sender.send(datagram)
 
     def send_control(
@@ -172,7 +160,7 @@ class Channel:
             timestamp_ms = time_now_ms()
         if number is None:
             number = {"N": self.loaded_ms, "I": self.loaded_ms, "P": timestamp_ms}.get(flag, 0)
-        sender = self.node.control_sender
+        sender = self.process.bus.control.sender
         with sender.lock:
             sequence = self._control_sequence
             message = Control(
@@ -197,8 +185,7 @@ class Channel:
         stream.started = True
         sequence = stream.sequence
         self._sender.send(
-            HEADER.pack(sequence, time_now_ms(), b"n", stream.code, b"@@", 4)
-            + sequence.to_bytes(4, "little")
+            UINT32.pack(sequence, time_now_ms(), b"n", stream.code, b"@@", 4, sequence)
         )
         return wire.next_sequence(sequence)
 

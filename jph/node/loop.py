@@ -2,9 +2,11 @@
 
 import queue
 import select
+import socket
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from jph.node.mailboxes import Waker
 from jph.node.timers import Timers
@@ -19,6 +21,16 @@ def receive_rest(fileno: int, receive: Callable[[], object]) -> None:
     until_s = time.monotonic() + _EMPTY_S
     while time.monotonic() < until_s and poll.poll(0):
         receive()
+
+
+class SocketUser(Protocol):
+    """Receives from one socket after the other."""
+
+    def fileno(self) -> int:
+        """Return the number of the present socket, -1 if there is none."""
+
+    def use(self, receiver: socket.socket) -> None:
+        """Receive from this socket from now on; close the one before."""
 
 
 class Loop:
@@ -77,6 +89,12 @@ class Loop:
             return
         self._poll.unregister(fileno)
         receive_rest(fileno, receive)
+
+    def move(self, receiver: "SocketUser", new: socket.socket, handler: Callable[[], None]) -> None:
+        """Have a receiver go on with a new socket, after it received what its old one holds."""
+        self.give_up(receiver.fileno(), handler)
+        receiver.use(new)
+        self.watch(new.fileno(), handler)
 
     def _run(self) -> None:
         next_s = 0.0

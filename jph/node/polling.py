@@ -14,7 +14,8 @@ from typing import Protocol
 
 from jph.bus.wire import Value
 from jph.errors import NoReading, SensorError
-from jph.node.channel import STATE, Channel
+from jph.node.channel import Channel
+from jph.node.process import STATE
 from jph.reporting import Report, Reporter
 
 _MOST_SKIPPED = 7  # ticks, while a sensor fails

@@ -1,24 +1,21 @@
-"""A new configuration while the node runs: what changed is started, ended or built anew.
+"""A new configuration while the node runs: what changed is started, ended or built again.
 
 The rest goes on undisturbed, and says in its next sign of life that it has the new configuration.
-Only what C names by its Codifier is built anew in any case: that is how a person restarts it.
+Only what C names by its Codifier is built again in any case: that is how a person restarts it.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING
 
 from jph import registry
 from jph.config import Component, Config, server_named
 from jph.errors import ConfigError, JphError
 from jph.node.building import build
+from jph.node.node import Node
 from jph.node.runner import ComponentRunner
-
-if TYPE_CHECKING:
-    from jph.node.node import Node
 
 log = logging.getLogger(__name__)
 
@@ -30,53 +27,59 @@ _SHARED = ("Web", "StateCache", "HistoryWriter")
 _ENDED_S = 4.0  # for those that end to let go of what a new one may need, such as a port
 
 
-class Reloading:
+class Reloader:
     """Takes a node from one configuration to the next.
 
     Args:
-        node: whose components these are.
+        node: whose components these are; it asks from now on.
         load: reads the configuration; raises ConfigError.
-        choose: says which components of a configuration belong to this process.
+        choose: says which components of a configuration belong to this process; None: those that
+            do now.
     """
 
-    def __init__(self, node: "Node", load: Callable[[], Config], choose: Choose | None) -> None:
+    def __init__(
+        self, node: Node, load: Callable[[], Config], choose: Choose | None = None
+    ) -> None:
+        # Told when a reload begins (True), and when it has ended (False).
+        self.on_progress: Callable[[bool], object] = lambda begins: None
         self._node = node
         self._load = load
         self._choose = choose
         self._unbuilt: set[str] = set()  # Codifiers that are on the bus without callbacks
         self._asked: set[tuple[str, ...] | None] = set()  # what a load that did not begin is for
+        node.on_reload = self.ask
 
-    def ask(self, runners: list[ComponentRunner] | None) -> None:
+    def ask(self, runners: Sequence[ComponentRunner] | None) -> None:
         """Load beside the loop, since a server may take its time, and then go over to it.
 
         Any thread and any signal handler may call this, also in the middle of an earlier call. A
         load that did not begin yet does for all who ask for the same.
         """
-        asked = None if runners is None else tuple(m.channel.codifier for m in runners)
+        asked = None if runners is None else tuple(r.channel.codifier for r in runners)
         if asked in self._asked:
             return
         self._asked.add(asked)
 
         def load() -> None:
             self._asked.discard(asked)
-            self._node.on_reload(True)
+            self.on_progress(True)
             try:
                 config = self._load()
             except ConfigError as error:
                 for mistake in str(error).splitlines():  # each with the document
                     log.error("the configuration stays as it was: %s", mistake)
-                self._node.on_reload(False)
+                self.on_progress(False)
                 return
             except Exception:
                 log.exception("the configuration stays as it was")
-                self._node.on_reload(False)
+                self.on_progress(False)
                 return
             self._node.soon(lambda: self._go_over(config, runners))
 
         # By way of the loop: a mailbox has a lock, which the interrupted thread may hold.
         self._node.soon(lambda: self._node.housekeeping.post(load))
 
-    def _go_over(self, config: Config, named: list[ComponentRunner] | None) -> None:
+    def _go_over(self, config: Config, named: Sequence[ComponentRunner] | None) -> None:
         node, old = self._node, self._node.config
         log.info("configuration reloaded from %s", config.source)
         node.move(config)
@@ -110,7 +113,7 @@ class Reloading:
                 node.alive(runner)
         for runner in begins:
             self._rebuild(runner, config.components[runner.channel.codifier], ends)
-        self._node.on_reload(False)
+        self.on_progress(False)
 
     def _rebuild(
         self, runner: ComponentRunner, component: Component, ends: Iterable[threading.Event]

@@ -11,9 +11,10 @@ from jph.bus.wire import Address, Control, Reading
 from jph.clock import time_now_ms
 from jph.config import Component, Config
 from jph.errors import NoReading, SensorError
-from jph.node.channel import STATE, Channel
+from jph.node.channel import Channel
 from jph.node.mailboxes import Mailbox
 from jph.node.polling import SensorPoller
+from jph.node.process import STATE, ComponentStatus
 
 log = logging.getLogger(__name__)
 
@@ -263,15 +264,15 @@ class ComponentRunner:
             except Exception:
                 log.exception("%s: closing failed", self.channel.codifier)
 
-    def status(self) -> dict[str, object]:
-        """Return what became of the callbacks, for status pages."""
-        return {
-            "state": self.state.name if self.state else None,
-            "error": self.error,
-            "is_active": self.channel.is_active,
-            "overruns": self.overruns,
-            "last_good_ms": self.last_good_ms,
-        }
+    def status(self) -> ComponentStatus:
+        """Return what became of the callbacks."""
+        return ComponentStatus(
+            state=self.state,
+            error=self.error,
+            is_active=self.channel.is_active,
+            overruns=self.overruns,
+            last_good_ms=self.last_good_ms,
+        )
 
     # Faults: logged when they begin, once a minute while they last, and when they end
 

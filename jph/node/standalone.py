@@ -16,12 +16,15 @@ from pathlib import Path
 
 from jph import config as configuration
 from jph.bus.wire import Address, Control, Reading
+from jph.config import Component
 from jph.errors import ConfigError
-from jph.node.channel import STATE, Channel
+from jph.node.channel import Channel
 from jph.node.logs import set_up_logging
 from jph.node.loop import receive_rest
 from jph.node.mailboxes import Mailbox, Waker
 from jph.node.node import Node
+from jph.node.process import STATE
+from jph.node.reload import Reloader
 from jph.node.runner import Callbacks, ComponentRunner
 
 log = logging.getLogger(__name__)
@@ -57,8 +60,9 @@ def jph(configURL: str | None = None, Codifier: str | None = None) -> "Standalon
     if component is None:
         raise ConfigError(f'no Codifier "{codifier}" in Sensors', source)
     set_up_logging(config)
-    node = Node(config, home, load)
-    node.open()
+    node = Node(config, home)
+    Reloader(node, load)
+    node.bus.open()
     return StandaloneChannel(component, node)
 
 
@@ -71,10 +75,19 @@ def default_home() -> Path:
 
 
 class StandaloneChannel(Channel):
-    """A channel that also runs."""
+    """A channel that also runs.
 
-    _stopping = False
-    _waker: Waker | None = None
+    Args:
+        component: its entry in the configuration.
+        node: answers pings and gives signs of life for it; has no other component.
+    """
+
+    def __init__(self, component: Component, node: Node) -> None:
+        super().__init__(component, node.process)
+        self._node = node
+        self._data = node.bus.data.receiver
+        self._stopping = False
+        self._waker: Waker | None = None
 
     def run(
         self,
@@ -106,13 +119,17 @@ class StandaloneChannel(Channel):
         self._poll = select.poll()
         self._poll.register(waker.fileno(), select.POLLIN)
         mailbox = Mailbox(lambda _: waker.wake())
-        runner = self.node.adopt(ComponentRunner(self, callbacks, mailbox, lambda _: callbacks))
+        runner = self._node.adopt(ComponentRunner(self, callbacks, mailbox, lambda _: callbacks))
         try:
-            self.node.start(lambda new: mailbox.post(lambda: self._use_data(new, runner)))
+            self._node.start(lambda new: mailbox.post(lambda: self._use_data(new, runner)))
             self._loop(runner, mailbox, waker)
         finally:
-            self.node.stop()
+            self.close()
             waker.close()
+
+    def close(self) -> None:
+        """Leave the bus; `run` does that by itself when it ends."""
+        self._node.stop()
 
     def stop(self) -> None:
         """End `run`, or have it end at once; a callback or another thread may call this."""
@@ -121,9 +138,9 @@ class StandaloneChannel(Channel):
             self._waker.wake()
 
     def _loop(self, runner: ComponentRunner, mailbox: Mailbox, waker: Waker) -> None:
-        receive, deliver, poll = self.node.data.receive, runner.deliver, self._poll.poll
+        receive, deliver, poll = self._data.receive, runner.deliver, self._poll.poll
         wakes = waker.fileno()
-        while not self._stopping and not self.node.finished.is_set():
+        while not self._stopping and not self._node.finished.is_set():
             for fileno, _ in poll():
                 if fileno == wakes:
                     waker.drain()
@@ -132,11 +149,11 @@ class StandaloneChannel(Channel):
                     deliver(readings)
 
     def _receive(self, runner: ComponentRunner) -> None:
-        if readings := self.node.data.receive():
+        if readings := self._data.receive():
             runner.deliver(readings)
 
     def _use_data(self, receiver: socket.socket, runner: ComponentRunner) -> None:
-        data = self.node.data
+        data = self._data
         if data.fileno() >= 0:
             self._poll.unregister(data.fileno())
             receive_rest(data.fileno(), lambda: self._receive(runner))

@@ -9,7 +9,7 @@ import pytest
 
 from collectors import batch_writer
 from collectors.history_writer import HistoryWriter
-from jph.node.channel import STATE
+from jph.node.process import STATE
 from jph.stores.address import Sql
 from jph.stores.spool import spool_of
 from tests.helpers import eventually

@@ -11,7 +11,7 @@ import pytest
 from collectors import batch_writer
 from collectors.history_writer import HistoryWriter
 from jph.errors import ConfigError
-from jph.node.channel import STATE
+from jph.node.process import STATE
 from jph.stores.spool import spool_of
 from jph.stores.sqlite import history as sqlite
 from tests.small_disk import small_disk

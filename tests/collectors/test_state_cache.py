@@ -7,7 +7,7 @@ from collectors.state_cache import StateCache
 from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import Control
 from jph.errors import ConfigError
-from jph.node.channel import STATE
+from jph.node.process import STATE
 from jph.node.runner import callbacks_of
 from jph.stores import open_state
 from tests.helpers import eventually

@@ -10,7 +10,7 @@ from collectors.statistics import Statistics
 from jph import registry
 from jph.clock import time_now_ms
 from jph.errors import ConfigError, StoreError
-from jph.node.channel import STATE
+from jph.node.process import STATE
 from jph.schema import check
 from jph.settings import arguments
 from jph.stores import Dropped, open_history

@@ -9,7 +9,8 @@ import pytest
 
 from collectors.retention import Keep
 from jph import registry, schema
-from jph.config import DERIVED, Component, Document, Group, Multicast
+from jph.bus.group import Group, Multicast
+from jph.config import DERIVED, Component, Document
 from jph.reporting import Report
 from jph.settings import INJECTED, item_of, options_of, settings_of
 from jph.stores.address import Sql

@@ -161,7 +161,7 @@ def test_batches_are_received_confined(bus, tmp_path):
     """By recvmmsg through ctypes, which must not need memory that can be written and executed."""
     program = f"""
 import os, select
-from jph.config import Group
+from jph.bus.group import Group
 from jph.bus.sockets import open_receiver
 from jph.bus.recvmmsg import DatagramBatch
 

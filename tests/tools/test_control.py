@@ -8,8 +8,9 @@ import subprocess
 import pytest
 
 from jph.config import build
-from jph.node.channel import STATE
 from jph.node.node import Node
+from jph.node.process import STATE
+from jph.node.reload import Reloader
 from jph.node.runner import Callbacks
 from tests.helpers import eventually
 from tests.network import Peer, running
@@ -42,7 +43,8 @@ def config(path):
 @pytest.fixture
 def node(path, config, tmp_path):
     """Run A1 and F1; what F1 is set to is in `node.calls`."""
-    node = Node(config, tmp_path, lambda: build(json.loads(path.read_text())))
+    node = Node(config, tmp_path)
+    Reloader(node, lambda: build(json.loads(path.read_text())))
     node.calls = []
 
     def record(timestamp_ms, command, number):
@@ -174,7 +176,7 @@ def publish(peer, sequence):
     [
         (
             ["watch"],
-            {"Data=n A1", "Data=f A1", "Data=i F1", "Ctrl=P ZZ", "Ctrl=I F1", "no message"},
+            {"Data=n A1", "Data=f A1", "Data=i F1", "Ctrl=P ZZ", "Ctrl=I F1", "invalid"},
         ),
         (["watch", "A1"], {"Data=n A1", "Data=f A1", "Ctrl=P ZZ"}),
         (["watch", "--from", "F1"], {"Data=i F1", "Ctrl=I F1"}),
@@ -184,7 +186,7 @@ def publish(peer, sequence):
         (["-l", "A1"], {"Data=n A1", "Data=f A1", "Ctrl=P ZZ"}),
         (["-r", "F1"], {"Data=i F1", "Ctrl=I F1"}),
         (["-o", "A1"], {"Ctrl=P ZZ"}),
-        (["-n", "Data"], {"Data=n A1", "Data=f A1", "Data=i F1", "no message"}),
+        (["-n", "Data"], {"Data=n A1", "Data=f A1", "Data=i F1", "invalid"}),
         (["-n", "c"], {"Ctrl=P ZZ", "Ctrl=I F1"}),
     ],
 )
@@ -205,7 +207,7 @@ def test_watch_shows_both_channels_filtered(path, config, fresh_home, arguments,
         assert line is None or "21.5 °C" in line
 
 
-ALL = {"Data=n A1", "Data=f A1", "Data=i F1", "Ctrl=P ZZ", "Ctrl=I F1", "no message"}
+ALL = {"Data=n A1", "Data=f A1", "Data=i F1", "Ctrl=P ZZ", "Ctrl=I F1", "invalid"}
 
 
 def test_the_older_flags_send_a_message_and_leave(node, control):

@@ -4,10 +4,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from jph.bus.bus import BusStatus
+from jph.bus.group import Group
+from jph.bus.joined_group import GroupStatus
 from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import Control, Reading, Value
 from jph.clock import time_now_ms
-from jph.config import Component, Config, Group
+from jph.config import Component, Config
+from jph.node.process import ComponentStatus
 
 SENDER = ("127.0.0.1", 7601)
 
@@ -38,25 +42,40 @@ def config_of(*components: Component) -> Config:
     )
 
 
-class FakeNode:
-    """Says what a joined node says."""
+def group_status(**fields: Any) -> GroupStatus:
+    """Return how a channel is that is joined and has no fault."""
+    counts = dict.fromkeys(("sent", "unsent", "received", "refused", "lost", "kernel_drops"), 0)
+    return GroupStatus(
+        **{"joined": True, "fault": "", "joins": 1, "receive_buffer_bytes": 4 << 20}
+        | counts
+        | fields
+    )
+
+
+class FakeBus:
+    """Says what a joined bus says."""
 
     def __init__(self) -> None:
-        self.joined = {"control": True, "data": True}
-        self.components: dict[str, Any] = {}
+        self.control = group_status(receive_buffer_bytes=212992, kernel_drops=1, received=10)
+        self.data = group_status(
+            receive_buffer_bytes=425984, kernel_drops=2, received=20, refused=3
+        )
 
-    def status(self) -> dict[str, Any]:
-        """Return the status in the shape that the real node has."""
-        return {
-            "interface": "lo",
-            "joined": self.joined,
-            "receive_buffer_bytes": {"control": 212992, "data": 425984},
-            "kernel_drops": {"control": 1, "data": 2},
-            "refused": {"control": 0, "data": 3},
-            "received": {"control": 10, "data": 20},
-            "overruns": 0,
-            "components": self.components,
-        }
+    def status(self) -> BusStatus:
+        """Return the status of both channels."""
+        return BusStatus("lo", self.control, self.data, holds=False)
+
+
+class FakeProcess:
+    """What the pages ask of the process that they are part of."""
+
+    def __init__(self) -> None:
+        self.bus = FakeBus()
+        self.statuses: dict[str, ComponentStatus] = {}
+
+    def components(self) -> dict[str, ComponentStatus]:
+        """Return how the components of this process are."""
+        return self.statuses
 
 
 class FakeChannel:
@@ -66,7 +85,7 @@ class FakeChannel:
         self.codifier = "W1"
         self.config = config
         self.home = home
-        self.node = FakeNode()
+        self.process = FakeProcess()
         self.data_sources: dict[str, SequenceTracker] = {}
         self.control_sources: dict[str, SequenceTracker] = {}
         self.sent: list[tuple[str, str, float | None]] = []

@@ -1,7 +1,7 @@
 from jph.clock import time_now_ms
 from jph.state import FIELDS
 from jph.stores import open_history, row_of
-from tests.web.bus import SENDER, component, control, reading
+from tests.web.bus import SENDER, component, control, group_status, reading
 
 
 def store(web, readings):
@@ -73,7 +73,7 @@ def test_healthz_says_how_the_process_is_with_plain_numbers(web, client):
 
 
 def test_healthz_is_503_while_the_bus_is_not_joined(web, client):
-    web.channel.node.joined["data"] = False
+    web.channel.process.bus.data = group_status(joined=False)
     answer = client.get("/healthz")
     assert answer.status == 503
     assert answer.json["status"] == "off the bus"

@@ -1,5 +1,6 @@
 import re
 
+from jph.node.process import STATE, ComponentStatus
 from tests.web.bus import SENDER, component, control, reading
 from tests.web.client import Client
 from web import app
@@ -76,7 +77,9 @@ def test_a_text_sensor_has_a_list_in_place_of_a_chart(client):
 
 
 def test_the_error_of_a_component_in_this_process_is_shown(web, client):
-    web.channel.node.components["A1"] = {"state": "FAILED", "error": "/dev/x is missing"}
+    web.channel.process.statuses["A1"] = ComponentStatus(
+        STATE.FAILED, "/dev/x is missing", is_active=True, overruns=0, last_good_ms=None
+    )
     assert "/dev/x is missing" in client.get("/component/A1").text
 
 

@@ -78,7 +78,7 @@ def test_a_reloaded_configuration_is_shown_without_a_restart(web, client):
 
 def test_importing_the_component_loads_no_flask_and_no_database():
     program = (
-        "import sys, web.component\n"
+        "import sys, web.service\n"
         "print([n for n in ('flask', 'sqlalchemy', 'waitress', 'pydantic') if n in sys.modules])"
     )
     result = subprocess.run(

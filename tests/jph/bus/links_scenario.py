@@ -96,7 +96,9 @@ def main() -> None:
     node.add(config.components["A1"], lambda channel: callbacks)
     node.start()
     try:
-        held["waits for an interface that is not there"] = not any(node.status()["joined"].values())
+        held["waits for an interface that is not there"] = not any(
+            channel.joined for channel in node.bus.status().channels.values()
+        )
         make_interface("10.76.0.1")
         held["joins when it comes"] = hears(config)
         held["hears data then"] = takes_data(config, heard, 1)
@@ -107,7 +109,7 @@ def main() -> None:
         held["speaks from a new address"] = True
         held["hears data after the change"] = takes_data(config, heard, 2)
         ip("link", "del", INTERFACE)
-        eventually(lambda: not node.status()["joined"]["control"], PATIENCE_S)
+        eventually(lambda: not node.bus.status().control.joined, PATIENCE_S)
         held["notices that the interface went"] = True
         make_interface("10.76.0.1")
         held["joins when it comes again"] = hears(config)

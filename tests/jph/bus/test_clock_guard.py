@@ -12,8 +12,8 @@ from jph.bus import clock_guard
 from jph.bus.clock_guard import ClockGuard
 from jph.bus.sender import MOST_HELD, Sender
 from jph.clock import time_now_ms
-from jph.node.channel import STATE
 from jph.node.node import Node
+from jph.node.process import STATE
 from jph.node.runner import Callbacks
 from tests import helpers
 from tests.helpers import eventually
@@ -117,7 +117,7 @@ def test_readings_wait_and_go_out_in_order_with_their_times_put_right(guard_of, 
         peer.command("P", "A1", 1.0)
         peer.hear("control", lambda m: m["flag"] == "T")
         assert peer.quiet("data", lambda m: True, 0.05)
-        assert node.status()["holds"]
+        assert node.bus.status().holds
         wall.wrong_ms = 0
         first = peer.hear("data", timeout_s=20)
         assert first["flag"] == "n"
@@ -126,7 +126,7 @@ def test_readings_wait_and_go_out_in_order_with_their_times_put_right(guard_of, 
         assert [m["sequence"] for m in heard] == [first["sequence"] + at for at in range(1, 6)]
         for message, time_ms in zip(heard, sent, strict=False):
             assert message["time_ms"] == pytest.approx(time_ms, abs=20)
-        eventually(lambda: not node.status()["holds"], 20)
+        eventually(lambda: not node.bus.status().holds, 20)
         moved_ms = channel.loaded_ms - loaded_ms
         assert moved_ms == pytest.approx(10 * HOUR_MS, abs=20)
         peer.hear("control", lambda m: m["number"] == channel.loaded_ms)
@@ -214,7 +214,7 @@ def test_all_that_waited_reaches_a_receiver_with_the_usual_buffer(guard_of, tmp_
         wall.wrong_ms = 0
         eventually(lambda: heard)
         if not stops:
-            eventually(lambda: not node.status()["holds"])
+            eventually(lambda: not node.bus.status().holds)
     assert [reading[3] for reading in heard] == [float(number) for number in range(5000)]
 
 

@@ -89,11 +89,11 @@ def test_a_node_answers_within_100_ms_after_any_amount_of_rubbish(plain, total, 
             # room again, and the next ping has to be quick.
             eventually(lambda: answered_ms(peer, 0.5) is not None, 10)
             answers_ms.append(min(answered_ms(peer, 2.0) or 2000.0 for _ in range(3)))
-        status = node.status()
+        status = node.bus.status()
         peer.publish("B1", "n", struct.pack("<I", 70_000), 70_000)
         peer.publish("B1", "f", F.pack(987.5), 70_001)
         eventually(lambda: 987.5 in heard)
-    assert status["refused"]["data"] > 1000
-    assert status["refused"]["control"] > 1000
+    assert status.data.refused > 1000
+    assert status.control.refused > 1000
     assert max(answers_ms) < 100, f"pings answered after {answers_ms} ms"
-    assert len(node.data_sources) < 9000  # forged names fill no memory
+    assert len(node.bus.data.receiver.sources) < 9000  # forged names fill no memory

@@ -8,8 +8,8 @@ import struct
 import pytest
 
 from jph.bus import sockets as multicast
+from jph.bus.group import Group
 from jph.bus.receiver import ControlReceiver, DataReceiver
-from jph.config import Group
 from tests import helpers
 from tests.helpers import eventually
 

@@ -11,8 +11,9 @@ import pytest
 
 from jph.config import build
 from jph.errors import ChannelError, SensorError
-from jph.node.channel import STATE
 from jph.node.node import Node
+from jph.node.process import STATE
+from jph.node.reload import Reloader
 from jph.node.runner import Callbacks, callbacks_of
 from tests.helpers import eventually
 from tests.network import Peer, config_of, node_of, running
@@ -211,10 +212,10 @@ def test_an_error_is_told_until_the_sensor_answers_though_with_nothing(tmp_path)
 
     node = node_of(config, tmp_path, A1=Callbacks(on_timer=on_timer))
     with running(node):
-        eventually(lambda: node.status()["components"]["A1"]["error"] == "it is gone")
+        eventually(lambda: node.process.components()["A1"].error == "it is gone")
         is_back.set()
-        eventually(lambda: node.status()["components"]["A1"]["state"] == "NOREADING")
-        eventually(lambda: node.status()["components"]["A1"]["error"] is None)
+        eventually(lambda: node.process.components()["A1"].state == STATE.NOREADING)
+        eventually(lambda: node.process.components()["A1"].error is None)
 
 
 def test_a_callback_that_raises_is_logged_failed_and_called_again(config, tmp_path, caplog):
@@ -231,7 +232,7 @@ def test_a_callback_that_raises_is_logged_failed_and_called_again(config, tmp_pa
             peer.publish("B1", "f", F.pack(sequence), sequence)
         eventually(lambda: heard == [1.0, 2.0])
         eventually(lambda: node.runners["A1"].state == STATE.FAILED)
-        assert "broken on purpose" in node.status()["components"]["A1"]["error"]
+        assert "broken on purpose" in node.process.components()["A1"].error
         peer.publish("B1", "f", F.pack(3), 3)
         eventually(lambda: node.runners["A1"].state == STATE.GOOD)
         peer.command("P", "A1")
@@ -273,7 +274,7 @@ def test_loss_duplicates_and_restarts_are_counted_and_duplicates_dropped(config,
             peer.publish("B1", "f", F.pack(0.0), sequence)
         eventually(lambda: len(heard) == 5)
         assert heard == [100, 101, 105, 103, 3]
-        source = node.data_sources["B1"]
+        source = node.bus.data.receiver.sources["B1"]
         assert (source.lost, source.duplicates, source.restarts) == (2, 1, 1)
         peer.publish("B1", "n", struct.pack("<I", 900_000), 900_000)
         peer.publish("B1", "f", F.pack(0.0), 900_001)
@@ -399,7 +400,8 @@ def test_c_reloads_what_it_is_addressed_to(tmp_path):
         lives.append(channel.component.keep_alive_interval_s)
         return Callbacks(close=lambda: closed.append(1))
 
-    node = Node(config, tmp_path, lambda: build(document, "again"))
+    node = Node(config, tmp_path)
+    Reloader(node, lambda: build(document, "again"))
     node.add(config.components["A1"], build_one)
     node.add(config.components["B1"], lambda channel: Callbacks())
     with Peer(config) as peer, running(node):
@@ -418,7 +420,8 @@ def test_c_reloads_what_it_is_addressed_to(tmp_path):
 
 def test_a_wrong_configuration_at_reload_changes_nothing(tmp_path, caplog):
     config = config_of({"Codifier": "A1", "KeepAliveInterval": 0.05})
-    node = Node(config, tmp_path, lambda: build({"Sensors": []}, "again"))
+    node = Node(config, tmp_path)
+    Reloader(node, lambda: build({"Sensors": []}, "again"))
     node.add(config.components["A1"], lambda channel: Callbacks())
     with Peer(config) as peer, running(node):
         peer.command("C", "A1")
@@ -478,10 +481,10 @@ def test_a_component_that_is_too_far_behind_loses_the_newest_counted(config, tmp
         with Peer(config) as peer, running(node):
             for sequence in range(1, 301):
                 peer.publish("B1", "f", F.pack(0.0), sequence)
-            eventually(lambda: "B1" in node.data_sources)
-            eventually(lambda: node.data_sources["B1"].received == 300)
-            eventually(lambda: node.status()["overruns"] > 0)
+            eventually(lambda: "B1" in node.bus.data.receiver.sources)
+            eventually(lambda: node.bus.data.receiver.sources["B1"].received == 300)
+            eventually(lambda: node.process.components()["A1"].overruns > 0)
             release.set()
-            eventually(lambda: len(heard) + node.status()["overruns"] == 300)
+            eventually(lambda: len(heard) + node.process.components()["A1"].overruns == 300)
     finally:
         release.set()

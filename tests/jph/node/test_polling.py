@@ -5,8 +5,8 @@ import logging
 import pytest
 
 from jph.errors import NoReading, SensorError
-from jph.node.channel import STATE
 from jph.node.polling import SensorPoller
+from jph.node.process import STATE
 from tests.network import config_of
 
 PROXY = {"Codifier": "P1", "Type": "Proxy"}

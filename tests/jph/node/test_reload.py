@@ -13,6 +13,7 @@ from jph.config import build
 from jph.errors import ChannelError, ConfigError
 from jph.node.building import build as build_component
 from jph.node.node import Node
+from jph.node.reload import Reloader
 from jph.node.runner import Callbacks
 from tests.helpers import eventually
 from tests.network import Peer, config_of, running
@@ -32,8 +33,9 @@ class Network:
         self.config = config_of(*(self.entry(codifier, **more) for codifier in codifiers))
         self.document = copy.deepcopy(dict(self.config.document))
         self.hooks: list[bool] = []
-        self.node = Node(self.config, folder, self.load, choose=self.choose)
-        self.node.on_reload = self.hooks.append
+        self.node = Node(self.config, folder)
+        self.reloader = Reloader(self.node, self.load, self.choose)
+        self.reloader.on_progress = self.hooks.append
         for component in self.config.components.values():
             self.node.add(component, build_component)
 
@@ -96,9 +98,9 @@ def test_a_server_starts_anew_with_what_it_sends_for(tmp_path, server, proxy):
         {"Codifier": "P1", "Type": "Proxy", "Sensor": proxy},
     )
     document = copy.deepcopy(dict(config.document))
-    node = Node(config, tmp_path, lambda: build(document, "test"), choose=lambda c: [])
+    node = Node(config, tmp_path)
+    Reloader(node, lambda: build(document, "test"), lambda c: [c.components["A1"]])
     node.add(config.components["A1"], build_component)
-    node._reloading._choose = lambda c: [c.components["A1"]]
     with Peer(config) as peer, running(node):
         peer.hear("control", flag("N", source="A1"))
         document["Sensors"][1]["DataType"] = "integer"
@@ -144,7 +146,7 @@ def test_a_wrong_configuration_ends_the_reload_and_changes_nothing(network, capl
     def load():
         raise ConfigError(["Sensors[0].Type: is required"], "test")
 
-    network.node._reloading._load = load
+    network.reloader._load = load
     with Peer(network.config) as peer, running(network.node):
         peer.hear("control", flag("N", source="D1"))
         network.node.reload()
@@ -239,7 +241,7 @@ def test_a_component_that_raises_while_it_is_built_fails_alone(network, caplog):
         peer.hear("control", flag("N", source="B1"), 15)
         assert "B1 cannot start" in caplog.text
         assert "no such chip" in caplog.text
-        assert network.node.status()["components"]["B1"]["error"] == "no such chip"
+        assert network.node.process.components()["B1"].error == "no such chip"
         network.node.runners["B1"]._build = build_component
         peer.command("C")
         peer.hear("data", flag("f", source="B1"), 15)
@@ -252,7 +254,7 @@ def test_many_who_ask_at_once_get_few_loads_and_block_nobody(network):
         loads.append(1)
         return Network.load(network)
 
-    network.node._reloading._load = load
+    network.reloader._load = load
     before = signal.signal(signal.SIGHUP, lambda number, frame: network.node.reload())
     try:
         with running(network.node):
@@ -301,11 +303,11 @@ def test_a_load_that_raises_anything_ends_the_reload_and_the_next_one_works(netw
     def load():
         raise FileNotFoundError("jph/check.py")  # as while JPH is being updated
 
-    network.node._reloading._load, right = load, network.node._reloading._load
+    network.reloader._load, right = load, network.reloader._load
     with running(network.node):
         network.node.reload()
         eventually(lambda: network.hooks == [True, False])
         assert "jph/check.py" in caplog.text
-        network.node._reloading._load = right
+        network.reloader._load = right
         network.node.reload()
         eventually(lambda: network.hooks == [True, False] * 2)

@@ -71,14 +71,14 @@ def test_the_configuration_is_at_hand(path):
         assert channel.getMySensorElement("Missing") is None
         assert abs(timeNow() - time.time() * 1000) < 1000
     finally:
-        channel.node.stop()
+        channel.close()
 
 
 def test_configuration_and_codifier_may_come_from_the_environment(path, monkeypatch):
     monkeypatch.setenv("JPH_CONFIG", path)
     monkeypatch.setenv("JPH_SENSOR", "H1")
     channel = jph()
-    channel.node.stop()
+    channel.close()
     assert channel.codifier == "H1"
 
 
@@ -103,7 +103,7 @@ def test_values_sent_without_running_reach_the_bus(path):
         messages = [peer.hear("data") for _ in range(6)]
         channel.sendCtrl("P", 99, "ZZ", 5.0)
         ping = peer.hear("control")
-    channel.node.stop()
+    channel.close()
     assert [(m["flag"], m["source"]) for m in messages] == [
         ("n", "A1"),
         ("f", "A1"),
@@ -188,14 +188,14 @@ def test_what_waits_in_the_socket_is_heard_though_the_channel_joins_again(path):
 
     channel = jph(path, "A1")
     with Running(channel, on_data), Peer(channel.config) as peer:
-        membership = channel.node._data_group
-        eventually(lambda: channel.node.data.fileno() >= 0, 20)
+        joined = channel.process.bus.data
+        eventually(lambda: joined.receiver.fileno() >= 0, 20)
         for sequence in range(6):
             peer.publish("ZZ", "f", F.pack(sequence), 100 + sequence)
             assert busy.wait(20)
-        joins = membership.joins
-        channel.node.soon(lambda: membership.move(replace(membership.group, ttl=1)))
-        eventually(lambda: membership.joins > joins, 20)
+        joins = joined.status().joins
+        channel._node.soon(lambda: joined.move(replace(channel.config.multicast.data, ttl=1)))
+        eventually(lambda: joined.status().joins > joins, 20)
         free.set()
         eventually(lambda: heard == [0, 1, 2, 3, 4, 5], 20)
         assert channel.data_sources["ZZ"].lost == 0
@@ -206,7 +206,7 @@ def test_run_ends_when_a_newer_instance_takes_over(path):
     with Peer(channel.config) as peer, Running(channel) as running:
         peer.hear("control", lambda m: m["flag"] == "N")
         peer.command("N", "@@", channel.loaded_ms + 1, source="A1")
-        assert running.node.finished.wait(5)
+        assert running._node.finished.wait(5)
 
 
 def test_a_reload_is_seen_by_the_component(path):
