@@ -39,8 +39,8 @@ from jph.node.channel import Channel
 from jph.node.node import Node
 from jph.node.runner import callbacks_of
 from jph.state import FIELDS, Fields
-from jph.stores.redis import writing
-from jph.stores.resp import Connection, server_of
+from jph.stores.redis.resp import Connection, server_of
+from jph.stores.redis.store import writing
 from tests.servers import RedisServer, running_redis
 
 CODIFIERS = [f"{chr(65 + n // 26)}{chr(65 + n % 26)}" for n in range(100)]  # those of flood.c

@@ -22,8 +22,8 @@ from jph.stores.series import Series as Series
 
 STATE_STORES = {
     "memory": ("jph.stores.memory", "open_memory"),
-    "redis": ("jph.stores.redis", "open_redis"),
-    "rediss": ("jph.stores.redis", "open_redis"),
+    "redis": ("jph.stores.redis.store", "open_redis"),
+    "rediss": ("jph.stores.redis.store", "open_redis"),
 }
 HISTORY_STORES = {
     "sqlite": ("jph.stores.sqlite.history", "open_sqlite"),

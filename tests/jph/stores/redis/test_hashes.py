@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jph.state import FIELDS
-from jph.stores.hashes import fields_of, outdated, store_command
+from jph.stores.redis.hashes import fields_of, outdated, store_command
 
 
 def state(**known):

@@ -13,11 +13,11 @@ from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import Control
 from jph.errors import StoreError
 from jph.stores import open_state
-from jph.stores.redis import PAUSE_S
+from jph.stores.redis.store import PAUSE_S
 from tests.helpers import LOOPBACK, eventually, free_tcp_port
 from tests.servers import RedisServer, running_redis
 
-DOCUMENT = Path(__file__).parents[3] / "docs" / "configuration.md"
+DOCUMENT = Path(__file__).parents[4] / "docs" / "configuration.md"
 SENDER = ("127.0.0.1", 7602)
 MESSAGE_S = 0.05  # from the message to Redis
 COMPLETE_S = 5.0  # from the return of Redis to the complete state

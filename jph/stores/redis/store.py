@@ -1,4 +1,4 @@
-"""Last states in Redis, one hash for each Codifier (`jph.stores.hashes`).
+"""Last states in Redis, one hash for each Codifier (`jph.stores.redis.hashes`).
 
     <Codifier>   hash: the last state
     jph:state    text: a random mark, put there with the complete state; where it is another one or
@@ -24,8 +24,8 @@ from jph.bus.wire import Control, Reading, is_codifier
 from jph.errors import StoreError
 from jph.state import Fields, LastStates
 from jph.stores import StateStore
-from jph.stores.hashes import fields_of, outdated, store_command
-from jph.stores.resp import Connection, Refusal, Refused, Reply, Server, command, server_of
+from jph.stores.redis.hashes import fields_of, outdated, store_command
+from jph.stores.redis.resp import Connection, Refusal, Refused, Reply, Server, command, server_of
 
 log = logging.getLogger(__name__)
 

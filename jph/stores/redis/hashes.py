@@ -17,7 +17,7 @@ import re
 from collections.abc import Mapping
 
 from jph.state import FIELDS, Fields
-from jph.stores.resp import Reply
+from jph.stores.redis.resp import Reply
 
 _NAMES = tuple((name, f"${len(name)}\r\n{name}\r\n") for name in FIELDS)
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+|(?:\.[0-9]+)?[eE][+-]?[0-9]+)?")

@@ -10,8 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jph.errors import ConfigError
-from jph.stores import resp
-from jph.stores.resp import Connection, Refusal, Refused, Server, Unreachable, command, server_of
+from jph.stores.redis import resp
+from jph.stores.redis.resp import (
+    Connection,
+    Refusal,
+    Refused,
+    Server,
+    Unreachable,
+    command,
+    server_of,
+)
 from tests.helpers import LOOPBACK, free_tcp_port
 from tests.servers import RedisServer, running_redis
 
