@@ -39,8 +39,9 @@ from jph.node.channel import Channel
 from jph.node.node import Node
 from jph.node.runner import callbacks_of
 from jph.state import FIELDS, Fields
-from jph.stores.redis.resp import Connection, server_of
-from jph.stores.redis.store import writing
+from jph.stores.redis.client import RedisClient
+from jph.stores.redis.hashes import commands_of
+from jph.stores.redis.url import address_of
 from tests.servers import RedisServer, running_redis
 
 CODIFIERS = [f"{chr(65 + n // 26)}{chr(65 + n % 26)}" for n in range(100)]  # those of flood.c
@@ -215,10 +216,9 @@ def full_states() -> dict[str, Fields]:
 def by_jph(server: RedisServer, states: dict[str, Fields]) -> float:
     """Return how many states/s the state cache's round trips write."""
     written, began_s = 0, time.monotonic()
-    with closing(Connection(server_of(server.url), None)) as connection:
+    with closing(RedisClient(address_of(server.url), None)) as client:
         while (passed_s := time.monotonic() - began_s) < PEER_S:
-            names, commands = writing(states)
-            connection.exchange(commands.encode(), len(names))
+            client.exchange([it for state in states.items() for it in commands_of(*state)])
             written += len(states)
     return written / passed_s
 

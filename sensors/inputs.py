@@ -126,7 +126,7 @@ class Inputs:
     def _earlier(self) -> "_Earlier | None":
         cache = self._channel.config.first("StateCache")
         url = str(cache.settings.get("URL") or "") if cache else ""
-        if cache is None or not url.startswith("redis"):
+        if cache is None or url.partition(":")[0] in ("", "memory"):
             return None
         file = cache.settings.get("PasswordFile")
         return _earlier_of(url, self._channel.home, str(file) if file else None)

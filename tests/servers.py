@@ -9,7 +9,8 @@ the system's own servers is touched. What a test gets:
 
 A test may stop or kill them: the fixture of the next test starts them again. In `with
 server.frozen():` they keep their connections and do not answer; they go on afterwards, whatever
-happened. Programs use `with running_redis() as server:` and `with running_postgres() as server:`.
+happened. Programs use `with running_redis() as server:` and `with running_postgres() as server:`;
+`running_sentinel` and `running_cluster` are for the test that needs them.
 """
 
 import contextlib
@@ -32,7 +33,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.helpers import LOOPBACK, free_tcp_port
+from tests.helpers import LOOPBACK, eventually, free_tcp_port
 
 START_S = 30.0  # PostgreSQL may have a log to replay
 STOP_S = 30.0
@@ -412,6 +413,54 @@ def running_redis(*options: str) -> Iterator[RedisServer]:
             yield server
         finally:
             server.kill()
+
+
+@contextlib.contextmanager
+def running_sentinel(primary: RedisServer, name: str) -> Iterator[int]:
+    """Run a sentinel that watches a primary by a name; return its port."""
+    port = free_tcp_port()
+    with _folder("sentinel") as folder:
+        config = folder / "sentinel.conf"
+        config.write_text(
+            f"bind {LOOPBACK}\nport {port}\n"
+            f"sentinel monitor {name} {LOOPBACK} {primary.port} 1\n"
+            f"sentinel down-after-milliseconds {name} 500\n"
+            f"sentinel failover-timeout {name} 2000\n"
+        )
+        program = Program(folder)
+        program.start([_binary("redis-server"), str(config), "--sentinel"])
+        try:
+            with redis.Redis(LOOPBACK, port, retry=Retry(NoBackoff(), 0)) as client:
+                program.wait_until(lambda: _knows_a_replica(client, name))
+            yield port
+        finally:
+            program.kill()
+
+
+def _knows_a_replica(sentinel: redis.Redis, name: str) -> bool:
+    try:
+        return sentinel.sentinel_master(name)["num-slaves"] > 0
+    except redis.RedisError:
+        return False
+
+
+@contextlib.contextmanager
+def running_cluster(*options: str, size: int = 3) -> Iterator[list[RedisServer]]:
+    """Run a cluster of primaries that share the keys."""
+    with contextlib.ExitStack() as stack:
+        servers, buses = [], []
+        for _ in range(size):
+            buses.append(str(free_tcp_port()))
+            fixed = ["--cluster-enabled", "yes", "--cluster-port", buses[-1]]
+            servers.append(stack.enter_context(running_redis(*fixed, *options)))
+        clients = [stack.enter_context(server.client()) for server in servers]
+        for place, client in enumerate(clients):
+            first, end = (16384 * it // size for it in (place, place + 1))
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", first, end - 1)
+            client.execute_command("CLUSTER", "MEET", LOOPBACK, servers[0].port, buses[0])
+        for client in clients:
+            eventually(lambda client=client: client.cluster("info")["cluster_state"] == "ok")
+        yield servers
 
 
 @contextlib.contextmanager

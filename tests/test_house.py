@@ -87,8 +87,8 @@ def test_importing_jph_starts_no_thread_and_opens_no_socket():
         import jph
         import threading
 
-        heavy = {"pydantic", "flask", "sqlalchemy", "sqlite3", "asyncio"} & set(sys.modules)
-        print(threading.active_count(), sorted(heavy))
+        heavy = {"pydantic", "flask", "redis", "sqlalchemy", "sqlite3", "asyncio"}
+        print(threading.active_count(), sorted(heavy & set(sys.modules)))
     """
     command = [sys.executable, "-c", textwrap.dedent(program)]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)

@@ -20,16 +20,23 @@ from jph.errors import ConfigError
 from jph.state import Fields
 from jph.stores.series import Series as Series
 
+_REDIS = (
+    *("redis", "redis+sentinel", "redis+cluster"),
+    *("rediss", "rediss+sentinel", "rediss+cluster"),  # with TLS
+    "unix",
+)
 STATE_STORES = {
     "memory": ("jph.stores.memory", "open_memory"),
-    "redis": ("jph.stores.redis.store", "open_redis"),
-    "rediss": ("jph.stores.redis.store", "open_redis"),
+    **dict.fromkeys(_REDIS, ("jph.stores.redis.store", "open_redis")),
 }
 HISTORY_STORES = {
     "sqlite": ("jph.stores.sqlite.history", "open_sqlite"),
     "postgresql": ("jph.stores.postgres.history", "open_postgres"),
 }
-EXTRAS = {"postgresql": "jph[postgres]"}  # what brings the driver
+EXTRAS = {  # what brings the driver
+    "postgresql": "jph[postgres]",
+    **dict.fromkeys(_REDIS, "jph[redis]"),
+}
 
 # One stored reading: timestamp_ms, Codifier, sequence, number, text. The first three are its
 # identity: a row that is stored already is never stored again.
@@ -181,8 +188,7 @@ def open_state(url: str, home: Path, password_file: Path | None = None) -> State
     """Open the state store that a URL names.
 
     Args:
-        url: `memory:`, one per process, `memory:name`, or `redis://[user@]host[:port][/database]`,
-            `rediss://…` with TLS.
+        url: `memory:`, one per process, `memory:name`, or a Redis, as `jph.stores.redis.url` says.
         home: folder that the store belongs to.
         password_file: holds the password of the server; None if it wants none.
 

@@ -14,12 +14,12 @@ expect. A text that looks like a number is read back as a number: the hash does 
 import json
 import math
 import re
-from collections.abc import Mapping
+from typing import Any
 
 from jph.state import FIELDS, Fields
-from jph.stores.redis.resp import Reply
+from jph.stores.redis.client import Command
 
-_NAMES = tuple((name, f"${len(name)}\r\n{name}\r\n") for name in FIELDS)
+_PLAIN = {int, float, str}
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+|(?:\.[0-9]+)?[eE][+-]?[0-9]+)?")
 LONGEST_INTEGER = 1500  # digits; a datagram has no room for more
 _TRUTH = {"True": True, "1": True, "False": False, "0": False}
@@ -33,40 +33,31 @@ _BESIDE = (
 )
 
 
-def store_command(codifier: str, fields: Mapping[str, object]) -> str:
-    """Return HSET of what is known, as the protocol has it; its UTF-8 is what is sent."""
-    words = 2
-    parts = ["", "$4\r\nHSET\r\n$2\r\n", codifier, "\r\n"]
-    for name, head in _NAMES:
-        value = fields[name]
+def commands_of(codifier: str, fields: Fields) -> list[Command]:
+    """Return the commands that write a state; redis-py writes numbers as Python does."""
+    store: list[Any] = ["HSET", codifier]
+    for name, value in fields.items():
         if value is not None:
-            text = value if isinstance(value, str) else _text(value)
-            size = len(text) if text.isascii() else len(text.encode())
-            parts.append(f"{head}${size}\r\n{text}\r\n")
-            words += 2
-    parts[0] = f"*{words}\r\n"
-    return "".join(parts)
-
-
-def outdated(fields: Mapping[str, object]) -> list[str]:
-    """Return the fields that the hash must not have any more."""
-    return [name for name, beside in _BESIDE if fields[name] is None and fields[beside] is not None]
+            store += name, value if type(value) in _PLAIN else _text(value)
+    gone = [name for name, beside in _BESIDE if fields[name] is None and fields[beside] is not None]
+    return [tuple(store), ("HDEL", codifier, *gone)] if gone else [tuple(store)]
 
 
 def _text(value: object) -> str:
-    if isinstance(value, dict):
-        text = json.dumps(value, ensure_ascii=False)
-        # Half a surrogate pair is no text; its escape in JSON is.
-        return text.encode("utf-8", "backslashreplace").decode()
-    return repr(value)
+    if not isinstance(value, dict):
+        return str(value)
+    text = json.dumps(value, ensure_ascii=False)
+    # Half a surrogate pair is no text; its escape in JSON is.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
-def fields_of(codifier: str, reply: Reply) -> Fields | None:
+def fields_of(codifier: str, reply: object) -> Fields | None:
     """Return the state that a reply to HGETALL says, None if there is nothing of a state in it."""
-    if not isinstance(reply, list):
+    if not isinstance(reply, dict):
         return None
-    texts = [item.decode("utf-8", "replace") for item in reply if isinstance(item, bytes)]
-    stored = dict(zip(texts[::2], texts[1::2], strict=False))
+    stored = {
+        key.decode("utf-8", "replace"): it.decode("utf-8", "replace") for key, it in reply.items()
+    }
     fields: Fields = {name: _parsed(name, stored[name]) for name in FIELDS if name in stored}
     fields.pop("Codifier", None)
     if all(value is None for value in fields.values()):

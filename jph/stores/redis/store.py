@@ -21,36 +21,20 @@ from pathlib import Path
 
 from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import Control, Reading, is_codifier
-from jph.errors import StoreError
 from jph.state import Fields, LastStates
 from jph.stores import StateStore
-from jph.stores.redis.hashes import fields_of, outdated, store_command
-from jph.stores.redis.resp import Connection, Refusal, Refused, Reply, Server, command, server_of
+from jph.stores.redis.client import Command, RedisClient
+from jph.stores.redis.hashes import commands_of, fields_of
+from jph.stores.redis.refusals import MARK, PASSING, RedisFault
+from jph.stores.redis.url import RedisAddress, address_of
 
 log = logging.getLogger(__name__)
 
-MARK = "jph:state"
 PAUSE_S = 0.03  # between the starts of two round trips; a message waits 50 ms at most
 BEAT_S = 1.0  # the mark is looked at so often when nothing is to be written
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 1.5  # with the 2 s that a connection may take, the state is complete in 5 s
 STOP_S = 2.5  # longest wait for the last round trip
-READ_AT_ONCE = 1000  # keys
-
-# What a person has to do, by the first word of the refusal.
-ADVICE = {
-    "OOM": "it has reached its maxmemory: raise that, or remove other data from it",
-    "READONLY": "it is a read-only replica: name the primary in the URL",
-    "MISCONF": "it cannot save to its disk and refuses to be written: see its log",
-    "NOAUTH": "it wants a password: name a file with it in PasswordFile",
-    "WRONGPASS": "it refuses the user or the password: look into the PasswordFile",
-    "NOPERM": "its user may not do that: allow it SET and GET of the key jph:state, and HSET, HDEL,"
-    " HGETALL and SCAN of the keys ??",
-    "WRONGTYPE": f"the key {MARK} holds something else: delete it, or name another database",
-    "MOVED": "it is a cluster, whose parts share the keys: name a single server in the URL",
-}
-# Refusals that pass: it loads its data, a script runs, a replica waits for its primary.
-PASSING = {"LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN"}
 
 
 class RedisState:
@@ -59,12 +43,12 @@ class RedisState:
     Nothing is connected until the first message or `watch`.
 
     Args:
-        server: where.
+        address: where.
         password_file: holds the password, and is read at each connection; None: there is none.
     """
 
-    def __init__(self, server: Server, password_file: Path | None = None) -> None:
-        self._server = server
+    def __init__(self, address: RedisAddress, password_file: Path | None = None) -> None:
+        self._address = address
         self._password_file = password_file
         self._states = LastStates()
         self._on_fault: Callable[[str | None], object] = lambda fault: None
@@ -73,7 +57,7 @@ class RedisState:
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None
         # Of the thread alone:
-        self._connection: Connection | None = None
+        self._client: RedisClient | None = None
         self._version = 0  # of the states that are written
         self._mark: bytes | None = None
         self._wrong: dict[str, str] = {}  # Codifiers whose keys hold something else, and why
@@ -120,8 +104,7 @@ class RedisState:
         if self._thread is None:
             with self._starting:
                 if self._thread is None:
-                    name = f"redis-{self._server.port}"
-                    self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+                    self._thread = threading.Thread(target=self._run, name="redis", daemon=True)
                     self._thread.start()
         elif not self._thread.is_alive() and not self._stopping.is_set():
             raise RuntimeError("the thread that writes to Redis has ended, see the log")
@@ -139,11 +122,8 @@ class RedisState:
         Raises:
             StoreError: not now.
         """
-        try:
-            with closing(self._connected()) as connection:
-                return _recalled(connection)
-        except StoreError as error:
-            raise StoreError(self._reason(error)) from error
+        with closing(RedisClient(self._address, self._password_file)) as client:
+            return _recalled(client)
 
     # The writing thread
 
@@ -156,15 +136,15 @@ class RedisState:
                 try:
                     self._round_trip()
                     retry_s = 0.0
-                except StoreError as error:
+                except RedisFault as fault:
                     self._disconnect()
                     retry_s = min(max(FIRST_RETRY_S, 2 * retry_s), LAST_RETRY_S)
-                    self._begin_fault(self._reason(error), getattr(error, "code", ""))
+                    self._begin_fault(str(fault), fault.code)
                 if stopping:
                     break
                 self._wait(began_s, retry_s)
         except Exception:
-            log.exception("%s: its writer fails by a mistake of its own", self._server)
+            log.exception("%s: its writer fails by a mistake of its own", self._address)
             raise
         finally:
             self._disconnect()
@@ -178,25 +158,26 @@ class RedisState:
         self._stopping.wait(began_s + PAUSE_S - time.monotonic())
 
     def _round_trip(self) -> None:
-        """Write what changed; StoreError if the server does not take it."""
-        if self._connection is None:
-            self._connection = self._connected()
+        """Write what changed; RedisFault if the server does not take it."""
+        if self._client is None:
+            self._client = RedisClient(self._address, self._password_file)
             self._version, self._mark = 0, None
         self._changed.clear()
         version, changed = self._states.changed_since(self._version)
         self._add_wrong(changed)
-        first = [] if self._mark else [command("SET", MARK, secrets.token_hex(8), "NX")]
-        first.append(command("GET", MARK))
-        names, commands = writing(changed)
-        replies = self._connection.exchange(
-            b"".join(first) + commands.encode(), len(first) + len(names)
-        )
-        for reply in replies[: len(first)]:
-            if isinstance(reply, Refusal):
-                raise Refused(reply)
-        self._note(names, replies[len(first) :])
+        commands: list[Command] = [("GET", MARK)]
+        if not self._mark:
+            commands.insert(0, ("SET", MARK, secrets.token_hex(8), "NX"))
+        first = len(commands)
+        for codifier, fields in changed.items():
+            commands += commands_of(codifier, fields)
+        replies = self._client.exchange(commands)
+        for reply in replies[:first]:
+            if isinstance(reply, RedisFault):
+                raise reply
+        self._note(commands[first:], replies[first:])
         self._version = version
-        self._check_mark(replies[len(first) - 1])
+        self._check_mark(replies[first - 1])
         if self._wrong:
             self._begin_fault("; ".join(sorted(set(self._wrong.values()))), "WRONGTYPE")
         elif self._fault is not None:
@@ -211,54 +192,34 @@ class RedisState:
                 if fields is not None:
                     changed[codifier] = fields
 
-    def _note(self, names: list[str], replies: Iterable[Reply]) -> None:
+    def _note(self, commands: Iterable[Command], replies: Iterable[object]) -> None:
         """Look at what became of each state; a refusal of one key stops no other."""
         wrong: dict[str, str] = {}
-        for codifier, reply in zip(names, replies, strict=True):
-            if not isinstance(reply, Refusal):
+        for (_, codifier, *_), reply in zip(commands, replies, strict=True):
+            self._wrong.pop(codifier, None)
+            if not isinstance(reply, RedisFault):
                 continue
             if reply.code != "WRONGTYPE":
-                raise Refused(reply)
+                raise reply
             wrong[codifier] = (
-                f"{self._server}: the key {codifier} holds no hash, so its state is not kept:"
+                f"{self._address}: the key {codifier} holds no hash, so its state is not kept:"
                 f" delete the key, or name another database in the URL"
             )
-        for codifier in names:
-            self._wrong.pop(codifier, None)
         self._wrong |= wrong
 
-    def _check_mark(self, found: Reply) -> None:
+    def _check_mark(self, found: object) -> None:
         mark = found if isinstance(found, bytes) else b""
         if self._mark is None:
             self._mark = mark
         elif self._mark != mark:
-            log.warning("%s was emptied; all last states are written again", self._server)
+            log.warning("%s was emptied; all last states are written again", self._address)
             self._mark, self._version = None, 0
             self._changed.set()
 
-    def _connected(self) -> Connection:
-        password = None
-        if self._password_file is not None:
-            try:
-                password = self._password_file.read_text().partition("\n")[0].rstrip("\r")
-            except (OSError, UnicodeDecodeError) as error:
-                reason = getattr(error, "strerror", None) or "is no text"
-                raise StoreError(f"the PasswordFile {self._password_file}: {reason}") from error
-        return Connection(self._server, password)
-
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
-
-    def _reason(self, error: StoreError) -> str:
-        code = getattr(error, "code", "")
-        reason = ADVICE.get(code) or str(error)
-        if "without any password" in str(error):
-            reason = "it has no password: leave out the PasswordFile"
-        elif "DB index" in str(error):
-            reason = f"it has no database {self._server.database}: name another one in the URL"
-        return f"{self._server}: {reason}"
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
     def _begin_fault(self, fault: str, code: str) -> None:
         self._fault_tries += 1
@@ -274,7 +235,7 @@ class RedisState:
     def _end_fault(self) -> None:
         log.warning(
             "%s: last states are complete again after %.0f s and %d failed tries",
-            self._server,
+            self._address,
             time.monotonic() - self._fault_began_s,
             self._fault_tries,
         )
@@ -282,37 +243,14 @@ class RedisState:
         self._on_fault(None)
 
 
-def writing(states: Mapping[str, Fields]) -> tuple[list[str], str]:
-    """Return the commands that write states, and for each command whose state it writes."""
-    names, commands = [], []
-    for codifier, fields in states.items():
-        names.append(codifier)
-        commands.append(store_command(codifier, fields))
-        if gone := outdated(fields):
-            names.append(codifier)
-            commands.append(command("HDEL", codifier, *gone).decode())
-    return names, "".join(commands)
-
-
-def _recalled(connection: Connection) -> dict[str, Fields]:
-    codifiers: set[str] = set()
-    cursor = b"0"
-    while True:
-        reply = connection.call("SCAN", cursor, "MATCH", "??", "COUNT", str(READ_AT_ONCE))
-        if not isinstance(reply, list) or len(reply) != 2 or not isinstance(reply[1], list):
-            raise StoreError("what listens there is no Redis")
-        names = (key.decode("latin-1") for key in reply[1] if isinstance(key, bytes))
-        codifiers.update(name for name in names if is_codifier(name))
-        if not isinstance(reply[0], bytes) or reply[0] == b"0":
-            break
-        cursor = reply[0]
-    ordered = sorted(codifiers)
-    wanted = b"".join(command("HGETALL", codifier) for codifier in ordered)
-    replies = connection.exchange(wanted, len(ordered))
-    found = zip(ordered, map(fields_of, ordered, replies), strict=True)
+def _recalled(client: RedisClient) -> dict[str, Fields]:
+    names = (key.decode("latin-1") for key in client.keys("??"))
+    codifiers = sorted(filter(is_codifier, names))
+    replies = client.exchange([("HGETALL", codifier) for codifier in codifiers])
+    found = zip(codifiers, map(fields_of, codifiers, replies), strict=True)
     return {codifier: fields for codifier, fields in found if fields is not None}
 
 
 def open_redis(url: str, home: Path, password_file: Path | None = None) -> StateStore:
-    """Return the states of a Redis server; ConfigError for a URL of another form."""
-    return RedisState(server_of(url), password_file)
+    """Return the states of a Redis; ConfigError for a URL of another form."""
+    return RedisState(address_of(url), password_file)

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,6 +89,26 @@ def test_any_text_as_url_is_opened_or_a_mistake(url):
             continue
         with pytest.raises(ConfigError):
             stores(url, None)
+
+
+def test_a_store_whose_package_is_missing_says_what_to_type():
+    program = """
+import sys
+from pathlib import Path
+sys.modules["redis"] = None
+from jph.errors import ConfigError
+from jph.stores import open_state
+open_state("memory:", Path("."))
+for url in ("redis://", "unix:///socket"):
+    try:
+        open_state(url, None)
+    except ConfigError as error:
+        print(error)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    needed = "needs redis, which is not installed: pip install 'jph[redis]'"
+    assert ended.stderr == ""
+    assert ended.stdout.splitlines() == [f"redis: {needed}", f"unix: {needed}"]
 
 
 def test_memory_is_one_per_process_home_and_name(tmp_path):

@@ -7,42 +7,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jph.state import FIELDS
-from jph.stores.redis.hashes import fields_of, outdated, store_command
+from jph.stores.redis.hashes import commands_of, fields_of
 
 
 def state(**known):
     return {**dict.fromkeys(FIELDS), "Codifier": "C1", **known}
 
 
-def words_of(sent: str) -> list[bytes]:
-    """Take a command apart, as the protocol says."""
-    head, *rest = sent.encode().split(b"\r\n", 1)
-    left, words = rest[0], []
-    for _ in range(int(head[1:])):
-        size, _, left = left.partition(b"\r\n")
-        length = int(size[1:])
-        words.append(left[:length])
-        assert left[length : length + 2] == b"\r\n"
-        left = left[length + 2 :]
-    assert left == b""
-    return words
+def stored_by(fields) -> dict[bytes, bytes]:
+    """Return the hash as Redis has it; redis-py writes numbers as `str` does."""
+    (command, key, *words), *_ = commands_of("C1", fields)
+    assert (command, key) == ("HSET", "C1")
+    texts = [str(word).encode() for word in words]
+    return dict(zip(texts[::2], texts[1::2], strict=True))
 
 
 def there_and_back(fields):
-    command, key, *stored = words_of(store_command("C1", fields))
-    assert (command, key) == (b"HSET", b"C1")
-    return fields_of("C1", stored)
+    return fields_of("C1", stored_by(fields))
 
 
 def test_a_command_in_full():
-    sent = store_command("C1", state(Value=21.5, DTimestamp=1000, IsActive=True))
-    assert sent == (
-        "*10\r\n$4\r\nHSET\r\n$2\r\nC1\r\n"
-        "$8\r\nCodifier\r\n$2\r\nC1\r\n"
-        "$5\r\nValue\r\n$4\r\n21.5\r\n"
-        "$10\r\nDTimestamp\r\n$4\r\n1000\r\n"
-        "$8\r\nIsActive\r\n$4\r\nTrue\r\n"
-    )
+    assert commands_of("C1", state(Value=21.5, TTimestamp=1000, IsActive=True)) == [
+        ("HSET", "C1", *("Codifier", "C1", "Value", 21.5, "TTimestamp", 1000, "IsActive", "True")),
+        ("HDEL", "C1", "TRequest", "TDuration"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -65,8 +53,7 @@ def test_a_command_in_full():
 )
 def test_values_are_text_and_come_back(value, text):
     fields = state(Value=value, DTimestamp=1)
-    stored = words_of(store_command("C1", fields))
-    assert stored[stored.index(b"Value") + 1].decode() == text
+    assert stored_by(fields)[b"Value"].decode() == text
     assert there_and_back(fields) == fields
 
 
@@ -90,7 +77,7 @@ def test_a_state_comes_back_as_it_was(known):
     assert there_and_back(state(**known)) == state(**known)
 
 
-@given(st.lists(st.binary(), max_size=10) | st.none() | st.integers())
+@given(st.dictionaries(st.binary(), st.binary(), max_size=10) | st.none() | st.integers())
 def test_any_hash_is_a_state_or_none(stored):
     fields = fields_of("C1", stored)
     assert fields is None or (set(fields) == set(FIELDS) and fields["Codifier"] == "C1")
@@ -98,7 +85,7 @@ def test_any_hash_is_a_state_or_none(stored):
 
 @given(st.sampled_from(FIELDS), st.text() | st.sampled_from(["nan", "1e999", "1_000", "{}", "[]"]))
 def test_any_text_in_a_field_is_a_value_that_a_page_can_show(name, text):
-    fields = fields_of("C1", [name.encode(), text.encode("utf-8", "replace")])
+    fields = fields_of("C1", {name.encode(): text.encode("utf-8", "replace")})
     if fields is not None:
         value = fields[name]
         assert isinstance(value, str | bool | int | float | dict | None)
@@ -108,15 +95,16 @@ def test_any_text_in_a_field_is_a_value_that_a_page_can_show(name, text):
 
 def test_what_an_older_program_wrote_is_read():
     written = {"Value": "21.5", "IsActive": "1", "TDuration": "None", "Other": "x"}
-    stored = [word.encode() for item in written.items() for word in item]
+    stored = {name.encode(): text.encode() for name, text in written.items()}
     assert fields_of("C1", stored) == state(Value=21.5, IsActive=True)
 
 
 def test_a_hash_of_another_program_is_no_state():
-    assert fields_of("C1", [b"user", b"1", b"TDuration", b"None"]) is None
+    assert fields_of("C1", {b"user": b"1", b"TDuration": b"None"}) is None
 
 
 def test_what_an_answer_does_not_say_is_not_kept_from_the_one_before():
-    assert outdated(state(TTimestamp=5, TDuration=None)) == ["TRequest", "TDuration"]
-    assert outdated(state(TTimestamp=5, TRequest=1, TDuration=2)) == []
-    assert outdated(state()) == []
+    assert len(commands_of("C1", state(TTimestamp=5, TRequest=1, TDuration=2))) == 1
+    assert len(commands_of("C1", state())) == 1
+    _, removal = commands_of("C1", state(TTimestamp=5, TRequest=1))
+    assert removal == ("HDEL", "C1", "TDuration")

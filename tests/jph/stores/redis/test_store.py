@@ -2,9 +2,7 @@
 
 import logging
 import re
-import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,52 +13,12 @@ from jph.errors import StoreError
 from jph.stores import open_state
 from jph.stores.redis.store import PAUSE_S
 from tests.helpers import LOOPBACK, eventually, free_tcp_port
+from tests.jph.stores.redis.watching import SENDER, watched
 from tests.servers import RedisServer, running_redis
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "configuration.md"
-SENDER = ("127.0.0.1", 7602)
 MESSAGE_S = 0.05  # from the message to Redis
 COMPLETE_S = 5.0  # from the return of Redis to the complete state
-
-
-class Watched:
-    """A store that is fed by a test, and what it says of its faults."""
-
-    def __init__(self, url, password_file=None):
-        self.faults = []
-        self.changed = threading.Event()
-        self.store = open_state(url, None, password_file)
-        self.store.watch(self._note)
-        self.sequence = 0
-
-    def _note(self, fault):
-        if not self.faults or fault != self.faults[-1]:
-            self.faults.append(fault)
-
-    def hear(self, *codifiers, value=1.0):
-        self.sequence += 1
-        readings = [
-            (it, 1000 + self.sequence, self.sequence, value, "f", 4, SENDER) for it in codifiers
-        ]
-        self.store.on_readings(readings, {})
-
-    def await_fault(self, words):
-        return eventually(
-            lambda: next((it for it in self.faults if it and words in it), None),
-            what=f"a fault with {words!r} among {self.faults}",
-        )
-
-    def await_recovery(self):
-        eventually(lambda: self.faults and self.faults[-1] is None, what=str(self.faults))
-
-
-@contextmanager
-def watched(url, password_file=None):
-    it = Watched(url, password_file)
-    try:
-        yield it
-    finally:
-        it.store.close()
 
 
 @pytest.fixture
@@ -183,7 +141,7 @@ def test_emptied_it_gets_the_complete_state_again(cache, client, caplog):
         eventually(lambda: codifiers_in(client) == {"C1", "C2"}, COMPLETE_S)
     assert client.hget("C1", "Value") == "1.0"
     assert [it.getMessage() for it in caplog.records].count(
-        f"{cache.store._server} was emptied; all last states are written again"
+        f"{cache.store._address} was emptied; all last states are written again"
     ) == 3
 
 
@@ -201,7 +159,7 @@ def test_restarted_it_gets_the_complete_state_again(cache, redis_server, client,
     cache.hear("C1", "C2")
     eventually(lambda: codifiers_in(client) == {"C1", "C2"})
     getattr(redis_server, end)()
-    cache.await_fault(cache.store._server.host)
+    cache.await_fault(LOOPBACK)
     cache.hear("C2", "C3", value=2.0)
     time.sleep(2)  # so that the back-off is at its longest
     redis_server.start()
