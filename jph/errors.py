@@ -6,6 +6,7 @@
     ├── ChannelError    a socket, a multicast group, an interface or a port refuses
     ├── SensorError     no reading this time
     │   └── NoReading   and nothing is broken: an input that is not connected, or not heard yet
+    ├── HttpError       a server gives no answer, or not the whole of it
     └── StoreError      a state or history store cannot be read or written now
 
 A caller's mistake stays ValueError or TypeError.
@@ -46,6 +47,10 @@ class SensorError(JphError):
 
 class NoReading(SensorError):
     """There is nothing to read now, and nothing is broken: a state of its own, not a failure."""
+
+
+class HttpError(JphError):
+    """A server gives no answer, or not the whole of it; says why, and leaves the address out."""
 
 
 class StoreError(JphError):

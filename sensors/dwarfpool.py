@@ -11,7 +11,8 @@ from typing import Any
 from jph.bus.wire import Value
 from jph.errors import SensorError
 from jph.settings import setting
-from sensors import http
+from jph.tcp import plain
+from sensors import json_api
 from sensors.missing_values import MissingValues
 
 
@@ -49,7 +50,7 @@ class Dwarfpool:
     _gaps: MissingValues = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        http.check(self.url, "URL")
+        json_api.check(self.url, "URL")
         self._worker = self.server or self.field
         self._gaps = MissingValues(self.codifier)
 
@@ -64,8 +65,8 @@ class Dwarfpool:
         Raises:
             SensorError: no answer, another one than is expected, or no such worker.
         """
-        answer = http.get(self.url, timeout_s=self.timeout_s)
-        account = answer.members()
+        answer = json_api.ask(self.url, timeout_s=self.timeout_s)
+        account = json_api.members(answer)
         try:
             _check(account)
             submitted_s = _submitted_s(account, self._worker)
@@ -73,7 +74,7 @@ class Dwarfpool:
                 return {}
             values = self._gaps.settle(*self._rates(account))
         except (ValueError, SensorError) as error:
-            raise SensorError(f"{answer.address}: {http.plain(error)}") from error
+            raise SensorError(f"{answer.address}: {plain(error)}") from error
         self._submitted_s = submitted_s
         return values
 

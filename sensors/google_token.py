@@ -12,7 +12,8 @@ from urllib.parse import urlencode
 
 from jph.bus.wire import number_of
 from jph.errors import SensorError
-from sensors import http
+from jph.tcp import plain
+from sensors import json_api, json_text
 
 log = logging.getLogger(__name__)
 
@@ -55,19 +56,17 @@ class GoogleToken:
 
     def _renew(self, timeout_s: float) -> None:
         form = {**self._credentials(), "grant_type": "refresh_token"}
-        answer = http.request(
-            "POST",
+        answer = json_api.ask(
             self.url,
             timeout_s=timeout_s,
+            method="POST",
             headers={"Content-Type": "application/x-www-form-urlencoded"},
             body=urlencode(form).encode(),
             most_bytes=_MOST_BYTES,
         )
         if answer.status in (400, 401):
             raise SensorError(f"{answer.address}: {self._refusal(answer)}")
-        if answer.status != 200:
-            raise answer.refusal()
-        given = answer.members()
+        given = json_api.members(answer)
         token, life_s = given.get("access_token"), number_of(given.get("expires_in"))
         if not isinstance(token, str) or not re.fullmatch(r"[\x21-\x7e]{1,8192}", token):
             raise SensorError(f"{answer.address}: there is no access_token in the answer")
@@ -76,19 +75,19 @@ class GoogleToken:
         self._token = token
         self._until_s = time.monotonic() + max(life_s - _MARGIN_S, life_s / 2)
 
-    def _refusal(self, answer: http.Answer) -> str:
+    def _refusal(self, answer: "json_api.Answer") -> str:
         """Say what to do; the answer's own words are for programmers."""
         try:
-            code = str(answer.members().get("error"))
-        except SensorError:
-            code = ""
+            code = json_text.pick(json_text.parse(answer.body, answer.charset), "error")
+        except ValueError:
+            code = None
         if code == "invalid_grant":
             return (
                 f"the refresh token is refused; sign in again and put the new one into {self.path}"
             )
         if code in ("invalid_client", "unauthorized_client"):
             return f"client_id or client_secret in {self.path} is refused"
-        return f"gives no token: {answer.status} {http.plain(code)}".rstrip()
+        return f"gives no token: {answer.status} {plain(code or '')}".rstrip()
 
     def _credentials(self) -> dict[str, str]:
         try:

@@ -8,7 +8,7 @@ from typing import Any
 from jph.bus.wire import Value
 from jph.config import Config, this_host
 from jph.settings import setting
-from sensors import http, json_text
+from sensors import json_api, json_text
 from sensors.missing_values import MissingValues
 
 
@@ -40,18 +40,18 @@ class JsonHttp:
     field: str = setting(doc="dotted path of the value in the document, as main.temp or list.0.t")
     proxy: tuple[FieldOf, ...] = setting((), doc="further fields, each the value of a proxy")
     timeout_s: float = setting(5.0, key="Timeout", gt=0, doc="longest wait for the answer, s")
-    most_bytes: int = setting(http.MOST_BYTES, gt=0, doc="a longer answer is refused")
+    most_bytes: int = setting(json_api.MOST_BYTES, gt=0, doc="a longer answer is refused")
     _gaps: MissingValues = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        http.check(self._address(), "URL")
+        json_api.check(self._address(), "URL")
         self._gaps = MissingValues(self.codifier)
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
         """Raise ValueError for what no component is made of; see `jph.schema`."""
         if not given["url"].startswith("/"):
-            http.check(given["url"], "URL")
+            json_api.check(given["url"], "URL")
 
     def read(self) -> Mapping[str, Value]:
         """Return the values of the component and its proxies; those that are there.
@@ -59,8 +59,8 @@ class JsonHttp:
         Raises:
             SensorError: no answer, no JSON, or not one of the fields in it.
         """
-        answer = http.get(self._address(), timeout_s=self.timeout_s, most_bytes=self.most_bytes)
-        document = answer.document(mend=True)
+        answer = json_api.ask(self._address(), timeout_s=self.timeout_s, most_bytes=self.most_bytes)
+        document = json_api.document(answer, mend=True)
         wanted = [(self.codifier, self.field)] + [(of.codifier, of.field) for of in self.proxy]
         values: dict[str, Value] = {}
         missing = {}

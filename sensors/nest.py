@@ -16,13 +16,20 @@ from urllib.parse import quote
 from jph.bus.wire import Value
 from jph.errors import SensorError
 from jph.settings import setting
-from sensors import http, json_text
+from jph.tcp import plain, shown
+from sensors import json_api, json_text
 from sensors.google_token import GoogleToken
 from sensors.json_http import FieldOf
 from sensors.missing_values import MissingValues
 
 _PREFIX = "sdm.devices.traits."
 _THERMOSTAT = "sdm.devices.types.THERMOSTAT"
+_ADVICE = {  # what to do about a status
+    401: "access is refused, even with a new token",
+    403: "access is refused; grant it to the project again",
+    404: "there is no such thermostat; look at Project and Device",
+    429: "asked too often; choose a longer SensorInterval",
+}
 
 Traits = Mapping[str, object]  # name without its prefix -> object of fields
 
@@ -57,8 +64,8 @@ class Nest:
     _gaps: MissingValues = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        http.check(self.url, "URL", secure=True)
-        http.check(self.token_url, "TokenURL", secure=True)
+        json_api.check(self.url, "URL", secure=True)
+        json_api.check(self.token_url, "TokenURL", secure=True)
         self._token = GoogleToken(self.home / os.path.expanduser(self.password), self.token_url)
         self._gaps = MissingValues(self.codifier)
 
@@ -101,7 +108,7 @@ class Nest:
             found = _only(self._get(devices))
         traits = found.get("traits")
         if not isinstance(traits, dict):
-            raise SensorError(f"{http.shown(self.url)}: the answer has no traits")
+            raise SensorError(f"{shown(self.url)}: the answer has no traits")
         return {name.removeprefix(_PREFIX): content for name, content in traits.items()}
 
     def _get(self, path: str) -> Mapping[str, object]:
@@ -111,14 +118,14 @@ class Nest:
         if answer.status == 401:
             self._token.drop()
             answer = self._ask(url)
-        if answer.status != 200:
-            raise _refusal(answer)
-        return answer.members()
+        if answer.status in _ADVICE:
+            raise SensorError(f"{answer.address}: {_ADVICE[answer.status]}")
+        return json_api.members(answer)
 
-    def _ask(self, url: str) -> http.Answer:
+    def _ask(self, url: str) -> "json_api.Answer":
         token = self._token.get(self.timeout_s)
         headers = {"Authorization": f"Bearer {token}"}
-        return http.request("GET", url, timeout_s=self.timeout_s, headers=headers)
+        return json_api.ask(url, timeout_s=self.timeout_s, headers=headers)
 
 
 def _only(listing: Mapping[str, object]) -> Mapping[str, object]:
@@ -138,18 +145,7 @@ def _only(listing: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _id(device: Mapping[str, object]) -> str:
-    return http.plain(str(device.get("name")).rpartition("/")[2], 200)
-
-
-def _refusal(answer: http.Answer) -> SensorError:
-    advice = {
-        401: "access is refused, even with a new token",
-        403: "access is refused; grant it to the project again",
-        404: "there is no such thermostat; look at Project and Device",
-        429: "asked too often; choose a longer SensorInterval",
-    }
-    known = advice.get(answer.status)
-    return SensorError(f"{answer.address}: {known}") if known else answer.refusal()
+    return plain(str(device.get("name")).rpartition("/")[2], 200)
 
 
 def _absence(name: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import helpers
+from tests.http_server import server  # noqa: F401
 from tests.servers import (  # noqa: F401
     postgres_database,
     postgres_process,

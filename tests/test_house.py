@@ -75,6 +75,11 @@ def test_only_one_module_imports_pydantic():
     ]
 
 
+def test_only_one_module_imports_urllib3():
+    using = [path for path in MODULES if {n.split(".")[0] for n in imports(path)} & {"urllib3"}]
+    assert [name_of(path) for path in using] == ["jph/http.py"]
+
+
 def test_importing_jph_starts_no_thread_and_opens_no_socket():
     program = """
         import sys
@@ -87,7 +92,7 @@ def test_importing_jph_starts_no_thread_and_opens_no_socket():
         import jph
         import threading
 
-        heavy = {"pydantic", "flask", "redis", "sqlalchemy", "sqlite3", "asyncio"}
+        heavy = {"pydantic", "flask", "redis", "sqlalchemy", "sqlite3", "asyncio", "urllib3"}
         print(threading.active_count(), sorted(heavy & set(sys.modules)))
     """
     command = [sys.executable, "-c", textwrap.dedent(program)]

@@ -85,12 +85,12 @@ def borrow(place, *packages):
 
 @pytest.fixture
 def sensor_node(installed, tmp_path):
-    """Return an environment with the wheel and click alone, as a Pi Zero has it."""
+    """Return an environment with the wheel, click and urllib3 alone, as a Pi Zero has it."""
     place = tmp_path / "node"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True, timeout=300)
     shutil.copytree(site_packages(installed), site_packages(place), dirs_exist_ok=True)
     (site_packages(place) / "borrowed.pth").unlink(missing_ok=True)
-    return borrow(place, "click")
+    return borrow(place, "click", "urllib3")
 
 
 def environment(home):
@@ -232,7 +232,7 @@ def test_extras_pull_only_what_a_sensor_needs(wheel):
         package = re.match(r"[A-Za-z0-9._-]+", line)[0].lower()
         extra = re.search(r'extra == "([^"]+)"', line)
         needs.setdefault(extra and extra[1], set()).add(package)
-    assert needs[None] == {"click", "pydantic"}
+    assert needs[None] == {"click", "pydantic", "urllib3"}
     assert {extra: needs[extra] for extra in DRIVERS} == DRIVERS
     assert set(metadata.get_all("Provides-Extra")) == {*DRIVERS, "web", "test", "check", "bench"}
     # None of them asks for another of ours, which would bring what that needs.

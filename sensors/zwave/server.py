@@ -18,8 +18,8 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from websockets.frames import CloseCode
 from websockets.sync.client import ClientConnection, connect
 
+from jph import tcp
 from jph.errors import SensorError
-from sensors import http
 
 # The state of one node has up to 0.3 MB.
 MOST_BYTES = 4 << 20
@@ -54,7 +54,7 @@ class ZwaveServer:
 
     def __init__(self, address: str) -> None:
         self.url = address
-        self.address = http.shown(address)  # for people
+        self.address = tcp.shown(address)  # for people
         self.users = 0
         self._lock = threading.Lock()
         self._open: tuple[ClientConnection, ExitStack] | None = None
@@ -106,14 +106,14 @@ class ZwaveServer:
             if error.sent is not None and error.sent.code == CloseCode.MESSAGE_TOO_BIG:
                 long = f"{self.address}: message of more than {MOST_BYTES} bytes"
                 raise SensorError(long) from error
-            raise _Lost(f"closed the connection: {http.plain(error)}") from error
+            raise _Lost(f"closed the connection: {tcp.plain(error)}") from error
         except AssertionError as error:  # of websockets, where the other side speaks first
             self._drop()
             raise SensorError(f"{self.address}: answers with something else than HTTP") from error
         except (OSError, EOFError, WebSocketException, ValueError) as error:
             self._drop()
             reason = getattr(error, "strerror", None) or error or type(error).__name__
-            raise SensorError(f"{self.address}: {http.plain(reason)}") from error
+            raise SensorError(f"{self.address}: {tcp.plain(reason)}") from error
         except SensorError:
             self._drop()
             raise
@@ -122,7 +122,7 @@ class ZwaveServer:
         parts = urlsplit(self.url)
         secure = parts.scheme == "wss"
         # Given a socket, websockets takes no proxy and follows no redirect.
-        line = http.connect(parts.hostname or "", parts.port or (443 if secure else 3000), until_s)
+        line = tcp.connect(parts.hostname or "", parts.port or (443 if secure else 3000), until_s)
         line.settimeout(None)
         stack = ExitStack()
         try:
@@ -130,9 +130,9 @@ class ZwaveServer:
                 connect(
                     self.url,
                     sock=line,
-                    ssl=http.trust() if secure else None,
+                    ssl=tcp.trust() if secure else None,
                     compression=None,  # a small message may become a large one
-                    open_timeout=http.left_s(until_s),
+                    open_timeout=tcp.left_s(until_s),
                     close_timeout=_CLOSE_S,
                     max_size=MOST_BYTES,
                     logger=_SILENT,
@@ -176,7 +176,7 @@ class ZwaveServer:
         if message.get("success") is not True:
             code = str(message.get("errorCode"))
             detail = message.get("zwaveErrorMessage") or message.get("message") or code
-            raise Refused(f"{self.address}: {command}: {http.plain(detail)}", code)
+            raise Refused(f"{self.address}: {command}: {tcp.plain(detail)}", code)
         result = message.get("result")
         return result if isinstance(result, dict) else {}
 
@@ -189,7 +189,7 @@ class ZwaveServer:
 
 def _received(connection: ClientConnection, until_s: float) -> Mapping[str, object]:
     try:
-        message = json.loads(connection.recv(timeout=http.left_s(until_s)))
+        message = json.loads(connection.recv(timeout=tcp.left_s(until_s)))
     except RecursionError:
         raise ValueError("a message is no JSON: nested too deeply") from None
     except ValueError as error:

@@ -17,7 +17,7 @@ has the value only there.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sensors.http import plain
+from jph.tcp import plain
 
 BINARY_SENSOR, MULTILEVEL_SENSOR, METER = 48, 49, 50
 _SENSORS = (METER, MULTILEVEL_SENSOR, BINARY_SENSOR)

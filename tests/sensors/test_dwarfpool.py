@@ -9,7 +9,7 @@ from jph import SensorError, registry
 from jph.settings import arguments
 from sensors.dwarfpool import Dwarfpool
 from tests.helpers import free_tcp_port
-from tests.sensors.http_server import endless, says, trickles
+from tests.http_server import endless, says, trickles
 
 # The shape of an answer, with two workers, one of which never submitted anything.
 ACCOUNT = {

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from jph import SensorError
 from jph.config import build
+from jph.http import Answer
 from jph.settings import arguments
-from sensors import http, json_text
+from sensors import json_api, json_text
 from sensors.json_http import JsonHttp
-from tests.sensors.http_server import endless, says, trickles
+from tests.http_server import endless, says, trickles
 
 NO_NETWORK = build(
     {
@@ -286,11 +287,11 @@ def test_the_web_server_may_run_on_another_machine(monkeypatch, machine, listens
     ]
     asked = []
 
-    def get(url, **_):
+    def ask(url, **_):
         asked.append(url)
-        return http.Answer(url, 200, "OK", None, b'{"t": 7}')
+        return Answer(url, 200, "OK", "", b'{"t": 7}')
 
-    monkeypatch.setattr(http, "get", get)
+    monkeypatch.setattr(json_api, "ask", ask)
     sensor = JsonHttp(codifier="A1", config=build(document), url="/t", field="t")
     assert sensor.read() == {"A1": 7}
     assert asked == [address]

@@ -9,7 +9,7 @@ from jph import SensorError, registry
 from jph.settings import arguments
 from sensors.nest import Nest
 from tests.helpers import free_tcp_port
-from tests.sensors.http_server import endless, says, trickles
+from tests.http_server import endless, says, trickles
 
 PROJECT, DEVICE = "32c4c2bc-fe0d-461b", "AVPHwEuBfnPOnTqzVFT4IONX"
 DEVICES = f"/v1/enterprises/{PROJECT}/devices"

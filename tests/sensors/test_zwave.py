@@ -11,11 +11,10 @@ import time
 
 import pytest
 
-from jph import SensorError, registry
+from jph import SensorError, registry, tcp
 from jph.node.building import build
 from jph.node.node import Node
 from jph.settings import arguments
-from sensors import http
 from sensors.zwave import component as zwave
 from sensors.zwave import server as zwave_server
 from sensors.zwave.component import Zwave
@@ -372,14 +371,14 @@ def test_something_else_that_listens_there_is_one_line(make, beginning):
     ],
 )
 def test_something_that_speaks_first_is_one_line(make, monkeypatch, caplog, greeting):
-    connect = http.connect
+    connect = tcp.connect
 
     def greeted(*arguments):
         connected = connect(*arguments)
         select.select([connected], [], [], 20)
         return connected
 
-    monkeypatch.setattr(http, "connect", greeted)
+    monkeypatch.setattr(tcp, "connect", greeted)
     with socket.create_server(("127.0.0.1", 0)) as other:
         address = f"ws://127.0.0.1:{other.getsockname()[1]}"
         for _ in range(10):  # which of two threads comes first is left to chance

@@ -5,6 +5,8 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pytest
+
 Answer = Callable[[BaseHTTPRequestHandler], object]
 
 
@@ -88,3 +90,10 @@ def running(server: Server) -> Iterator[Server]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """Yield an HTTP server whose `answers` a test writes."""
+    with running(Server()) as started:
+        yield started

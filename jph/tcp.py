@@ -1,0 +1,61 @@
+"""Connections to servers until a deadline, and what a message may say of a server and its words."""
+
+import functools
+import socket
+import ssl
+import time
+from urllib.parse import urlsplit
+
+
+def connect(host: str, port: int, until_s: float) -> socket.socket:
+    """Return a connected socket; its time-out is the time that is left.
+
+    Each address of a host gets an equal share of it, so that one which never answers, such as IPv6
+    on a line without it, does not hide the others. (socket.create_connection gives each the whole
+    time.) Only the look-up of the name takes as long as the system's resolver.
+
+    Args:
+        until_s: when to give up, by the monotonic clock.
+
+    Raises:
+        OSError: nobody answers there. TimeoutError: not in time.
+    """
+    failure: OSError | None = None
+    places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    for number, (family, kind, protocol, _, place) in enumerate(places):
+        tried = socket.socket(family, kind, protocol)
+        try:
+            tried.settimeout(left_s(until_s) / (len(places) - number))
+            tried.connect(place)
+            tried.settimeout(left_s(until_s))
+        except OSError as error:
+            tried.close()
+            failure = error
+        else:
+            return tried
+    raise failure or OSError("the host has no address")
+
+
+def left_s(until_s: float) -> float:
+    """Return the seconds until a time of the monotonic clock; TimeoutError if none are left."""
+    left = until_s - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+@functools.lru_cache(maxsize=1)
+def trust() -> ssl.SSLContext:
+    """Return the certificates of this system; to read them takes longer than most requests."""
+    return ssl.create_default_context()
+
+
+def shown(url: str) -> str:
+    """Return an address for a message: without user, query and fragment."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+
+def plain(text: object, most: int = 80) -> str:
+    """Return the beginning of a foreign text, on one line."""
+    return "".join(c if c.isprintable() else " " for c in str(text)[:most]).strip()
