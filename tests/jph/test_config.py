@@ -312,7 +312,7 @@ def test_a_checked_document_loads_without_the_heavy_modules(tmp_path):
     script = (
         "import sys; from pathlib import Path; from jph import config\n"
         f"config.load({str(SHIPPED)!r}, Path({str(tmp_path)!r}))\n"
-        "heavy = {'pydantic', 'urllib.request', 'importlib.metadata', 'flask', 'sqlalchemy'}\n"
+        "heavy = {'pydantic', 'urllib3', 'importlib.metadata', 'flask', 'sqlalchemy'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )
     for _ in range(2):  # at the first time another process does the check

@@ -9,6 +9,7 @@ import pytest
 
 from jph import document
 from jph.errors import ConfigError
+from tests.http_server import says
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -70,8 +71,8 @@ def test_a_url_is_fetched(site):
         ((404, {}, b""), "answers 404 Not Found"),
         ((503, {}, b""), "answers 503 Service Unavailable"),
         ((200, {"Content-Type": "text/html"}, b"{}"), "answers with a page, not with JSON"),
-        ((200, {"Content-Length": "9"}, b"{}"), "breaks off 7 bytes before its end"),
-        ((200, {}, b" " * 1001), "is larger than 0 MiB"),
+        ((200, {"Content-Length": "9"}, b"{}"), "cannot be fetched: breaks off 7 bytes"),
+        ((200, {}, b" " * 1001), "cannot be fetched: answer of more than 1000 bytes"),
         ((302, {"Location": "file:///etc/passwd"}, b""), "answers 302"),
     ],
 )
@@ -81,6 +82,12 @@ def test_an_answer_that_is_no_document_is_unreachable(site, monkeypatch, answer,
     error = refusal(site.url)
     assert isinstance(error, document.Unreachable)
     assert str(error).startswith(f"{site.url}: {reason}")
+
+
+def test_a_redirect_is_followed(site, server):
+    server.answers["/here"] = says(b"[]")
+    site.answer = (301, {"Location": f"{server.url}/here"}, b"")
+    assert document.read(site.url) == b"[]"
 
 
 def test_a_server_that_is_not_there_is_unreachable():
@@ -94,7 +101,7 @@ def test_a_server_that_keeps_silent_is_unreachable(monkeypatch):
     with socket.create_server(("127.0.0.1", 0)) as listener:
         error = refusal(f"http://127.0.0.1:{listener.getsockname()[1]}/")
     assert isinstance(error, document.Unreachable)
-    assert "timed out" in str(error)
+    assert "no answer within 0.05 s" in str(error)
 
 
 def test_an_answer_that_drips_is_given_up(site, monkeypatch):
