@@ -2,19 +2,16 @@
 
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from collectors.rate import PerMinute
 from jph.bus.wire import Address, Control, Reading
-from jph.clock import time_now_ms
-from jph.config import Config
 from jph.node.channel import Channel
 from jph.node.process import STATE
-from jph.settings import arguments, setting
-from jph.stores import StateStore, open_state
+from jph.settings import setting
+from jph.stores import open_state
 
 FAULT_EVERY_S = 3.0  # a fault is said again, since a page may have been started after it began
 MOST_FAULT_TEXT = 300  # characters of a fault that travel on the bus
@@ -35,7 +32,6 @@ class StateCache:
     """
 
     ignores_halt: ClassVar[bool] = True
-    takes_settings: ClassVar[bool] = True
 
     channel: Channel
     home: Path
@@ -50,21 +46,18 @@ class StateCache:
         self._publishing = threading.Lock()
         self._fault: str | None = None
         self._said_s = 0.0  # when the fault was last published, monotonic
-        self._store = self._opened()
-
-    def _opened(self) -> StateStore:
-        store = open_state(self.url, self.home, self.password_file)
-        store.watch(lambda fault: self._on_fault(store, fault))
-        return store
+        states = self.channel.last_states()
+        self._store = open_state(self.url, self.home, self.password_file, states)
+        self._store.watch(self._on_fault)
 
     def on_batch(self, readings: list[Reading]) -> None:
-        """Take readings."""
-        self._store.on_readings(readings, self.channel.data_sources)
+        """Take readings, which the last states have already."""
+        self._store.wake()
         self._messages.count(len(readings))
 
     def on_control(self, message: Control, address: Address) -> None:
-        """Take a control message."""
-        self._store.on_control(message, time_now_ms(), self.channel.control_sources)
+        """Take a control message, which the last states have already."""
+        self._store.wake()
         self._messages.count()
 
     def on_timer(self, timestamp_ms: int, command: str, number: float) -> STATE:
@@ -74,30 +67,13 @@ class StateCache:
             self._publish(timestamp_ms)
             return STATE.WITHERRORS if self._fault else STATE.GOOD
 
-    def on_config(self, config: Config) -> None:
-        """Go on with the store that is named now; what is known stays if it is the same one."""
-        component = config.components.get(self.channel.codifier)
-        if component is None:
-            return
-        place = f"Sensors[{component.index}].Sensor"
-        given: Mapping[str, object] = arguments(type(self), component.settings, place)
-        before = self.url, self.password_file
-        for name in ("url", "password_file"):
-            setattr(self, name, given.get(name, getattr(type(self), name)))
-        if (self.url, self.password_file) != before:
-            old, self._store = self._store, self._opened()
-            old.close()
-            self._on_fault(self._store, None)
-
     def close(self) -> None:
         """Write what is still to be written and let go of the store."""
         self._store.close()
 
-    def _on_fault(self, store: StateStore, fault: str | None) -> None:
+    def _on_fault(self, fault: str | None) -> None:
         """Publish that the store cannot be written, or that it can again; from any thread."""
         with self._publishing:
-            if store is not getattr(self, "_store", store):
-                return  # it is being closed, another one has taken its place
             fault = fault and fault[:MOST_FAULT_TEXT]
             if fault == self._fault and time.monotonic() < self._said_s + FAULT_EVERY_S:
                 return

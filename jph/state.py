@@ -1,5 +1,8 @@
 """The last state of every Codifier: what a state cache stores and a page shows. Pure, no I/O.
 
+A process has one (`Channel.last_states`), fed by its node with every batch: the state caches bring
+it to their stores, pages show it, and calculations ask it.
+
 The field names are those that programs of existing networks read:
 
     Codifier                   whose state this is
@@ -66,18 +69,12 @@ class _State:
 
 
 class LastStates:
-    """Keep the last state of every Codifier; one thread writes while others read.
+    """Keep the last state of every Codifier; one thread writes while others read."""
 
-    Feeding a message twice is harmless.
-
-    Args:
-        first_version: where versions begin. A program whose readers outlive it starts at a number
-            that its predecessor cannot have reached, such as the time.
-    """
-
-    def __init__(self, first_version: int = 0) -> None:
+    def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._version = first_version
+        self._version = 0
+        self._earlier: Mapping[str, Fields] = {}
         self._states: OrderedDict[str, _State] = OrderedDict()  # least recently changed first
         self._pings: dict[str, dict[float, int]] = {}  # destination: number: when it arrived, ms
 
@@ -170,21 +167,27 @@ class LastStates:
                 return pinged_ms
         return None
 
+    def recall(self, states: Mapping[str, Fields]) -> None:
+        """Take what was known before this process was started; what is heard replaces it."""
+        self._earlier = states
+
     def get(self, codifier: str) -> Fields | None:
-        """Return a copy of the state of one Codifier, None if nothing was heard of it."""
+        """Return a copy of the state of one Codifier, None if nothing is known of it."""
+        earlier = self._earlier.get(codifier)
         with self._lock:
             state = self._states.get(codifier)
-            return None if state is None else dict(state.fields)
+            fields = None if state is None else dict(state.fields)
+        if earlier is None or fields is None:
+            return dict(earlier) if fields is None and earlier is not None else fields
+        # Field by field: the first control message may come long before the next reading.
+        return earlier | {name: value for name, value in fields.items() if value is not None}
 
     def changed_since(self, version: int) -> tuple[int, dict[str, Fields]]:
-        """Return the present version and a copy of each state that changed after the given one.
+        """Return the present version, and a copy of each state that changed after the given one.
 
-        Everything is returned for version 0, and for one that is still to come: it was another
-        process that gave it out.
+        Only what this process heard is there, all of it for version 0.
         """
         with self._lock:
-            if version > self._version:
-                version = 0
             changed: dict[str, Fields] = {}
             for codifier, state in reversed(self._states.items()):
                 if state.version <= version:

@@ -4,26 +4,16 @@ An input is *missing* while nothing was heard of its Codifier; it has *no value*
 life were; it is *stale* when its value is older than it may be. The three are never mixed up.
 """
 
-import logging
-import os
-import threading
-import time
 from collections.abc import Mapping
-from contextlib import closing
 from dataclasses import dataclass
-from functools import lru_cache
 from math import inf
-from pathlib import Path
 
 from jph.clock import time_now_ms
 from jph.config import Config
-from jph.errors import ConfigError, StoreError
 from jph.node.channel import Channel
 from jph.silence import server_of, timeout_s
 
-log = logging.getLogger(__name__)
-
-_ASK_AGAIN_S = 30.0
+_PATIENCE_S = 2.5  # for the state cache of the network to answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,46 +80,28 @@ class Inputs:
         self._channel = channel
         self._max_age_s = max_age_s
         self._states = channel.last_states()
+        self._has_waited = False
 
     def prepare(self) -> None:
         """Ask the network's state cache, if it outlives processes, what was there before the start.
 
-        This may wait for its server, but only until it answered once.
+        Waits for its answer the first time, but not long.
         """
-        earlier = self._earlier()
-        if earlier is not None:
-            earlier.ask()
+        recall = self._channel.process.recall()
+        if recall is not None and not self._has_waited:
+            recall.wait(_PATIENCE_S)
+        self._has_waited = True
 
     def look(self, codifier: str, now_ms: int | None = None) -> Input:
         """Return what is known of a Codifier now."""
-        config = self._channel.config
-        fields: Mapping[str, object] | None = self._states.get(codifier)
-        if fields is None or fields.get("DTimestamp") is None:
-            fields = self._recalled(codifier, fields)
+        fields = self._states.get(codifier)
         read_ms = fields.get("DTimestamp") if fields is not None else None
         age_s = inf
         if isinstance(read_ms, int):
             now_ms = time_now_ms() if now_ms is None else now_ms
             age_s = max(0.0, (now_ms - read_ms) / 1000)
-        return Input(codifier, fields, age_s, self._max_age_s or limit_s(config, codifier))
-
-    def _recalled(
-        self, codifier: str, fields: Mapping[str, object] | None
-    ) -> Mapping[str, object] | None:
-        """Add what the network's state cache knew before this process was started."""
-        earlier = self._earlier()
-        before = earlier.states.get(codifier) if earlier is not None else None
-        if before is None:
-            return fields
-        return {**before, **{k: v for k, v in (fields or {}).items() if v is not None}}
-
-    def _earlier(self) -> "_Earlier | None":
-        cache = self._channel.config.first("StateCache")
-        url = str(cache.settings.get("URL") or "") if cache else ""
-        if cache is None or url.partition(":")[0] in ("", "memory"):
-            return None
-        file = cache.settings.get("PasswordFile")
-        return _earlier_of(url, self._channel.home, str(file) if file else None)
+        limit = self._max_age_s or limit_s(self._channel.config, codifier)
+        return Input(codifier, fields, age_s, limit)
 
 
 def limit_s(config: Config, codifier: str) -> float:
@@ -138,37 +110,3 @@ def limit_s(config: Config, codifier: str) -> float:
     if component is None:
         return inf
     return timeout_s(component, server_of(config, component))
-
-
-class _Earlier:
-    """What a state cache held when this process was started."""
-
-    def __init__(self, url: str, home: Path, password_file: str | None) -> None:
-        self.states: Mapping[str, Mapping[str, object]] = {}
-        # Not Path.expanduser, which raises RuntimeError for the home of nobody.
-        file = Path(os.path.expanduser(password_file)) if password_file else None
-        self._place = url, home, file
-        self._lock = threading.Lock()
-        self._due_s = 0.0
-        self._pause_s = _ASK_AGAIN_S
-
-    def ask(self) -> None:
-        """Ask for it, unless that was done or did not work lately."""
-        with self._lock:
-            if time.monotonic() < self._due_s:
-                return
-            from jph.stores import open_state  # which only a network with Redis needs
-
-            try:
-                with closing(open_state(*self._place)) as store:
-                    self.states, self._due_s = store.recall(), inf
-            except (StoreError, ConfigError) as error:
-                log.debug("no last states from before the start: %s", error)
-                self._due_s = time.monotonic() + self._pause_s
-                self._pause_s *= 2
-
-
-@lru_cache(maxsize=8)
-def _earlier_of(url: str, home: Path, password_file: str | None) -> _Earlier:
-    """Return the one of this process, since every component asks for the same."""
-    return _Earlier(url, home, password_file)

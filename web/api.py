@@ -13,6 +13,7 @@ from jph.stores import Series
 from jph.stores.span import parse_field
 from web.context import site
 from web.status import FAULTS
+from web.views import last_state, timeout_ms
 
 blueprint = Blueprint("sensors", __name__)
 
@@ -25,16 +26,17 @@ LATEST_MS = 1 << 48  # the largest timestamp that the bus carries
 @blueprint.get("/sensor/")
 def all_states() -> Response:
     """Return the last states of all components."""
-    return jsonify(site().hub.states())
+    records = site().records
+    return jsonify([last_state(records.states, r.component.codifier) for r in records.all()])
 
 
 @blueprint.get("/sensor/<codifier:codifier>")
 def state(codifier: str) -> Response | tuple[Response, int]:
     """Return the last state of one component, as a list of one."""
-    states = site().hub.states(codifier)
-    if states is None:
+    records = site().records
+    if records.get(codifier) is None:
         return _unknown(codifier)
-    return jsonify(states)
+    return jsonify([last_state(records.states, codifier)])
 
 
 @blueprint.get("/ntp")
@@ -64,16 +66,16 @@ def healthz() -> tuple[Response, int]:
     here = site()
     status = here.channel.process.bus.status()
     components = here.channel.process.components()
-    overview = here.hub.overview()
-    faults = dict(overview["faults"].values())
+    overview = here.records.overview()
+    faults = dict(overview.faults.values())
     buffers = [channel.receive_buffer_bytes for channel in status.channels.values()]
     health: dict[str, Any] = {
         "status": "ok" if status.joined else "off the bus",
-        "uptime_s": here.hub.uptime_s(),
-        "messages_per_minute": here.hub.messages_per_minute(),
+        "uptime_s": here.records.uptime_s(),
+        "messages_per_minute": here.records.messages_per_minute(),
         "memory_mb": memory_mb(),
         "threads": threading.active_count(),
-        "readings": here.hub.readings,
+        "readings": here.records.readings,
         "kernel_drops": status.total("kernel_drops"),
         "refused": status.total("refused"),
         "overruns": sum(component.overruns for component in components.values()),
@@ -83,7 +85,7 @@ def healthz() -> tuple[Response, int]:
         "state_fault": faults.get(FAULTS["StateCache"]),
         "interface": status.interface,
         "joined": {name: channel.joined for name, channel in status.channels.items()},
-        **overview["summary"],
+        **overview.summary,
     }
     return jsonify(health), 200 if status.joined else 503
 
@@ -131,8 +133,8 @@ def history(codifier: str) -> Response | tuple[Response, int]:
         )
     except JphError as error:
         return jsonify({"error": str(error)}), 503
-    view = site().hub.view(codifier)
-    gap_ms = gap_width_ms(series, view["Timeout"] if view else 0)
+    record = site().records.get(codifier)
+    gap_ms = gap_width_ms(series, timeout_ms(site().records, record) if record else 0)
     return jsonify(
         {
             "codifier": codifier,

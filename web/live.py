@@ -10,11 +10,10 @@ from collections.abc import Callable, Iterator
 from flask import Blueprint, Response, abort, request
 
 from web.context import site
-from web.hub import Hub
+from web.stream import LiveStream
 
 blueprint = Blueprint("live", __name__)
 
-PAUSE_S = 0.2  # between two events for one reader: at most five a second
 HEARTBEAT_S = 15.0
 LOOK_S = 1.0  # how often a quiet stream looks for components that fell silent
 RETRY_AFTER_S = 10
@@ -23,18 +22,18 @@ RETRY_AFTER_S = 10
 @blueprint.get("/live")
 def live() -> Response:
     """Stream what changes; ?codifier=A4 narrows it to one component."""
-    hub, readers = site().hub, site().readers
+    stream, readers = site().stream, site().readers
     only = request.args.get("codifier")
-    if only is not None and hub.states(only) is None:
+    if only is not None and site().records.get(only) is None:
         abort(404, f"There is no component {only}.")
-    if hub.is_closed or not readers.enter():
+    if stream.is_closed or not readers.enter():
         busy = Response("Too many pages are open.\n", 503, mimetype="text/plain")
         busy.headers["Retry-After"] = str(RETRY_AFTER_S)
         return busy
     last = request.headers.get("Last-Event-ID") or request.args.get("last", "")
     is_gone = request.environ.get("waitress.client_disconnected", lambda: False)
     response = Response(
-        events(hub, hub.position(last), only, is_gone), mimetype="text/event-stream"
+        events(stream, stream.position(last), only, is_gone), mimetype="text/event-stream"
     )
     # Not in the generator: one that was never begun does not run its finally.
     response.call_on_close(readers.leave)
@@ -43,12 +42,14 @@ def live() -> Response:
     return response
 
 
-def events(hub: Hub, version: int, only: str | None, is_gone: Callable[[], bool]) -> Iterator[str]:
+def events(
+    stream: LiveStream, version: int, only: str | None, is_gone: Callable[[], bool]
+) -> Iterator[str]:
     """Yield events from a version on, until the server stops or the reader is gone."""
     yield "retry: 2000\n\n"
     sent_s = time.monotonic()
-    while not hub.is_closed and not is_gone():
-        version, event = hub.event(version, only)
+    while not stream.is_closed and not is_gone():
+        version, event = stream.event(version, only)
         if event:
             yield event
             sent_s = time.monotonic()
@@ -57,5 +58,4 @@ def events(hub: Hub, version: int, only: str | None, is_gone: Callable[[], bool]
             # network died without a word.
             yield ": heartbeat\nevent: heartbeat\ndata: {}\n\n"
             sent_s = time.monotonic()
-        hub.pause(PAUSE_S)
-        hub.wait(version, LOOK_S)
+        stream.wait(version, LOOK_S)

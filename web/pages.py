@@ -8,6 +8,7 @@ from jph.config import Component
 from jph.silence import timeout_s
 from web.context import site
 from web.status import HALT_IGNORED, SERVICES
+from web.views import page_view
 
 blueprint = Blueprint("pages", __name__)
 
@@ -30,7 +31,8 @@ RANGES = (
 @blueprint.get("/")
 def dashboard() -> str:
     """Show all components: those that measure and act, then the services of the network."""
-    views = site().hub.views()
+    records = site().records
+    views = [page_view(records, record) for record in records.all()]
     groups = [
         ("Sensors", [view for view in views if view["component"].type not in SERVICES]),
         ("Services", [view for view in views if view["component"].type in SERVICES]),
@@ -38,7 +40,7 @@ def dashboard() -> str:
     return render_template(
         "dashboard.html",
         groups=[(title, members) for title, members in groups if members],
-        overview=site().hub.overview(),
+        overview=site().records.overview(),
         halt_ignored=HALT_IGNORED,
     )
 
@@ -46,22 +48,23 @@ def dashboard() -> str:
 @blueprint.get("/component/<codifier:codifier>")
 def component(codifier: str) -> str:
     """Show one component with its history."""
-    view = site().hub.view(codifier)
-    if view is None:
+    records = site().records
+    record = records.get(codifier)
+    if record is None:
         abort(404, f"There is no component {codifier} in the configuration.")
-    entry: Component = view["component"]
+    entry = record.component
     here = site().channel.process.components()
-    runs = here.get(codifier) or here.get(view["server"] or "")
+    runs = here.get(codifier) or here.get(record.server or "")
     return render_template(
         "component.html",
-        view=view,
+        view=page_view(records, record),
         entry=entry,
         is_text=entry.data_type == "string",
         error=runs.error if runs else None,
         ranges=RANGES,
-        details=configuration(entry, view["server"]),
+        details=configuration(entry, record.server),
         proxies=[name for name in entry.proxies() if name in site().config.components],
-        overview=site().hub.overview(),
+        overview=site().records.overview(),
         keeps_history=site().history_place() is not None,
         halt_ignored=HALT_IGNORED,
     )

@@ -45,7 +45,7 @@ class Server:
     def close(self) -> None:
         """Stop within two seconds, whatever the readers do."""
         self._stopping.set()
-        self._site.hub.close()
+        self._site.stream.close()
         if self._waitress is not None:
             with suppress(OSError):  # the loop woke up by itself and is gone already
                 self._waitress.pull_trigger()

@@ -94,12 +94,12 @@ class Web:
 
     def on_batch(self, readings: list[Reading]) -> None:
         """Take readings."""
-        self._site.hub.on_batch(readings)
+        self._site.records.on_batch(readings)
 
     def on_control(self, message: Control, address: Address) -> None:
         """Take one control message."""
         self._site.pings.on_control(message)
-        self._site.hub.on_control(message)
+        self._site.records.on_control(message)
 
     def on_config(self, config: Config) -> None:
         """Show the components of a new configuration, under which its own settings are the same."""

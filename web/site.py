@@ -1,30 +1,25 @@
-"""What the views share: the hub, the channel, the stores and who may come in. No Flask here."""
+"""What the views share: the records, the channel, the stores and who may come in. No Flask here."""
 
-import logging
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jph.config import Config
-from jph.errors import ConfigError, StoreError
+from jph.errors import StoreError
 from jph.node.channel import Channel
-from jph.stores import HistoryStore, open_history, open_state
+from jph.stores import HistoryStore, open_history
 from jph.stores.address import StoreAddress, history_address
-from web.hub import Hub
 from web.pings import Pings
+from web.records import Records
 from web.sign_in_links import Links, Throttle
+from web.stream import LiveStream
 
 if TYPE_CHECKING:
     from web.users import Accounts
 
-log = logging.getLogger(__name__)
-
 MOST_READERS = 40  # of the live stream; each holds a thread
-DEFAULT_STATE = "memory:"  # what a StateCache without a URL fills
 RECALL_S = 0.2  # longest wait of the start for the states from before
-RECALL_RETRY_S = 2.0
 
 
 class Readers:
@@ -80,7 +75,8 @@ class Site:
         self.channel = channel
         self.config = config
         self.home = home
-        self.hub = Hub(config, channel.data_sources, channel.control_sources)
+        self.records = Records(config, channel.last_states())
+        self.stream = LiveStream(self.records)
         self.pings = Pings()
         self.links = Links()
         self.throttle = Throttle()
@@ -89,38 +85,17 @@ class Site:
         self._lock = threading.Lock()
         self._history: tuple[StoreAddress, HistoryStore] | None = None
         self._accounts: Accounts | None = None
-        self._closing = threading.Event()
-        url = state_url or _url_of(config, "StateCache", DEFAULT_STATE)
-        if url is not None:
-            arguments = (url, _password_file_of(config, "StateCache", url))
-            recalling = threading.Thread(
-                target=self._recall, args=arguments, name="recall", daemon=True
-            )
-            recalling.start()
+        recall = channel.process.recall(state_url)
+        if recall is not None:
+            recall.then(self.records.recall)
             # The first page is complete where the store answers at once, and nobody waits for one
             # that does not.
-            recalling.join(RECALL_S)
-
-    def _recall(self, url: str, password_file: Path | None) -> None:
-        """Begin with what a state cache knows from before this server was started."""
-        retry_s = 0.0
-        try:
-            with closing(open_state(url, self.home, password_file)) as store:
-                while not self._closing.wait(retry_s):
-                    try:
-                        self.hub.recall(store.recall())
-                        break
-                    except StoreError as error:
-                        if not retry_s:
-                            log.warning("no last states to begin with yet: %s", error)
-                        retry_s = RECALL_RETRY_S
-        except ConfigError as error:
-            log.warning("no last states to begin with: %s", error)
+            recall.wait(RECALL_S)
 
     def reconfigure(self, config: Config) -> None:
         """Go on with another configuration."""
         self.config = config
-        self.hub.reconfigure(config)
+        self.records.reconfigure(config)
 
     def history_place(self) -> StoreAddress | None:
         """Return the history that the charts show, None if the network keeps none."""
@@ -159,7 +134,6 @@ class Site:
 
     def close(self) -> None:
         """Close the stores that were opened."""
-        self._closing.set()
         with self._lock:
             if self._history is not None:
                 self._history[1].close()
@@ -167,21 +141,3 @@ class Site:
             if self._accounts is not None:
                 self._accounts.close()
                 self._accounts = None
-
-
-def _url_of(config: Config, type: str, default: str) -> str | None:
-    """Return the URL that the first component of a type names; None if there is no such one."""
-    component = config.first(type)
-    if component is None:
-        return None
-    url = component.settings.get("URL")
-    return url if isinstance(url, str) else default
-
-
-def _password_file_of(config: Config, type: str, url: str) -> Path | None:
-    """Return the PasswordFile of the component that names this URL: no other server sees it."""
-    for component in config.components.values():
-        path = component.settings.get("PasswordFile")
-        if component.type == type and component.settings.get("URL") == url and path:
-            return Path(str(path))
-    return None

@@ -139,6 +139,7 @@ class Node:
         stuck = self._pool.close(max(0.1, until_s - time.monotonic()))
         if stuck:
             log.warning("%d callbacks did not end in time", len(stuck))
+        self.process.close()
         self.bus.close()
         self._loop.close()
 

@@ -1,13 +1,19 @@
 """What the components of one process share: the configuration, the bus, the last states."""
 
+import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jph.bus.bus import Bus
 from jph.config import Config
 from jph.state import LastStates
+
+if TYPE_CHECKING:
+    from jph.stores.recall import Recall
 
 
 class STATE(IntEnum):
@@ -54,9 +60,40 @@ class Process:
     bus: Bus
     components: Callable[[], Mapping[str, ComponentStatus]] = dict
     states: LastStates | None = field(default=None, init=False)
+    _recalls: dict[str, "Recall"] = field(default_factory=dict, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def last_states(self) -> LastStates:
         """Return what the bus said last of every Codifier; kept from the first call on."""
         if self.states is None:
             self.states = LastStates()
         return self.states
+
+    def recall(self, url: str | None = None) -> "Recall | None":
+        """Have the last states begin with what a state store knew before the start; asked once.
+
+        Args:
+            url: of the store; None: that of the first StateCache.
+
+        Returns:
+            The question, or None where there is no store that outlives this process.
+        """
+        caches = [c for c in self.config.components.values() if c.type == "StateCache"]
+        if url is None and caches:
+            url = str(caches[0].settings.get("URL") or "")
+        if not url or url.startswith("memory:"):
+            return None
+        from jph.stores.recall import Recall  # which only a network with a server needs
+
+        files = [c.settings.get("PasswordFile") for c in caches if c.settings.get("URL") == url]
+        # Not Path.expanduser, which raises RuntimeError for the home of nobody.
+        file = Path(os.path.expanduser(str(files[0]))) if files and files[0] else None
+        with self._lock:
+            if url not in self._recalls:
+                self._recalls[url] = Recall(self.last_states(), url, self.home, file)
+            return self._recalls[url]
+
+    def close(self) -> None:
+        """Ask no store any more."""
+        for recall in self._recalls.values():
+            recall.close()

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 from urllib.parse import parse_qsl, urlsplit
 
-from jph.bus.sequence import SequenceTracker
-from jph.bus.wire import Control, Reading, number_of
+from jph.bus.wire import Reading, number_of
 from jph.errors import ConfigError
-from jph.state import Fields
+from jph.state import Fields, LastStates
 from jph.stores.series import Series as Series
 
 _REDIS = (
@@ -46,23 +45,13 @@ EXACT = 1 << 53  # integers beyond it are rounded in a double
 
 
 class StateStore(Protocol):
-    """Last states, fed with what is heard on the bus. No call but `recall` waits for a server."""
+    """Brings the last states of this process to where others find them.
 
-    def on_readings(
-        self, readings: Iterable[Reading], sources: Mapping[str, SequenceTracker]
-    ) -> None:
-        """Take a batch of readings, in order of arrival."""
+    No call but `recall` waits for a server.
+    """
 
-    def on_control(
-        self, message: Control, now_ms: int, sources: Mapping[str, SequenceTracker]
-    ) -> None:
-        """Take one control message that arrived at now_ms by our clock."""
-
-    def get(self, codifier: str) -> Fields | None:
-        """Return the state of one Codifier, None if this process heard nothing of it."""
-
-    def changed_since(self, version: int) -> tuple[int, dict[str, Fields]]:
-        """Return the present version and the states that changed after the given one; 0: all."""
+    def wake(self) -> None:
+        """Have what changed written soon."""
 
     def recall(self) -> dict[str, Fields]:
         """Return all states that the store holds, also of processes before this one.
@@ -184,18 +173,19 @@ class HistoryStore(Protocol):
         """Let go of the store; every later call raises StoreError."""
 
 
-def open_state(url: str, home: Path, password_file: Path | None = None) -> StateStore:
+def open_state(url: str, home: Path, password_file: Path | None, states: LastStates) -> StateStore:
     """Open the state store that a URL names.
 
     Args:
-        url: `memory:`, one per process, `memory:name`, or a Redis, as `jph.stores.redis.url` says.
+        url: `memory:`, or a Redis, as `jph.stores.redis.url` says.
         home: folder that the store belongs to.
         password_file: holds the password of the server; None if it wants none.
+        states: what is brought there.
 
     Raises:
         ConfigError: no such store, or a URL with a password in it.
     """
-    return cast(StateStore, _open(url, home, STATE_STORES, "state", password_file))
+    return cast(StateStore, _open(url, home, STATE_STORES, "state", password_file, states))
 
 
 def open_history(url: str, home: Path, password_file: Path | None = None) -> HistoryStore:

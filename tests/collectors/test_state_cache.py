@@ -4,12 +4,11 @@ from types import SimpleNamespace
 import pytest
 
 from collectors.state_cache import StateCache
-from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import Control
 from jph.errors import ConfigError
 from jph.node.process import STATE
 from jph.node.runner import callbacks_of
-from jph.stores import open_state
+from jph.state import LastStates
 from tests.helpers import eventually
 from tests.network import Peer, config_of, node_of, running
 
@@ -21,29 +20,18 @@ class FakeChannel:
 
     def __init__(self):
         self.sent = []
-        self.data_sources = {"C1": SequenceTracker("C1", 8, 500, lost=3)}
-        self.control_sources = {"C1": SequenceTracker("C1", 9, 600, lost=4)}
+        self.states = LastStates()
+
+    def last_states(self):
+        return self.states
+
+    def hear(self, cache, *readings):
+        """Take readings as a process does: into the last states, then to the component."""
+        self.states.on_readings(readings, {})
+        cache.on_batch(list(readings))
 
     def send_data(self, value, timestamp_ms=None, codifier=None):
         self.sent.append((value, timestamp_ms))
-
-
-def test_what_is_heard_is_found_by_whoever_opens_the_same_store(tmp_path):
-    cache = StateCache(FakeChannel(), tmp_path)
-    cache.on_batch([("C1", 1000, 7, 21.5, "f", 4, SENDER)])
-    cache.on_control(Control(1, 1100, "I", "C1", "@@", 900.0, True), SENDER)
-    state = open_state("memory:", tmp_path).get("C1")
-    assert (state["Value"], state["DTimestamp"], state["DPacketsLost"]) == (21.5, 1000, 3)
-    assert (state["ITimestamp"], state["CTimestamp"], state["CPacketsLost"]) == (1100, 900, 4)
-
-
-def test_states_outlive_a_cache_that_is_built_anew(tmp_path):
-    cache = StateCache(FakeChannel(), tmp_path)
-    cache.on_batch([("C1", 1000, 7, 21.5, "f", 4, SENDER)])
-    cache.close()
-    again = StateCache(FakeChannel(), tmp_path)
-    again.on_batch([("C2", 1000, 7, 1.0, "f", 4, SENDER)])
-    assert set(open_state("memory:", tmp_path).changed_since(0)[1]) == {"C1", "C2"}
 
 
 def test_its_own_data_is_the_messages_of_both_channels_per_minute(tmp_path):
@@ -87,7 +75,7 @@ def said(cache):
 def test_a_fault_of_the_store_is_published_in_time_and_again_and_its_end_at_once(
     cache, redis_server
 ):
-    cache.on_batch([("C1", 1000, 7, 21.5, "f", 4, SENDER)])
+    cache.channel.hear(cache, ("C1", 1000, 7, 21.5, "f", 4, SENDER))
     assert cache.on_timer(60_000, "", 0.0) == STATE.GOOD
     rate = said(cache)[-1]
     with redis_server.frozen():
@@ -103,21 +91,17 @@ def test_a_fault_of_the_store_is_published_in_time_and_again_and_its_end_at_once
     assert cache.on_timer(62_000, "", 0.0) == STATE.GOOD
 
 
-def test_a_reload_keeps_what_is_known_and_changes_the_store(cache, redis_server):
-    def configured(url):
-        sensor = {"URL": url}
-        return config_of({"Codifier": "SC", "Type": "StateCache", "Sensor": sensor})
-
-    cache.on_batch([("C1", 1000, 7, 21.5, "f", 4, SENDER)])
-    cache.on_config(configured(redis_server.url))
-    assert cache._store.get("C1")["Value"] == 21.5
-    other = redis_server.url.removesuffix("0") + "1"
-    cache.on_config(configured(other))
-    cache.on_batch([("C1", 1000, 7, 22.5, "f", 4, SENDER)])
-    with redis_server.client(db=1) as client:
-        eventually(lambda: client.hget("C1", "Value") == "22.5")
+def test_a_cache_that_is_built_again_brings_all_that_is_known_to_its_new_store(
+    cache, redis_server, tmp_path
+):
+    cache.channel.hear(cache, ("C1", 1000, 7, 21.5, "f", 4, SENDER))
     with redis_server.client() as client:
-        assert client.hget("C1", "Value") == "21.5"
+        eventually(lambda: client.hget("C1", "Value") == "21.5")
+    other = redis_server.url.removesuffix("0") + "1"
+    again = StateCache(cache.channel, tmp_path, url=other)
+    with redis_server.client(db=1) as client:
+        eventually(lambda: client.hget("C1", "Value") == "21.5")
+    again.close()
 
 
 def test_the_bus_is_in_redis_with_its_losses(redis_server, tmp_path):

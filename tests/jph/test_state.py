@@ -152,13 +152,16 @@ def test_changed_since_returns_what_changed_and_only_that():
     assert states.get("C2")["Value"] == 5.0
 
 
-def test_a_version_of_another_process_returns_everything():
-    old, new = LastStates(5_000), LastStates(9_000)
-    for states in (old, new):
-        states.on_readings([reading(1, 1)], {})
-    version_of_old, _ = old.changed_since(0)
-    assert set(new.changed_since(version_of_old)[1]) == {"C1"}
-    assert set(old.changed_since(1 << 60)[1]) == {"C1"}
+def test_what_was_known_before_shows_until_something_newer_is_heard_and_is_no_change():
+    states = LastStates()
+    states.recall({"C1": {"Codifier": "C1", "Value": 7.0, "DTimestamp": 1}, "C2": {"Value": 3.0}})
+    assert states.get("C1")["Value"] == 7.0
+    assert states.changed_since(0)[1] == {}
+    states.on_control(control("N", number=4.0), 10, {})
+    assert (states.get("C1")["Value"], states.get("C1")["CTimestamp"]) == (7.0, 4)
+    states.on_readings([reading(1, 5, 8.0)], {})
+    assert states.get("C1")["Value"] == 8.0
+    assert states.get("C2") == {"Value": 3.0}
 
 
 def test_feeding_the_same_messages_again_changes_nothing():

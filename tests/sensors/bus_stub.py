@@ -5,8 +5,11 @@ from pathlib import Path
 
 from jph.bus.wire import Control
 from jph.config import Config
+from jph.node.process import Process
 from jph.state import LastStates
 from tests.network import config_of
+
+MADE: list[Process] = []  # are closed after each test
 
 
 class StubChannel:
@@ -21,7 +24,9 @@ class StubChannel:
         self.codifier = sensors[0]["Codifier"]
         self.component = self.config.components[self.codifier]
         self.home = home
-        self.states = LastStates()
+        self.process = Process(self.config, home, None)
+        self.states = self.process.last_states()
+        MADE.append(self.process)
         self.data: list[tuple] = []
         self.control: list[tuple] = []
         self._sequence = 0

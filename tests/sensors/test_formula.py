@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from jph import schema
 from jph.errors import NoReading, SensorError
-from jph.stores import open_state
 from sensors.expression import MOST_DEPTH, MOST_TEXT, FormulaError, parse
 from sensors.formula import Formula
 from sensors.inputs import Input
+from tests.jph.stores.kept import KeptStates
 from tests.network import config_of
 from tests.sensors.bus_stub import StubChannel
 
@@ -215,7 +215,7 @@ def test_the_check_of_a_configuration_finds_it():
 
 def test_what_redis_knows_from_before_the_start_counts(redis_server, tmp_path):
     now_ms = time.time_ns() // 1_000_000
-    store = open_state(redis_server.url, tmp_path)
+    store = KeptStates(redis_server.url)
     store.on_readings(
         [(code, now_ms, 1, value, "f", 4, ("", 0)) for code, value in (("A1", 1.0), ("A4", 4.0))],
         {},

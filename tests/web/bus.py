@@ -8,10 +8,12 @@ from jph.bus.bus import BusStatus
 from jph.bus.group import Group
 from jph.bus.joined_group import GroupStatus
 from jph.bus.sequence import SequenceTracker
-from jph.bus.wire import Control, Reading, Value
+from jph.bus.wire import Address, Control, Reading, Value
 from jph.clock import time_now_ms
 from jph.config import Component, Config
-from jph.node.process import ComponentStatus
+from jph.node.process import ComponentStatus, Process
+from jph.state import LastStates
+from web.service import Web
 
 SENDER = ("127.0.0.1", 7601)
 
@@ -66,18 +68,6 @@ class FakeBus:
         return BusStatus("lo", self.control, self.data, holds=False)
 
 
-class FakeProcess:
-    """What the pages ask of the process that they are part of."""
-
-    def __init__(self) -> None:
-        self.bus = FakeBus()
-        self.statuses: dict[str, ComponentStatus] = {}
-
-    def components(self) -> dict[str, ComponentStatus]:
-        """Return how the components of this process are."""
-        return self.statuses
-
-
 class FakeChannel:
     """Records what is sent; `deliver` of a test plays the bus."""
 
@@ -85,11 +75,16 @@ class FakeChannel:
         self.codifier = "W1"
         self.config = config
         self.home = home
-        self.process = FakeProcess()
+        self.statuses: dict[str, ComponentStatus] = {}
+        self.process = Process(config, home, FakeBus(), lambda: self.statuses)
         self.data_sources: dict[str, SequenceTracker] = {}
         self.control_sources: dict[str, SequenceTracker] = {}
         self.sent: list[tuple[str, str, float | None]] = []
         self.on_sent: Callable[[str, str, float | None], None] = lambda flag, to, number: None
+
+    def last_states(self) -> LastStates:
+        """Return the last states, which `FedWeb` feeds."""
+        return self.process.last_states()
 
     def send_control(
         self,
@@ -125,3 +120,20 @@ def source(codifier: str, **counts: int) -> SequenceTracker:
     for name, count in counts.items():
         setattr(made, name, count)
     return made
+
+
+class FedWeb(Web):
+    """The pages, and the last states fed before them, as a node does it."""
+
+    channel: FakeChannel
+
+    def on_batch(self, readings: list[Reading]) -> None:
+        """Take readings."""
+        self.channel.last_states().on_readings(readings, self.channel.data_sources)
+        super().on_batch(readings)
+
+    def on_control(self, message: Control, address: Address) -> None:
+        """Take a control message."""
+        states = self.channel.last_states()
+        states.on_control(message, time_now_ms(), self.channel.control_sources)
+        super().on_control(message, address)

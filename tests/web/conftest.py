@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from jph.config import Component
-from tests.web.bus import FakeChannel, component, config_of
+from tests.web.bus import FakeChannel, FedWeb, component, config_of
 from tests.web.client import Client
 from web.service import Web
 
@@ -29,12 +29,13 @@ def make_web(tmp_path: Path) -> Iterator[Callable[..., Web]]:
         config = config_of(*(components or COMPONENTS))
         settings = {"port": 0, **settings}
         channel = FakeChannel(config, tmp_path)
-        made.append(Web(channel=channel, config=config, home=tmp_path, **settings))
+        made.append(FedWeb(channel=channel, config=config, home=tmp_path, **settings))
         return made[-1]
 
     yield make
     for web in made:
         web.close()
+        web.channel.process.close()
 
 
 @pytest.fixture

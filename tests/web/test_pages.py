@@ -77,7 +77,7 @@ def test_a_text_sensor_has_a_list_in_place_of_a_chart(client):
 
 
 def test_the_error_of_a_component_in_this_process_is_shown(web, client):
-    web.channel.process.statuses["A1"] = ComponentStatus(
+    web.channel.statuses["A1"] = ComponentStatus(
         STATE.FAILED, "/dev/x is missing", is_active=True, overruns=0, last_good_ms=None
     )
     assert "/dev/x is missing" in client.get("/component/A1").text
@@ -102,7 +102,7 @@ def test_errors_are_tidy_pages_for_people_and_json_for_programs(client):
 
 def test_a_bug_is_a_page_that_tells_nothing(web, client, monkeypatch, caplog):
     client.get("/")
-    monkeypatch.setattr(web._site.hub, "views", lambda: 1 / 0)
+    monkeypatch.setattr(web._site.records, "all", lambda: 1 / 0)
     answer = client.get("/")
     assert answer.status == 500
     assert "ZeroDivisionError" not in answer.text

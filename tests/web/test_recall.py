@@ -5,8 +5,8 @@ import time
 
 from jph.bus.wire import Reading
 from jph.clock import time_now_ms
-from jph.stores import open_state
 from tests.helpers import eventually, free_tcp_port, new_bus
+from tests.jph.stores.kept import KeptStates
 from tests.servers import running_redis
 from tests.tools.program import start
 from tests.web.bus import component, reading
@@ -29,7 +29,7 @@ def network(url: str, **settings: object) -> list:
 
 
 def remember(server, readings: list[Reading]) -> None:
-    store = open_state(server.url, None)
+    store = KeptStates(server.url)
     store.on_readings(readings, {})
     store.close()
 

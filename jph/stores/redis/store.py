@@ -15,12 +15,11 @@ import random
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
-from jph.bus.sequence import SequenceTracker
-from jph.bus.wire import Control, Reading, is_codifier
+from jph.bus.wire import is_codifier
 from jph.state import Fields, LastStates
 from jph.stores import StateStore
 from jph.stores.redis.client import Command, RedisClient
@@ -45,12 +44,15 @@ class RedisState:
     Args:
         address: where.
         password_file: holds the password, and is read at each connection; None: there is none.
+        states: what is brought there.
     """
 
-    def __init__(self, address: RedisAddress, password_file: Path | None = None) -> None:
+    def __init__(
+        self, address: RedisAddress, password_file: Path | None, states: LastStates
+    ) -> None:
         self._address = address
         self._password_file = password_file
-        self._states = LastStates()
+        self._states = states
         self._on_fault: Callable[[str | None], object] = lambda fault: None
         self._changed = threading.Event()
         self._stopping = threading.Event()
@@ -69,37 +71,16 @@ class RedisState:
 
     # From any thread; nothing here waits for the server
 
-    def on_readings(
-        self, readings: Iterable[Reading], sources: Mapping[str, SequenceTracker]
-    ) -> None:
-        """Take a batch of readings, in order of arrival."""
-        self._states.on_readings(readings, sources)
-        self._wake()
-
-    def on_control(
-        self, message: Control, now_ms: int, sources: Mapping[str, SequenceTracker]
-    ) -> None:
-        """Take one control message that arrived at now_ms by our clock."""
-        self._states.on_control(message, now_ms, sources)
-        self._wake()
-
-    def get(self, codifier: str) -> Fields | None:
-        """Return what this process heard of one Codifier, None if nothing."""
-        return self._states.get(codifier)
-
-    def changed_since(self, version: int) -> tuple[int, dict[str, Fields]]:
-        """Return the present version and the states that changed after the given one; 0: all."""
-        return self._states.changed_since(version)
-
     def watch(self, on_fault: Callable[[str | None], object]) -> None:
         """Have it told, at each failed try, why it cannot be written, and None when it can again.
 
         It is called on the thread that writes.
         """
         self._on_fault = on_fault
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have what changed written soon."""
         self._changed.set()
         if self._thread is None:
             with self._starting:
@@ -251,6 +232,6 @@ def _recalled(client: RedisClient) -> dict[str, Fields]:
     return {codifier: fields for codifier, fields in found if fields is not None}
 
 
-def open_redis(url: str, home: Path, password_file: Path | None = None) -> StateStore:
-    """Return the states of a Redis; ConfigError for a URL of another form."""
-    return RedisState(address_of(url), password_file)
+def open_redis(url: str, home: Path, password_file: Path | None, states: LastStates) -> StateStore:
+    """Return what brings last states to a Redis; ConfigError for a URL of another form."""
+    return RedisState(address_of(url), password_file, states)

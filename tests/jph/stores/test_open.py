@@ -6,9 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jph.errors import ConfigError
+from jph.state import LastStates
 from jph.stores import open_history, open_state, row_of
 
 SENDER = ("127.0.0.1", 7602)
+
+
+def opened_state(url, home):
+    return open_state(url, home, None, LastStates())
 
 
 def row(value, flag="f"):
@@ -53,7 +58,7 @@ def test_a_number_that_is_not_finite_is_refused(value):
     assert row(value) is None
 
 
-@pytest.mark.parametrize("opener", [open_state, open_history])
+@pytest.mark.parametrize("opener", [opened_state, open_history])
 @pytest.mark.parametrize(
     "url", ["", "memory", "mysql://host/base", "http:", "://", "sqlite", "/a/path", "memory.db:"]
 )
@@ -62,7 +67,7 @@ def test_an_unknown_store_is_a_mistake_that_names_the_known_ones(opener, url, tm
         opener(url, tmp_path)
 
 
-@pytest.mark.parametrize("opener", [open_state, open_history])
+@pytest.mark.parametrize("opener", [opened_state, open_history])
 @pytest.mark.parametrize(
     "url",
     [
@@ -84,7 +89,7 @@ def test_a_url_with_a_password_is_refused_without_repeating_it(opener, url, tmp_
 
 @given(st.text())
 def test_any_text_as_url_is_opened_or_a_mistake(url):
-    for stores in (open_state, open_history):
+    for stores in (opened_state, open_history):
         if url.lower().startswith(("sqlite:///", "memory:")):
             continue
         with pytest.raises(ConfigError):
@@ -98,10 +103,10 @@ from pathlib import Path
 sys.modules["redis"] = None
 from jph.errors import ConfigError
 from jph.stores import open_state
-open_state("memory:", Path("."))
+open_state("memory:", Path("."), None, None)
 for url in ("redis://", "unix:///socket"):
     try:
-        open_state(url, None)
+        open_state(url, None, None, None)
     except ConfigError as error:
         print(error)
 """
@@ -111,18 +116,9 @@ for url in ("redis://", "unix:///socket"):
     assert ended.stdout.splitlines() == [f"redis: {needed}", f"unix: {needed}"]
 
 
-def test_memory_is_one_per_process_home_and_name(tmp_path):
-    first = open_state("memory:", tmp_path)
-    assert open_state("memory:", tmp_path) is first
-    assert open_state("memory:other", tmp_path) is not first
-    assert open_state("memory:", tmp_path / "elsewhere") is not first
+def test_memory_is_the_last_states_of_the_process(tmp_path):
+    for url in ("memory:", "memory:other"):
+        store = open_state(url, tmp_path, None, LastStates())
+        assert store.recall() == {}
     with pytest.raises(ConfigError, match="letters and digits"):
-        open_state("memory://", tmp_path)
-
-
-def test_memory_keeps_its_states_when_one_of_its_users_closes_it(tmp_path):
-    cache, web = open_state("memory:", tmp_path), open_state("memory:", tmp_path)
-    cache.on_readings([("C1", 1000, 7, 21.5, "f", 4, SENDER)], {})
-    cache.close()
-    assert web.get("C1")["Value"] == 21.5
-    assert open_state("memory:", tmp_path).changed_since(0)[1]["C1"]["Value"] == 21.5
+        open_state("memory://", tmp_path, None, LastStates())

@@ -1,24 +1,23 @@
-"""What every state store does, in memory and in a real Redis."""
+"""What a state store does for those who open it, in a real Redis."""
 
 import pytest
 
 from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import Control
 from jph.state import FIELDS
-from jph.stores import open_state
 from tests.helpers import eventually
+from tests.jph.stores.kept import KeptStates
 
 SENDER = ("127.0.0.1", 7602)
 
 
-@pytest.fixture(params=["memory", "redis"])
-def opened(request, tmp_path):
+@pytest.fixture
+def opened(redis_server):
     """Return what opens the store once more; all are closed at the end."""
-    url = "memory:" if request.param == "memory" else request.getfixturevalue("redis_server").url
     stores = []
 
     def open_one():
-        stores.append(open_state(url, tmp_path))
+        stores.append(KeptStates(redis_server.url))
         return stores[-1]
 
     yield open_one

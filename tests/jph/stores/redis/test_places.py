@@ -11,8 +11,8 @@ from redis.cluster import RedisCluster
 
 from jph.bus.wire import Control
 from jph.errors import StoreError
-from jph.stores import open_state
 from tests.helpers import LOOPBACK, eventually, free_tcp_port
+from tests.jph.stores.kept import KeptStates
 from tests.jph.stores.redis.watching import watched
 from tests.servers import running_cluster, running_redis, running_sentinel
 
@@ -270,5 +270,5 @@ def test_a_cluster_and_a_single_server_are_told_apart(cluster, redis_server):
 
 def test_a_url_alone_reaches_nobody():
     for url in ("unix:///nothing", "redis+cluster://nobody.invalid", "redis+sentinel://x/main"):
-        with closing(open_state(url, None)) as store:
+        with closing(KeptStates(url)) as store:
             assert store.get("C1") is None

@@ -10,9 +10,9 @@ import pytest
 from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import Control
 from jph.errors import StoreError
-from jph.stores import open_state
 from jph.stores.redis.store import PAUSE_S
 from tests.helpers import LOOPBACK, eventually, free_tcp_port
+from tests.jph.stores.kept import KeptStates
 from tests.jph.stores.redis.watching import SENDER, watched
 from tests.servers import RedisServer, running_redis
 
@@ -141,7 +141,7 @@ def test_emptied_it_gets_the_complete_state_again(cache, client, caplog):
         eventually(lambda: codifiers_in(client) == {"C1", "C2"}, COMPLETE_S)
     assert client.hget("C1", "Value") == "1.0"
     assert [it.getMessage() for it in caplog.records].count(
-        f"{cache.store._address} was emptied; all last states are written again"
+        f"{cache.store.store._address} was emptied; all last states are written again"
     ) == 3
 
 
@@ -313,6 +313,6 @@ def test_a_database_that_is_not_there_is_said(redis_server):
 
 
 def test_no_connection_is_made_by_who_only_opens_it():
-    store = open_state(f"redis://{LOOPBACK}:{free_tcp_port()}/0", None)
+    store = KeptStates(f"redis://{LOOPBACK}:{free_tcp_port()}/0", None)
     assert store.get("C1") is None
     store.close()

@@ -2,8 +2,8 @@
 
 from contextlib import contextmanager
 
-from jph.stores import open_state
 from tests.helpers import eventually
+from tests.jph.stores.kept import KeptStates
 
 SENDER = ("127.0.0.1", 7602)
 
@@ -13,7 +13,7 @@ class Watched:
 
     def __init__(self, url, password_file=None):
         self.faults = []
-        self.store = open_state(url, None, password_file)
+        self.store = KeptStates(url, None, password_file)
         self.store.watch(self._note)
         self.sequence = 0
 

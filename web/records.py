@@ -1,0 +1,276 @@
+"""What was heard of every component: when, its last points, and what it is doing.
+
+Each batch from the bus raises one version, and each record remembers which version changed it. So
+whoever shows records asks for what changed since the version that it has: there is no queue for
+each reader, and a slow one costs nothing.
+"""
+
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from zlib import crc32
+
+from jph.bus.wire import Control, Reading, number_of
+from jph.clock import time_now_ms
+from jph.config import Component, Config
+from jph.state import Fields, LastStates
+from web.rate import Rate
+from web.status import FAULTS, Heard, Status, status
+
+RING = 120  # readings of each component that a new reader gets for its curve
+LONGEST_POINT = 240  # letters of a text kept in the ring
+REFRESH_S = 1.0  # how often silence is looked for
+STRANGER_S = 600.0  # how long an unconfigured Codifier is mentioned after its last message
+STRANGERS_SHOWN = 24
+
+Point = tuple[int, int, float | str]  # version, timestamp_ms, number or text
+
+
+@dataclass(slots=True)
+class Record:
+    """What was heard of one component.
+
+    Args:
+        component: its entry in the configuration.
+        server: Codifier of the component that sends for this one, if it is a proxy.
+        version: at which it changed last.
+        heard_ms: when something last arrived, by our clock.
+    """
+
+    component: Component
+    server: str | None
+    version: int = 0
+    status: Status = "unseen"
+    heard: Heard = field(default_factory=Heard)
+    heard_ms: int | None = None
+    points: deque[Point] = field(default_factory=lambda: deque(maxlen=RING))
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What the pages say of the network as a whole.
+
+    Args:
+        version: of the records that it was made of.
+        layout: changes with the configuration; a page of another layout is out of date.
+        summary: how many components are in each status.
+        faults: Codifier -> what its fault means for people, and the fault.
+        strangers: Codifiers that were heard and are not in the configuration.
+    """
+
+    version: int
+    layout: str
+    summary: dict[str, int]
+    faults: dict[str, tuple[str, str]]
+    strangers: list[str]
+
+
+class Records:
+    """The records of all components; every method may be called from any thread.
+
+    Args:
+        config: whose components are shown.
+        states: the last states of this process, which are fed before `on_batch` and `on_control`.
+    """
+
+    def __init__(self, config: Config, states: LastStates) -> None:
+        self.readings = 0  # received since the start
+        self.states = states
+        self.changed = threading.Condition()  # guards everything below
+        self.version = 1
+        self.layout = ""
+        self._records: dict[str, Record] = {}
+        self._strangers: dict[str, float] = {}  # Codifier -> when it was heard, monotonic
+        self._faults: dict[str, tuple[str, str]] = {}
+        self._rate = Rate()
+        self._started_s = time.monotonic()
+        self._refreshed_s = 0.0
+        self.reconfigure(config)
+
+    # From the bus
+
+    def recall(self) -> None:
+        """Take from the last states when each component was heard before the start."""
+        now_s, now_ms = time.monotonic(), time_now_ms()
+
+        def arrival_s(fields: Fields, name: str) -> float | None:
+            time_ms = fields.get(name)
+            return now_s - max(0, now_ms - time_ms) / 1000 if isinstance(time_ms, int) else None
+
+        with self.changed:
+            self.version += 1
+            for codifier, record in self._records.items():
+                fields = self.states.get(codifier)
+                if fields is None or record.heard_ms is not None:
+                    continue
+                record.heard = Heard(
+                    data_s=arrival_s(fields, "DTimestamp"),
+                    control_s=arrival_s(fields, "ITimestamp"),
+                    is_active=fields.get("IsActive") is not False,
+                )
+                record.version = self.version
+            self._refresh(now_s)
+
+    def reconfigure(self, config: Config) -> None:
+        """Show these components from now on; what is known of those that stay is kept."""
+        servers = {
+            proxy: server.codifier
+            for server in config.components.values()
+            for proxy in server.proxies()
+        }
+        document = json.dumps(config.document, sort_keys=True, default=str)
+        with self.changed:
+            self.version += 1
+            records: dict[str, Record] = {}
+            for codifier, component in config.components.items():
+                record = self._records.get(codifier) or Record(component, None)
+                record.component, record.server = component, servers.get(codifier)
+                record.version = self.version
+                records[codifier] = record
+                self._strangers.pop(codifier, None)
+            self._records = records
+            self._faults = {code: fault for code, fault in self._faults.items() if code in records}
+            self.layout = f"{crc32(document.encode()):08x}"
+            self._refresh(time.monotonic())
+            self.changed.notify_all()
+
+    def on_batch(self, readings: Sequence[Reading]) -> None:
+        """Take readings, oldest first."""
+        now_s, now_ms = time.monotonic(), time_now_ms()
+        with self.changed:
+            self.version = version = self.version + 1
+            touched: dict[str, Record] = {}
+            for codifier, timestamp_ms, _, value, *_ in readings:
+                record = self._records.get(codifier)
+                if record is None:
+                    self._strangers[codifier] = now_s
+                    continue
+                touched[codifier] = record
+                number: float | str | None = number_of(value)
+                if number is None and isinstance(value, str):
+                    number = value[:LONGEST_POINT]
+                if number is not None:
+                    record.points.append((version, timestamp_ms, number))
+                if record.component.type in FAULTS:
+                    self._note_fault(record.component, value)
+            for record in touched.values():
+                record.version, record.heard_ms = version, now_ms
+                heard = record.heard
+                heard.data_s = now_s
+                if heard.since_s is None:
+                    heard.since_s = now_s
+                self._judge(record, now_s)
+            self.readings += len(readings)
+            self._rate.add(len(readings), now_s)
+            self.changed.notify_all()
+
+    def on_control(self, message: Control) -> None:
+        """Take one control message."""
+        now_s, now_ms = time.monotonic(), time_now_ms()
+        with self.changed:
+            self._rate.add(1, now_s)
+            self.version += 1
+            record = self._records.get(message.source)
+            if record is None:
+                self._strangers[message.source] = now_s
+            else:
+                heard = record.heard
+                if heard.since_s is None or (message.is_active and not heard.is_active):
+                    heard.since_s = now_s
+                heard.control_s = now_s
+                heard.is_active = message.is_active
+                record.heard_ms = now_ms
+                self._touch(record, now_s)
+                for proxy in record.component.proxies():
+                    if proxy in self._records:  # it shows whether its server is halted
+                        self._touch(self._records[proxy], now_s)
+            target = self._records.get(message.destination)
+            if target is not None and message.flag in "PHS":
+                target.version = self.version
+            self.changed.notify_all()
+
+    def _touch(self, record: Record, now_s: float) -> None:
+        record.version = self.version
+        self._judge(record, now_s)
+
+    def _note_fault(self, component: Component, value: object) -> None:
+        fault = value.get("fault") if isinstance(value, dict) else None
+        if fault:
+            self._faults[component.codifier] = FAULTS[component.type], str(fault)
+        else:
+            self._faults.pop(component.codifier, None)
+
+    # For the pages
+
+    def all(self) -> Iterable[Record]:
+        """Return the records in the order of the configuration."""
+        self.refresh()
+        return self._records.values()
+
+    def get(self, codifier: str | None) -> Record | None:
+        """Return one record, None if there is no such component in the configuration."""
+        self.refresh()
+        return self._records.get(codifier or "")
+
+    def server_of(self, record: Record) -> Record | None:
+        """Return the record of the component that sends for this one, None if it is no proxy."""
+        return self._records.get(record.server) if record.server else None
+
+    def refresh(self) -> None:
+        """Find whose status changed by the passing of time alone, unless that was done just now."""
+        now_s = time.monotonic()
+        if now_s - self._refreshed_s >= REFRESH_S:
+            with self.changed:
+                self._refresh(now_s)
+
+    def overview(self) -> Overview:
+        """Return what is to be said of the network as a whole."""
+        self.refresh()
+        with self.changed:
+            summary = {"active": 0, "halted": 0, "silent": 0, "unseen": 0}
+            for record in self._records.values():
+                summary[record.status] += 1
+            since_s = time.monotonic() - STRANGER_S
+            strangers = sorted(c for c, heard_s in self._strangers.items() if heard_s >= since_s)
+            return Overview(
+                self.version,
+                self.layout,
+                summary,
+                dict(self._faults),
+                strangers[:STRANGERS_SHOWN],
+            )
+
+    def messages_per_minute(self) -> float:
+        """Return the rate of all messages, data and control."""
+        with self.changed:
+            return self._rate.per_minute(time.monotonic())
+
+    def uptime_s(self) -> float:
+        """Return for how long this server has been listening."""
+        return round(time.monotonic() - self._started_s, 1)
+
+    def _refresh(self, now_s: float) -> None:
+        self._refreshed_s = now_s
+        changed = [record for record in self._records.values() if self._judge(record, now_s)]
+        if changed:
+            self.version += 1
+            for record in changed:
+                record.version = self.version
+
+    def _judge(self, record: Record, now_s: float) -> bool:
+        """Update the status of a component; True if it changed."""
+        server = self.server_of(record)
+        before, record.status = (
+            record.status,
+            status(
+                record.component,
+                record.heard,
+                now_s,
+                server.component if server else None,
+                server.heard if server else None,
+            ),
+        )
+        return record.status != before

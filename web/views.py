@@ -1,0 +1,49 @@
+"""What pages and programs are shown of a component: its last state, and how people read it."""
+
+import math
+from typing import Any
+
+from jph.silence import timeout_s
+from jph.state import FIELDS, Fields, LastStates
+from web.formatting import display
+from web.records import Record, Records
+
+
+def last_state(states: LastStates, codifier: str) -> Fields:
+    """Return the last state of a Codifier, fit for JSON; None for what is not known."""
+    fields = dict.fromkeys(FIELDS) | (states.get(codifier) or {}) | {"Codifier": codifier}
+    value = fields["Value"]
+    if isinstance(value, float) and not math.isfinite(value):
+        fields["Value"] = None  # JSON has no word for it
+    return fields
+
+
+def live_view(records: Records, record: Record) -> dict[str, Any]:
+    """Return what changes of a component while a page is open, fit for JSON."""
+    component = record.component
+    fields = last_state(records.states, component.codifier)
+    text, unit = display(fields["Value"], component.symbol, component.data_type)
+    return {
+        **fields,
+        "State": record.status,
+        "Text": text,
+        "Unit": unit,
+        "Heard": record.heard_ms,
+        "Halted": not (records.server_of(record) or record).heard.is_active,
+    }
+
+
+def page_view(records: Records, record: Record) -> dict[str, Any]:
+    """Return what a page shows of a component when it is opened."""
+    return {
+        "component": record.component,
+        "server": record.server,
+        "Timeout": timeout_ms(records, record),
+        **live_view(records, record),
+    }
+
+
+def timeout_ms(records: Records, record: Record) -> int:
+    """Return how long a component may be silent."""
+    server = records.server_of(record)
+    return round(timeout_s(record.component, server.component if server else None) * 1000)
