@@ -43,7 +43,7 @@ Row = tuple[int, bytes, int, float]
 def write_with_jph(config: Path, url: str) -> None:
     """Run a HistoryWriter until the flood is over; print when the last reading was committed."""
     from collectors.history_writer import HistoryWriter
-    from jph.config import load
+    from jph.config.loading import load
     from jph.node.channel import Channel
     from jph.node.node import Node
     from jph.node.runner import Callbacks, callbacks_of

@@ -27,7 +27,6 @@ PIPES_MB = 30
 IMPORTS = (
     "jph",
     "click",
-    "pydantic",
     "sqlite3",
     "flask",
     "sqlalchemy",
@@ -36,7 +35,7 @@ IMPORTS = (
     "bcrypt",
 )
 # Known by their compiled parts; markupsafe comes with Flask's templates.
-HEAVY = ("markupsafe", "sqlalchemy", "pydantic_core", "bcrypt", "_sqlite3", "_ssl")
+HEAVY = ("markupsafe", "sqlalchemy", "bcrypt", "_sqlite3", "_ssl")
 
 
 def resident_mb(pid: int | str = "self") -> float:
@@ -118,7 +117,7 @@ def measure(
     command += ["--home", str(net.folder / name), "--config", str(config)]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     log = net.folder / "log"
-    # The first start checks the configuration with pydantic; from then on the home knows it.
+    # The first start makes the home; what stays is measured at the second one.
     for wait_s in (3.0, seconds):
         with (
             open(log, "wb") as output,

@@ -47,7 +47,7 @@ def receive_with_jph(kind: str, config: Path, seconds: float) -> None:
     """Receive with JPH until the flood is over; kind is batch, callback or plain."""
     from jph import jph
     from jph.bus.wire import Address, Reading
-    from jph.config import load
+    from jph.config.loading import load
     from jph.node.node import Node
     from jph.node.standalone import StandaloneChannel
 

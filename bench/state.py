@@ -34,7 +34,7 @@ from bench.common import Network
 from collectors.state_cache import StateCache
 from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import Reading
-from jph.config import load
+from jph.config.loading import load
 from jph.node.channel import Channel
 from jph.node.node import Node
 from jph.node.runner import callbacks_of

@@ -1,17 +1,14 @@
 """The history writer: stores every reading that is heard, in batches."""
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from collectors.batch_writer import BatchWriter
 from jph.bus.wire import Reading
-from jph.config import Config
 from jph.node.channel import Channel
 from jph.node.process import STATE
-from jph.settings import arguments, setting
+from jph.settings import setting
 from jph.stores import open_history, rows_of
 from jph.stores.address import DEFAULT_HISTORY, Sql, StoreAddress, address_of
 from jph.stores.spool import DEFAULT_BYTES, spool_of
@@ -55,8 +52,6 @@ class HistoryWriter:
         DEFAULT_BYTES, key="SpoolSize", ge=65536, doc="most bytes of the spool"
     )
 
-    takes_settings: ClassVar[bool] = True
-
     def __post_init__(self) -> None:
         self._place = self._named_place()
         store = open_history(self._place.url, self.home, self._place.password_file)
@@ -99,26 +94,6 @@ class HistoryWriter:
         self._per_minute = self._writing.per_minute.take()
         self._publish(timestamp_ms)
         return STATE.WITHERRORS if self._writing.fault else STATE.GOOD
-
-    def on_config(self, config: Config) -> None:
-        """Take changed settings; what waits goes to the store that is named now."""
-        component = config.components.get(self.channel.codifier)
-        if component is None:
-            return
-        where = f"Sensors[{component.index}].Sensor"
-        given: Mapping[str, object] = arguments(type(self), component.settings, where)
-        for name in ("url", "sql", "password_file", "batch_rows", "batch_s", "spool_bytes"):
-            setattr(self, name, given.get(name, getattr(type(self), name)))
-        before, self._place = self._place, self._named_place()
-        place = self._place
-        self._spool.most_bytes = self.spool_bytes
-        self._writing.reconfigure(
-            (lambda: open_history(place.url, self.home, place.password_file))
-            if place != before
-            else None,
-            self.batch_rows,
-            self._batch_s(),
-        )
 
     def close(self) -> None:
         """Write what waits and stop."""

@@ -6,11 +6,12 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from collectors.rate import PerMinute
 from collectors.retention import Keep, Retention
 from jph.clock import time_now_ms
-from jph.config import Config
+from jph.config.model import Config
 from jph.errors import ConfigError, StoreError
 from jph.node.channel import Channel
 from jph.node.process import STATE
@@ -47,6 +48,8 @@ class Statistics:
         password_file: holds the password of the store; None for that of the block.
         keep: what is dropped; None: nothing.
     """
+
+    follows: ClassVar[tuple[str, ...]] = ("HistoryWriter",)
 
     channel: Channel
     config: Config

@@ -7,8 +7,6 @@ small node several MB.
 """
 
 import importlib
-import os
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -179,21 +177,6 @@ def suggestion(word: str, known: Iterable[str]) -> str | None:
     lower = {name.casefold(): name for name in known}
     close = get_close_matches(word.casefold(), lower, n=1, cutoff=0.6)
     return lower[close[0]] if close else None
-
-
-def installed() -> list[list[object]]:
-    """Return what changes when a package is installed, upgraded or removed.
-
-    The time of change of each folder of packages: to read their versions would take
-    importlib.metadata, 5 MB.
-    """
-    found: list[list[object]] = []
-    for folder in sys.path:
-        try:
-            found.append([folder, os.stat(folder or ".").st_mtime_ns])
-        except OSError:
-            continue
-    return found
 
 
 @lru_cache(maxsize=1)

@@ -4,8 +4,8 @@ A field of the dataclass is a setting. Its key in the JSON document is the field
 PascalCase (`sensor_interval_s` -> `SensorInterval`, `url` -> `URL`) unless `setting` names
 another. Its annotation says what may stand there: text, numbers, booleans, None, Literal, Path,
 lists, tuples, mappings, unions of them, and other dataclasses; `null` counts as absent where None
-is no value. `jph.schema` makes its models of the same fields, so that keys, bounds and defaults
-stand in one place.
+is no value. `jph.config.schema` describes the same fields, so that keys, bounds and defaults stand
+in one place.
 """
 
 import math

@@ -143,7 +143,7 @@ class AdcPi:
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
-        """Raise ValueError for what no component is made of; see `jph.schema`."""
+        """Raise ValueError for what no component is made of; see `jph.config.checks`."""
         pins = [given["pin"], *(each.pin for each in given.get("proxy", ()))]
         _chips_of(given.get("addresses", cls.addresses), pins)
 

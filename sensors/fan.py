@@ -69,7 +69,7 @@ class Fan:
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
-        """Raise ValueError for what no component is made of; see `jph.schema`."""
+        """Raise ValueError for what no component is made of; see `jph.config.checks`."""
         _refuse_unknown(given.get("set_point"), codifiers)
 
     def read(self) -> Mapping[str, float]:

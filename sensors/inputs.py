@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from math import inf
 
 from jph.clock import time_now_ms
-from jph.config import Config
+from jph.config.model import Config
+from jph.config.silence import timeout_s
 from jph.node.channel import Channel
-from jph.silence import server_of, timeout_s
 
 _PATIENCE_S = 2.5  # for the state cache of the network to answer
 
@@ -109,4 +109,4 @@ def limit_s(config: Config, codifier: str) -> float:
     component = config.components.get(codifier)
     if component is None:
         return inf
-    return timeout_s(component, server_of(config, component))
+    return timeout_s(component, config.server_of(component))

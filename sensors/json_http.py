@@ -3,10 +3,11 @@
 import dataclasses
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from jph.bus.wire import Value
-from jph.config import Config, this_host
+from jph.config.host import this_host
+from jph.config.model import Config
 from jph.settings import setting
 from sensors import json_api, json_text
 from sensors.missing_values import MissingValues
@@ -35,6 +36,8 @@ class JsonHttp:
     """
 
     codifier: str
+    follows: ClassVar[tuple[str, ...]] = ("Web",)
+
     config: Config
     url: str = setting(key="URL", doc="address; one that begins with / is on this web server")
     field: str = setting(doc="dotted path of the value in the document, as main.temp or list.0.t")
@@ -49,7 +52,7 @@ class JsonHttp:
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
-        """Raise ValueError for what no component is made of; see `jph.schema`."""
+        """Raise ValueError for what no component is made of; see `jph.config.checks`."""
         if not given["url"].startswith("/"):
             json_api.check(given["url"], "URL")
 

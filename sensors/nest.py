@@ -71,7 +71,7 @@ class Nest:
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
-        """Raise ValueError for what no component is made of; see `jph.schema`."""
+        """Raise ValueError for what no component is made of; see `jph.config.checks`."""
         cls("", Path(), **given)  # which asks nobody yet
 
     def read(self) -> Mapping[str, Value]:

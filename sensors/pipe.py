@@ -54,7 +54,7 @@ class Pipe:
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
-        """Raise ValueError for what no component is made of; see `jph.schema`."""
+        """Raise ValueError for what no component is made of; see `jph.config.checks`."""
         _refuse_empty(given["pipe"])
 
     def read(self) -> Mapping[str, float]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from jph.config import Config, build
+from jph.config.model import Config, build
 from jph.node.node import Node
 from tests import helpers
 
@@ -47,7 +47,7 @@ class Peer:
 
     def __init__(self, config: Config, codifier: str = "ZZ") -> None:
         self.codifier = codifier
-        self._groups = {"control": config.control, "data": config.data}
+        self._groups = {"control": config.multicast.control, "data": config.multicast.data}
         self._sequence = itertools.count(random.randint(1, 2**30))
         self._sockets = {name: self._join(group) for name, group in self._groups.items()}
 

@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import click
 
-from jph.config import Component, Config
+from jph.config.model import Component, Config
 from jph.errors import ConfigError
 from jph.stores.address import StoreAddress, history_address, writer_address
 from tools import options

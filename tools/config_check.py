@@ -1,15 +1,16 @@
 """`jph config check`: every mistake of a configuration, with its path."""
 
+import json
 import os
 import sys
 from collections.abc import Iterable
 
 import click
 
-from jph import check as checker
-from jph import config as configuration
-from jph import document, paths
-from jph.config import Component
+from jph import paths
+from jph.config import checks, document
+from jph.config.model import Component, build
+from jph.config.schema import json_schema
 from jph.errors import ConfigError
 from tools.config_example import example
 from tools.options import EX_CONFIG
@@ -32,15 +33,13 @@ def check(source: str | None) -> None:
     written, and no component is made.
     """
     where = source or os.environ.get("JPH_CONFIG") or str(paths.shipped_config())
+    components: list[Component] = []
     warnings: list[str] = []
-    mistakes: list[str] = []
-    components: Iterable[Component] = ()
     try:
-        text = document.read(where)
-        content = document.parse(text)
-        mistakes, warnings = _all_of(text)
+        content = document.parse(document.read(where))
+        mistakes, warnings = checks.check(content)
         if not mistakes:
-            components = configuration.build(content).components.values()
+            components = list(build(content).components.values())
     except ConfigError as error:
         mistakes = error.mistakes
     for line in mistakes:
@@ -49,17 +48,15 @@ def check(source: str | None) -> None:
         click.echo(f"{where}: warning: {line}", err=True)
     if mistakes:
         sys.exit(EX_CONFIG)
-    components = list(components)
     click.echo(f"{len(components)} component{'s' * (len(components) != 1)}, all good")
     for row in _table(components):
         click.echo(row)
 
 
-def _all_of(text: bytes) -> tuple[list[str], list[str]]:
-    try:
-        return checker.check(text)
-    except ImportError as error:
-        return [], [f"is not checked in full: {error}"]
+@config.command()
+def schema() -> None:
+    """Print a JSON Schema of the document, for editors and for programs that make forms of it."""
+    click.echo(json.dumps(json_schema(), indent=1, ensure_ascii=False))
 
 
 def _table(components: Iterable[Component]) -> Iterable[str]:

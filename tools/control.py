@@ -15,7 +15,7 @@ import click
 
 from jph.bus import wire
 from jph.bus.wire import BROADCAST, Control
-from jph.config import Config
+from jph.config.model import Config
 from jph.node.channel import Channel
 from jph.node.process import Process
 from tools import options

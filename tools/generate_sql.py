@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from jph.bus.wire import is_codifier
-from jph.config import Config
+from jph.config.model import Config
 from jph.errors import ConfigError
 from tools import addresses, options, provision
 from tools.addresses import Target
@@ -124,7 +124,7 @@ def _known(config: Config, further: str | None) -> tuple[list[str], dict[str, st
     """Return the Codifiers that have views, and what kind of readings those of Sensors have."""
     components = config.components.values()
     codifiers = [component.codifier for component in components]
-    codifiers += [proxy for component in components for proxy in component.proxies()]
+    codifiers += [proxy for component in components for proxy in component.serves]
     data_types: dict[str, str] = {each.codifier: each.data_type for each in components}
     return list(dict.fromkeys([*codifiers, *filter(None, [further])])), data_types
 

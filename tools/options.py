@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from jph import config as configuration
 from jph import paths
-from jph.config import Config
+from jph.config import loading
+from jph.config.model import Config
 from jph.errors import ConfigError
 from jph.node.standalone import default_home
 
@@ -33,7 +33,7 @@ home = click.option(
 def load(source: str, home: Path) -> Config:
     """Return the configuration, or end the program with its mistakes, a line each."""
     try:
-        return configuration.load(source, home)
+        return loading.load(source, home)
     except ConfigError as error:
         raise WrongConfig(error, source) from error
 

@@ -5,14 +5,16 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 import click
 
-from jph import config as configuration
 from jph import registry
-from jph.config import Component, Config
+from jph.config import loading
+from jph.config.checks import runs_here
+from jph.config.host import this_host
+from jph.config.model import Component, Config
 from jph.errors import ChannelError, ConfigError
 from jph.node.building import build
 from jph.node.logs import set_up_logging
@@ -54,8 +56,11 @@ def _main(source: str, home: Path, port: int | None, codifiers: Collection[str] 
     stop = _stop_on_signals()
     notifier = from_environment()
 
+    def runs(entry: Mapping[str, object]) -> bool:
+        return runs_here(entry) if codifiers is None else entry.get("Codifier") in codifiers
+
     def load(wait: bool = False) -> Config:
-        return configuration.load(source, home, wait=wait, port=port, stop=stop)
+        return loading.load(source, home, runs=runs, wait=wait, port=port, stop=stop)
 
     try:
         notifier.status(f"reading the configuration from {source}")
@@ -68,7 +73,7 @@ def _main(source: str, home: Path, port: int | None, codifiers: Collection[str] 
         components = list(_chosen(config, codifiers))
         if not components:
             raise ConfigError(
-                f"no component for this machine ({configuration.this_host()}); set JPH_HOST "
+                f"no component for this machine ({this_host()}); set JPH_HOST "
                 "to the Host of its entries, or name Codifiers with jph run",
                 source,
             )
@@ -101,7 +106,7 @@ def _chosen(config: Config, codifiers: Collection[str] | None) -> Iterable[Compo
 
 def _runnable(config: Config, codifiers: Collection[str] | None) -> Iterable[Component]:
     """Yield those that are named, or that this host runs; not what is without an implementation."""
-    host = configuration.this_host()
+    host = this_host()
     for component in config.components.values():
         chosen = component.runs_on(host) if codifiers is None else component.codifier in codifiers
         if chosen and component.type not in registry.NEVER_RUN and registry.is_run(component.type):

@@ -11,7 +11,7 @@ from jph.bus import wire
 from jph.bus.bus import Bus
 from jph.bus.receiver import Datagrams
 from jph.bus.wire import Control, Data
-from jph.config import Config
+from jph.config.model import Config
 from jph.errors import DatagramError
 
 

@@ -35,7 +35,7 @@ def command() -> ResponseReturnValue:
     if codifier not in site().config.components:
         abort(404, "There is no such component.")
     if flag in "HS":
-        server = _server(codifier)
+        server = site().config.components[codifier].server
         if server is not None:
             abort(409, f"{codifier} is served by {server}: send it there.")
     number = _number(codifier, given.get("number")) if flag == "A" else None
@@ -64,9 +64,3 @@ def _number(codifier: str, given: object) -> float:
     if not math.isfinite(number):
         abort(400, "The value must be a number.")
     return number
-
-
-def _server(codifier: str) -> str | None:
-    """Return the component that serves this one as its proxy, if there is one."""
-    components = site().config.components.values()
-    return next((c.codifier for c in components if codifier in c.proxies()), None)

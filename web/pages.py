@@ -4,8 +4,8 @@ from typing import Any
 
 from flask import Blueprint, abort, render_template
 
-from jph.config import Component
-from jph.silence import timeout_s
+from jph.config.model import Component
+from jph.config.silence import timeout_s
 from web.context import site
 from web.status import HALT_IGNORED, SERVICES
 from web.views import page_view
@@ -54,7 +54,7 @@ def component(codifier: str) -> str:
         abort(404, f"There is no component {codifier} in the configuration.")
     entry = record.component
     here = site().channel.process.components()
-    runs = here.get(codifier) or here.get(record.server or "")
+    runs = here.get(codifier) or here.get(entry.server or "")
     return render_template(
         "component.html",
         view=page_view(records, record),
@@ -62,17 +62,17 @@ def component(codifier: str) -> str:
         is_text=entry.data_type == "string",
         error=runs.error if runs else None,
         ranges=RANGES,
-        details=configuration(entry, record.server),
-        proxies=[name for name in entry.proxies() if name in site().config.components],
+        details=configuration(entry),
+        proxies=[name for name in entry.serves if name in site().config.components],
         overview=site().records.overview(),
         keeps_history=site().history_place() is not None,
         halt_ignored=HALT_IGNORED,
     )
 
 
-def configuration(entry: Component, server: str | None) -> list[tuple[str, str]]:
+def configuration(entry: Component) -> list[tuple[str, str]]:
     """Return what the configuration says of a component, in words; no settings of its type."""
-    served_by = site().config.components.get(server) if server else None
+    served_by = site().config.server_of(entry)
     lines: list[tuple[str, Any]] = [
         ("Type", _type(entry)),
         ("Data type", entry.data_type),

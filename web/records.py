@@ -15,7 +15,7 @@ from zlib import crc32
 
 from jph.bus.wire import Control, Reading, number_of
 from jph.clock import time_now_ms
-from jph.config import Component, Config
+from jph.config.model import Component, Config
 from jph.state import Fields, LastStates
 from web.rate import Rate
 from web.status import FAULTS, Heard, Status, status
@@ -35,13 +35,11 @@ class Record:
 
     Args:
         component: its entry in the configuration.
-        server: Codifier of the component that sends for this one, if it is a proxy.
         version: at which it changed last.
         heard_ms: when something last arrived, by our clock.
     """
 
     component: Component
-    server: str | None
     version: int = 0
     status: Status = "unseen"
     heard: Heard = field(default_factory=Heard)
@@ -116,18 +114,13 @@ class Records:
 
     def reconfigure(self, config: Config) -> None:
         """Show these components from now on; what is known of those that stay is kept."""
-        servers = {
-            proxy: server.codifier
-            for server in config.components.values()
-            for proxy in server.proxies()
-        }
         document = json.dumps(config.document, sort_keys=True, default=str)
         with self.changed:
             self.version += 1
             records: dict[str, Record] = {}
             for codifier, component in config.components.items():
-                record = self._records.get(codifier) or Record(component, None)
-                record.component, record.server = component, servers.get(codifier)
+                record = self._records.get(codifier) or Record(component)
+                record.component = component
                 record.version = self.version
                 records[codifier] = record
                 self._strangers.pop(codifier, None)
@@ -184,7 +177,7 @@ class Records:
                 heard.is_active = message.is_active
                 record.heard_ms = now_ms
                 self._touch(record, now_s)
-                for proxy in record.component.proxies():
+                for proxy in record.component.serves:
                     if proxy in self._records:  # it shows whether its server is halted
                         self._touch(self._records[proxy], now_s)
             target = self._records.get(message.destination)
@@ -217,7 +210,7 @@ class Records:
 
     def server_of(self, record: Record) -> Record | None:
         """Return the record of the component that sends for this one, None if it is no proxy."""
-        return self._records.get(record.server) if record.server else None
+        return self._records.get(record.component.server or "")
 
     def refresh(self) -> None:
         """Find whose status changed by the passing of time alone, unless that was done just now."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jph.bus.wire import Address, Control, Reading
-from jph.config import Config
+from jph.config.model import Config
 from jph.errors import ChannelError, ConfigError
 from jph.node.channel import Channel
 from jph.settings import setting

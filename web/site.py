@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jph.config import Config
+from jph.config.model import Config
 from jph.errors import StoreError
 from jph.node.channel import Channel
 from jph.stores import HistoryStore, open_history

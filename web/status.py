@@ -7,8 +7,8 @@ wrong clock nor a step of our own makes a component look silent.
 from dataclasses import dataclass
 from typing import Literal
 
-from jph.config import Component
-from jph.silence import MISSED, SHORTEST_TIMEOUT_S, interval_s, timeout_s
+from jph.config.model import Component
+from jph.config.silence import MISSED, SHORTEST_TIMEOUT_S, interval_s, timeout_s
 
 Status = Literal["active", "halted", "silent", "unseen"]
 

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from jph.silence import timeout_s
+from jph.config.silence import timeout_s
 from jph.state import FIELDS, Fields, LastStates
 from web.formatting import display
 from web.records import Record, Records
@@ -37,7 +37,7 @@ def page_view(records: Records, record: Record) -> dict[str, Any]:
     """Return what a page shows of a component when it is opened."""
     return {
         "component": record.component,
-        "server": record.server,
+        "server": record.component.server,
         "Timeout": timeout_ms(records, record),
         **live_view(records, record),
     }

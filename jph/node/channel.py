@@ -16,7 +16,7 @@ from jph.bus import wire
 from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import BROADCAST, FLOAT, SEQUENCE_MASK, UINT32, Control, Data, Value
 from jph.clock import time_now_ms
-from jph.config import Component, Config
+from jph.config.model import Component, Config
 from jph.node.process import Process
 from jph.state import LastStates
 

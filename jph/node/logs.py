@@ -6,7 +6,7 @@ import os
 import sys
 from typing import Any
 
-from jph.config import Config
+from jph.config.model import Config
 
 
 def set_up_logging(config: Config | None = None) -> None:

@@ -18,7 +18,7 @@ from jph.bus.bus import Bus
 from jph.bus.clock_guard import ClockGuard
 from jph.bus.wire import BROADCAST, Address, Control, Reading
 from jph.clock import time_now_ms
-from jph.config import Component, Config
+from jph.config.model import Component, Config
 from jph.node.channel import Channel
 from jph.node.loop import Loop
 from jph.node.mailboxes import Pool

@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from jph.bus.wire import Value
+from jph.config.report import Report, ReportFilter
 from jph.errors import NoReading, SensorError
 from jph.node.channel import Channel
 from jph.node.process import STATE
-from jph.reporting import Report, Reporter
 
 _MOST_SKIPPED = 7  # ticks, while a sensor fails
 _LONGEST_PAUSE_S = 300.0
@@ -49,7 +49,7 @@ class SensorPoller:
         self._channel = channel
         self._log = logging.getLogger(component.type_name)
         self._limit = (component.report or _DEFAULT).failures
-        self._reporters: dict[str, Reporter | None] = {}  # of those that it sent for
+        self._reporters: dict[str, ReportFilter | None] = {}  # of those that it sent for
         self._failures = 0
         self._skip = 0  # ticks that are let pass
         self._has_worked = False
@@ -119,11 +119,11 @@ class SensorPoller:
                 reporter.forget()
         return refused
 
-    def _reporter(self, codifier: str) -> Reporter | None:
+    def _reporter(self, codifier: str) -> ReportFilter | None:
         entry = self._channel.config.components.get(codifier)
         if entry is None or entry.report is None:
             return None
-        return Reporter(entry.report, entry.timeout_warning_s)
+        return ReportFilter(entry.report, entry.timeout_warning_s)
 
     def _miss(self, reason: str, *, at_once: bool) -> None:
         self._failures += 1

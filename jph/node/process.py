@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jph.bus.bus import Bus
-from jph.config import Config
+from jph.config.model import Config
 from jph.state import LastStates
 
 if TYPE_CHECKING:

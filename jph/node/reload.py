@@ -8,10 +8,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import fields, is_dataclass
 
 from jph import registry
-from jph.config import Component, Config, server_named
+from jph.config.model import Component, Config
 from jph.errors import ConfigError, JphError
 from jph.node.building import build
 from jph.node.node import Node
@@ -20,9 +19,6 @@ from jph.node.runner import ComponentRunner
 log = logging.getLogger(__name__)
 
 Choose = Callable[[Config], Iterable[Component]]
-
-# Where others find what they share: the address of the pages, the state, the history.
-_SHARED = ("Web", "StateCache", "HistoryWriter")
 
 _ENDED_S = 4.0  # for those that end to let go of what a new one may need, such as a port
 
@@ -152,35 +148,35 @@ class Reloader:
 def _differing(old: Config, new: Config) -> set[str]:
     """Return the components that would be others under the new configuration, or new."""
     before, after = _entries(old), _entries(new)
-    shared = {kind for kind in _SHARED if _entry(old.first(kind)) != _entry(new.first(kind))}
+    types = {c.type for c in (*old.components.values(), *new.components.values())}
+    changed = {type for type in types if _entry(old.first(type)) != _entry(new.first(type))}
     return {
         codifier
         for codifier in before.keys() | after.keys()
         if before.get(codifier) != after.get(codifier)
-        or (shared and _asks_for_config(new.components[codifier]))
+        or not changed.isdisjoint(_followed(new.components[codifier]))
     }
 
 
 def _entries(config: Config) -> dict[str, list[Mapping[str, object]]]:
     """Return for each component its entry and the entries of those that it sends for."""
-    found = {codifier: [_entry(one)] for codifier, one in config.components.items()}
-    for component in config.components.values():
-        for codifier in component.proxies():
-            found[component.codifier].append(_entry(config.components.get(codifier)))
-        # A calculation may have no list of them; then they name it.
-        server = server_named(component.settings) if component.type == "Proxy" else None
-        if server in found:
-            found[server].append(component.entry)
-    return found
+    return {
+        codifier: [component.entry, *(_entry(config.components.get(p)) for p in component.serves)]
+        for codifier, component in config.components.items()
+    }
 
 
 def _entry(component: Component | None) -> Mapping[str, object]:
     return component.entry if component else {}
 
 
-def _asks_for_config(component: Component) -> bool:
+def _followed(component: Component) -> tuple[str, ...]:
+    """Return the types whose first component this one depends on, as its class says."""
+    if component.type in registry.NEVER_RUN:
+        return ()
     try:
         cls = registry.find(component.type)
     except ConfigError:
-        return False
-    return is_dataclass(cls) and any(field.name == "config" for field in fields(cls))
+        return ()
+    follows: tuple[str, ...] = getattr(cls, "follows", ())
+    return follows

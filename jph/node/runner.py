@@ -9,7 +9,7 @@ from typing import Any
 
 from jph.bus.wire import Address, Control, Reading
 from jph.clock import time_now_ms
-from jph.config import Component, Config
+from jph.config.model import Component, Config
 from jph.errors import NoReading, SensorError
 from jph.node.channel import Channel
 from jph.node.mailboxes import Mailbox
@@ -34,7 +34,6 @@ class Callbacks:
     close: Callable[[], object] | None = None
     greeting: Callable[[], str] | None = None  # what to tell whoever started the process
     ignores_halt: bool = False
-    takes_settings: bool = False  # on_config does, its own; else it is built anew with them
 
     @property
     def hears_data(self) -> bool:
@@ -42,13 +41,12 @@ class Callbacks:
 
 
 _NAMES = ("on_timer", "on_batch", "on_data", "on_control", "on_config", "close", "greeting")
-_FLAGS = ("ignores_halt", "takes_settings")
 
 
 def callbacks_of(component: object, channel: Channel) -> Callbacks:
     """Return the callbacks of a component object; a reader gets a timer that sends its values."""
     found: dict[str, Any] = {name: getattr(component, name, None) for name in _NAMES}
-    found |= {name: getattr(component, name, False) for name in _FLAGS}
+    found["ignores_halt"] = getattr(component, "ignores_halt", False)
     if hasattr(component, "read"):
         found["on_timer"] = SensorPoller(component, channel)
     return Callbacks(**found)
@@ -140,7 +138,7 @@ class ComponentRunner:
         return (
             self.callbacks.on_config is not None
             and component.type == before.type
-            and (self.callbacks.takes_settings or component.settings == before.settings)
+            and component.settings == before.settings
         )
 
     # Run by the mailbox
@@ -148,20 +146,32 @@ class ComponentRunner:
     def rebuild(self, component: Component) -> None:
         """Take a new entry of the configuration: a new component object, new sequences.
 
+        What comes meanwhile waits for it. One that cannot be built goes on as it was; if that
+        cannot be either, it stays on the bus without callbacks.
+
         Raises:
-            ConfigError, ChannelError: it cannot be built; it stays on the bus without callbacks.
+            ConfigError, ChannelError: it cannot be built.
         """
         if self.goes_on(component):  # has been told
             self.channel.restart(component)
             return
+        before = self.channel.component
         self.close()
-        self.channel.restart(component)
-        self.callbacks = Callbacks(ignores_halt=self.callbacks.ignores_halt)
         try:
-            self.callbacks = self._build(self.channel)
+            self._build_as(component)
         except Exception as error:
+            try:
+                if before is component:  # a new one has no past
+                    raise
+                self._build_as(before)
+            except Exception:
+                self.callbacks = Callbacks(ignores_halt=self.callbacks.ignores_halt)
             self.state, self.error = STATE.FAILED, str(error)
             raise
+
+    def _build_as(self, component: Component) -> None:
+        self.channel.restart(component)
+        self.callbacks = self._build(self.channel)
 
     def _config(self, on_config: Callable[[Config], object], config: Config) -> None:
         try:

@@ -14,9 +14,9 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from jph import config as configuration
 from jph.bus.wire import Address, Control, Reading
-from jph.config import Component
+from jph.config import loading
+from jph.config.model import Component, Config
 from jph.errors import ConfigError
 from jph.node.channel import Channel
 from jph.node.logs import set_up_logging
@@ -52,8 +52,10 @@ def jph(configURL: str | None = None, Codifier: str | None = None) -> "Standalon
         raise ConfigError("no Codifier: give one, or set JPH_SENSOR", source)
     home = default_home()
 
-    def load() -> configuration.Config:
-        return configuration.load(source, home, wait=True)
+    def load() -> Config:
+        return loading.load(
+            source, home, runs=lambda entry: entry.get("Codifier") == codifier, wait=True
+        )
 
     config = load()
     component = config.components.get(codifier)

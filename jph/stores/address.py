@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from jph.config import Config
+from jph.config.model import Config
 from jph.settings import arguments, setting
 
 DEFAULT_HISTORY = "sqlite:///history.sqlite"  # of a HistoryWriter that names none

@@ -9,11 +9,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from jph import document
 from jph.bus import wire
 from jph.bus.wire import Data, Value
 from jph.clock import time_now_ms
-from jph.config import server_named
+from jph.config import document
 from jph.errors import NoReading, SensorError
 from jph.node.channel import Channel
 from jph.settings import setting
@@ -163,14 +162,7 @@ class Python:
     def may_send_for(self, codifier: str) -> bool:
         """Tell whether values of a Codifier are this component's to send."""
         component = self.channel.component
-        if codifier == component.codifier or codifier in component.proxies():
-            return True
-        entry = self.channel.config.components.get(codifier)
-        return (
-            entry is not None
-            and entry.type == "Proxy"
-            and server_named(entry.settings) == component.codifier
-        )
+        return codifier == component.codifier or codifier in component.serves
 
     def look(self, codifier: str) -> dict[str, object]:
         """Return what the file is told of a Codifier."""

@@ -1,19 +1,26 @@
+import copy
+import itertools
 import logging
 import re
 import sqlite3
 import threading
 import time
 from contextlib import closing, contextmanager, suppress
-from types import SimpleNamespace
 
 import pytest
 
 from collectors import batch_writer
 from collectors.history_writer import HistoryWriter
+from jph.config.model import build
 from jph.errors import ConfigError
+from jph.node.building import build as build_component
+from jph.node.node import Node
 from jph.node.process import STATE
+from jph.node.reload import Reloader
 from jph.stores.spool import spool_of
 from jph.stores.sqlite import history as sqlite
+from tests.helpers import eventually
+from tests.network import Peer, config_of, running
 from tests.small_disk import small_disk
 
 START = 1_763_000_000_000
@@ -244,27 +251,34 @@ def test_a_full_disk_is_said_and_storing_goes_on_when_there_is_space(channel, tm
     assert [record.levelname for record in caplog.records] == ["ERROR", "WARNING"]
 
 
-def test_a_reload_takes_a_new_url_and_keeps_what_waits(channel, tmp_path, path):
-    component = SimpleNamespace(index=3, settings={"URL": "sqlite:///new.sqlite", "BatchRows": 5})
-    with closing(HistoryWriter(channel, tmp_path)) as writer:
-        writer.on_batch(readings(5))
-        writer.on_config(SimpleNamespace(components={"HW": component}))
-        wait_for(lambda: stored(tmp_path / "new.sqlite") == 5)
-    assert rows_of(path) == []
+def test_a_reload_with_a_new_url_loses_nothing(tmp_path):
+    entry = {"Codifier": "HW", "Type": "HistoryWriter", "Sensor": {"URL": "sqlite:///old.sqlite"}}
+    config = config_of(entry)
+    document = copy.deepcopy(dict(config.document))
+    node = Node(config, tmp_path)
+    node.add(config.components["HW"], build_component)
+    Reloader(node, lambda: build(document, "test"))
+    document["Sensors"][0]["Sensor"]["URL"] = "sqlite:///new.sqlite"
+    old, new = tmp_path / "old.sqlite", tmp_path / "new.sqlite"
+    sent = itertools.count(1)
 
+    def publish(peer):
+        for number in itertools.islice(sent, 20):
+            peer.publish("C1", "i", number.to_bytes(4, "little"), number, START + number)
 
-def test_a_reload_to_a_store_that_cannot_be_is_a_fault_that_loses_nothing(channel, tmp_path, path):
-    (tmp_path / "list").write_text("milk, bread\n" * 100)
-    often = {"BatchTime": 0.01}
-    wrong = SimpleNamespace(index=3, settings={"URL": "sqlite:///list", **often})
-    right = SimpleNamespace(index=3, settings=often)
-    with closing(HistoryWriter(channel, tmp_path, batch_rows=5, batch_s=0.01)) as writer:
-        writer.on_config(SimpleNamespace(components={"HW": wrong}))
-        writer.on_batch(readings(5))
-        wait_for(lambda: tries(writer))
-        assert "no SQLite database" in writer.status()["fault"]
-        writer.on_config(SimpleNamespace(components={"HW": right}))
-        wait_for(lambda: stored(path) == 5)
+    with Peer(config) as peer, running(node):
+        peer.hear("control", lambda m: m["flag"] == "N")
+        publish(peer)
+        eventually(lambda: "C1" in node.bus.data.receiver.sources)
+        peer.command("C")
+        began = []
+        while not began or len(began) < 5:  # until it began again, and for a while after that
+            publish(peer)
+            if began or not peer.quiet("control", lambda m: m["flag"] == "N", 0.02):
+                began.append(1)
+    numbers = sorted(value for path in (old, new) for _, _, value in rows_of(path))
+    assert stored(new) > 0
+    assert numbers == list(range(1, next(sent)))
 
 
 @pytest.mark.parametrize("url", ["sqlite:///folder", "oracle://here", "postgresql://a:b@c/d"])

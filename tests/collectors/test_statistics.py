@@ -9,9 +9,9 @@ from collectors.retention import Keep, Retention
 from collectors.statistics import Statistics
 from jph import registry
 from jph.clock import time_now_ms
+from jph.config.checks import check
 from jph.errors import ConfigError, StoreError
 from jph.node.process import STATE
-from jph.schema import check
 from jph.settings import arguments
 from jph.stores import Dropped, open_history
 from tests.helpers import eventually, new_bus

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from collectors.retention import Keep
-from jph import registry, schema
+from jph import registry
 from jph.bus.group import Group, Multicast
-from jph.config import DERIVED, Component, Document
-from jph.reporting import Report
+from jph.config import checks
+from jph.config.model import DERIVED, Component, Document
+from jph.config.report import Report
 from jph.settings import INJECTED, item_of, options_of, settings_of
 from jph.stores.address import Sql
 from sensors.adc_pi import Conversion
@@ -97,7 +98,6 @@ def test_every_type_and_every_older_name_is_there():
 def test_the_home_directory_is_there():
     assert set(rows(section("The home directory"))) == {
         "config/….json",
-        "config/checked.json",
         "clock",
         "set-points/…",
         "history.sqlite",
@@ -132,7 +132,7 @@ def test_examples_are_in_order(block):
             },
             "Sensors": example,
         }
-    assert schema.check(example) == ([], [])
+    assert checks.check(example) == ([], [])
 
 
 def test_the_mistakes_shown_are_those_that_are_made():

@@ -12,7 +12,7 @@ import sysconfig
 
 import pytest
 
-from jph.config import build
+from jph.config.model import build
 from tests.helpers import eventually
 from tests.network import Peer
 from tests.tools.program import TOP, environment

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from jph import SensorError, registry, schema
+from jph import SensorError, registry
+from jph.config import checks
 from sensors.i2c import I2cBus
 from tests.tools.program import TOP
 
@@ -14,7 +15,7 @@ PAGE = (TOP / "docs" / "raspberry-pi.md").read_text()
 
 def test_its_configuration_is_in_order():
     [example] = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
-    assert schema.check(json.loads(example)) == ([], [])
+    assert checks.check(json.loads(example)) == ([], [])
 
 
 def test_its_extras_are_those_of_the_package():

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 
-from jph.config import build
+from jph.config.model import build
 from tests.helpers import eventually
 from tests.network import Peer
 from tests.tools.program import TOP, environment

@@ -4,7 +4,7 @@ import time
 from pathlib import Path
 
 from jph.bus.wire import Control
-from jph.config import Config
+from jph.config.model import Config
 from jph.node.process import Process
 from jph.state import LastStates
 from tests.network import config_of

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from jph import ConfigError, SensorError, registry, schema
+from jph import ConfigError, SensorError, registry
+from jph.config import checks
 from jph.errors import NoReading
 from jph.settings import arguments
 from sensors.adc_pi import DIVIDER, AdcPi, Conversion, InputOf
@@ -329,7 +330,7 @@ def test_settings_that_do_not_go_together():
 )
 def test_what_does_not_go_together_is_named_before_anything_starts(settings, mistakes):
     adc = {"Codifier": "C1", "Type": "ADCPi", "SensorInterval": 5, "Sensor": settings}
-    found, _ = schema.check(
+    found, _ = checks.check(
         new_bus().document(adc, {"Codifier": "C2", "Type": "Proxy", "Sensor": {"Server": "C1"}})
     )
     assert [line for line in found if line.startswith("Sensors[0]")] == [

@@ -12,8 +12,9 @@ from gpiozero import PWMOutputDevice
 from gpiozero.exc import BadPinFactory
 from gpiozero.pins.mock import MockFactory, MockPin, MockPWMPin
 
-from jph import ConfigError, SensorError, schema
-from jph.config import build
+from jph import ConfigError, SensorError
+from jph.config import checks
+from jph.config.model import build
 from jph.node import building
 from jph.node.node import Node
 from jph.node.runner import callbacks_of
@@ -201,7 +202,7 @@ def test_a_set_point_that_a_new_configuration_has_not_is_silent_too(fan, channel
     reader = fan(default=50.0, set_point="I3")
     channel.put("I3", 30.0)
     assert reader.read() == {"I2": 30.0}
-    channel.config = config_of(FAN)  # as where pydantic is missing: such a one is a mistake
+    channel.config = config_of(FAN)  # a mistake that no check found
     clock.now_s += 31
     assert reader.read() == {"I2": 100.0}
 
@@ -400,7 +401,7 @@ def test_a_set_point_that_does_not_exist_is_a_mistake(channel):
     with pytest.raises(ValueError, match='SetPoint: "X9" is not in Sensors'):
         Fan(channel, 18, set_point="X9")
     document = new_bus().document({**FAN, "SensorInterval": 5, "Sensor": {"SetPoint": "X9"}})
-    assert schema.check(document)[0] == ['Sensors[0].Sensor.SetPoint: "X9" is not in Sensors']
+    assert checks.check(document)[0] == ['Sensors[0].Sensor.SetPoint: "X9" is not in Sensors']
 
 
 def test_gpiozero_is_imported_only_when_a_pin_is_driven(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jph import schema
+from jph.config import checks
 from jph.errors import NoReading, SensorError
 from sensors.expression import MOST_DEPTH, MOST_TEXT, FormulaError, parse
 from sensors.formula import Formula
@@ -206,7 +206,7 @@ def test_the_check_of_a_configuration_finds_it():
     other = {"Codifier": "A4", "Type": "External"}
 
     def mistakes(text: object) -> list[str]:
-        return schema.check(config_of({**formula, "Sensor": {"Formula": text}}, other).document)[0]
+        return checks.check(config_of({**formula, "Sensor": {"Formula": text}}, other).document)[0]
 
     assert mistakes("A4 + 1") == []
     assert mistakes("A4 + A9") == ['Sensors[0].Sensor.Formula: column 6: "A9" is not in Sensors']

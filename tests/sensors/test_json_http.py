@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jph import SensorError
-from jph.config import build
+from jph.config.model import build
 from jph.http import Answer
 from jph.settings import arguments
 from sensors import json_api, json_text

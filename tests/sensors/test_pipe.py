@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from jph import SensorError, registry, schema
+from jph import SensorError, registry
+from jph.config import checks
 from jph.settings import arguments
 from sensors.pipe import Pipe
 from tests.helpers import new_bus
@@ -163,7 +164,7 @@ def test_an_empty_pipe_is_a_mistake():
         Pipe("A1", "")
     for empty in ("", []):
         entry = {"Codifier": "A1", "Type": "Pipe", "SensorInterval": 5, "Sensor": {"Pipe": empty}}
-        mistakes, _ = schema.check(new_bus().document(entry))
+        mistakes, _ = checks.check(new_bus().document(entry))
         assert mistakes == ["Sensors[0].Sensor.Pipe: is empty; give a path or a command"]
 
 

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from jph import schema
+from jph.config import checks
 from jph.errors import SensorError
 from jph.node.building import build
 from jph.node.node import Node
@@ -107,7 +107,7 @@ def test_a_default_outside_of_the_range_is_a_mistake(tmp_path):
 )
 def test_a_range_that_is_wrong_is_named_before_anything_starts(settings, mistakes):
     point = {"Codifier": "I1", "Type": "SetPoint", "SensorInterval": 5, "Sensor": settings}
-    found, _ = schema.check(new_bus().document(point))
+    found, _ = checks.check(new_bus().document(point))
     assert found == [f"Sensors[0].Sensor.{line}" for line in mistakes]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from jph.config import build
+from jph.config.model import build
 from tests.helpers import bare_sender, eventually
 from tests.network import Peer
 from tests.tools.program import JPH, TOP, environment

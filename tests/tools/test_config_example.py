@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from jph import schema
+from jph.config import checks
 from tests.tools.program import jph
 
 
@@ -12,7 +12,7 @@ from tests.tools.program import jph
 def test_what_it_prints_is_in_order(count, tmp_path):
     ended = jph(tmp_path, "config", "example", "--sensors", str(count), "--interval", "5")
     document = json.loads(ended.stdout)
-    assert schema.check(document) == ([], [])
+    assert checks.check(document) == ([], [])
     simulated = [entry for entry in document["Sensors"] if entry["Type"] == "Simulated"]
     assert len(simulated) == count
     assert {entry["SensorInterval"] for entry in simulated} == {5}

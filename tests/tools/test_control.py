@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from jph.config import build
+from jph.config.model import build
 from jph.node.node import Node
 from jph.node.process import STATE
 from jph.node.reload import Reloader

@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from jph import registry
-from jph.config import build
+from jph.config.model import build
 from tests.helpers import eventually, free_tcp_port
 from tests.network import Peer
 from tests.tools.program import start

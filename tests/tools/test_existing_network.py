@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from jph.config import build
+from jph.config.model import build
 from tests.helpers import LOOPBACK, eventually, free_tcp_port, new_bus
 from tests.network import Peer
 from tests.tools.program import jph, start

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jph.config import load
+from jph.config.loading import load
 from jph.stores import open_history
 from tests.helpers import LOOPBACK, new_bus
 from tools import addresses, provision

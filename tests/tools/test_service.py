@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from jph.config import build
+from jph.config.model import build
 from tests.helpers import eventually
 from tests.network import Peer
 from tests.tools.program import JPH, environment, jph

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from jph.config import build
+from jph.config.model import build
 from tests.helpers import eventually, free_tcp_port
 from tests.network import Peer
 from tests.tools.program import TOP, jph, start

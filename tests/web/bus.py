@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from jph.bus.bus import BusStatus
-from jph.bus.group import Group
+from jph.bus.group import Group, Multicast
 from jph.bus.joined_group import GroupStatus
 from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import Address, Control, Reading, Value
 from jph.clock import time_now_ms
-from jph.config import Component, Config
+from jph.config.model import Component, Config, with_servers
 from jph.node.process import ComponentStatus, Process
 from jph.state import LastStates
 from web.service import Web
@@ -35,9 +35,11 @@ def component(codifier: str, **fields: Any) -> Component:
 def config_of(*components: Component) -> Config:
     """Return a configuration of these components."""
     return Config(
-        control=Group("239.76.80.1", 7601, "127.0.0.1", 0),
-        data=Group("239.76.80.2", 7602, "127.0.0.1", 0),
-        components={one.codifier: one for one in components},
+        multicast=Multicast(
+            control=Group("239.76.80.1", 7601, "127.0.0.1", 0),
+            data=Group("239.76.80.2", 7602, "127.0.0.1", 0),
+        ),
+        components=with_servers({one.codifier: one for one in components}),
         document={"Sensors": [{"Codifier": one.codifier, "Name": one.name} for one in components]},
         source="test",
         loaded_ms=time_now_ms(),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from jph.config import Component
+from jph.config.model import Component
 from tests.web.bus import FakeChannel, FedWeb, component, config_of
 from tests.web.client import Client
 from web.service import Web

@@ -1,6 +1,6 @@
 import pytest
 
-from jph.silence import timeout_s
+from jph.config.silence import timeout_s
 from tests.web.bus import component
 from web.status import Heard, status
 

@@ -101,7 +101,7 @@ def import_(
         raise click.UsageError("older networks have their tables in PostgreSQL: give --from")
     components = config.components.values()
     configured = [component.codifier for component in components]
-    configured += [proxy for component in components for proxy in component.proxies()]
+    configured += [proxy for component in components for proxy in component.serves]
     with _errors():
         from tools.history.import_run import Importing
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jph.bus import sockets
 from jph.bus.receiver import ControlReceiver
-from jph.config import build
+from jph.config.model import build
 from jph.node.node import Node
 from jph.node.runner import Callbacks
 from tests.helpers import eventually
@@ -41,7 +41,7 @@ def hears(config, codifier: str = "A1", timeout_s: float = PATIENCE_S) -> str | 
     while time.monotonic() < until_s:
         receiver = ControlReceiver()
         try:
-            receiver.use(sockets.open_receiver(config.control))
+            receiver.use(sockets.open_receiver(config.multicast.control))
         except OSError:
             time.sleep(0.05)
             continue
@@ -59,7 +59,7 @@ def hears(config, codifier: str = "A1", timeout_s: float = PATIENCE_S) -> str | 
 
 
 def publish(config, sequence: int) -> None:
-    with sockets.open_sender(config.data) as sender:
+    with sockets.open_sender(config.multicast.data) as sender:
         header = struct.pack("<IIQ", sequence, 0, 1) + b"fB1@@" + bytes(3) + struct.pack("<I", 4)
         sender.send(header + struct.pack("<f", 1.0))
 

@@ -204,7 +204,7 @@ def test_all_that_waited_reaches_a_receiver_with_the_usual_buffer(guard_of, tmp_
     guard_of(wall := Wall()).note()
     wall.wrong_ms = -10 * HOUR_MS
     config = config_of({"Codifier": "A1"}, {"Codifier": "B1"})
-    config = replace(config, data=replace(config.data, receive_buffer=212_992))
+    config = replace(config, data=replace(config.multicast.data, receive_buffer=212_992))
     node, heard = Node(config, tmp_path / "home", guard=guard_of(wall)), []
     channel = node.add(config.components["A1"], lambda channel: Callbacks()).channel
     node.add(config.components["B1"], lambda channel: Callbacks(on_batch=heard.extend))

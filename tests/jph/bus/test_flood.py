@@ -77,7 +77,9 @@ def test_a_node_answers_within_100_ms_after_any_amount_of_rubbish(plain, total, 
     chance = random.Random(4)
     originals = well_formed()
     pool = [rubbish(chance, originals) for _ in range(20_000)]
-    groups = [(group.address, group.port) for group in (config.data, config.control)]
+    groups = [
+        (group.address, group.port) for group in (config.multicast.data, config.multicast.control)
+    ]
     answers_ms = []
     with Peer(config) as peer, running(node), bare_sender() as sender:
         for _ in range(total // ROUND):

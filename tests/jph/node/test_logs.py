@@ -6,7 +6,7 @@ import sys
 
 PROGRAM = """
 import json, logging, sys
-from jph.config import build
+from jph.config.model import build
 from jph.node.logs import set_up_logging
 set_up_logging(build(json.loads(sys.argv[1])))
 logging.getLogger("jph.node.node").info("A1 is halted")

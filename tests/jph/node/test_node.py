@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from jph.config import build
+from jph.config.model import build
 from jph.errors import ChannelError, SensorError
 from jph.node.node import Node
 from jph.node.process import STATE

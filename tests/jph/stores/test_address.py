@@ -3,7 +3,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from jph.config import build
+from jph.config.model import build
 from jph.errors import ConfigError
 from jph.stores.address import Sql, StoreAddress, address_of, history_address, writer_address
 from tests.helpers import new_bus

@@ -1,6 +1,6 @@
 """How long a component may be quiet before it counts as silent, and its last value as stale."""
 
-from jph.config import Component, Config, server_named
+from jph.config.model import Component
 
 SHORTEST_TIMEOUT_S = 10.0  # one late reading of a fast sensor is no news
 MISSED = 3  # intervals without a sign before something counts as silent
@@ -32,12 +32,3 @@ def interval_s(component: Component, server: Component | None = None) -> float |
     if found_s is None or component.report is None:
         return found_s
     return max(found_s, component.report.silence_s(component.timeout_warning_s) or 0.0)
-
-
-def server_of(config: Config, component: Component) -> Component | None:
-    """Return who sends the values of a proxy, None for what is no proxy."""
-    named = server_named(component.settings) if component.type == "Proxy" else None
-    if named is not None and named in config.components:
-        return config.components[named]
-    codifier = component.codifier
-    return next((one for one in config.components.values() if codifier in one.proxies()), None)

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from jph import document
+from jph.config import document
 from jph.errors import ConfigError
 from tests.http_server import says
 

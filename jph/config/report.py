@@ -60,7 +60,7 @@ class Report:
         return min(self.longest_silence_s or limit_s or _SILENCE_S, limit_s or float("inf"))
 
 
-class Reporter:
+class ReportFilter:
     """Applies the rules to the values of one Codifier.
 
     Args:

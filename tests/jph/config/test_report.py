@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jph.config.report import Report, ReportFilter
 from jph.errors import SensorError
-from jph.reporting import Report, Reporter
 
 
 def sent(report: Report, *readings, timeout_s=None, every_s=1.0):
     """Return what is sent of readings that come at a distance."""
-    reporter = Reporter(report, timeout_s)
+    reporter = ReportFilter(report, timeout_s)
     return [reporter.take(value, at * every_s) for at, value in enumerate(readings)]
 
 
@@ -72,7 +72,7 @@ def test_the_longest_silence_is_60_s_and_never_more_than_half_of_the_time_out():
 
 
 def test_what_somebody_asked_for_is_sent_at_once():
-    reporter = Reporter(Report(dead_band=5.0), None)
+    reporter = ReportFilter(Report(dead_band=5.0), None)
     assert reporter.take(1, 0.0) == 1
     assert reporter.take(1, 1.0) is None
     assert reporter.take(1, 2.0, at_once=True) == 1
@@ -84,8 +84,8 @@ def test_what_somebody_asked_for_is_sent_at_once():
     st.integers(1, 7),
 )
 def test_the_last_value_sent_is_never_off_by_more_than_the_dead_band(readings, band, count):
-    reporter = Reporter(Report(dead_band=band, median_of=count), None)
-    plain = Reporter(Report(median_of=count), None)
+    reporter = ReportFilter(Report(dead_band=band, median_of=count), None)
+    plain = ReportFilter(Report(median_of=count), None)
     last = math.nan
     for at, reading in enumerate(readings):
         exact, kept = plain.take(reading, at), reporter.take(reading, at)

@@ -1,0 +1,1 @@
+"""The configuration of the network: its document, read, checked, and turned into components."""

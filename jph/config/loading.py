@@ -1,0 +1,129 @@
+"""Loading the configuration: from a file, from a URL, or from the last good copy of a URL."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from jph import registry
+from jph.backoff import Backoff
+from jph.config import checks, document
+from jph.config.checks import Runs
+from jph.config.model import Config, build
+from jph.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+RETRY_FIRST_S = 1.0
+RETRY_CAP_S = 60.0
+
+Check = Callable[[bytes], Config]
+
+
+def load(
+    source: str | Path,
+    home: Path,
+    *,
+    runs: Runs = checks.runs_nothing,
+    wait: bool = False,
+    port: int | None = None,
+    stop: threading.Event | None = None,
+) -> Config:
+    """Return the configuration, checked as far as this process needs it.
+
+    While a URL cannot be fetched, its last good copy in the home directory takes its place.
+
+    Args:
+        source: path or http(s) URL of the document.
+        home: for copies; it may be missing or read-only.
+        runs: tells of an entry of `Sensors` whether this process runs it: then its settings are
+            checked, too.
+        wait: without a copy, try the URL until it answers.
+        port: replaces the Port of the first Web component.
+        stop: ends the waiting, with ConfigError.
+
+    Raises:
+        ConfigError: the document cannot be had, or names all its mistakes.
+    """
+    where = str(source)
+
+    def check(text: bytes) -> Config:
+        content = document.parse(text, where)
+        mistakes, warnings = checks.check(content, runs)
+        if mistakes:
+            raise ConfigError(mistakes, where)
+        if port is not None:
+            _set_port(content, port)
+        return build(content, where, warnings=tuple(warnings))
+
+    if not document.is_url(where):
+        return check(document.read(where))
+    if document.holds_password(where):
+        raise ConfigError("the URL of the configuration must not hold a password")
+    copy = document.copy_of(where, home)
+    try:
+        return _fetched(where, copy, check)
+    except document.Unreachable as error:
+        found = _from_copy(where, copy, check, str(error))
+        if found is None and not wait:
+            raise
+        reason = str(error)
+    return found or _await(where, copy, check, reason, stop or threading.Event())
+
+
+def _fetched(url: str, copy: Path, check: Check) -> Config:
+    text = document.read(url)
+    config = check(text)
+    try:
+        document.keep(copy, text)
+    except OSError as error:
+        log.warning("no copy of %s is kept: %s", url, error)
+    return config
+
+
+def _from_copy(url: str, copy: Path, check: Check, reason: str) -> Config | None:
+    try:
+        fetched_s = copy.stat().st_mtime
+        config = check(copy.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ConfigError) as error:
+        log.warning("the last good copy of %s cannot be used: %s", url, error)
+        return None
+    log.warning("%s; using its last good copy, fetched %s", reason, _ago(time.time() - fetched_s))
+    return replace(config, stale=True)
+
+
+def _await(url: str, copy: Path, check: Check, reason: str, stop: threading.Event) -> Config:
+    log.warning("%s; there is no copy of it yet, so it is tried until it answers", reason)
+    began_s = time.monotonic()
+    backoff = Backoff(RETRY_FIRST_S, RETRY_CAP_S)
+    while not stop.wait(backoff.next_s()):
+        try:
+            config = _fetched(url, copy, check)
+        except document.Unreachable as error:
+            log.debug("%s", error)
+        else:
+            log.info("%s answered after %.0f s", url, time.monotonic() - began_s)
+            return config
+    raise ConfigError("was waited for until it was time to stop", url)
+
+
+def _ago(age_s: float) -> str:
+    """Say how long ago, in the largest unit that fits."""
+    for unit, length_s in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if age_s >= 2 * length_s:
+            return f"{age_s / length_s:.0f} {unit} ago"
+    return f"{age_s:.0f} seconds ago" if age_s >= 0 else "in the future, says the clock"
+
+
+def _set_port(content: object, port: int) -> None:
+    entries = content.get("Sensors") if isinstance(content, dict) else None
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict) and registry.current(str(entry.get("Type"))) == "Web":
+            settings = entry.get("Sensor")
+            entry["Sensor"] = {**(settings if isinstance(settings, dict) else {}), "Port": port}
+            return
+    log.warning("port %d is of no use: the configuration has no Web component", port)
