@@ -2,17 +2,13 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from jph.errors import StoreError
 from tools import options
-
-if TYPE_CHECKING:
-    from web.users import Accounts
 
 
 @click.group()
@@ -25,11 +21,13 @@ def user() -> None:
 @options.home
 def add(name: str, home: Path) -> None:
     """Make an account; asks for its password, or reads it as a line from a pipe."""
-    with _open(home) as accounts:
-        _check_name(name)
-        if name in accounts.names():
+    with _database(home):
+        from web import users
+
+        users.check_name(name)
+        if name in users.names():
             raise click.ClickException(f"{name} exists already; jph user password changes it")
-        _set(accounts, name)
+        users.set_password(name, _asked_password())
     click.echo(f"{name} can sign in")
 
 
@@ -38,10 +36,12 @@ def add(name: str, home: Path) -> None:
 @options.home
 def password(name: str, home: Path) -> None:
     """Give an account another password, which ends its sessions."""
-    with _open(home) as accounts:
-        if name not in accounts.names():
+    with _database(home):
+        from web import users
+
+        if name not in users.names():
             raise click.ClickException(f"there is no account {name}")
-        _set(accounts, name)
+        users.set_password(name, _asked_password())
     click.echo(f"{name} has a new password")
 
 
@@ -50,8 +50,10 @@ def password(name: str, home: Path) -> None:
 @options.home
 def remove(name: str, home: Path) -> None:
     """Delete an account, which ends its sessions."""
-    with _open(home) as accounts:
-        if not accounts.remove(name):
+    with _database(home):
+        from web import users
+
+        if not users.remove(name):
             raise click.ClickException(f"there is no account {name}")
     click.echo(f"{name} is removed")
 
@@ -60,42 +62,30 @@ def remove(name: str, home: Path) -> None:
 @options.home
 def list_all(home: Path) -> None:
     """Print the names of all accounts."""
-    with _open(home) as accounts:
-        for name in accounts.names():
+    with _database(home):
+        from web import users
+
+        for name in users.names():
             click.echo(name)
 
 
 @contextmanager
-def _open(home: Path) -> Iterator["Accounts"]:
+def _database(home: Path) -> Iterator[None]:
+    """Use the database of a home directory, and show what is wrong as one line."""
     try:
-        from web.users import Accounts
+        from web import users  # noqa: F401 - shows here what is not installed
+        from web.app import Application
     except ImportError as error:
         raise click.ClickException(f"accounts need pip install 'jph[web]' ({error})") from error
     try:
-        with closing(Accounts(home)) as accounts:
-            yield accounts
-    except (StoreError, OSError) as error:
+        with Application(home).app_context():
+            yield
+    except (StoreError, ValueError) as error:
         raise click.ClickException(str(error)) from error
 
 
-def _set(accounts: "Accounts", name: str) -> None:
-    from web.users import check_password
-
+def _asked_password() -> str:
     if sys.stdin.isatty():
-        given = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    else:
-        given = sys.stdin.readline().rstrip("\r\n")
-    try:
-        check_password(given)
-        accounts.set_password(name, given)
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
-
-
-def _check_name(name: str) -> None:
-    from web.users import check_name
-
-    try:
-        check_name(name)
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
+        given: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        return given
+    return sys.stdin.readline().rstrip("\r\n")

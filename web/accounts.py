@@ -52,8 +52,10 @@ def load_person(identity: str) -> Person | None:
     stamp, _, name = rest.partition(":")
     if kind != "name":
         return None
+    from web import users  # loads SQLAlchemy, see web/database.py
+
     try:
-        known = site().accounts().stamp(name)
+        known = users.stamp(name)
     except StoreError as error:
         log.error("%s", error)
         return None
@@ -95,8 +97,10 @@ def sign_in_with_password() -> ResponseReturnValue:
         page = render_template("sign_in.html", error=message, name=name)
         return page, 429, {"Retry-After": str(math.ceil(wait_s))}
     throttle.failed(address, name)  # before the slow check, so that tries side by side count too
+    from web import users  # loads SQLAlchemy, see web/database.py
+
     try:
-        stamp = site().accounts().verify(name, password) if name else None
+        stamp = users.verify(name, password) if name else None
     except StoreError as error:
         log.error("%s", error)
         abort(503, "The accounts cannot be read now.")

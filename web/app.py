@@ -3,9 +3,11 @@
 import logging
 from datetime import UTC, datetime
 from http import HTTPStatus
+from pathlib import Path
+from typing import TypeVar
 
 from flask import Flask, jsonify, render_template, request
-from flask.typing import ResponseReturnValue
+from flask.typing import ResponseReturnValue, TeardownCallable
 from werkzeug.exceptions import HTTPException
 
 from jph.paths import static_dir, templates_dir
@@ -20,6 +22,25 @@ MOST_BODY = 16 * 1024  # bytes: no form of ours comes near
 VENDOR_FILES = ("pico/pico.min.css", "uplot/uPlot.iife.min.js", "uplot/uPlot.min.css")
 JSON_PATHS = ("/sensor/", "/sensorts/", "/history/", "/command", "/live", "/healthz", "/ntp")
 
+Teardown = TypeVar("Teardown", bound=TeardownCallable)
+
+
+class Application(Flask):
+    """The Flask application of one home directory: of its pages, or of `jph user`.
+
+    It takes its database when it is first needed, see web/database.py. Flask refuses extensions
+    after the first request, since requests under way could miss them; a teardown never does.
+    """
+
+    def __init__(self, home: Path) -> None:
+        super().__init__("web", static_folder=static_dir(), template_folder=str(templates_dir()))
+        self.config["DATABASE"] = home.resolve() / "web.sqlite"
+
+    def teardown_appcontext(self, f: Teardown) -> Teardown:
+        """Call a function at each teardown; it may be given at any time."""
+        self.teardown_appcontext_funcs.append(f)
+        return f
+
 
 def create_app(site: Site, *, port: int, host: str, allowed_hosts: tuple[str, ...] = ()) -> Flask:
     """Return the application for one site.
@@ -30,7 +51,7 @@ def create_app(site: Site, *, port: int, host: str, allowed_hosts: tuple[str, ..
         host: address listened on.
         allowed_hosts: further names that requests may use for this server.
     """
-    app = Flask("web", static_folder=static_dir(), template_folder=str(templates_dir()))
+    app = Application(site.home)
     app.config.update(
         SECRET_KEY=security.secret_key(site.home / "web.key"),
         SESSION_COOKIE_NAME=f"jph-{port}",

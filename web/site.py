@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jph.config.model import Config
 from jph.errors import StoreError
@@ -14,9 +13,6 @@ from web.pings import Pings
 from web.records import Records
 from web.sign_in_links import Links, Throttle
 from web.stream import LiveStream
-
-if TYPE_CHECKING:
-    from web.users import Accounts
 
 MOST_READERS = 40  # of the live stream; each holds a thread
 RECALL_S = 0.2  # longest wait of the start for the states from before
@@ -84,7 +80,6 @@ class Site:
         self._own_history = history
         self._lock = threading.Lock()
         self._history: tuple[StoreAddress, HistoryStore] | None = None
-        self._accounts: Accounts | None = None
         recall = channel.process.recall(state_url)
         if recall is not None:
             recall.then(self.records.recall)
@@ -119,25 +114,9 @@ class Site:
                 self._history = place, opened
             return self._history[1]
 
-    def accounts(self) -> "Accounts":
-        """Return the accounts, opened when the first person with a password comes.
-
-        Raises:
-            StoreError: the file cannot be used.
-        """
-        with self._lock:
-            if self._accounts is None:
-                from web.users import Accounts  # 20 MB, see there
-
-                self._accounts = Accounts(self.home)
-            return self._accounts
-
     def close(self) -> None:
         """Close the stores that were opened."""
         with self._lock:
             if self._history is not None:
                 self._history[1].close()
                 self._history = None
-            if self._accounts is not None:
-                self._accounts.close()
-                self._accounts = None

@@ -1,10 +1,16 @@
-from contextlib import closing
+import sqlite3
 
 import pytest
 from click.testing import CliRunner
 
 from tools.user import user
-from web.users import Accounts
+from web import users
+from web.app import Application
+
+with sqlite3.connect(":memory:") as newer:
+    newer.execute("PRAGMA user_version = 1000")
+    NEWER = newer.serialize()
+newer.close()
 
 
 @pytest.fixture
@@ -19,13 +25,13 @@ def test_an_account_is_made_changed_listed_and_removed(run, tmp_path):
     assert run("list").output == ""
     result = run("add", "anna", typed="correct horse\n")
     assert (result.exit_code, result.output) == (0, "anna can sign in\n")
-    with closing(Accounts(tmp_path)) as accounts:
-        assert accounts.verify("anna", "correct horse")
+    with Application(tmp_path).app_context():
+        assert users.verify("anna", "correct horse")
     assert run("list").output == "anna\n"
     assert run("password", "anna", typed="battery staple\n").exit_code == 0
-    with closing(Accounts(tmp_path)) as accounts:
-        assert accounts.verify("anna", "correct horse") is None
-        assert accounts.verify("anna", "battery staple")
+    with Application(tmp_path).app_context():
+        assert users.verify("anna", "correct horse") is None
+        assert users.verify("anna", "battery staple")
     assert run("remove", "anna").exit_code == 0
     assert run("list").output == ""
 
@@ -54,8 +60,28 @@ def test_a_name_is_not_given_away_twice(run):
     assert "exists already" in result.output
 
 
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (b"not a database" * 100, "put a copy of it back"),
+        (NEWER, "install that one"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_clear_line(run, tmp_path, content, advice):
+    path = tmp_path / "web.sqlite"
+    path.write_bytes(content)
+    for arguments in (("list",), ("add", "anna"), ("remove", "anna")):
+        result = run(*arguments, typed="correct horse\n")
+        assert result.exit_code == 1
+        assert f"{path}: " in result.output
+        assert advice in result.output
+        assert result.output.count("\n") == 1
+    assert path.read_bytes() == content
+
+
 def test_a_home_that_cannot_be_written_is_one_clear_line(tmp_path):
     (tmp_path / "home").write_text("a file")
     result = CliRunner().invoke(user, ["list", "--home", str(tmp_path / "home" / "x")])
-    assert result.exit_code in (1, 2)
-    assert "Traceback" not in result.output
+    assert result.exit_code == 1
+    assert "cannot be made (Not a directory)" in result.output
+    assert result.output.count("\n") == 1

@@ -8,21 +8,17 @@ import pytest
 
 from tests.web.client import Client
 from web import users
-from web.users import Accounts
+from web.app import Application
 
 PASSWORD = "correct horse"
 
 
 @pytest.fixture
-def cheap_hashes(monkeypatch):
-    monkeypatch.setattr(Accounts.__init__, "__kwdefaults__", {"rounds": 4})
-
-
-@pytest.fixture
-def accounts(tmp_path, cheap_hashes):
-    made = Accounts(tmp_path)
-    yield made
-    made.close()
+def accounts(tmp_path, monkeypatch):
+    """Return the accounts of this home, with cheap hashes; the pages of a test share them."""
+    monkeypatch.setattr(users, "ROUNDS", 4)
+    with Application(tmp_path).app_context():
+        yield users
 
 
 def test_there_is_no_account_and_no_password_at_first(accounts):

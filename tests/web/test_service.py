@@ -77,11 +77,15 @@ def test_a_reloaded_configuration_is_shown_without_a_restart(web, client):
 
 
 def test_importing_the_component_loads_no_flask_and_no_database():
-    program = (
-        "import sys, web.service\n"
-        "print([n for n in ('flask', 'sqlalchemy', 'waitress', 'pydantic') if n in sys.modules])"
-    )
-    result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
-    )
-    assert result.stdout.strip() == "[]"
+    heavy = {"flask", "sqlalchemy", "waitress", "pydantic"}
+    assert loaded_with("web.service") & heavy == set()
+
+
+def test_importing_the_application_loads_no_database():
+    assert loaded_with("web.app") & {"flask", "sqlalchemy", "sqlite3"} == {"flask"}
+
+
+def loaded_with(module):
+    program = f"import sys, {module}; print(*sys.modules)"
+    command = [sys.executable, "-c", program]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
