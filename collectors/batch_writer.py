@@ -9,7 +9,6 @@ Where the spool cannot be written either, rows wait in memory, so many and no mo
 """
 
 import logging
-import random
 import threading
 import time
 from collections import deque
@@ -19,6 +18,7 @@ from operator import itemgetter
 
 from collectors.fault import Fault
 from collectors.rate import PerMinute
+from jph.backoff import Backoff
 from jph.errors import ConfigError, StoreError
 from jph.stores import HistoryStore, Row
 from jph.stores.spool import Spool
@@ -157,18 +157,20 @@ class BatchWriter:
     # The writer
 
     def _write_on(self) -> None:
+        backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S)
         pause_s = 0.0
         try:
-            while self._await_work(pause_s * random.uniform(0.75, 1.0)):
+            while self._await_work(pause_s):
                 try:
                     self._write()
                     pause_s = 0.0
+                    backoff.reset()
                 except (StoreError, ConfigError) as error:
                     self.fault.begin(str(error))
                     self._wake()  # the keeper has less patience now
                     if self._stopping:
                         break
-                    pause_s = min(max(FIRST_RETRY_S, 2 * pause_s), LAST_RETRY_S)
+                    pause_s = backoff.next_s()
         except Exception:
             log.exception("the writer fails by a mistake of its own")
             raise

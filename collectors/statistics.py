@@ -1,7 +1,6 @@
 """Statistics: what 10 minutes and hours of readings come to, and how long history is kept."""
 
 import logging
-import random
 import threading
 import time
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import ClassVar
 
 from collectors.rate import PerMinute
 from collectors.retention import Keep, Retention
+from jph.backoff import Backoff
 from jph.clock import time_now_ms
 from jph.config.model import Config
 from jph.errors import ConfigError, StoreError
@@ -93,16 +93,17 @@ class Statistics:
     # The computing thread
 
     def _run(self) -> None:
-        wait_s = retry_s = 0.0
+        backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S)
+        wait_s = 0.0
         try:
             while not self._stopping.wait(wait_s):
                 if not self.channel.is_active:
                     wait_s = LOOK_S
                 elif self._work():
-                    wait_s, retry_s = LOOK_S, 0.0
+                    wait_s = LOOK_S
+                    backoff.reset()
                 else:
-                    retry_s = min(max(FIRST_RETRY_S, 2 * retry_s), LAST_RETRY_S)
-                    wait_s = retry_s * random.uniform(0.75, 1.0)
+                    wait_s = backoff.next_s()
         except Exception:
             log.exception("statistics fail by a mistake of their own")
             raise

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
+from jph.backoff import Backoff
 from jph.errors import StoreError
 from jph.stores import HistoryStore, Row
 from tools.history.rows import FIRST_MS, Rows, spans
@@ -13,7 +14,8 @@ from tools.progress import Positions, Progress
 
 BATCH_ROWS = 10_000  # in a transaction: other writers wait for it
 TRIES = 5
-PAUSE_S = 1.0  # after the first failure, twice as long after each further one
+FIRST_RETRY_S = 1.0
+LAST_RETRY_S = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,12 @@ def copy_all(source: Rows, target: HistoryStore, home: Path, name: str) -> Copie
 
 def append(store: HistoryStore, rows: Sequence[Row]) -> int:
     """Store rows, trying again for a while if the store is busy; return how many were new."""
-    pause_s = PAUSE_S
+    backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S)
     for left in reversed(range(TRIES)):
         try:
             return store.append(rows)
         except StoreError:
             if not left:
                 raise
-            time.sleep(pause_s)
-            pause_s *= 2
+            time.sleep(backoff.next_s())
     raise AssertionError
