@@ -16,10 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from operator import itemgetter
 
-from collectors.fault import Fault
 from collectors.rate import PerMinute
 from jph.backoff import Backoff
 from jph.errors import ConfigError, StoreError
+from jph.faults import Fault
 from jph.stores import HistoryStore, Row
 from jph.stores.spool import Spool
 
@@ -34,6 +34,8 @@ SLOW_S = 0.5  # without an answer for so long, what was offered goes to the spoo
 SILENT_S = 3.0  # and for so long, that is a fault
 STOP_S = 3.5  # longest wait for the last batch; a stop has 5 s in all, and the spool comes after
 KEEPER_S = 0.8
+
+_SPOOL_WORKS = "readings need not wait in memory any more"
 
 
 @dataclass(slots=True)
@@ -79,7 +81,9 @@ class BatchWriter:
         self.batch_s = batch_s
         self.per_minute = PerMinute()
         self.dropped = 0  # rows lost because too many waited in memory
-        self.fault = Fault(on_change)
+        self.fault = Fault(log, logging.ERROR, on_change=on_change)
+        self.spool_fault = Fault(log, logging.ERROR)
+        self._lost = 0  # of those that were dropped, by the fault that lasts
         self._store = store
         self._next_store: Callable[[], HistoryStore] | None = None
         self._spool = spool
@@ -88,7 +92,6 @@ class BatchWriter:
         self._since_s = 0.0  # when the oldest waiting row came
         self._offer: Offer | None = None
         self._spool_rests_s = 0.0  # until when the spool is left alone, since it failed
-        self.spool_fault: str | None = None
         self._from_spool = 0
         self._stopping = False
         self._ended = False
@@ -166,7 +169,7 @@ class BatchWriter:
                     pause_s = 0.0
                     backoff.reset()
                 except (StoreError, ConfigError) as error:
-                    self.fault.begin(str(error))
+                    self._failed(str(error))
                     self._wake()  # the keeper has less patience now
                     if self._stopping:
                         break
@@ -263,8 +266,10 @@ class BatchWriter:
 
     def _stored(self, added: int) -> None:
         self.per_minute.count(added)
-        self.spool_fault = None
-        self.fault.end()
+        if not self._spool.readings:
+            self.spool_fault.end(_SPOOL_WORKS)
+        if self.fault.end(f"storing again; {self._lost} readings were dropped"):
+            self._lost = 0
 
     # The keeper
 
@@ -329,7 +334,7 @@ class BatchWriter:
             offer.kept = True
 
     def _say_silence(self) -> None:
-        self.fault.begin(f"the store has not answered for {SILENT_S:g} s", tries=0)
+        self._failed(f"the store has not answered for {SILENT_S:g} s")
 
     def _add_to_spool(self, rows: list[Row]) -> bool:
         try:
@@ -337,7 +342,7 @@ class BatchWriter:
         except StoreError as error:
             self._spool_failed(error)
             return False
-        self.spool_fault = None
+        self.spool_fault.end(_SPOOL_WORKS)
         return True
 
     # Both
@@ -352,11 +357,12 @@ class BatchWriter:
         self._shorten()
         self._changed.notify_all()
 
+    def _failed(self, reason: str) -> None:
+        self.fault.note(reason, f"{reason}; readings wait until a new try succeeds")
+
     def _spool_failed(self, error: StoreError) -> None:
         self._spool_rests_s = time.monotonic() + FIRST_RETRY_S
-        if self.spool_fault is None:
-            log.error("%s; readings wait in memory", error)
-        self.spool_fault = str(error)
+        self.spool_fault.note(str(error), f"{error}; readings wait in memory until it can be used")
 
     def _shorten(self) -> None:
         """Let the oldest rows go where too many wait, and say so once in a fault."""
@@ -365,8 +371,10 @@ class BatchWriter:
             return
         for _ in range(excess):
             self._waiting.popleft()
+        if not self._lost:
+            log.error("%d readings wait, the oldest are dropped now", MOST_WAITING)
+        self._lost += excess
         self.dropped += excess
-        self.fault.lose(excess, f"{MOST_WAITING} readings wait")
 
     def _wake(self) -> None:
         with self._changed:

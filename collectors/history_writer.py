@@ -6,6 +6,7 @@ from pathlib import Path
 
 from collectors.batch_writer import BatchWriter
 from jph.bus.wire import Reading
+from jph.faults import MOST_TEXT
 from jph.node.channel import Channel
 from jph.node.process import STATE
 from jph.settings import setting
@@ -15,7 +16,6 @@ from jph.stores.spool import DEFAULT_BYTES, spool_of
 
 log = logging.getLogger(__name__)
 
-MOST_FAULT_TEXT = 300  # characters of a fault that travel on the bus
 # A file is written as seldom as may be, since flash dies of writes; a server within a second.
 BATCH_S = 10.0
 SERVER_BATCH_S = 0.3
@@ -110,9 +110,9 @@ class HistoryWriter:
             result["spooled"] = self._spool.readings
         if self._refused:
             result["refused"] = sum(self._refused.values())
-        fault, spool_fault = self._writing.fault, self._writing.spool_fault
-        if fault:
-            result["fault"] = "; ".join(filter(None, (fault.text, spool_fault)))[:MOST_FAULT_TEXT]
+        if fault := self._writing.fault.text:
+            both = filter(None, (fault, self._writing.spool_fault.text))
+            result["fault"] = "; ".join(both)[:MOST_TEXT]
         return result
 
     def _refuse(self, codifier: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import pairwise
 
+from jph.faults import Fault
 from jph.settings import setting
 from jph.stores import Dropped, StatisticsStore
 from jph.stores.buckets import HOUR, RAW, TEN_MINUTES
@@ -66,7 +67,7 @@ class Retention:
     def __init__(self, keep: Keep, goes_on: Callable[[], bool] = lambda: True) -> None:
         self._keep = keep
         self._goes_on = goes_on
-        self._is_too_large = False
+        self._too_large = Fault(log)
 
     def apply(self, store: StatisticsStore, now_ms: int) -> None:
         """Drop what is too old, then what is too much."""
@@ -95,13 +96,11 @@ class Retention:
 
             self._drop(oldest, f"beyond {most_bytes / 1e6:g} MB")
         size = store.size_bytes()
-        was_too_large, self._is_too_large = self._is_too_large, size > most_bytes
-        if self._is_too_large and not was_too_large:
-            log.warning(
-                "history takes %.0f MB, more than MostMB %g, and nothing more can be dropped now",
-                size / 1e6,
-                most_bytes / 1e6,
-            )
+        if size > most_bytes:
+            large = f"history takes {size / 1e6:.0f} MB, more than MostMB {most_bytes / 1e6:g}"
+            self._too_large.note(f"{large}, and nothing more can be dropped now")
+        else:
+            self._too_large.end(f"history takes {size / 1e6:.0f} MB, which MostMB allows")
 
     def _drop(self, drop: Callable[[], Dropped | None], why: str) -> None:
         """Drop pieces of one resolution until there are no more, and say what they were."""

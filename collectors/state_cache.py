@@ -8,13 +8,13 @@ from typing import ClassVar
 
 from collectors.rate import PerMinute
 from jph.bus.wire import Address, Control, Reading
+from jph.faults import MOST_TEXT
 from jph.node.channel import Channel
 from jph.node.process import STATE
 from jph.settings import setting
 from jph.stores import open_state
 
 FAULT_EVERY_S = 3.0  # a fault is said again, since a page may have been started after it began
-MOST_FAULT_TEXT = 300  # characters of a fault that travel on the bus
 
 
 @dataclass
@@ -74,7 +74,7 @@ class StateCache:
     def _on_fault(self, fault: str | None) -> None:
         """Publish that the store cannot be written, or that it can again; from any thread."""
         with self._publishing:
-            fault = fault and fault[:MOST_FAULT_TEXT]
+            fault = fault and fault[:MOST_TEXT]
             if fault == self._fault and time.monotonic() < self._said_s + FAULT_EVERY_S:
                 return
             if fault is None and self._fault is None:

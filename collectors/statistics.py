@@ -13,6 +13,7 @@ from jph.backoff import Backoff
 from jph.clock import time_now_ms
 from jph.config.model import Config
 from jph.errors import ConfigError, StoreError
+from jph.faults import Fault
 from jph.node.channel import Channel
 from jph.node.process import STATE
 from jph.settings import setting
@@ -29,7 +30,6 @@ PROGRESS_S = 10.0
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 15.0
 STOP_S = 4.0
-MOST_FAULT_TEXT = 300  # characters of a fault that travel on the bus
 
 
 @dataclass
@@ -69,9 +69,7 @@ class Statistics:
         self._shortened_s = -RETENTION_S
         self._computed = PerMinute()
         self._per_minute = 0.0
-        self._fault: str | None = None
-        self._fault_began_s = 0.0
-        self._fault_tries = 0
+        self._fault = Fault(log, logging.ERROR, on_change=self._publish)
         self._thread = threading.Thread(
             target=self._run, name=f"statistics-{self.channel.codifier}", daemon=True
         )
@@ -119,29 +117,10 @@ class Statistics:
                 self._retention.apply(store, time_now_ms())
                 self._shortened_s = time.monotonic()
         except (StoreError, ConfigError) as error:
-            self._begin_fault(str(error))
+            self._fault.note(str(error), f"{error}; statistics wait until a new try succeeds")
             return False
-        if self._fault is not None:
-            self._end_fault()
+        self._fault.end("computing again")
         return True
-
-    def _begin_fault(self, text: str) -> None:
-        began = self._fault is None
-        self._fault = text[:MOST_FAULT_TEXT]
-        self._fault_tries += 1
-        if began:
-            self._fault_began_s = time.monotonic()
-            log.error("%s; statistics wait, and it is tried again", text)
-            self._publish()
-
-    def _end_fault(self) -> None:
-        log.warning(
-            "computing again after %.0f s and %d failed tries",
-            time.monotonic() - self._fault_began_s,
-            self._fault_tries,
-        )
-        self._fault, self._fault_tries = None, 0
-        self._publish()
 
     def _compute(self, store: StatisticsStore, until_ms: int) -> None:
         """Compute all that is due, and log how far it is where that takes long."""
@@ -160,6 +139,6 @@ class Statistics:
 
     def _publish(self, timestamp_ms: int | None = None) -> None:
         value: object = self._per_minute
-        if self._fault is not None:
-            value = {"value": self._per_minute, "fault": self._fault}
+        if fault := self._fault.text:
+            value = {"value": self._per_minute, "fault": fault}
         self.channel.send_data(value, timestamp_ms)

@@ -13,6 +13,7 @@ from math import inf, isfinite
 from typing import Any
 
 from jph.errors import SensorError
+from jph.faults import Fault
 from jph.node.channel import Channel
 from jph.settings import setting
 from sensors import pwm
@@ -61,7 +62,7 @@ class Fan:
             )
         self._inputs = Inputs(self.channel) if self.set_point is not None else None
         self._heard_ms: object = None  # when the set-point's last value was read, as it says
-        self._refused = False
+        self._no_duty = Fault(log)  # what the set-point sends is none
         self._limit_s = inf
         self._duty = self.safe if self.default is None else self.default
         self._told_s = self._clock()
@@ -138,10 +139,11 @@ class Fan:
             value: Any = heard.value
             if type(value) in (int, float) and isfinite(value):
                 self._tell(value, age_s)
-                self._refused = False
-            elif not self._refused:
-                log.warning("%s: %s sends no duty: %.80r", self._codifier, self.set_point, value)
-                self._refused = True
+                self._no_duty.end(f"{self._codifier}: {self.set_point} sends a duty again")
+            else:
+                self._no_duty.note(
+                    f"{self._codifier}: {self.set_point} sends no duty: {value!r:.80}"
+                )
         if heard.limit_s < inf:  # else a new configuration, not checked in full, has it no more
             self._limit_s = heard.limit_s
         return self.timeout_s or self._limit_s

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from jph.bus.wire import Value
 from jph.errors import SensorError
+from jph.faults import Fault
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +20,7 @@ class MissingValues:
     """
 
     codifier: str
-    _missing: dict[str, str] = field(default_factory=dict, init=False)
+    _faults: dict[str, Fault] = field(default_factory=dict, init=False)
 
     def settle(self, values: dict[str, Value], missing: Mapping[str, str]) -> dict[str, Value]:
         """Return the values that are there.
@@ -36,9 +37,8 @@ class MissingValues:
             more = f"; and {len(reasons) - 2} more" if len(reasons) > 2 else ""
             raise SensorError("; ".join(reasons[:2]) + more)
         for codifier, reason in missing.items():
-            if codifier not in self._missing:
-                log.warning("%s: no value for %s: %s", self.codifier, codifier, reason)
-        for codifier in self._missing.keys() & values.keys():
-            log.info("%s: there is a value for %s again", self.codifier, codifier)
-        self._missing = dict(missing)
+            fault = self._faults.setdefault(codifier, Fault(log))
+            fault.note(f"{self.codifier}: no value for {codifier}: {reason}")
+        for codifier in self._faults.keys() & values.keys():
+            self._faults[codifier].end(f"{self.codifier}: there is a value for {codifier} again")
         return values

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jph.errors import SensorError
+from jph.faults import Fault
 from jph.settings import setting
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,7 @@ class SetPoint:
     maximum: float | None = setting(None, key="Max", doc="highest value")
     _value: float = field(default=0.0, init=False)
     _in_file: float | None = field(default=None, init=False)
-    _kept: bool = field(default=True, init=False)  # the file could be written
+    _fault: Fault = field(default_factory=lambda: Fault(log), init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Take the value that was kept, or the default."""
@@ -56,7 +57,7 @@ class SetPoint:
 
     def read(self) -> Mapping[str, float]:
         """Return the value; keep it, if that did not work before."""
-        if not self._kept:
+        if self._fault:
             self._keep()
         return {self.codifier: self._value}
 
@@ -107,16 +108,11 @@ class SetPoint:
                 os.fsync(file.fileno())
             new.replace(self._file)
         except OSError as error:
-            if self._kept:
-                log.warning(
-                    "%s: %s; the value is in force, but a restart forgets it", self.codifier, error
-                )
-            self._kept = False
+            said = f"{self.codifier}: {error}; the value is in force, but a restart forgets it"
+            self._fault.note(str(error), said)
             return
         self._in_file = self._value
-        if not self._kept:
-            log.info("%s: the value is kept again", self.codifier)
-        self._kept = True
+        self._fault.end(f"{self.codifier}: the value is kept again")
 
 
 def _limits(minimum: float | None, maximum: float | None) -> tuple[float, float]:

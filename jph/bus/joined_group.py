@@ -16,6 +16,7 @@ from jph.bus import sockets
 from jph.bus.group import Group
 from jph.bus.receiver import Refusals
 from jph.bus.sender import Sender
+from jph.faults import Fault
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +102,7 @@ class JoinedGroup(Generic[R]):
         self._backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
         self._joins = 0
         self._granted_bytes = 0
-        self._fault = ""
+        self._fault = Fault(log)
 
     def move(self, group: Group) -> None:
         """Go to another group, or the same one with other options, at the next look."""
@@ -144,7 +145,7 @@ class JoinedGroup(Generic[R]):
         """Return how it is now."""
         return GroupStatus(
             joined=self.joined,
-            fault=self._fault,
+            fault=self._fault.text,
             joins=self._joins,
             receive_buffer_bytes=self._granted_bytes,
             sent=self.sender.sent,
@@ -168,16 +169,13 @@ class JoinedGroup(Generic[R]):
             receiver = sockets.open_receiver(group)
             self._granted_bytes = sockets.granted_buffer(receiver)
             self._take(receiver)
-        log.log(
-            logging.INFO if not self.joined or self._fault else logging.DEBUG,
-            "%s channel: joined %s:%d on %s%s",
-            self._name,
-            group.address,
-            group.port,
-            group.interface or "the default interface",
-            self._buffer_note() if self._take else " to send",
+        joined = (
+            f"{self._name} channel: joined {group.address}:{group.port}"
+            f" on {group.interface or 'the default interface'}"
+            f"{self._buffer_note() if self._take else ' to send'}"
         )
-        self._fault = ""
+        if not self._fault.end(joined):
+            log.log(logging.DEBUG if self.joined else logging.INFO, "%s", joined)
         if not self._suspected:  # a link that fails again at once is tried less and less often
             self._backoff.reset()
 
@@ -192,16 +190,11 @@ class JoinedGroup(Generic[R]):
         self.joined = False
         self._path = None
         self.due_s = time.monotonic() + self._backoff.next_s()
-        fault = sockets.explain(error, self._group)
-        if not self._fault:
-            log.warning(
-                "%s channel: cannot join %s:%d: %s; trying again",
-                self._name,
-                self._group.address,
-                self._group.port,
-                fault,
-            )
-        self._fault = fault
+        reason = sockets.explain(error, self._group)
+        place = f"{self._group.address}:{self._group.port}"
+        self._fault.note(
+            reason, f"{self._name} channel: cannot join {place}: {reason}; trying again"
+        )
 
     def _suspect(self) -> None:
         if not self._suspected:

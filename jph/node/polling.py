@@ -15,6 +15,7 @@ from typing import Protocol
 from jph.bus.wire import Value
 from jph.config.report import Report, ReportFilter
 from jph.errors import NoReading, SensorError
+from jph.faults import Fault
 from jph.node.channel import Channel
 from jph.node.process import STATE
 
@@ -50,10 +51,9 @@ class SensorPoller:
         self._log = logging.getLogger(component.type_name)
         self._limit = (component.report or _DEFAULT).failures
         self._reporters: dict[str, ReportFilter | None] = {}  # of those that it sent for
-        self._failures = 0
+        self._fault = Fault(self._log)
         self._skip = 0  # ticks that are let pass
         self._has_worked = False
-        self._said = False
 
     def __call__(self, timestamp_ms: int, command: str, number: float) -> STATE:
         """Read and send.
@@ -69,26 +69,19 @@ class SensorPoller:
         try:
             values = self._reader.read()
         except NoReading as error:  # such as of inputs that may be heard soon
-            self._miss(str(error), at_once=False)
+            self._miss(str(error), after=self._limit)
             raise
         except SensorError as error:
-            self._miss(str(error), at_once=not self._has_worked)
+            self._miss(str(error))
             self._back_off()
             raise
         refused = self._send(values, at_once=bool(command))
         if refused:
-            self._miss("; ".join(refused), at_once=not self._has_worked)
+            self._miss("; ".join(refused))
             return STATE.WITHERRORS
-        self._recover()
+        self._fault.end(f"{self._channel.codifier} reads again")
+        self._has_worked, self._skip = True, 0
         return STATE.GOOD if values else STATE.NOREADING
-
-    def _recover(self) -> None:
-        """Forget the failures: the sensor works, whether there was news or not."""
-        if self._said:
-            times = "1 failure" if self._failures == 1 else f"{self._failures} failures"
-            self._log.info("%s reads again after %s", self._channel.codifier, times)
-        self._failures, self._skip = 0, 0
-        self._has_worked, self._said = True, False
 
     def _obey(self, flag: str, number: float) -> None:
         command = getattr(self._reader, "command", None)
@@ -125,21 +118,17 @@ class SensorPoller:
             return None
         return ReportFilter(entry.report, entry.timeout_warning_s)
 
-    def _miss(self, reason: str, *, at_once: bool) -> None:
-        self._failures += 1
-        if self._said or (self._failures < self._limit and not at_once):
-            return
-        self._said = True
+    def _miss(self, reason: str, after: int | None = None) -> None:
         component = self._channel.component
-        self._log.warning(
-            "%s %s: %s; it stays on the bus and is tried again",
-            component.codifier,
-            component.name,
+        self._fault.note(
             reason,
+            f"{component.codifier} {component.name}: {reason};"
+            " it stays on the bus and is tried again",
+            after=after or (self._limit if self._has_worked else 1),
         )
 
     def _back_off(self) -> None:
-        beyond = self._failures - self._limit
+        beyond = self._fault.count - self._limit
         if beyond >= 0:
             interval_s = self._channel.component.sensor_interval_s or _LONGEST_PAUSE_S
             most = min(_MOST_SKIPPED, max(0, int(_LONGEST_PAUSE_S / interval_s) - 1))

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ from jph.bus.wire import Address, Control, Reading
 from jph.clock import time_now_ms
 from jph.config.model import Component, Config
 from jph.errors import NoReading, SensorError
+from jph.faults import Fault
 from jph.node.channel import Channel
 from jph.node.mailboxes import Mailbox
 from jph.node.polling import SensorPoller
@@ -86,7 +86,7 @@ class ComponentRunner:
         self._inbox: list[Reading] = []
         self._drain_posted = False
         self._timer_posted = False
-        self._faults: dict[str, _Fault] = {}
+        self._faults: dict[str, Fault] = {}
 
     # Called by the loop
 
@@ -288,34 +288,15 @@ class ComponentRunner:
 
     def _failed(self, kind: str, error: Exception) -> None:
         self.state, self.error = STATE.FAILED, f"{type(error).__name__}: {error}"
-        fault = self._faults.setdefault(kind, _Fault())
-        fault.count += 1
-        now_s = time.monotonic()
-        if fault.count == 1 or now_s - fault.logged_s > _LOG_EVERY_S:
-            fault.logged_s = now_s
-            self._log.error(
-                "%s: its %s callback raised, %d times so far",
-                self.channel.codifier,
-                kind,
-                fault.count,
-                exc_info=error,
-            )
+        if kind not in self._faults:
+            self._faults[kind] = Fault(self._log, logging.ERROR, every_s=_LOG_EVERY_S)
+        said = f"{self.channel.codifier}: its {kind} callback raised"
+        self._faults[kind].note(self.error, said, error=error)
 
     def _worked(self, kind: str) -> None:
         fault = self._faults.pop(kind, None)
         if fault is None:
             return
-        self._log.info(
-            "%s: its %s callback works again after %d failures",
-            self.channel.codifier,
-            kind,
-            fault.count,
-        )
+        fault.end(f"{self.channel.codifier}: its {kind} callback works again")
         if self.state == STATE.FAILED and not self._faults:
             self.state, self.error = STATE.GOOD, None
-
-
-@dataclass(slots=True)
-class _Fault:
-    count: int = 0
-    logged_s: float = 0.0

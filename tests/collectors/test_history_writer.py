@@ -65,7 +65,7 @@ def wait_for(condition, timeout_s=20.0):
 
 def tries(writer):
     """Return how often the store has refused since the present fault began."""
-    return writer._writing.fault.tries
+    return writer._writing.fault.count
 
 
 @pytest.fixture

@@ -175,10 +175,9 @@ def test_a_faulty_input_does_not_keep_the_others_and_is_said_once(board, caplog)
     board.set(i2=2.0)
     for _ in range(2):
         assert list(reader.read()) == ["C1", "C2"]
-    assert [record.getMessage() for record in caplog.records] == [
-        "C1: no value for C2: input 2: beyond the 5.06 V of Gain 1",
-        "C1: there is a value for C2 again",
-    ]
+    began, ended = caplog.messages
+    assert began == "C1: no value for C2: input 2: beyond the 5.06 V of Gain 1"
+    assert ended.startswith("C1: there is a value for C2 again (3 failures in ")
 
 
 def test_a_chip_that_does_not_answer_is_asked_once_and_the_other_is_read(board, caplog):

@@ -98,7 +98,7 @@ def test_failures_in_a_row_are_said_once_and_so_is_the_recovery(caplog):
     assert said(caplog, "it is gone") == 0  # never three in a row
     ticks(timer, 15)
     assert said(caplog, "it is gone") == 1
-    assert said(caplog, "A1 reads again after 4 failures") == 1
+    assert said(caplog, "A1 reads again (4 failures") == 1
 
 
 def test_what_has_nothing_to_read_yet_says_so_only_when_that_lasts(caplog):
@@ -108,7 +108,7 @@ def test_what_has_nothing_to_read_yet_says_so_only_when_that_lasts(caplog):
     assert [record.getMessage() for record in caplog.records] == []
     ticks(SensorPoller(Script(nothing, nothing, nothing, 1), Recorder()), 4)
     assert said(caplog, "A2 was never heard") == 1
-    assert said(caplog, "reads again after 3 failures") == 1
+    assert said(caplog, "reads again (3 failures") == 1
 
 
 def test_a_sensor_without_news_works_and_its_next_failures_are_said_again(caplog):
@@ -116,7 +116,7 @@ def test_a_sensor_without_news_works_and_its_next_failures_are_said_again(caplog
     fault = SensorError("line 3: KeyError")
     timer = SensorPoller(Script(fault, {}, {}, fault, fault, {}), Recorder())
     assert ticks(timer, 3)[1:] == [STATE.NOREADING] * 2
-    assert said(caplog, "A1 reads again after 1 failure") == 1
+    assert said(caplog, "A1 reads again (1 failure ") == 1
     ticks(timer, 3)
     assert said(caplog, "line 3: KeyError") == 1  # not yet three in a row
     timer = SensorPoller(Script(fault, {}, fault, fault, fault), Recorder())
