@@ -16,10 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from operator import itemgetter
 
-from collectors.rate import PerMinute
 from jph.backoff import Backoff
 from jph.errors import ConfigError, StoreError
 from jph.faults import Fault
+from jph.rate import Rate
 from jph.stores import HistoryStore, Row
 from jph.stores.spool import Spool
 
@@ -79,7 +79,7 @@ class BatchWriter:
     ) -> None:
         self.batch_rows = batch_rows
         self.batch_s = batch_s
-        self.per_minute = PerMinute()
+        self.rate = Rate()
         self.dropped = 0  # rows lost because too many waited in memory
         self.fault = Fault(log, logging.ERROR, on_change=on_change)
         self.spool_fault = Fault(log, logging.ERROR)
@@ -265,7 +265,7 @@ class BatchWriter:
             self._from_spool = 0
 
     def _stored(self, added: int) -> None:
-        self.per_minute.count(added)
+        self.rate.add(added)
         if not self._spool.readings:
             self.spool_fault.end(_SPOOL_WORKS)
         if self.fault.end(f"storing again; {self._lost} readings were dropped"):

@@ -91,7 +91,7 @@ class HistoryWriter:
     def on_timer(self, timestamp_ms: int, command: str, number: float) -> STATE:
         """Publish how it is doing."""
         self._writing.check()
-        self._per_minute = self._writing.per_minute.take()
+        self._per_minute = self._writing.rate.take()
         self._publish(timestamp_ms)
         return STATE.WITHERRORS if self._writing.fault else STATE.GOOD
 

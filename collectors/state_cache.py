@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from collectors.rate import PerMinute
 from jph.bus.wire import Address, Control, Reading
 from jph.faults import MOST_TEXT
 from jph.node.channel import Channel
 from jph.node.process import STATE
+from jph.rate import Rate
 from jph.settings import setting
 from jph.stores import open_state
 
@@ -41,7 +41,7 @@ class StateCache:
     password_file: Path | None = setting(None, doc="path of the file with the store's password")
 
     def __post_init__(self) -> None:
-        self._messages = PerMinute()
+        self._messages = Rate()
         self._per_minute = 0.0
         self._publishing = threading.Lock()
         self._fault: str | None = None
@@ -53,12 +53,12 @@ class StateCache:
     def on_batch(self, readings: list[Reading]) -> None:
         """Take readings, which the last states have already."""
         self._store.wake()
-        self._messages.count(len(readings))
+        self._messages.add(len(readings))
 
     def on_control(self, message: Control, address: Address) -> None:
         """Take a control message, which the last states have already."""
         self._store.wake()
-        self._messages.count()
+        self._messages.add()
 
     def on_timer(self, timestamp_ms: int, command: str, number: float) -> STATE:
         """Publish messages per minute."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from collectors.rate import PerMinute
 from collectors.retention import Keep, Retention
 from jph.backoff import Backoff
 from jph.clock import time_now_ms
@@ -16,6 +15,7 @@ from jph.errors import ConfigError, StoreError
 from jph.faults import Fault
 from jph.node.channel import Channel
 from jph.node.process import STATE
+from jph.rate import Rate
 from jph.settings import setting
 from jph.stores import StatisticsStore, open_history
 from jph.stores.address import Sql, address_of, history_address
@@ -67,7 +67,7 @@ class Statistics:
         self._stopping = threading.Event()
         self._retention = Retention(self.keep or Keep(), lambda: not self._stopping.is_set())
         self._shortened_s = -RETENTION_S
-        self._computed = PerMinute()
+        self._computed = Rate()
         self._per_minute = 0.0
         self._fault = Fault(log, logging.ERROR, on_change=self._publish)
         self._thread = threading.Thread(
@@ -128,7 +128,7 @@ class Statistics:
         done = 0
         while not self._stopping.is_set() and (marks := store.compute(until_ms)):
             done += marks
-            self._computed.count(marks)
+            self._computed.add(marks)
             now_s = time.monotonic()
             if now_s >= said_s + PROGRESS_S:
                 said_s = now_s

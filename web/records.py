@@ -16,8 +16,8 @@ from zlib import crc32
 from jph.bus.wire import Control, Reading, number_of
 from jph.clock import time_now_ms
 from jph.config.model import Component, Config
+from jph.rate import Rate
 from jph.state import Fields, LastStates
-from web.rate import Rate
 from web.status import FAULTS, Heard, Status, status
 
 RING = 120  # readings of each component that a new reader gets for its curve

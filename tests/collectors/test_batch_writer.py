@@ -155,7 +155,7 @@ def test_what_is_stored_per_minute_counts_each_reading_once(
         for one in (writer, spare):
             one.on_batch(readings(50, first=1))
         eventually(lambda: not writer.status()["waiting"] and not spare.status()["waiting"])
-        counts = [one._writing.per_minute._count for one in (writer, spare)]
+        counts = [one._writing.rate._count for one in (writer, spare)]
     assert sum(counts) == stored() == 51
 
 

@@ -148,7 +148,7 @@ def test_it_publishes_readings_stored_per_minute(channel, tmp_path, path):
         writer.on_batch(readings(10))
         wait_for(lambda: stored(path) == 10 and not writer.status()["waiting"])
         writer.on_batch(readings(4, first=10))
-        writer._writing.per_minute._since_s = time.monotonic() - 60
+        writer._writing.rate._since_s = time.monotonic() - 60
         assert writer.on_timer(START, "", 0.0) == STATE.GOOD
     assert channel.sent == [{"value": pytest.approx(10, abs=0.2), "waiting": 4, "dropped": 0}]
 

@@ -37,7 +37,7 @@ class FakeChannel:
 def test_its_own_data_is_the_messages_of_both_channels_per_minute(tmp_path):
     channel = FakeChannel()
     cache = StateCache(channel, tmp_path)
-    cache._messages = SimpleNamespace(count=cache._messages.count, take=counted(cache))
+    cache._messages = SimpleNamespace(add=cache._messages.add, take=counted(cache))
     cache.on_batch([("C1", 1000, n, 21.5, "f", 4, SENDER) for n in range(9)])
     cache.on_control(Control(1, 1100, "I", "C1", "@@", 900.0, True), SENDER)
     assert cache.on_timer(60_000, "", 0.0) == STATE.GOOD
