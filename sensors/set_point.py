@@ -1,7 +1,6 @@
 """A value that people set, for others to follow."""
 
 import logging
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import inf, isfinite
@@ -10,6 +9,7 @@ from typing import Any
 
 from jph.errors import SensorError
 from jph.faults import Fault
+from jph.files import write_file
 from jph.settings import setting
 
 log = logging.getLogger(__name__)
@@ -99,14 +99,8 @@ class SetPoint:
 
     def _keep(self) -> None:
         """Write the value so that a power cut leaves the old one or the new one."""
-        new = self._file.with_suffix(".new")
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            with new.open("w") as file:
-                file.write(f"{self._value!r}\n")
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._file)
+            write_file(self._file, f"{self._value!r}\n".encode())
         except OSError as error:
             said = f"{self.codifier}: {error}; the value is in force, but a restart forgets it"
             self._fault.note(str(error), said)

@@ -101,22 +101,6 @@ def is_postgres(url: str) -> bool:
     return url.partition(":")[0].lower() == "postgresql"
 
 
-def read_password(path: Path) -> str:
-    """Return the first line of a password file.
-
-    Raises:
-        ConfigError: it cannot be read, or is empty.
-    """
-    try:
-        password = path.read_text("utf-8").partition("\n")[0].rstrip("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ConfigError(f"the password file {path} cannot be read ({reason})") from error
-    if not password or "\0" in password:
-        raise ConfigError(f"the password file {path} has no password in its first line")
-    return password
-
-
 def _component(config: Config, codifier: str) -> Component:
     component = config.components.get(codifier)
     if component is None:

@@ -7,7 +7,8 @@ import click
 
 from jph.bus.wire import is_codifier
 from jph.config.model import Config
-from jph.errors import ConfigError
+from jph.errors import ConfigError, StoreError
+from jph.files import password_in
 from tools import addresses, options, provision
 from tools.addresses import Target
 
@@ -83,6 +84,8 @@ def generate_sql(
             lines += provision.set_user(*user)
     except ConfigError as error:
         raise options.WrongConfig(error, source) from error
+    except StoreError as error:  # a password file
+        raise options.WrongConfig(ConfigError(str(error)), source) from error
     click.echo("\n".join([*lines, ""]).encode(), nl=False)  # UTF-8, whatever the locale
 
 
@@ -95,7 +98,7 @@ def _whole(
     lines = provision.drop(database, role) if force else []
     for each in (target, *others):
         file = each.password_file
-        password = None if file is None else addresses.read_password(file)
+        password = None if file is None else password_in(file)
         lines += provision.make_role(provision.check_name(each.role), password)
     lines += provision.join(role)
     lines += provision.make_database(database, role)

@@ -1,7 +1,6 @@
 """What commands that run for hours show meanwhile, and where they go on after an interruption."""
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import click
 
 from jph.errors import StoreError
+from jph.files import write_file
 
 TERMINAL_S = 0.2  # between two lines of progress, which overwrite each other there
 PIPE_S = 5.0
@@ -69,10 +69,7 @@ class Positions:
         """Remember it, or forget it."""
         self._positions[name] = position_ms
         kept = {key: value for key, value in self._positions.items() if value is not None}
-        beside = self._file.with_suffix(".new")
         try:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_text(json.dumps(kept, indent=1), "utf-8")
-            os.replace(beside, self._file)
+            write_file(self._file, json.dumps(kept, indent=1).encode())
         except OSError as error:
             raise StoreError(f"{self._file}: {error.strerror}") from error

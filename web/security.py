@@ -1,12 +1,14 @@
 """What keeps the pages closed: headers, the Host check, CSRF tokens, the key of the sessions."""
 
 import hmac
-import os
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from flask import Flask, Response, abort, request, session
+
+from jph.files import write_file
 
 CONTENT_POLICY = "; ".join(
     (
@@ -29,19 +31,11 @@ def secret_key(path: Path) -> bytes:
 
     Deleting the file signs everybody out.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        key = path.read_bytes()
-        if len(key) >= 32:
+    with suppress(FileNotFoundError):
+        if len(key := path.read_bytes()) >= 32:
             return key
-        path.unlink()  # cut short by a full disk or a crash
-        return secret_key(path)
-    with os.fdopen(descriptor, "wb") as file:
-        key = secrets.token_bytes(32)
-        file.write(key)
-    return key
+    write_file(path, secrets.token_bytes(32), mode=0o600)
+    return path.read_bytes()  # of whoever wrote last, where two processes make one at once
 
 
 def is_loopback(host: str) -> bool:

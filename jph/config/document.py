@@ -12,6 +12,7 @@ from pathlib import Path
 from zlib import crc32
 
 from jph.errors import ConfigError, HttpError
+from jph.files import write_file
 
 MAX_SIZE = 4 << 20  # bytes; a network of a thousand components has about 0.4 MB
 STEP_TIMEOUT_S = 5.0  # longest wait for a connection, or for the next bytes
@@ -153,17 +154,7 @@ def keep(copy: Path, text: bytes) -> None:
 
 def write(path: Path, text: bytes) -> None:
     """Write a file so that others, and a start after a power cut, see it whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    try:
-        with open(part, "xb") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
+    write_file(path, text)
 
 
 def _refuse(constant: str) -> object:

@@ -18,6 +18,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import parse_dsn
 
 from jph.errors import ConfigError, StoreError
+from jph.files import password_in
 
 PORT = 5432
 # A network that was cut is noticed within 15 s: 5 s of silence and 3 probes, or 12 s in which
@@ -89,21 +90,12 @@ class Server:
         """
         parameters = dict(self._parameters)
         if self._password_file is not None:
-            parameters["password"] = self._password(self._password_file)
+            parameters["password"] = password_in(self._password_file)
         try:
             connection: Connection = psycopg2.connect(**parameters)
             return connection
         except psycopg2.Error as error:
             raise self.converted(error) from error
-
-    def _password(self, path: Path) -> str:
-        try:
-            return path.read_text("utf-8").partition("\n")[0].rstrip("\r")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise StoreError(
-                f"{self.name}: the password file {path} cannot be read ({reason})"
-            ) from error
 
     def converted(self, error: psycopg2.Error) -> StoreError:
         """Return an error of the driver as ours, with what to do about it."""

@@ -1,0 +1,45 @@
+"""Files that are read or written whole."""
+
+import os
+from pathlib import Path
+
+from jph.errors import StoreError
+
+
+def write_file(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write a file so that others, and a start after a power cut, see it whole or not at all.
+
+    Args:
+        path: its folder is made if there is none.
+        mode: of the file, less what the umask takes; 0o600 for a secret.
+
+    Raises:
+        OSError: it cannot be written; what was there stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    try:
+        with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def password_in(path: Path) -> str:
+    """Return the password in the first line of a file.
+
+    Raises:
+        StoreError: the file cannot be read, or has no password there.
+    """
+    try:
+        password = path.read_text("utf-8").partition("\n")[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise StoreError(f"the password file {path} cannot be read ({reason})") from error
+    if not password or "\0" in password:
+        raise StoreError(f"the password file {path} has no password in its first line")
+    return password
