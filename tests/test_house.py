@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("jph", "sensors", "collectors", "gateways", "web", "tools")
 MODULES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
-MOST_LINES = 400
+MOST_LINES = 600  # scripts/check gives a hint at 400
 
 
 def name_of(path: Path) -> str:
