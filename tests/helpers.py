@@ -1,15 +1,22 @@
-"""What tests of several folders use: waiting, free ports, a bus, bare sockets on it."""
+"""What tests of several folders use: waiting, messages, free ports, a bus, bare sockets on it."""
 
+import contextlib
+import logging
 import random
+import re
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+import pytest
+
 T = TypeVar("T")
 
 LOOPBACK = "127.0.0.1"
+PORTS = (10_000, 32_768)  # below those that Linux gives to who asks for any, ip_local_port_range
+CHANCE = random.SystemRandom()  # Hypothesis seeds the shared one, alike in all workers
 
 
 def eventually(predicate: Callable[[], T], timeout_s: float = 20.0, what: str = "") -> T:
@@ -25,22 +32,22 @@ def eventually(predicate: Callable[[], T], timeout_s: float = 20.0, what: str = 
     return value
 
 
+def _free_port(kind: int) -> int:
+    """Return a port that nobody is bound to, TCP or UDP.
+
+    Not one that the kernel chooses: it gives that to the next one who asks for any port, such as a
+    client in a test beside this one.
+    """
+    while True:
+        port = CHANCE.randrange(*PORTS)
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, kind) as probe:
+            probe.bind(("", port))
+            return port
+
+
 def free_tcp_port() -> int:
-    """Return a TCP port of the loopback interface that nobody listens on."""
-    with socket.create_server((LOOPBACK, 0)) as server:
-        return server.getsockname()[1]
-
-
-def free_udp_ports(count: int) -> list[int]:
-    """Return as many different UDP ports that nobody is bound to."""
-    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    """Return a TCP port that nobody listens on."""
+    return _free_port(socket.SOCK_STREAM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +82,8 @@ def new_bus() -> Bus:
 
     The groups are random, so that test runs side by side do not hear each other either.
     """
-    third, fourth = random.randrange(100, 250), random.randrange(1, 250)
-    control_port, data_port = free_udp_ports(2)
+    third, fourth = CHANCE.randrange(100, 250), CHANCE.randrange(1, 250)
+    control_port, data_port = _free_port(socket.SOCK_DGRAM), _free_port(socket.SOCK_DGRAM)
     return Bus((f"239.76.{third}.{fourth}", control_port), (f"239.77.{third}.{fourth}", data_port))
 
 
@@ -97,3 +104,19 @@ def bare_receiver(group: tuple[str, int], timeout_s: float = 20.0) -> socket.soc
     receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
     receiver.settimeout(timeout_s)
     return receiver
+
+
+def naming(*facts: str) -> str:
+    """Return a pattern of texts that hold all of these facts, in any order and wording.
+
+    For `match=` of `pytest.raises`: a test pins what a message tells, not how.
+    """
+    return "(?s)^" + "".join(f"(?=.*{re.escape(fact)})" for fact in facts)
+
+
+def logged(caplog: pytest.LogCaptureFixture, *facts: str, level: int = logging.NOTSET) -> int:
+    """Return how many messages at this level or above hold all of these facts."""
+    return sum(
+        record.levelno >= level and all(fact in record.getMessage() for fact in facts)
+        for record in caplog.records
+    )

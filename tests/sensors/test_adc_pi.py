@@ -14,7 +14,7 @@ from jph.config import checks
 from jph.errors import NoReading
 from jph.settings import arguments
 from sensors.adc_pi import DIVIDER, AdcPi, Conversion, InputOf
-from tests.helpers import new_bus
+from tests.helpers import logged, naming, new_bus
 from tests.sensors.fake_i2c import Chip, Clock, FakeBus
 
 NETWORK = Path(__file__).parents[1] / "data" / "existing-config.json"
@@ -61,7 +61,7 @@ def test_the_divider_makes_the_range_5_volts(board, bits, gain):
     board.set(i1=5.05 / gain)
     assert reader.read()["C1"]["voltage"] == pytest.approx(5.05 / gain, abs=0.0026 / gain)
     board.set(i1=5.07 / gain)
-    with pytest.raises(SensorError, match=rf"^input 1: beyond the .* V of Gain {gain}$"):
+    with pytest.raises(SensorError, match=naming("input 1", " V", f"Gain {gain}")):
         reader.read()
 
 
@@ -130,7 +130,7 @@ def test_supply_and_reference_are_settings(board):
 @pytest.mark.parametrize("volts", [0.0, 0.00015, -0.0001, -0.3])
 def test_0_volts_is_not_connected(board, volts):
     board.set(i3=volts)
-    with pytest.raises(NoReading, match=r"^0 V at input 3: not connected$"):
+    with pytest.raises(NoReading, match=naming("0 V", "input 3")):
         board.reader(3).read()
 
 
@@ -148,7 +148,7 @@ def test_0_volts_can_be_told_to_be_a_voltage(board):
 def test_a_short_circuit_of_a_thermistor_is_no_temperature(board):
     board.set(i1=5.01)
     reader = board.reader(conversion=Conversion(polynomial=(60.589, -4.2327, 0.0755)))
-    with pytest.raises(SensorError, match=r"^input 1: 5\.01.* V is not below the supply of 5 V"):
+    with pytest.raises(SensorError, match=naming("input 1", "5.01", "supply of 5 V")):
         reader.read()
 
 
@@ -162,7 +162,7 @@ def test_a_short_circuit_of_a_thermistor_is_no_temperature(board):
 )
 def test_coefficients_that_give_no_number(board, conversion):
     board.set(i1=1.0)
-    with pytest.raises(SensorError, match=r"^input 1: .*; check"):
+    with pytest.raises(SensorError, match=naming("input 1", "check")):
         board.reader(conversion=conversion).read()
 
 
@@ -175,9 +175,9 @@ def test_a_faulty_input_does_not_keep_the_others_and_is_said_once(board, caplog)
     board.set(i2=2.0)
     for _ in range(2):
         assert list(reader.read()) == ["C1", "C2"]
-    began, ended = caplog.messages
-    assert began == "C1: no value for C2: input 2: beyond the 5.06 V of Gain 1"
-    assert ended.startswith("C1: there is a value for C2 again (3 failures in ")
+    assert logged(caplog, "C1", "C2", "input 2", "5.06 V", "Gain 1", level=logging.WARNING) == 1
+    assert logged(caplog, "C1", "C2", "again") == 1
+    assert len(caplog.records) == 2
 
 
 def test_a_chip_that_does_not_answer_is_asked_once_and_the_other_is_read(board, caplog):
@@ -185,7 +185,7 @@ def test_a_chip_that_does_not_answer_is_asked_once_and_the_other_is_read(board, 
     chip = board.chips.pop(0x69)
     reader = board.reader(proxy=(InputOf("C5", 5), InputOf("C6", 6)))
     assert list(reader.read()) == ["C1"]
-    assert "no value for C5: /dev/i2c-1, address 0x69: nobody answers" in caplog.text
+    assert logged(caplog, "C5", "/dev/i2c-1", "0x69")
     board.chips[0x69] = chip
     board.set(i5=1.0, i6=2.0)
     assert list(reader.read()) == ["C1", "C5", "C6"]
@@ -195,23 +195,23 @@ def test_a_chip_that_never_gets_ready_costs_one_wait(board):
     board.chips[0x68].slowness = 1e9
     began_s = board.clock()
     reader = board.reader(proxy=(InputOf("C2", 2), InputOf("C3", 3), InputOf("C4", 4)))
-    with pytest.raises(SensorError, match=r"^/dev/i2c-1, address 0x68: a conversion does not end"):
+    with pytest.raises(SensorError, match=naming("/dev/i2c-1", "0x68", "conversion")):
         reader.read()
     assert board.clock() - began_s < 1
 
 
 @pytest.mark.parametrize(
-    ("error", "line"),
+    ("error", "fact"),
     [
-        (FileNotFoundError(errno.ENOENT, "x"), "^/dev/i2c-1: is not there; enable I2C"),
-        (PermissionError(errno.EACCES, "x"), "^/dev/i2c-1: permission denied; add the user"),
+        (FileNotFoundError(errno.ENOENT, "x"), "raspi-config"),
+        (PermissionError(errno.EACCES, "x"), "permission denied"),
     ],
 )
-def test_a_bus_that_is_missing_is_said_once_for_all_inputs(board, error, line):
+def test_a_bus_that_is_missing_is_said_once_for_all_inputs(board, error, fact):
     board.bus.error = error
     board.set(i1=1.0, i8=2.0)
     reader = board.reader(proxy=(InputOf("C8", 8), InputOf("C2", 2)))
-    with pytest.raises(SensorError, match=line) as caught:
+    with pytest.raises(SensorError, match=naming("/dev/i2c-1", fact)) as caught:
         reader.read()
     assert str(caught.value).count("i2c-1") == 1
     board.bus.error = None
@@ -227,7 +227,7 @@ def test_a_bus_that_vanishes_and_returns(board):
         with pytest.raises(SensorError, match="No such device"):
             reader.read()
         board.bus.error = FileNotFoundError(errno.ENOENT, "No such file")
-        with pytest.raises(SensorError, match="is not there"):
+        with pytest.raises(SensorError, match="raspi-config"):
             reader.read()
         board.bus.error = OSError(errno.ENODEV, "No such device")
     board.bus.error = None
@@ -303,15 +303,15 @@ def test_wrong_settings_are_named(settings, mistake):
 
 
 def test_settings_that_do_not_go_together():
-    with pytest.raises(ValueError, match="both SteinhartHart and Polynomial"):
+    with pytest.raises(ValueError, match=naming("SteinhartHart", "Polynomial")):
         Conversion(steinhart_hart=(1.0, 2.0, 3.0), polynomial=(1.0,))
-    with pytest.raises(ValueError, match="three numbers"):
+    with pytest.raises(ValueError, match="three"):
         Conversion(steinhart_hart=(1.0, 2.0))
-    with pytest.raises(ValueError, match="Addresses: 0x20 is none of"):
+    with pytest.raises(ValueError, match=naming("Addresses", "0x20")):
         AdcPi("C1", 1, addresses=("0x20",))
-    with pytest.raises(ValueError, match="Addresses: first is none of"):
+    with pytest.raises(ValueError, match=naming("Addresses", "first")):
         AdcPi("C1", 1, addresses=("first",))
-    with pytest.raises(ValueError, match="input 5 is on a chip that Addresses does not name"):
+    with pytest.raises(ValueError, match=naming("Addresses", "input 5")):
         AdcPi("C1", 5, addresses=("0x68",))
 
 

@@ -1,6 +1,7 @@
 """Hash rates from a local server that answers as the pool does."""
 
 import json
+import re
 from copy import deepcopy
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from jph import SensorError, registry
 from jph.settings import arguments
 from sensors.dwarfpool import Dwarfpool
-from tests.helpers import free_tcp_port
+from tests.helpers import free_tcp_port, logged, naming
 from tests.http_server import endless, says, trickles
 
 # The shape of an answer, with two workers, one of which never submitted anything.
@@ -118,38 +119,41 @@ def test_there_is_no_reading_until_work_is_submitted(server):
 def test_a_rate_that_is_missing_leaves_the_other(server, caplog):
     tell(server, changed(hashrate_calculated=None))
     assert reader(server, Server="AQUA").read() == {"M1": 84.5}
-    assert caplog.messages == ["M1: no value for M2: hashrate_calculated is no number"]
+    assert logged(caplog, "M1", "M2", "hashrate_calculated") == len(caplog.records) == 1
 
 
 @pytest.mark.parametrize(
-    ("account", "reason"),
+    ("account", "facts"),
     [
-        ({"error": True, "error_code": "API_DOWN"}, "the pool reports an error: API_DOWN"),
-        ({"error": "\x1b[2J" + "x" * 999}, "the pool reports an error: unnamed"),
-        ([], "the answer is no object"),
-        ({"error": False}, "the account has no workers"),
-        ({"workers": []}, "the account has no workers"),
-        ({"workers": {"MAD": {}}}, "there is no worker AQUA, but MAD"),
-        ({"workers": {"AQUA": 5}}, "there is no worker AQUA, but AQUA"),
-        (changed(last_submit=None), "there is no time at last_submit"),
-        (changed(last_submit="yesterday"), "there is no time at last_submit"),
-        (changed(last_submit=[]), "there is no time at last_submit"),
-        (changed(last_submit="Fri, 01 Sep 99999 12:00:00 GMT"), "there is no time at last_submit"),
+        ({"error": True, "error_code": "API_DOWN"}, ["pool", "API_DOWN"]),
+        ({"error": "\x1b[2J" + "x" * 999}, ["pool"]),
+        ([], ["object"]),
+        ({"error": False}, ["workers"]),
+        ({"workers": []}, ["workers"]),
+        ({"workers": {"MAD": {}}}, ["AQUA", "MAD"]),
+        ({"workers": {"AQUA": 5}}, ["AQUA"]),
+        (changed(last_submit=None), ["last_submit"]),
+        (changed(last_submit="yesterday"), ["last_submit"]),
+        (changed(last_submit=[]), ["last_submit"]),
+        (changed(last_submit="Fri, 01 Sep 99999 12:00:00 GMT"), ["last_submit"]),
         (
             changed(hashrate="84.5", hashrate_calculated=None),
-            "hashrate is no number; hashrate_calculated is no number",
+            ["hashrate ", "hashrate_calculated"],
         ),
-        (changed(hashrate=float("nan"), hashrate_calculated={}), "hashrate is no number; "),
+        (
+            changed(hashrate=float("nan"), hashrate_calculated={}),
+            ["hashrate ", "hashrate_calculated"],
+        ),
         (
             changed(hashrate=10**400, hashrate_calculated=True),
-            "int too large to convert to float; ",
+            ["too large", "hashrate_calculated"],
         ),
     ],
 )
-def test_another_answer_is_one_line(server, account, reason):
+def test_another_answer_is_one_line(server, account, facts):
     tell(server, account)
     sensor = reader(server, Server="AQUA", Proxy=[{"Codifier": "M2"}])
-    assert failure(sensor).startswith(reason)
+    assert re.search(naming(*facts), failure(sensor))
     tell(server, ACCOUNT)
     assert sensor.read() == {"M1": 84.5, "M2": 80.25}
 
@@ -157,26 +161,26 @@ def test_another_answer_is_one_line(server, account, reason):
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (says(b"{"), "no JSON: "),
-        (says(b"\x80\xff"), "no JSON: text that is not UTF-8"),
-        (says(b"<html>", 502), "answered 502 Bad Gateway"),
-        (says(b'{"workers": {}}', length=99), "breaks off 84 bytes before its end"),
-        (endless(b"HTTP/1.1 200 OK\r\n\r\n"), "answer of more than 1048576 bytes"),
+        (says(b"{"), "JSON"),
+        (says(b"\x80\xff"), "UTF-8"),
+        (says(b"<html>", 502), "502 Bad Gateway"),
+        (says(b'{"workers": {}}', length=99), "84 bytes"),
+        (endless(b"HTTP/1.1 200 OK\r\n\r\n"), "1048576 bytes"),
     ],
 )
 def test_a_bad_answer_is_one_line(server, answer, reason):
     server.answers[PATH] = answer
-    assert failure(reader(server)).startswith(reason)
+    assert reason in failure(reader(server))
 
 
 def test_a_slow_answer_ends_with_the_timeout(server):
     server.answers[PATH] = trickles(b"HTTP/1.1 200 OK\r\n\r\n")
-    assert failure(reader(server, Timeout=0.3)) == "no answer within 0.3 s"
+    assert "0.3 s" in failure(reader(server, Timeout=0.3))
 
 
 def test_nobody_there_is_one_line(server):
     url = f"http://127.0.0.1:{free_tcp_port()}{PATH}"
-    assert failure(reader(server, URL=url)) == "Connection refused"
+    assert "Connection refused" in failure(reader(server, URL=url))
 
 
 def test_another_address_is_a_mistake(server):

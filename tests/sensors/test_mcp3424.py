@@ -11,6 +11,7 @@ from jph import SensorError
 from sensors import i2c
 from sensors.i2c import I2cBus
 from sensors.mcp3424 import Mcp3424, OutOfRange, configuration, decode
+from tests.helpers import naming
 from tests.sensors.fake_i2c import Chip, Clock, FakeBus
 
 
@@ -100,17 +101,17 @@ def test_it_waits_as_long_as_the_conversion_takes_and_not_much_longer(
 def test_what_is_beyond_the_range_is_no_voltage(driver, chip):
     for volts in (2.1, -2.1):
         chip.volts[0] = volts
-        with pytest.raises(OutOfRange, match=r"more than 2\.048 V at gain 1"):
+        with pytest.raises(OutOfRange, match=naming("2.048 V", "gain 1")):
             driver.read_v(1, 18, 1)
     chip.volts[0] = 0.3
-    with pytest.raises(OutOfRange, match=r"more than 0\.256 V at gain 8"):
+    with pytest.raises(OutOfRange, match=naming("0.256 V", "gain 8")):
         driver.read_v(1, 18, 8)
 
 
 def test_a_conversion_that_never_ends_is_given_up(driver, chip, clock):
     chip.slowness = 1e9
     began_s = clock()
-    with pytest.raises(SensorError, match="0x68: a conversion does not end"):
+    with pytest.raises(SensorError, match=naming("0x68", "conversion")):
         driver.read_v(1, 18, 1)
     assert clock() - began_s < 1
     chip.slowness = 1
@@ -120,7 +121,7 @@ def test_a_conversion_that_never_ends_is_given_up(driver, chip, clock):
 
 def test_another_kind_of_chip_at_the_address_is_noticed(driver, chip, monkeypatch):
     monkeypatch.setattr(chip, "read", lambda count: b"\x59\x23\x17\x05"[:count])  # a clock
-    with pytest.raises(SensorError, match="is no MCP3424"):
+    with pytest.raises(SensorError, match=naming("0x68", "MCP3424")):
         driver.read_v(1, 18, 1)
 
 
@@ -130,16 +131,19 @@ def test_another_program_that_sets_the_chip_is_noticed(driver, chip, clock, monk
         chip.write(b"\xac")
 
     driver.sleep = sleep
-    with pytest.raises(SensorError, match="another program uses it"):
+    with pytest.raises(SensorError, match=naming("0x68", "another program")):
         driver.read_v(1, 18, 1)
 
 
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (FileNotFoundError(errno.ENOENT, "x"), "/dev/i2c-1: .* enable I2C with raspi-config"),
-        (PermissionError(errno.EACCES, "x"), "/dev/i2c-1: permission denied; .* group i2c"),
-        (OSError(errno.EBUSY, "Device busy"), "/dev/i2c-1: Device busy"),
+        (FileNotFoundError(errno.ENOENT, "x"), naming("/dev/i2c-1", "enable I2C", "raspi-config")),
+        (
+            PermissionError(errno.EACCES, "x"),
+            naming("i2c-1", "permission denied", "group i2c"),
+        ),
+        (OSError(errno.EBUSY, "Device busy"), naming("/dev/i2c-1", "Device busy")),
         (ModuleNotFoundError("No module named 'smbus2'"), r"pip install 'jph\[adc\]'"),
     ],
 )
@@ -154,17 +158,17 @@ def test_a_bus_that_cannot_be_opened(driver, fake, chip, error, line):
 
 def test_the_real_bus_that_is_not_there():
     bus = I2cBus(987)
-    with pytest.raises(SensorError, match=r"^/dev/i2c-987: is not there; enable I2C"):
+    with pytest.raises(SensorError, match=naming("/dev/i2c-987", "enable I2C")):
         bus.write(0x68, b"\x00")
 
 
 @pytest.mark.parametrize(
     ("number", "line"),
     [
-        (errno.EREMOTEIO, "/dev/i2c-1, address 0x68: nobody answers; .*i2cdetect -y 1"),
-        (errno.ENXIO, "0x68: nobody answers"),
-        (errno.ETIMEDOUT, "/dev/i2c-1, address 0x68: Connection timed out; check the wiring"),
-        (errno.ENODEV, "/dev/i2c-1, address 0x68: No such device; check the wiring"),
+        (errno.EREMOTEIO, naming("/dev/i2c-1", "0x68", "i2cdetect -y 1")),
+        (errno.ENXIO, naming("0x68", "i2cdetect -y 1")),
+        (errno.ETIMEDOUT, naming("/dev/i2c-1", "0x68", "timed out", "wiring")),
+        (errno.ENODEV, naming("/dev/i2c-1", "0x68", "No such device", "wiring")),
     ],
 )
 def test_a_chip_that_does_not_answer_and_returns(driver, fake, chip, number, line):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import select
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from jph.settings import arguments
 from sensors.zwave import component as zwave
 from sensors.zwave import server as zwave_server
 from sensors.zwave.component import Zwave
-from tests.helpers import free_tcp_port
+from tests.helpers import free_tcp_port, logged, naming
 from tests.network import Peer, config_of, running
 from tests.sensors import zwave_stub
 from tests.sensors.zwave_stub import meter, node, sensor, value
@@ -164,9 +165,7 @@ def test_a_value_of_another_kind_is_missing(make, server, caplog):
         assert component.read() == {"W2": 12.5}
     server.nodes[2]["values"][6]["value"] = 80
     assert component.read() == {"W1": 80, "W2": 12.5}
-    assert caplog.messages == [
-        "W1: no value for W1: node 2, index 8, instance 1: nothing was reported yet"
-    ]
+    assert logged(caplog, "W1", "node 2", "index 8", "instance 1") == len(caplog.records) == 1
 
 
 def test_a_device_that_vanishes_and_returns(make, server, monkeypatch, caplog):
@@ -175,11 +174,9 @@ def test_a_device_that_vanishes_and_returns(make, server, monkeypatch, caplog):
     assert component.read() == {"W1": 81.25, "W2": 10.0}
     server.nodes[2]["status"] = 3
     assert component.read() == {"W2": 10.0}
-    assert caplog.messages == ["W1: no value for W1: node 2 is dead: it does not answer by radio"]
+    assert logged(caplog, "W1", "node 2", "dead") == len(caplog.records) == 1
     gone = server.nodes.pop(3)
-    assert failure(component) == (
-        "node 2 is dead: it does not answer by radio; there is no node 3 in the Z-Wave network"
-    )
+    assert re.search(naming("node 2", "dead", "node 3"), failure(component))
     server.nodes[3] = gone
     server.nodes[2].update(status=4, ready=False, values=[])
     assert component.read() == {"W2": 10.0}
@@ -219,7 +216,7 @@ def test_a_server_that_is_down_is_one_line_until_it_is_back(make, server):
     component.read()
     server.stop()
     for _ in range(2):
-        assert failure(component) == f"{server.url}: Connection refused"
+        assert re.search(naming(server.url, "Connection refused"), failure(component))
     server.start()
     assert component.read() == {"W1": 81.25}
 
@@ -244,24 +241,24 @@ def answers(**parts):
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (sends("{"), "a message is no JSON"),
-        (sends(b"\xff\xfe{"), "a message is no JSON"),
-        (sends("[" * 100_000), "a message is no JSON"),
-        (sends("[]"), "a message is no object"),
-        (sends(b" " * 100_000_000), "message of more than 4194304 bytes"),
-        (lambda connection, _: connection.close(), "closed the connection: "),
-        (lambda connection, _: connection.socket.shutdown(2), "closed the connection: "),
-        (answers(success=True), "tells no state of node 2"),
-        (answers(success=True, result=[]), "tells no state of node 2"),
-        (answers(success=False), "node.get_state: None"),
+        (sends("{"), "JSON"),
+        (sends(b"\xff\xfe{"), "JSON"),
+        (sends("[" * 100_000), "JSON"),
+        (sends("[]"), "object"),
+        (sends(b" " * 100_000_000), "4194304 bytes"),
+        (lambda connection, _: connection.close(), "closed"),
+        (lambda connection, _: connection.socket.shutdown(2), "closed"),
+        (answers(success=True), "state of node 2"),
+        (answers(success=True, result=[]), "state of node 2"),
+        (answers(success=False), "node.get_state"),
         (
             answers(
                 success=False, errorCode="zwave_error", zwaveErrorMessage="The driver\nis not ready"
             ),
             "node.get_state: The driver is not ready",
         ),
-        (answers(success=True, result={"state": {"values": 5}}), "there is no such value"),
-        (answers(success=True, result={"state": {"values": [5, {}]}}), "there is no such value"),
+        (answers(success=True, result={"state": {"values": 5}}), "value"),
+        (answers(success=True, result={"state": {"values": [5, {}]}}), "value"),
     ],
 )
 def test_a_bad_answer_is_one_line_and_the_next_reading_is_good(make, server, answer, reason):
@@ -275,22 +272,22 @@ def test_a_bad_answer_is_one_line_and_the_next_reading_is_good(make, server, ans
 
 
 @pytest.mark.parametrize(
-    ("version", "reason"),
+    ("version", "facts"),
     [
-        ("hello", "a message is no JSON"),
-        ({"type": "version"}, "is no zwave-js-server"),
-        ({"type": "event", "minSchemaVersion": 0}, "is no zwave-js-server"),
+        ("hello", ["JSON"]),
+        ({"type": "version"}, ["zwave-js-server"]),
+        ({"type": "event", "minSchemaVersion": 0}, ["zwave-js-server"]),
         (
             {"type": "version", "minSchemaVersion": 0, "maxSchemaVersion": 13},
-            "is too old; it must know API schema 14",
+            ["schema 14"],
         ),
-        (b" " * 5_000_000, "message of more than 4194304 bytes"),
+        (b" " * 5_000_000, ["4194304 bytes"]),
     ],
 )
-def test_another_greeting_is_one_line(make, server, version, reason):
+def test_another_greeting_is_one_line(make, server, version, facts):
     good, server.version = server.version, version
     component = make()
-    assert failure(component).startswith(f"{server.url}: {reason}")
+    assert re.search(naming(server.url, *facts), failure(component))
     server.version = good
     assert component.read() == {"W1": 81.25}
 
@@ -298,7 +295,8 @@ def test_another_greeting_is_one_line(make, server, version, reason):
 def test_a_schema_that_is_refused_is_one_line(make, server):
     server.answers["set_api_schema"] = answers(success=False, errorCode="schema_incompatible")
     component = make()
-    assert failure(component) == f"{server.url}: set_api_schema: schema_incompatible"
+    said = failure(component)
+    assert re.search(naming(server.url, "set_api_schema", "schema_incompatible"), said)
     del server.answers["set_api_schema"]
     assert component.read() == {"W1": 81.25}
 
@@ -322,7 +320,7 @@ def test_no_answer_costs_no_more_than_the_timeout(make, server):
     server.answers["node.get_state"] = lambda *_: release.wait(20)
     component = make(Timeout=0.5)
     began_s = time.monotonic()
-    assert failure(component) == f"{server.url}: no answer in time"
+    assert re.search(naming(server.url, "time"), failure(component))
     assert time.monotonic() - began_s < 10
     release.set()
     del server.answers["node.get_state"]
@@ -337,7 +335,7 @@ def test_messages_that_never_end_cost_no_more_than_the_timeout(make, server):
 
     server.answers["node.get_state"] = answer
     began_s = time.monotonic()
-    assert failure(make(Timeout=0.5)) == f"{server.url}: no answer in time"
+    assert re.search(naming(server.url, "time"), failure(make(Timeout=0.5)))
     assert time.monotonic() - began_s < 10
 
 
@@ -398,13 +396,14 @@ def test_something_that_speaks_first_is_one_line(make, monkeypatch, caplog, gree
 
 def test_nobody_there_is_one_line(make):
     address = f"ws://127.0.0.1:{free_tcp_port()}"
-    assert failure(make(Server=address)) == f"{address}: Connection refused"
+    assert re.search(naming(address, "Connection refused"), failure(make(Server=address)))
 
 
 def test_secrets_of_an_address_are_not_in_errors(make, server):
     place = f"127.0.0.1:{free_tcp_port()}/api"
     said = failure(make(Server=f"ws://someone:secret@{place}?token=secret"))
-    assert said == f"ws://{place}: Connection refused"
+    assert re.search(naming(f"ws://{place}", "Connection refused"), said)
+    assert "someone" not in said and "secret" not in said
     address = server.url.replace("//", "//someone:secret@") + "/?token=secret"
     component = make(Server=address)
     assert component.read() == {"W1": 81.25}
@@ -445,9 +444,8 @@ except Exception as error:
     print(error)
 """
     said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert said.stdout == (
-        "Type Zwave needs websockets, which is not installed: pip install 'jph[zwave]'\n"
-    )
+    assert re.search(naming("Zwave", "websockets", "pip install 'jph[zwave]'"), said.stdout)
+    assert said.stdout.count("\n") == 1
 
 
 def test_a_node_sends_the_values_and_closes_the_connection(server, tmp_path):
