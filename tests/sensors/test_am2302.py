@@ -11,6 +11,7 @@ import pytest
 from jph import ConfigError, SensorError, registry
 from jph.settings import arguments
 from sensors.am2302 import PAUSE_S, Am2302, HumidityOf, Steadiness
+from tests.helpers import naming
 
 NETWORK = Path(__file__).parents[1] / "data" / "existing-config.json"
 BROKEN = "/proc/self/mem"  # to read its beginning gives EIO, as the kernel's driver does
@@ -132,7 +133,7 @@ def test_a_failed_measurement_is_repeated_2_s_later(room):
 def test_five_tries_and_no_more(room):
     room.device(temperature=BROKEN)
     reader = room.reader(interval_s=60)
-    with pytest.raises(SensorError, match=r"^no measurement in 5 tries; .*in_temp_input: Input/"):
+    with pytest.raises(SensorError, match=naming("5 tries", "in_temp_input", "Input/")):
         reader.read()
     assert len(room.clock.slept) == 4
     room.gives("20000", "50000")
@@ -143,7 +144,7 @@ def test_five_tries_and_no_more(room):
 @pytest.mark.parametrize(("interval_s", "tries"), [(1, 1), (2, 2), (5, 3), (None, 5)])
 def test_tries_stay_within_the_interval(room, interval_s, tries):
     room.device(temperature=BROKEN)
-    with pytest.raises(SensorError, match=rf"^no measurement in {tries} tr(y|ies);"):
+    with pytest.raises(SensorError, match=rf"\b{tries} tr(y|ies)\b"):
         room.reader(interval_s=interval_s).read()
     assert room.clock.slept == [PAUSE_S] * (tries - 1)
 
@@ -170,16 +171,16 @@ def test_a_reader_that_is_made_anew_keeps_the_distance(room):
 @pytest.mark.parametrize(
     ("temperature", "humidity", "reason"),
     [
-        ("23400", "103000", r"a humidity of 103 % is impossible"),
-        ("23400", "-100", r"a humidity of -0\.1 % is impossible"),
-        ("80100", "40000", r"80\.1 °C is beyond the sensor's range of -40 to 80 °C"),
-        ("-40100", "40000", r"-40\.1 °C is beyond"),
-        ("0", "0", r"all bits are 0"),
-        ("nan", "40000", r"in_temp_input: no number in b'nan"),
-        ("23400", "", r"in_humidityrelative_input: no number"),
-        ("23.4", "40000", r"no number in b'23\.4"),
-        (b"\xff\xfe2\x003\x00", "40000", r"no number in"),
-        ("9" * 100_000, "40000", r"beyond the sensor's range"),
+        ("23400", "103000", r"humidity.*103 %"),
+        ("23400", "-100", r"humidity.*-0\.1 %"),
+        ("80100", "40000", r"80\.1 °C.*-40 to 80 °C"),
+        ("-40100", "40000", r"-40\.1 °C"),
+        ("0", "0", r"bits"),
+        ("nan", "40000", r"in_temp_input.*nan"),
+        ("23400", "", r"in_humidityrelative_input"),
+        ("23.4", "40000", r"in_temp_input.*23\.4"),
+        (b"\xff\xfe2\x003\x00", "40000", r"in_temp_input"),
+        ("9" * 100_000, "40000", r"-40 to 80 °C"),
         ("/", "40000", r"Is a directory"),
         ("/nowhere", "40000", r"No such file"),
     ],
@@ -220,7 +221,7 @@ def test_a_jump_is_believed_across_intervals_that_leave_one_try(room):
     reader.read()
     room.gives("60000", "45600")
     for _ in range(2):
-        with pytest.raises(SensorError, match=r"jumped from 23\.4 °C, 45\.6 % to 60 °C, 45\.6 %"):
+        with pytest.raises(SensorError, match=naming("23.4 °C", "60 °C", "45.6 %")):
             reader.read()
     assert reader.read()["B1"] == 60.0
 
@@ -258,18 +259,18 @@ def test_of_several_devices_the_one_at_the_pin(room):
     room.device(2, name="dht11@11", pin=17, temperature="3000")
     assert room.reader(17).read()["B1"] == 3.0
     assert room.reader(4).read()["B1"] == 2.0
-    with pytest.raises(SensorError, match="no way to the sensor"):
+    with pytest.raises(SensorError, match="dtoverlay=dht11"):
         room.reader(22).read()
 
 
 def test_of_several_devices_the_one_that_is_named(room):
     room.device(0, name="dht11", temperature="1000")
     room.device(1, name="dht11@11", temperature="2000")
-    with pytest.raises(SensorError, match=r"cannot tell which .* pin 4: iio:device0 \(dht11\), "):
+    with pytest.raises(SensorError, match=naming("pin 4", "iio:device0 (dht11)", "dht11@11")):
         room.reader().read()
     assert room.reader(device="iio:device0").read()["B1"] == 1.0
     assert room.reader(device="dht11@11").read()["B1"] == 2.0
-    with pytest.raises(SensorError, match=r"no device iio:device7; there is iio:device0 \(dht11\)"):
+    with pytest.raises(SensorError, match=naming("iio:device7", "iio:device0 (dht11)")):
         room.reader(device="iio:device7").read()
 
 
@@ -281,7 +282,7 @@ def test_a_device_that_vanishes_and_returns_at_another_place(room):
     (room.devices / "unplugged" / "name").unlink()
     with pytest.raises(SensorError, match="No such file"):
         reader.read()
-    with pytest.raises(SensorError, match="no way to the sensor"):
+    with pytest.raises(SensorError, match="dtoverlay=dht11"):
         reader.read()
     room.device(3, temperature="24000")
     assert reader.read()["B1"] == 24.0
@@ -342,12 +343,12 @@ def test_adafruit_circuitpython_dht_where_the_kernel_has_no_driver(room, package
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (RuntimeError("DHT sensor not found, check wiring"), "adafruit_dht: DHT sensor not found"),
-        (OverflowError(), "adafruit_dht: OverflowError"),
-        ((None, 50.0), "did not answer; check wiring"),
-        ((float("nan"), 50.0), "nan, which is no number"),
-        (("20", 50.0), "'20', which is no number"),
-        ((20.0, 100.1), "impossible"),
+        (RuntimeError("DHT sensor not found, check wiring"), "adafruit_dht.*DHT sensor not found"),
+        (OverflowError(), "adafruit_dht.*OverflowError"),
+        ((None, 50.0), "wiring"),
+        ((float("nan"), 50.0), "nan"),
+        (("20", 50.0), "'20'"),
+        ((20.0, 100.1), r"100\.1 %"),
     ],
 )
 def test_the_package_fails_each_time(room, packages, answer, reason):
@@ -357,7 +358,7 @@ def test_the_package_fails_each_time(room, packages, answer, reason):
 
     adafruit_dht.answers += [answer] * 5
     reader = room.reader()
-    with pytest.raises(SensorError, match=f"^no measurement in 5 tries; the last one: .*{reason}"):
+    with pytest.raises(SensorError, match=f"5 tries.*{reason}"):
         reader.read()
     adafruit_dht.answers += [(20.5, 61.2)]
     assert reader.read() == {"B1": 20.5, "B2": 61.2}
@@ -383,7 +384,7 @@ def test_the_kernel_s_driver_is_preferred(room, packages):
 def test_a_package_that_does_not_work_here(room, packages, board, reason):
     packages("board", board)
     packages("adafruit_dht", CIRCUIT_PYTHON)
-    with pytest.raises(SensorError, match=f"^adafruit_dht: .*{reason}"):
+    with pytest.raises(SensorError, match=f"adafruit_dht.*{reason}"):
         room.reader().read()
 
 
@@ -398,7 +399,7 @@ def test_the_older_package_as_the_last_way(room, packages, is_other_broken):
     )
     reader = room.reader()
     assert reader.read() == {"B1": -3.5, "B2": 55.5}
-    with pytest.raises(SensorError, match="Adafruit_DHT: pop from empty list"):
+    with pytest.raises(SensorError, match=naming("Adafruit_DHT", "pop from empty list")):
         reader.read()
 
 

@@ -17,7 +17,7 @@ from jph.settings import arguments
 from sensors.calculation import process as calculation_process
 from sensors.calculation.component import Python
 from sensors.calculation.process import QUICK, SLOW
-from tests.helpers import eventually
+from tests.helpers import eventually, logged, naming
 from tests.sensors.bus_stub import StubChannel
 
 SENSORS = (
@@ -130,22 +130,22 @@ channel.sendCtrl(to="FK", flag="A", timeComponent=fan)
 
 def test_missing_without_value_and_stale_are_told_apart(channel, make):
     python = make("\nsendData({{ A4 }} + 1)", max_age_s=30)
-    with pytest.raises(NoReading, match=r"calc\.py line 2: A4 was never heard$"):
+    with pytest.raises(NoReading, match=naming("calc.py line 2", "A4", "never heard")):
         python.read()
     channel.put_sign("A4")
-    with pytest.raises(NoReading, match=r"line 2: A4 is on the bus, but sent no value yet$"):
+    with pytest.raises(NoReading, match=naming("line 2", "A4", "no value yet")):
         python.read()
     channel.put("A4", {"value": None})
-    with pytest.raises(NoReading, match=r"line 2: A4 sent null$"):
+    with pytest.raises(NoReading, match=naming("line 2", "A4", "null")):
         python.read()
     channel.put("A4", 1.0, age_s=300)
-    with pytest.raises(NoReading, match=r"line 2: A4 is stale: 300 s old, more than 30 s$"):
+    with pytest.raises(NoReading, match=naming("line 2", "A4", "stale", "300 s", "30 s")):
         python.read()
     channel.put("A4", 2.0)
     assert python.read() == {"C1": 3.0}
-    with pytest.raises(NoReading, match=r"line 2: A5 was never heard$"):
+    with pytest.raises(NoReading, match=naming("line 2", "A5", "never heard")):
         make("\nsendData({{ A5|object|voltage }})").read()
-    with pytest.raises(NoReading, match="A5 was never heard"):
+    with pytest.raises(NoReading, match=naming("A5", "never heard")):
         make("sendData({{ A5 }})").read()
     assert make("sendData({{ O1|default(9) }})").read() == {"C1": 9}
 
@@ -153,7 +153,7 @@ def test_missing_without_value_and_stale_are_told_apart(channel, make):
 def test_a_codifier_that_nobody_configured_is_said_once(make, caplog):
     python = make("x = {{ A9 }}")
     assert python.read() == python.read() == {}
-    assert caplog.text.count("C1: A9 was never heard and is not in the configuration") == 1
+    assert logged(caplog, "C1", "A9", "not in the configuration") == 1
 
 
 HOSTILE = [
@@ -190,39 +190,39 @@ def test_a_text_from_the_bus_never_becomes_code(channel, run, text, tmp_path):
         ("\n{{\nA4\n|age }}\n1/0", " line 5: ZeroDivisionError"),
         ("\n{{ A4 | }}", " line 2: expected token"),
         ("\n{{ }}", " line 2: Expected an expression"),
-        ("\n{{ A4|DTimestmp }}", ' line 2: there is no "DTimestmp"; did you mean DTimestamp'),
-        ("\n{{ FJ|config|Senor }}", ' line 2: there is no "Senor" in it, only '),
-        ("\n{{ ZZ|config|Sensor }}", " line 2: ValueError: ZZ is not in the configuration"),
-        ("\n{{ A4|object|voltage }}", ' line 2: there is no "voltage" in 1.0$'),
-        ("\n{{ T1|object|voltage }}", " line 2: there is no \"voltage\" in 'A4'$"),
-        ("\n{{ litre }}", " line 2: litre is no Codifier"),
-        ("\n{{ A4 }} = 2", " line 2: SyntaxError: {{ }} is a value"),
-        ("\nx_{{ A4 }} = 2", " line 2: SyntaxError: {{ }} is a value"),
-        ("\nx = b'{{ A4 }}'", " line 2: SyntaxError: {{ }} cannot stand inside bytes"),
-        ("\nage(3)", ' line 2: TypeError: age\\(\\) wants a Codifier, as age\\("A4"\\)'),
-        ("\nsendData(float('nan'))", " line 2: ValueError: nan cannot be sent"),
-        ("\nsendData([1])", " line 2: TypeError: no message carries a list"),
+        ("\n{{ A4|DTimestmp }}", ' line 2: .*"DTimestmp".*DTimestamp'),
+        ("\n{{ FJ|config|Senor }}", ' line 2: .*"Senor"'),
+        ("\n{{ ZZ|config|Sensor }}", " line 2: .*ZZ "),
+        ("\n{{ A4|object|voltage }}", ' line 2: .*"voltage".*1\\.0'),
+        ("\n{{ T1|object|voltage }}", " line 2: .*\"voltage\".*'A4'"),
+        ("\n{{ litre }}", " line 2: .*litre"),
+        ("\n{{ A4 }} = 2", " line 2: SyntaxError: {{ }} "),
+        ("\nx_{{ A4 }} = 2", " line 2: SyntaxError: {{ }} "),
+        ("\nx = b'{{ A4 }}'", " line 2: SyntaxError: .*bytes"),
+        ("\nage(3)", ' line 2: TypeError: age.*age\\("A4"\\)'),
+        ("\nsendData(float('nan'))", " line 2: ValueError: .*nan"),
+        ("\nsendData([1])", " line 2: TypeError: .*list"),
         ("\nsendData({'a': 1})", " line 2: ValueError: "),
-        ("\nsendData('x' * 2000)", " line 2: ValueError: 2000 bytes of text"),
-        ("\nsendData(None)", " line 2: TypeError: there is no value to send"),
-        ("\nsendData(1, Codifier='A4')", " line 2: ValueError: A4 is neither this component nor"),
-        ("\nsendData(1, Codifier='P3')", " line 2: ValueError: P3 is neither this component nor"),
-        ("\nsendCtrl('Q')", " line 2: ValueError: no such flag: Q"),
+        ("\nsendData('x' * 2000)", " line 2: ValueError: .*2000 bytes"),
+        ("\nsendData(None)", " line 2: TypeError: "),
+        ("\nsendData(1, Codifier='A4')", " line 2: ValueError: .*A4"),
+        ("\nsendData(1, Codifier='P3')", " line 2: ValueError: .*P3"),
+        ("\nsendCtrl('Q')", " line 2: ValueError: .*Q"),
         ("\nimport sys\nsys.exit('enough')", " line 3: SystemExit: enough"),
         ("def f():\n  f()\nf()", " line 2: RecursionError"),
-        ("\n\nx = bytearray(10**9)", " line 3: needs more than 256 MB"),
-        ("\nx = 1\0", " line 2: SyntaxError: there is a NUL character"),
-        (b"\nx = '\xff\xfe'", " line 2: SyntaxError: byte 0xff is not UTF-8$"),
-        (b"\xef\xbb\xbf\r\n# \xb0C", " line 2: SyntaxError: byte 0xb0 is not UTF-8$"),
-        ("#" * (1 << 20) + "\n", ": is larger than 1048576 bytes"),
-        ("\nos._exit(3)", ": ended its process with status 3"),
-        ("import signal\n\nsignal.raise_signal(11)", " line 3: ended its process by SIGSEGV"),
+        ("\n\nx = bytearray(10**9)", " line 3: .*256 MB"),
+        ("\nx = 1\0", " line 2: SyntaxError: .*NUL"),
+        (b"\nx = '\xff\xfe'", " line 2: SyntaxError: .*0xff.*UTF-8"),
+        (b"\xef\xbb\xbf\r\n# \xb0C", " line 2: SyntaxError: .*0xb0.*UTF-8"),
+        ("#" * (1 << 20) + "\n", ": .*1048576 bytes"),
+        ("\nos._exit(3)", ": .*status 3"),
+        ("import signal\n\nsignal.raise_signal(11)", " line 3: .*SIGSEGV"),
         (
             "sys.setrecursionlimit(9999)\nx = 0\nfor _ in range(5000): x = [x]\n"
             "sendData({'value': x})",
-            ": the process for calculations broke off: RecursionError",
+            ": .*RecursionError",
         ),
-        ("while True: sendData('x' * 1000)", ": sends more than 1048576 bytes"),
+        ("while True: sendData('x' * 1000)", ": .*1048576 bytes"),
     ],
 )  # fmt: skip
 def test_an_error_names_file_and_line(channel, make, text, reason):
@@ -277,15 +277,15 @@ def test_self_stays_from_run_to_run_and_a_change_of_the_file_counts(make):
 def test_where_the_file_is_looked_for(make, channel, monkeypatch, tmp_path):
     python = make("sendData(1)")
     python.filename = "calc.py"
-    with pytest.raises(SensorError, match=r"there is no file /.*calc\.py"):
+    with pytest.raises(SensorError, match=naming(f"{os.getcwd()}/calc.py")):
         python.read()
     monkeypatch.chdir(tmp_path)
     assert python.read() == {"C1": 1}
     python.filename = ""
-    with pytest.raises(SensorError, match="Filename is not there"):
+    with pytest.raises(SensorError, match="Filename"):
         python.read()
     python.filename = str(tmp_path)
-    with pytest.raises(SensorError, match=": Is a directory"):
+    with pytest.raises(SensorError, match=naming(str(tmp_path), "Is a directory")):
         python.read()
 
 
@@ -312,7 +312,7 @@ def test_an_endless_loop_costs_one_reading_and_all_that_it_started(make, tmp_pat
         "while True:\n    pass\n"
     )
     python = make(endless, timeout_s=4.0)
-    with pytest.raises(SensorError, match=r"calc\.py line [234]: not done within 4 s"):
+    with pytest.raises(SensorError, match=r"calc\.py line [234].* 4 s"):
         python.read()
     eventually(lambda: not is_alive(int(child.read_text())), SOON_S)
     Path(python.filename).write_text("sendData(1)")
@@ -367,7 +367,7 @@ def test_what_a_file_keeps_until_the_memory_is_full_costs_one_reading(make):
     python = make("self.x = getattr(self, 'x', []) + [bytearray(90 << 20)]\nsendData(len(self.x))")
     for _ in range(3):
         assert [python.read()["C1"] for _ in range(2)] == [1, 2]
-        with pytest.raises(SensorError, match="needs more than 256 MB"):
+        with pytest.raises(SensorError, match=naming("calc.py", "256 MB")):
             python.read()
 
 
@@ -458,14 +458,14 @@ time.sleep(600)
 
 def test_a_process_that_cannot_start_says_why(make, monkeypatch):
     monkeypatch.setattr(calculation_process, "_PROGRAM", "raise SystemExit('no jinja2 here')")
-    with pytest.raises(SensorError, match="does not start: no jinja2 here"):
+    with pytest.raises(SensorError, match="no jinja2 here"):
         make("sendData(1)").read()
 
 
 def test_without_jinja2_the_registry_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "jinja2", None)
     monkeypatch.delitem(sys.modules, "sensors.calculation.component")
-    with pytest.raises(ConfigError, match=r"needs jinja2, .* pip install 'jph\[python\]'"):
+    with pytest.raises(ConfigError, match=naming("jinja2", "pip install 'jph[python]'")):
         registry.find("PythonNinja")
 
 

@@ -1,6 +1,7 @@
 """Expressions over other components' last values, from people whom nobody trusts."""
 
 import math
+import re
 import time
 
 import pytest
@@ -12,6 +13,7 @@ from jph.errors import NoReading, SensorError
 from sensors.expression import MOST_DEPTH, MOST_TEXT, FormulaError, parse
 from sensors.formula import Formula
 from sensors.inputs import Input
+from tests.helpers import naming
 from tests.jph.stores.kept import KeptStates
 from tests.network import config_of
 from tests.sensors.bus_stub import StubChannel
@@ -74,21 +76,21 @@ def test_arithmetic_over_last_values(value, text, result):
 
 
 def test_a_codifier_that_was_never_heard_is_no_failure(channel):
-    with pytest.raises(NoReading, match="A4 was never heard"):
+    with pytest.raises(NoReading, match=naming("A4", "never heard")):
         Formula(channel, "A4 + 1").read()
     channel.put_sign("A4")
-    with pytest.raises(NoReading, match="A4 is on the bus, but sent no value yet"):
+    with pytest.raises(NoReading, match=naming("A4", "no value yet")):
         Formula(channel, "A4 + 1").read()
     channel.put("A4", {"value": None, "fault": "x"})
-    with pytest.raises(NoReading, match="A4 sent null"):
+    with pytest.raises(NoReading, match=naming("A4", "null")):
         Formula(channel, "A4 + 1").read()
 
 
 def test_an_old_input_is_not_used(value):
-    with pytest.raises(NoReading, match="A5 is stale: 300 s old, more than 20 s"):
+    with pytest.raises(NoReading, match=naming("A5", "stale", "300 s", "20 s")):
         value("A5")
     assert value("A5", max_age_s=1000) == 5.0
-    with pytest.raises(NoReading, match="more than 0\\.5 s"):
+    with pytest.raises(NoReading, match=naming("A5", "0.5 s")):
         value("A5", max_age_s=0.5)
 
 
@@ -124,7 +126,7 @@ def test_without_a_limit_of_its_own_an_input_is_old_after_three_intervals(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("text", "fact"),
     [
         ("1 / (A1 - 1)", "division by zero"),
         ("1 % (A1 - 1)", "division by zero"),
@@ -132,68 +134,68 @@ def test_without_a_limit_of_its_own_an_input_is_old_after_three_intervals(tmp_pa
         ("(0 - A4) ** 0.5", "math domain error"),
         ("exp(A4 * 1000)", "math range error"),
         ("9 ** 9 ** 9 ** 9", "math range error"),
-        ("1e308 * 10", "comes to inf"),
-        ("1e308 * 10 - 1e308 * 10", "comes to nan"),
-        ("S1 + 1", "S1 is no number: 'on'"),
-        ("age(v('if'))", "comes to inf"),
+        ("1e308 * 10", "inf"),
+        ("1e308 * 10 - 1e308 * 10", "nan"),
+        ("S1 + 1", "S1.*'on'"),
+        ("age(v('if'))", "inf"),
         ("round(1, 1e308 * 10)", "infinity"),
     ],
 )
-def test_no_result_is_a_failure(value, text, reason):
-    with pytest.raises(SensorError, match=reason) as caught:
+def test_no_result_is_a_failure(value, text, fact):
+    with pytest.raises(SensorError, match=fact) as caught:
         value(text)
     assert not isinstance(caught.value, NoReading)
 
 
 @pytest.mark.parametrize(
-    ("text", "mistake"),
+    ("text", "facts"),
     [
-        ("", "Formula: is empty"),
-        ("A4 +", "column 5: invalid syntax"),
-        ("A4 + (1", "was never closed"),
-        ("\n  A4 + # one\n\tA9.x", "column 16: this is not allowed"),
-        ("  A1  + ) # one", "column 9: unmatched"),
-        ("A4.real", "column 1: this is not allowed"),
-        ("1 + A4[0]", "column 5: this is not allowed"),
-        ("A9", 'column 1: "A9" is not in Sensors'),
-        ("1 + foo", "column 5: foo is no Codifier and no function"),
-        ("1 + foo(A4)", "column 5: foo is no function; there are abs, age"),
-        ("max", "max is a function"),
-        ("max()", "max takes 1 or more"),
-        ("sqrt(1, 2)", "sqrt takes 1 argument"),
-        ("age(1)", "column 5: 1 is no Codifier"),
-        ("age(A4 + 1)", "is no Codifier"),
-        ("max(*A4)", "not allowed"),
-        ("round(1, digits=2)", "no named arguments"),
-        ("'A4'", "must be a number"),
-        ("'x' * 9", "must be a number"),
-        ("1j", "must be a number"),
-        ("None", "must be a number"),
-        ("9" * 400, "too large"),
-        ("1 << 9", "only \\+ - \\* /"),
-        ("~A4", "~ is not allowed"),
-        ("A4 in A5", "compare in a formula"),
-        ("A4 is A5", "compare in a formula"),
-        ("lambda: 1", "not allowed"),
-        ("[1 for A4 in A5]", "not allowed"),
-        ("(A4 := 1)", "not allowed"),
-        ("f'{A4}'", "not allowed"),
-        ("A4; A5", "invalid syntax"),
-        ("__import__('os').system('true')", "column 1: this is no function"),
-        ("open('/etc/passwd')", "open is no function"),
-        ("A4 + value(A4, é.x)", "column 16: this is not allowed"),
-        ("value('éé', 1)", "is no Codifier"),
-        ("max(é, A9.x)", "é is no Codifier"),
-        ("1" + "+1" * MOST_DEPTH, "more than 150 operations"),
-        ("-" * 900 + "1", "more than 150 operations|cannot be read"),
-        ("(" * 450 + "1" + ")" * 450, "too many nested|cannot be read"),
-        ("1" * (MOST_TEXT + 1), "longer than 1000"),
-        ("1\0", "cannot be read|null"),
-        ("\ud800", "cannot be read"),
+        ("", ["empty"]),
+        ("A4 +", ["column 5"]),
+        ("A4 + (1", ["column"]),
+        ("\n  A4 + # one\n\tA9.x", ["column 16", "not allowed"]),
+        ("  A1  + ) # one", ["column 9"]),
+        ("A4.real", ["column 1", "not allowed"]),
+        ("1 + A4[0]", ["column 5", "not allowed"]),
+        ("A9", ["column 1", '"A9"']),
+        ("1 + foo", ["column 5", "foo", "Codifier", "function"]),
+        ("1 + foo(A4)", ["column 5", "foo", "function", "abs, age"]),
+        ("max", ["max", "function"]),
+        ("max()", ["max", "1 or more"]),
+        ("sqrt(1, 2)", ["sqrt", "1 argument"]),
+        ("age(1)", ["column 5", "1", "Codifier"]),
+        ("age(A4 + 1)", ["Codifier"]),
+        ("max(*A4)", ["not allowed"]),
+        ("round(1, digits=2)", ["named arguments"]),
+        ("'A4'", ["must be a number"]),
+        ("'x' * 9", ["must be a number"]),
+        ("1j", ["must be a number"]),
+        ("None", ["must be a number"]),
+        ("9" * 400, ["too large"]),
+        ("1 << 9", ["+ - * /"]),
+        ("~A4", ["~", "not allowed"]),
+        ("A4 in A5", ["compare"]),
+        ("A4 is A5", ["compare"]),
+        ("lambda: 1", ["not allowed"]),
+        ("[1 for A4 in A5]", ["not allowed"]),
+        ("(A4 := 1)", ["not allowed"]),
+        ("f'{A4}'", ["not allowed"]),
+        ("A4; A5", ["column 3"]),
+        ("__import__('os').system('true')", ["column 1", "function"]),
+        ("open('/etc/passwd')", ["open", "function"]),
+        ("A4 + value(A4, é.x)", ["column 16", "not allowed"]),
+        ("value('éé', 1)", ["Codifier"]),
+        ("max(é, A9.x)", ["é", "Codifier"]),
+        ("1" + "+1" * MOST_DEPTH, ["150"]),
+        ("-" * 900 + "1", []),
+        ("(" * 450 + "1" + ")" * 450, []),
+        ("1" * (MOST_TEXT + 1), ["1000"]),
+        ("1\0", []),
+        ("\ud800", []),
     ],
 )
-def test_what_is_no_formula_is_a_mistake_with_its_column(channel, text, mistake):
-    with pytest.raises(ValueError, match=mistake) as caught:
+def test_what_is_no_formula_is_a_mistake_with_its_column(channel, text, facts):
+    with pytest.raises(ValueError, match=naming(*facts)) as caught:
         Formula(channel, text)
     assert str(caught.value).startswith("Formula: ")
     with pytest.raises(ValueError) as checked:
@@ -209,7 +211,8 @@ def test_the_check_of_a_configuration_finds_it():
         return checks.check(config_of({**formula, "Sensor": {"Formula": text}}, other).document)[0]
 
     assert mistakes("A4 + 1") == []
-    assert mistakes("A4 + A9") == ['Sensors[0].Sensor.Formula: column 6: "A9" is not in Sensors']
+    [mistake] = mistakes("A4 + A9")
+    assert re.search(naming("Sensors[0].Sensor.Formula: ", "column 6", '"A9"'), mistake)
     assert mistakes(1) == ["Sensors[0].Sensor.Formula: must be text"]
 
 

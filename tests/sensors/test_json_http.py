@@ -15,6 +15,7 @@ from jph.http import Answer
 from jph.settings import arguments
 from sensors import json_api, json_text
 from sensors.json_http import JsonHttp
+from tests.helpers import logged, naming
 from tests.http_server import endless, says, trickles
 
 NO_NETWORK = build(
@@ -98,13 +99,13 @@ def test_a_server_that_answers_byte_by_byte_costs_no_more_than_the_timeout(serve
 
 def test_an_answer_of_100_mb_is_refused(server):
     server.answers["/"] = endless(b"HTTP/1.1 200 OK\r\n\r\n")
-    with pytest.raises(SensorError, match="more than 1048576 bytes"):
+    with pytest.raises(SensorError, match="1048576 bytes"):
         reader(server).read()
 
 
 def test_half_an_answer_is_refused(server):
     server.answers["/"] = says(b'{"t": 1}', length=100)
-    with pytest.raises(SensorError, match="breaks off 92 bytes before its end"):
+    with pytest.raises(SensorError, match="92 bytes"):
         reader(server).read()
 
 
@@ -155,11 +156,11 @@ BROKEN = [
 @pytest.mark.parametrize(("text", "document"), BROKEN)
 def test_a_comma_before_a_bracket_and_a_bare_inf_are_mended_and_nothing_else(text, document):
     if document is None:
-        with pytest.raises(ValueError, match="no JSON: "):
+        with pytest.raises(ValueError, match="JSON"):
             json_text.parse(text, mend=True)
     else:
         assert json_text.parse(text, mend=True) == document
-        with pytest.raises(ValueError, match="no JSON: "):
+        with pytest.raises(ValueError, match="JSON"):
             json_text.parse(text)
 
 
@@ -170,14 +171,13 @@ def test_an_infinite_number_is_no_value(server, caplog):
     sensor = reader(server, Proxy=proxies)
     assert sensor.read() == {"H1": 40}
     assert sensor.read() == {"H1": 40}
-    assert [record.getMessage() for record in caplog.records] == [
-        f"A1: no value for A1: {server.url}/: no value at t",
-        f"A1: no value for U1: {server.url}/: no value at u",
-    ]
+    assert logged(caplog, "A1", f"{server.url}/", "at t") == 1
+    assert logged(caplog, "A1", "U1", f"{server.url}/", "at u") == 1
+    assert len(caplog.records) == 2
     server.answers["/"] = says(b'{"t": 1.5, "h": 41, "u": Infinity}')
     assert sensor.read() == {"A1": 1.5, "H1": 41}
-    (ended,) = caplog.messages[2:]
-    assert ended.startswith("A1: there is a value for A1 again (2 failures in ")
+    assert logged(caplog, "A1", "again") == 1
+    assert len(caplog.records) == 3
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_an_infinite_number_is_no_value(server, caplog):
 )
 def test_a_field_that_is_no_finite_number_is_missing(server, number):
     server.answers["/"] = says(b'{"t": ' + number + b"}")
-    with pytest.raises(SensorError, match="no value at t"):
+    with pytest.raises(SensorError, match=naming(f"{server.url}/", "at t")):
         reader(server).read()
 
 
@@ -213,7 +213,7 @@ def test_encodings_that_can_be_told(server, content, content_type):
 def test_another_encoding_is_an_error_that_says_where(server, charset):
     content = '{"t": "5 °C"}'.encode("latin-1")
     server.answers["/"] = says(content, content_type="application/json" + charset)
-    with pytest.raises(SensorError, match=r"text that is not UTF-8 \(byte 9 is 0xb0\)"):
+    with pytest.raises(SensorError, match=naming("UTF-8", "byte 9", "0xb0")):
         reader(server).read()
 
 
@@ -223,7 +223,7 @@ def test_any_bytes_are_a_document_or_no_json(content):
     try:
         json_text.parse(content, mend=True)
     except ValueError as error:
-        assert str(error).startswith("no JSON: ")
+        assert "JSON" in str(error)
 
 
 @settings(deadline=None)
@@ -248,7 +248,7 @@ def test_mending_leaves_what_is_in_order(document):
 )
 def test_a_megabyte_of_signs_takes_no_time(piece):
     began_s = time.monotonic()
-    with pytest.raises(ValueError, match="no JSON"):
+    with pytest.raises(ValueError, match="JSON"):
         json_text.parse(b"{" + piece * (1_000_000 // len(piece)), mend=True)
     assert time.monotonic() - began_s < 10
 
@@ -299,5 +299,5 @@ def test_the_web_server_may_run_on_another_machine(monkeypatch, machine, listens
 
 
 def test_an_address_on_a_web_server_that_is_none_is_a_mistake():
-    with pytest.raises(ValueError, match="no component is one"):
+    with pytest.raises(ValueError, match="URL"):
         JsonHttp(codifier="A1", config=NO_NETWORK, url="/healthz", field="t")

@@ -1,6 +1,7 @@
 """A thermostat behind a local server that answers as Google's two services do."""
 
 import json
+import re
 from urllib.parse import parse_qs
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from jph import SensorError, registry
 from jph.settings import arguments
 from sensors.nest import Nest
-from tests.helpers import free_tcp_port
+from tests.helpers import free_tcp_port, logged, naming
 from tests.http_server import endless, says, trickles
 
 PROJECT, DEVICE = "32c4c2bc-fe0d-461b", "AVPHwEuBfnPOnTqzVFT4IONX"
@@ -226,34 +227,32 @@ def test_a_thermostat_that_is_offline_has_no_reading(nest, google):
 
 def test_fields_that_are_none(nest, caplog):
     said = failure(nest(Field="temprature"))
-    assert said.startswith("temprature is no field; take temperature, humidity, ")
-    assert failure(nest(Field="Fan.speed")) == "the thermostat does not tell Fan.speed"
-    assert failure(nest(Field="Info")) == "Info is no field; " + said.partition("; ")[2]
+    assert re.search(naming("temprature", "temperature, humidity, "), said)
+    assert "Fan.speed" in failure(nest(Field="Fan.speed"))
+    assert failure(nest(Field="Info")) == said.replace("temprature", "Info")
     assert nest(Proxy=proxies("nestHumiOutside")).read() == {"N1": 19.73}
-    assert caplog.messages == ["N1: no value for N2: the thermostat does not tell nestHumiOutside"]
+    assert logged(caplog, "N1", "N2", "nestHumiOutside") == len(caplog.records) == 1
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("answer", "facts"),
     [
-        (says(b"", 403), "access is refused; grant it to the project again"),
-        (says(b"", 429), "asked too often; choose a longer SensorInterval"),
-        (says(b"oh", 500), "answered 500 Internal Server Error"),
-        (says(b"oh", 503), "answered 503 Service Unavailable"),
-        (says(b"<html>"), "no JSON: "),
-        (says(b"\xff"), "no JSON: text that is not UTF-8"),
-        (says(b"[]"), "the answer is no object"),
-        (says(b'{"traits": 5}'), "the answer has no traits"),
-        (says(b'{"traits": {', length=99), "breaks off 87 bytes before its end"),
-        (endless(b"HTTP/1.1 200 OK\r\n\r\n"), "answer of more than 1048576 bytes"),
+        (says(b"", 403), ["access", "grant"]),
+        (says(b"", 429), ["SensorInterval"]),
+        (says(b"oh", 500), ["500 Internal Server Error"]),
+        (says(b"oh", 503), ["503 Service Unavailable"]),
+        (says(b"<html>"), ["JSON"]),
+        (says(b"\xff"), ["UTF-8"]),
+        (says(b"[]"), ["object"]),
+        (says(b'{"traits": 5}'), ["traits"]),
+        (says(b'{"traits": {', length=99), ["87 bytes"]),
+        (endless(b"HTTP/1.1 200 OK\r\n\r\n"), ["1048576 bytes"]),
     ],
 )
-def test_a_bad_answer_of_the_api_is_one_line(nest, google, answer, reason):
+def test_a_bad_answer_of_the_api_is_one_line(nest, google, answer, facts):
     google.server.answers["*"] = answer
     sensor = nest(Device=DEVICE)
-    said = failure(sensor)
-    assert said.startswith(google.server.url)
-    assert f": {reason}" in said
+    assert re.search(naming(google.server.url, *facts), failure(sensor))
     google.server.answers["*"] = google.api
     assert sensor.read() == {"N1": 19.73}
 
@@ -268,35 +267,33 @@ def test_a_value_of_another_kind(nest, google, temperature):
     if temperature == "warm":  # text is a value like another
         assert sensor.read() == {"N1": "warm"}
     else:
-        assert failure(sensor) == "the thermostat does not tell temperature"
+        assert "temperature" in failure(sensor)
 
 
 def test_no_such_thermostat(nest):
-    assert failure(nest(Device="other")).endswith(
-        "/devices/other: there is no such thermostat; look at Project and Device"
-    )
-    assert failure(nest(Project="")).startswith("Project is not set")
+    assert re.search(naming("/devices/other", "Project", "Device"), failure(nest(Device="other")))
+    assert re.search(naming("Project", "not set"), failure(nest(Project="")))
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("answer", "facts"),
     [
-        (says(b'{"error": "invalid_grant"}', 400), "the refresh token is refused; sign in again"),
-        (says(b'{"error": "invalid_client"}', 401), "client_id or client_secret in "),
-        (says(b'{"error": "other"}', 400), "gives no token: 400 other"),
-        (says(b"<html>", 400), "gives no token: 400"),
-        (says(b"", 503), "answered 503 Service Unavailable"),
-        (says(b"<html>"), "no JSON"),
-        (says(b"{}"), "there is no access_token in the answer"),
-        (says(b'{"access_token": "a\\nb"}'), "there is no access_token in the answer"),
-        (says(b'{"access_token": 5}'), "there is no access_token in the answer"),
-        (endless(b"HTTP/1.1 200 OK\r\n\r\n"), "answer of more than 65536 bytes"),
+        (says(b'{"error": "invalid_grant"}', 400), ["refresh token", "sign in again"]),
+        (says(b'{"error": "invalid_client"}', 401), ["client_id", "client_secret"]),
+        (says(b'{"error": "other"}', 400), ["400 other"]),
+        (says(b"<html>", 400), ["400"]),
+        (says(b"", 503), ["503 Service Unavailable"]),
+        (says(b"<html>"), ["JSON"]),
+        (says(b"{}"), ["access_token"]),
+        (says(b'{"access_token": "a\\nb"}'), ["access_token"]),
+        (says(b'{"access_token": 5}'), ["access_token"]),
+        (endless(b"HTTP/1.1 200 OK\r\n\r\n"), ["65536 bytes"]),
     ],
 )
-def test_a_bad_answer_of_what_gives_tokens_is_one_line(nest, google, answer, reason):
+def test_a_bad_answer_of_what_gives_tokens_is_one_line(nest, google, answer, facts):
     google.server.answers["/token"] = answer
     sensor = nest(Device=DEVICE)
-    assert failure(sensor).startswith(f"{google.server.url}/token: {reason}")
+    assert re.search(naming(f"{google.server.url}/token", *facts), failure(sensor))
     google.server.answers["/token"] = google.token
     assert sensor.read() == {"N1": 19.73}
 
@@ -304,41 +301,40 @@ def test_a_bad_answer_of_what_gives_tokens_is_one_line(nest, google, answer, rea
 def test_slow_services_end_with_the_timeout(nest, google):
     google.server.answers["*"] = trickles(b"HTTP/1.1 200 OK\r\nX: ")
     sensor = nest(Device=DEVICE, Timeout=1)
-    assert failure(sensor).endswith("no answer within 1 s")
+    assert re.search(naming(google.server.url, "1 s"), failure(sensor))
     google.server.answers["/token"] = trickles(b"")
-    assert failure(nest(Timeout=0.3)).endswith("/token: no answer within 0.3 s")
+    assert re.search(naming("/token", "0.3 s"), failure(nest(Timeout=0.3)))
 
 
 def test_nobody_there_is_one_line(nest):
     nobody = f"http://127.0.0.1:{free_tcp_port()}"
-    assert failure(nest(TokenURL=nobody + "/t")) == f"{nobody}/t: Connection refused"
-    assert failure(nest(URL=nobody)).endswith("Connection refused")
+    assert re.search(naming(f"{nobody}/t", "refused"), failure(nest(TokenURL=nobody + "/t")))
+    assert re.search(naming(nobody, "refused"), failure(nest(URL=nobody)))
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"),
+    ("content", "facts"),
     [
-        ("someone@example.org\ns3cret&=", "is no JSON object with client_id, client_secret"),
-        ("[]", "is no JSON object"),
-        ("", "is no JSON object"),
-        ('"s3cret&=', "is no JSON object"),
-        ('{"client_id": "me", "client_secret": ""}', "has no client_secret, refresh_token"),
-        (json.dumps({**SECRETS, "client_id": 5}), "has no client_id"),
-        ("[" * 100_000, "is no JSON object"),
+        ("someone@example.org\ns3cret&=", ["JSON", "client_id", "client_secret"]),
+        ("[]", ["JSON"]),
+        ("", ["JSON"]),
+        ('"s3cret&=', ["JSON"]),
+        ('{"client_id": "me", "client_secret": ""}', ["client_secret", "refresh_token"]),
+        (json.dumps({**SECRETS, "client_id": 5}), ["client_id"]),
+        ("[" * 100_000, ["JSON"]),
     ],
 )
-def test_a_file_that_holds_something_else(nest, secrets, content, reason):
+def test_a_file_that_holds_something_else(nest, secrets, content, facts):
     secrets.write_text(content)
     sensor = nest()
-    assert failure(sensor).startswith(f"{secrets}: {reason}")
+    assert re.search(naming(str(secrets), *facts), failure(sensor))
     secrets.write_text(json.dumps(SECRETS))
     assert sensor.read() == {"N1": 19.73}
 
 
 def test_a_file_that_is_missing_or_elsewhere(nest, secrets, tmp_path, monkeypatch):
-    assert failure(nest(Password="none.json")) == (
-        f"{tmp_path}/none.json: No such file or directory"
-    )
+    said = failure(nest(Password="none.json"))
+    assert re.search(naming(f"{tmp_path}/none.json", "No such file"), said)
     monkeypatch.setenv("HOME", str(tmp_path))
     secrets.rename(tmp_path / ".nestpassword")
     assert nest(Password="~/.nestpassword").read() == {"N1": 19.73}
@@ -346,7 +342,7 @@ def test_a_file_that_is_missing_or_elsewhere(nest, secrets, tmp_path, monkeypatc
 
 def test_the_home_of_nobody_is_one_line(nest):
     said = failure(nest(Password="~no-such-user/nest.json"))
-    assert said.endswith("/~no-such-user/nest.json: No such file or directory")
+    assert re.search(naming("/~no-such-user/nest.json", "No such file"), said)
 
 
 def test_a_file_that_everybody_can_read_is_told_once(nest, secrets, google, caplog):
@@ -355,10 +351,10 @@ def test_a_file_that_everybody_can_read_is_told_once(nest, secrets, google, capl
     sensor = nest()
     for _ in range(3):
         assert sensor.read() == {"N1": 19.73}
-    assert caplog.messages == [f"{secrets}: everybody on this machine can read it; chmod o= it"]
+    assert logged(caplog, str(secrets), "everybody", "chmod o=") == len(caplog.records) == 1
 
 
 @pytest.mark.parametrize("key", ["URL", "TokenURL"])
 def test_secrets_go_to_https_or_to_this_machine_only(nest, key):
-    with pytest.raises(ValueError, match=f"{key}: must begin with https://"):
+    with pytest.raises(ValueError, match=naming(f"{key}: ", "https://")):
         nest(**{key: "http://192.0.2.1/"})

@@ -11,7 +11,7 @@ from jph import SensorError, registry
 from jph.config import checks
 from jph.settings import arguments
 from sensors.pipe import Pipe
-from tests.helpers import new_bus
+from tests.helpers import naming, new_bus
 
 
 def value(text: str, tmp_path, **settings) -> float:
@@ -72,7 +72,7 @@ def test_a_command_is_an_argument_list_and_no_shell():
         ("/nowhere/at/all", "No such file"),
         ("/", "Is a directory"),
         (("/nowhere/program",), "No such file"),
-        ((sys.executable, "-c", "raise SystemExit(3)"), "ended with status 3"),
+        ((sys.executable, "-c", "raise SystemExit(3)"), "status 3"),
         ((sys.executable, "-c", "print('nothing')"), "no number"),
     ],
 )
@@ -85,7 +85,7 @@ def test_no_number_is_an_error_that_names_the_source(pipe, reason):
 def test_an_empty_file_or_missing_text_is_an_error(tmp_path):
     with pytest.raises(SensorError, match="no number"):
         value("", tmp_path)
-    with pytest.raises(SensorError, match="not in it"):
+    with pytest.raises(SensorError, match=naming("Total:")):
         value("5", tmp_path, match="Total:")
 
 
@@ -94,7 +94,7 @@ def test_a_command_that_takes_too_long_is_ended_with_all_it_started(tmp_path, th
     pid_file = tmp_path / "pid"
     script = f"sleep 60 & echo $! > {pid_file}; {then}"
     began_s = time.monotonic()
-    with pytest.raises(SensorError, match=r"no answer within 0\.3 s"):
+    with pytest.raises(SensorError, match=naming("/bin/sh", "0.3 s")):
         Pipe("A1", ("/bin/sh", "-c", script), timeout_s=0.3).read()
     assert time.monotonic() - began_s < 3
     child = int(pid_file.read_text())
@@ -110,7 +110,7 @@ def test_a_fifo_that_nobody_writes_to_is_given_up_and_read_when_somebody_does(tm
     with ThreadPoolExecutor(1) as pool:
         reading = pool.submit(Pipe("A1", str(path), timeout_s=0.2).read)
         try:
-            with pytest.raises(SensorError, match=r"fifo: no answer within 0\.2 s"):
+            with pytest.raises(SensorError, match=naming("fifo", "0.2 s")):
                 reading.result(5)
         finally:
             os.close(os.open(path, os.O_RDWR))  # lets go who waits for a writer
@@ -129,7 +129,7 @@ def test_text_in_another_encoding_is_not_mistaken_for_another_number(tmp_path, e
     path = tmp_path / "value"
     path.write_text("42137\n", encoding=encoding)
     for pipe in (str(path), ("/bin/cat", str(path))):
-        with pytest.raises(SensorError, match="UTF-16; it must be text in UTF-8"):
+        with pytest.raises(SensorError, match=naming("UTF-16", "UTF-8")):
             Pipe("A1", pipe).read()
 
 
@@ -141,7 +141,7 @@ def test_single_characters_of_another_encoding_are_let_pass(tmp_path):
 
 @pytest.mark.parametrize(("text", "scale"), [("1e999", 1.0), ("9" * 400, 1.0), ("1e300", 1e300)])
 def test_a_number_that_is_too_large_is_a_failure(tmp_path, text, scale):
-    with pytest.raises(SensorError, match="value: its number is too large"):
+    with pytest.raises(SensorError, match=naming("value", "too large")):
         value(text, tmp_path, scale=scale)
 
 
