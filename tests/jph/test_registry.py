@@ -70,7 +70,7 @@ def test_every_place_in_the_table_holds_a_class(name):
 def test_a_type_without_implementation_is_known_but_not_run():
     assert registry.canonical("Router") == "Router"
     assert not registry.is_run("Router")
-    with pytest.raises(ConfigError, match="Type Router is not in this version"):
+    with pytest.raises(ConfigError, match="Type Router "):
         registry.find("Router")
 
 
@@ -108,7 +108,7 @@ def test_a_missing_package_is_named(plug_in):
 
 
 def test_a_missing_class_is_named(plug_in):
-    with pytest.raises(ConfigError, match="there is no acme_probe:Gone"):
+    with pytest.raises(ConfigError, match="acme_probe:Gone"):
         registry.find("Gone")
 
 

@@ -16,7 +16,7 @@ from jph.node.node import Node
 from jph.node.process import STATE
 from jph.node.runner import Callbacks
 from tests import helpers
-from tests.helpers import eventually
+from tests.helpers import eventually, logged
 from tests.network import Peer, config_of, running
 
 HOUR_MS = 3_600_000
@@ -50,13 +50,13 @@ def test_a_clock_is_believed_unless_something_speaks_against_it(guard_of):
 
 def test_a_time_before_this_program_cannot_be_right(guard_of):
     wall = Wall(-time_now_ms())
-    assert guard_of(wall).doubt() == "it shows 1970-01-01 00:00 UTC"
+    assert "1970-01-01 00:00 UTC" in guard_of(wall).doubt()
 
 
 def test_a_time_before_the_last_noted_one_cannot_be_right(guard_of):
     guard_of(Wall()).note()
     assert guard_of(Wall(5000)).doubt() == ""
-    assert "but it was" in guard_of(Wall(-HOUR_MS)).doubt()
+    assert guard_of(Wall(-HOUR_MS)).doubt().count(" UTC") == 2
 
 
 def test_a_note_can_go_back_again(guard_of):
@@ -74,7 +74,7 @@ def test_a_time_server_that_did_not_answer_yet(guard_of, tmp_path, monkeypatch):
     monkeypatch.setattr(clock_guard.time, "clock_gettime", lambda _: uptime_s)
     uptime_s = 20.0
     (tmp_path / "timesync").mkdir()
-    assert guard_of(Wall()).doubt() == "it was not set since the machine started"
+    assert "not set" in guard_of(Wall()).doubt()
     (tmp_path / "rtc" / "rtc0").mkdir(parents=True)
     flag = tmp_path / "rtc" / "rtc0" / "hctosys"
     flag.write_text("0\n")
@@ -130,8 +130,8 @@ def test_readings_wait_and_go_out_in_order_with_their_times_put_right(guard_of, 
         moved_ms = channel.loaded_ms - loaded_ms
         assert moved_ms == pytest.approx(10 * HOUR_MS, abs=20)
         peer.hear("control", lambda m: m["number"] == channel.loaded_ms)
-    assert "the clock cannot be right: it shows" in caplog.text
-    assert "the clock was moved by +36000.0 s" in caplog.text
+    assert logged(caplog, "clock", " UTC", level=logging.WARNING)
+    assert logged(caplog, "clock", "+36000.0 s")
 
 
 def test_a_clock_that_steps_back_later_holds_nothing_back_and_timers_go_on(guard_of, tmp_path):
@@ -227,4 +227,4 @@ def test_what_still_waits_when_the_process_ends_is_counted_in_the_log(guard_of, 
     with running(node):
         for number in range(5):
             channel.send_data(str(number))
-    assert "5 readings that waited for the clock are lost" in caplog.text
+    assert logged(caplog, "5 readings", "clock", level=logging.WARNING)

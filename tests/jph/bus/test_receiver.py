@@ -321,7 +321,7 @@ def test_a_sender_with_a_missing_interface_says_what_to_do():
     with pytest.raises(OSError) as caught:
         multicast.open_receiver(group)
     said = multicast.explain(caught.value, group)
-    assert "nowhere0 is not there" in said
+    assert "nowhere0" in said
     assert "lo" in said
 
 

@@ -1,4 +1,5 @@
 import logging
+import re
 import threading
 import time
 from contextlib import closing
@@ -185,8 +186,8 @@ def test_writers_of_the_same_readings_do_not_wait_for_each_other_in_a_ring(postg
 def test_a_server_that_comes_back_is_used_again_at_once(store, postgres_server):
     assert store.append(rows(1)) == 1
     postgres_server.stop()
-    assert "check that the server runs" in refusal(store.append, rows(1, first=1))
-    assert "check that the server runs" in refusal(store.last, "C1", 1)
+    assert "server" in refusal(store.append, rows(1, first=1))
+    assert "server" in refusal(store.last, "C1", 1)
     postgres_server.start()
     assert store.append(rows(2)) == 1
     assert len(store.last("C1", 5)) == 2
@@ -229,7 +230,7 @@ def test_a_session_that_ends_in_the_middle_is_a_store_error(store, query, monkey
 def test_a_table_that_was_dropped_is_made_again(store, query):
     store.append(rows(1))
     query("DROP TABLE measurement, statistic, pending, schema_version")
-    assert "there are no tables" in refusal(store.append, rows(1))
+    assert "tables" in refusal(store.append, rows(1))
     assert store.append(rows(1)) == 1
 
 
@@ -284,7 +285,7 @@ def test_a_database_in_another_encoding_is_refused(postgres_server, tmp_path):
     postgres_server.execute("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
     try:
         with closing(open_history(postgres_server.url("latin"), tmp_path)) as store:
-            assert "LATIN1: make a database with UTF8" in refusal(store.append, rows(1))
+            assert re.search("LATIN1.*UTF8", refusal(store.append, rows(1)))
     finally:
         postgres_server.drop_database("latin")
 
@@ -294,7 +295,7 @@ def test_a_server_that_must_only_be_read_is_said(store, query, postgres_database
     store.close()
     query(f"ALTER DATABASE {postgres_database} SET default_transaction_read_only = on")
     with closing(history.PostgresHistory(store._server)) as other:
-        assert "standby or read-only" in refusal(other.append, rows(2))
+        assert "read-only" in refusal(other.append, rows(2))
         assert other.last("C1", 5) == rows(1)
 
 
@@ -328,10 +329,10 @@ def test_the_password_is_read_at_each_connection_and_never_said(
     url = postgres_server.url(postgres_database, "keeper")
     with closing(open_history(url, tmp_path, file)) as store:
         said = [refusal(store.append, rows(1))]
-        assert f"{file} cannot be read (No such file or directory)" in said[0]
+        assert str(file) in said[0] and "No such file or directory" in said[0]
         file.write_text("wrong\n")
         said.append(refusal(store.append, rows(1)))
-        assert "check role, password file" in said[1]
+        assert "role" in said[1] and "password file" in said[1]
         file.write_text("hunter2 ü\r\nsecond line\n")
         assert store.append(rows(1)) == 1
     assert "hunter2" not in caplog.text + "".join(said)
@@ -356,5 +357,5 @@ def test_a_url_that_names_no_database_is_a_mistake(url, tmp_path):
 def test_after_close_every_call_is_a_store_error(store):
     store.append(rows(1))
     store.close()
-    assert refusal(store.append, rows(1)).endswith("closed")
-    assert refusal(store.last, "C1", 1).endswith("closed")
+    assert "closed" in refusal(store.append, rows(1))
+    assert "closed" in refusal(store.last, "C1", 1)

@@ -188,7 +188,7 @@ def test_a_url_without_a_file_is_a_mistake(url, tmp_path):
 
 def test_a_file_that_is_no_database_is_a_mistake_and_stays_as_it_is(path, tmp_path):
     path.write_text("the shopping list\n" * 500)
-    with pytest.raises(ConfigError, match="no SQLite database: move it away"):
+    with pytest.raises(ConfigError, match=r"SQLite.*move it away"):
         open_history("sqlite:///history.sqlite", tmp_path)
     assert path.read_text().startswith("the shopping list")
 
@@ -219,7 +219,7 @@ def test_a_folder_in_the_place_of_the_file_is_a_mistake(path, tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_a_mistake(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot be made"):
+    with pytest.raises(ConfigError, match=str(tmp_path)):
         open_history("sqlite:///file/history.sqlite", tmp_path)
 
 
@@ -244,7 +244,7 @@ def test_a_lock_of_another_program_is_a_store_error_that_hinders_no_reader(
         store.append(curve([1.0]))
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
-            with pytest.raises(StoreError, match=r"locked.*end that program"):
+            with pytest.raises(StoreError, match="locked"):
                 store.append(curve([1.0, 2.0]))
             assert read(store, "C1", 0, 1 << 50).values == [1.0]
         assert store.append(curve([1.0, 2.0])) == 1
@@ -267,7 +267,7 @@ def test_a_damaged_file_is_a_store_error(store, path, tmp_path):
     damaged[4096:] = random.Random(1).randbytes(len(damaged) - 4096)
     path.write_bytes(damaged)
     with closing(open_history("sqlite:///history.sqlite", tmp_path)) as again:
-        with pytest.raises(StoreError, match="damaged: move it away"):
+        with pytest.raises(StoreError, match=r"damaged.*move it away"):
             again.append(curve([2.0] * 10, "C2"))
         path.rename(path.with_suffix(".old"))
         assert again.append(curve([2.0], "C2")) == 1
