@@ -139,7 +139,7 @@ def test_a_database_of_a_newer_jph_is_left_alone(postgres_server, postgres_url, 
     assert "too new" in run(tmp_path, "status", postgres_url).output
     result = run(tmp_path, "upgrade", postgres_url)
     assert result.exit_code == 1
-    assert "newer JPH (version 99" in result.output
+    assert "newer" in result.output and "version 99" in result.output
 
 
 def test_the_configuration_names_the_history(tmp_path):
@@ -152,10 +152,10 @@ def test_the_configuration_names_the_history(tmp_path):
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("postgresql://jph@127.0.0.1:1/none", "check that the server runs"),
+        ("postgresql://jph@127.0.0.1:1/none", "127.0.0.1:1"),
         ("postgresql://jph:secret@127.0.0.1:1/none", "PasswordFile"),
-        ("mysql://x/y", "no history store is known"),
-        ("sqlite://relative", "an SQLite store is named"),
+        ("mysql://x/y", "mysql:"),
+        ("sqlite://relative", "sqlite:////absolute"),
     ],
 )
 @pytest.mark.parametrize("command", ["status", "upgrade"])

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import sqlite3
 from contextlib import closing
@@ -8,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from jph.stores import open_history
-from tests.helpers import eventually, new_bus
+from tests.helpers import eventually, naming, new_bus
 from tests.tools import program
 from tools.history import copying
 from tools.history import rows as history_rows
@@ -140,13 +141,13 @@ def test_an_interrupted_copy_goes_on_where_it_was(configured, made, tmp_path, mo
     monkeypatch.setattr(copying, "append", interrupted)
     result = run("copy", *configured)
     assert result.exit_code == 130
-    assert "the same command goes on there" in result.stderr
+    assert "same command" in result.stderr
     monkeypatch.setattr(copying, "append", append)
     late = (TIME_MS - 5, "T1", 1, 1.0, None)  # before the place where it goes on
     fill(FILE, tmp_path, [late])
     result = run("copy", *configured)
     assert result.exit_code == 0
-    assert "late readings came meanwhile" in result.stderr
+    assert "late readings" in result.stderr
     first, second, *_ = result.stdout.splitlines()
     assert int(first.split()[0]) < len(ROWS)
     assert second == f"{len(ROWS) + 1} readings copied, 1 of them were new"
@@ -170,11 +171,11 @@ def test_a_copy_that_is_stopped_loses_nothing(number, configured, made, tmp_path
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        (["--from", "sqlite:///none.sqlite"], "no such file"),
-        (["--from", "postgresql://jph@127.0.0.1:1/x"], "check that the server runs"),
+        (["--from", "sqlite:///none.sqlite"], "none.sqlite"),
+        (["--from", "postgresql://jph@127.0.0.1:1/x"], "127.0.0.1:1"),
         (["--from", "postgresql://jph:secret@127.0.0.1:1/x"], "PasswordFile"),
-        (["--to", FILE], "are the same"),
-        (["--from", "mysql://a/b"], "no history store is known"),
+        (["--to", FILE], "same"),
+        (["--from", "mysql://a/b"], "mysql:"),
     ],
 )
 def test_a_mistake_is_one_clear_line(options, reason, configured, made):
@@ -270,7 +271,7 @@ def test_codifiers_that_differ_in_case_have_tables_of_their_own(configured, made
     assert result.exit_code == 0, result.output
     assert made.last("a4", 9) == [(5, "a4", 0, 1.0, None)]
     assert made.last("A4", 9) == [(5, "A4", 0, 2.0, None)]
-    assert "sensor_zz: left out, not in the configuration" in result.stderr
+    assert re.search(naming("sensor_zz", "not in the configuration"), result.stderr)
     result = run("import", "--codifier", "ZZ", *configured)
     assert made.last("ZZ", 9) == [(5, "ZZ", 0, 3.0, None)]
 
@@ -293,7 +294,7 @@ def test_a_renamed_table_makes_room_for_the_view(
     assert database("SELECT count(*) FROM sensor_b2_old") == [(1,)]
     assert database("SELECT count(*) FROM sensor_b2_10min_old") == [(0,)]
     result = run("import", "--codifier", "B2", *configured)
-    assert "no table sensor_B2" in result.output
+    assert "sensor_B2" in result.output
 
 
 def test_an_import_that_is_killed_goes_on(configured, made, database, tmp_path):
@@ -337,12 +338,12 @@ def test_old_tables_go_into_an_sqlite_file_too(configured, postgres_url, databas
 @pytest.mark.parametrize(
     ("options", "status", "reason"),
     [
-        ([], 2, "give --codifier CODE or --all"),
-        (["--all", "--codifier", "B2"], 2, "give --codifier CODE or --all"),
-        (["--all", "--from", FILE], 2, "in PostgreSQL"),
-        (["--codifier", "Q9"], 1, "no table sensor_Q9"),
-        (["--all", "--timezone", "Mars'"], 1, "no time zone Mars'"),
-        (["--all", "--from", "postgresql://jph@127.0.0.1:1/x"], 1, "check that the server runs"),
+        ([], 2, "--all"),
+        (["--all", "--codifier", "B2"], 2, "--all"),
+        (["--all", "--from", FILE], 2, "PostgreSQL"),
+        (["--codifier", "Q9"], 1, "sensor_Q9"),
+        (["--all", "--timezone", "Mars'"], 1, "Mars'"),
+        (["--all", "--from", "postgresql://jph@127.0.0.1:1/x"], 1, "127.0.0.1:1"),
     ],
 )
 def test_a_wrong_import_is_refused(options, status, reason, configured, made):
