@@ -63,6 +63,38 @@ apt_install() {
     step "installing $* by apt-get ..." "could not install $*: is this machine online?" _apt_get_install "$@" || exit 1
 }
 
+_has_font() {
+    local folder
+    for folder in /usr/share/fonts /usr/local/share/fonts "${HOME:-/nonexistent}/.fonts"; do
+        [[ -z $(find "$folder" -name '*.[ot]tf' -print -quit 2>/dev/null) ]] || return 0
+    done
+    return 1
+}
+
+# need_system NAME...: this machine has these when this returns; apt-get brings what is missing.
+need_system() {
+    local name missing=()
+    for name in "$@"; do
+        case $name in
+        browser)
+            command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
+            _has_font || missing+=(fonts-dejavu-core)
+            ;;
+        gcc) command -v gcc >/dev/null || missing+=(gcc libc6-dev) ;;
+        ip) command -v ip >/dev/null || [[ -x /usr/sbin/ip ]] || missing+=(iproute2) ;;
+        make | openssl) command -v "$name" >/dev/null || missing+=("$name") ;;
+        postgres) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql) ;;
+        redis) command -v redis-server >/dev/null || missing+=(redis-server) ;;
+        systemd)
+            command -v systemd-analyze >/dev/null || missing+=(systemd) # brings libseccomp, too
+            command -v systemd-nspawn >/dev/null || missing+=(systemd-container)
+            ;;
+        *) die "need_system: $name is unknown" ;;
+        esac
+    done
+    ((${#missing[@]} == 0)) || apt_install "${missing[@]}"
+}
+
 find_python() {
     if ! command -v -- "$python" >/dev/null; then
         [[ -z ${PYTHON:-} ]] || die "PYTHON=$PYTHON: no such program"

@@ -23,6 +23,19 @@ from tests.servers import (  # noqa: F401
 )
 
 LONGEST_TEST_S = 240  # the longest ones take 30 s
+# What a test needs, told by the fixtures and the context managers that it uses.
+NEEDS = {
+    "redis_process": "redis",
+    "running_redis": "redis",
+    "postgres_process": "postgres",
+    "running_postgres": "postgres",
+    "server_on_small_disk": "postgres",
+    "chromium": "browser",
+    "analyze": "systemd",
+    "CONFINED": "systemd",
+}
+# Costly fixtures of one file: the tests that use them run in one worker.
+COSTLY = {"browser", "wheel"}
 
 # A busy machine is no mistake: Hypothesis would look for the smallest example that takes 0.2 s. And
 # examples may share what the fixtures of their test made, such as a folder. What lands is judged by
@@ -35,6 +48,23 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("jph")
+
+
+def pytest_configure() -> None:
+    """Hear SIGINT, which a shell has programs in its background ignore, with all they start."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(tryfirst=True)  # before the items are selected by their markers
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Mark each test by what it needs, and by whom it shares a worker with."""
+    for item in items:
+        used = {*item.fixturenames, *item.function.__code__.co_names}
+        for name in used & NEEDS.keys():
+            item.add_marker(NEEDS[name])
+        for name in used & COSTLY:
+            item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.fixture(autouse=True)

@@ -47,6 +47,8 @@ with running_redis() as redis, running_postgres() as postgres, redis.frozen():
 """
 
 
+@pytest.mark.redis
+@pytest.mark.postgres
 def test_they_end_with_a_process_that_was_killed():
     command = [sys.executable, "-c", KILLED]
     ended = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=60)

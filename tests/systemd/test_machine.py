@@ -9,6 +9,8 @@ from tests.helpers import eventually
 from tests.systemd.machine import Machine
 from tests.tools.program import TOP
 
+pytestmark = [pytest.mark.systemd, pytest.mark.xdist_group("machine")]
+
 UNIT = "jph.service"
 PATIENCE_S = 60.0
 # Shorter times than those of the unit, which test_units.py checks, and nothing else.

@@ -1,6 +1,8 @@
 """What the tests of both history stores share."""
 
-KINDS = ["sqlite", "postgresql"]
+import pytest
+
+KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 
 def history_url(request):
