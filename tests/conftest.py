@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import helpers
 from tests.http_server import server  # noqa: F401
@@ -34,8 +36,8 @@ NEEDS = {
     "analyze": "systemd",
     "CONFINED": "systemd",
 }
-# Costly fixtures of one file: the tests that use them run in one worker.
-COSTLY = {"browser", "wheel"}
+# Files whose tests share what takes long to make: all of one run in the same worker.
+TOGETHER = {"tests/systemd/test_machine.py", "tests/test_install.py", "tests/web/test_browser.py"}
 
 # A busy machine is no mistake: Hypothesis would look for the smallest example that takes 0.2 s. And
 # examples may share what the fixtures of their test made, such as a folder. What lands is judged by
@@ -58,13 +60,24 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(tryfirst=True)  # before the items are selected by their markers
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
-    """Mark each test by what it needs, and by whom it shares a worker with."""
+    """Mark each test by what it needs."""
     for item in items:
         used = {*item.fixturenames, *item.function.__code__.co_names}
         for name in used & NEEDS.keys():
             item.add_marker(NEEDS[name])
-        for name in used & COSTLY:
-            item.add_marker(pytest.mark.xdist_group(name))
+
+
+class Together(LoadScopeScheduling):
+    """Gives each test to the next worker that is free, and those of some files to one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file in TOGETHER else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:
+    """Distribute by file: --dist=loadgroup of xdist 3.8 groups nothing since pytest 9.2."""
+    return Together(config, log)
 
 
 @pytest.fixture(autouse=True)

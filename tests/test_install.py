@@ -21,6 +21,8 @@ from jph.config.model import build
 from tests.helpers import eventually, new_bus
 from tests.network import Peer
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 60.0
 DRIVERS = {

@@ -157,6 +157,7 @@ def test_signals_reach_the_program(installed, number):
 
 
 @pytest.mark.parametrize("change", ["pyproject.toml", "package-lock.json", ".venv/.unfinished"])
+@pytest.mark.slow
 def test_a_change_leads_to_an_installation(installed, change):
     with (installed / change).open("a") as file:
         file.write("\n")
@@ -164,6 +165,7 @@ def test_a_change_leads_to_an_installation(installed, change):
     assert "installing JPH" in ended.stderr
 
 
+@pytest.mark.slow
 def test_without_the_network_one_line_says_so(checkout):
     ended = run(checkout / "scripts" / "run", PIP_NO_INDEX="1", PIP_FIND_LINKS="", HOME="")
     *noise, last = ended.stderr.splitlines()
@@ -174,6 +176,7 @@ def test_without_the_network_one_line_says_so(checkout):
     assert "making" not in again.stderr, "what was made well the first time is kept"
 
 
+@pytest.mark.slow
 def test_a_half_made_environment_is_made_anew(checkout):
     left = checkout / ".venv" / "bin"
     left.mkdir(parents=True)
@@ -196,6 +199,7 @@ def test_a_second_first_start_waits_for_the_first(checkout, lock):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.slow
 def test_a_signal_ends_an_installation_with_all_that_it_started(checkout, tmp_path, number):
     slow = tmp_path / "python3"
     slow.write_text(
@@ -239,6 +243,7 @@ def test_make_help_names_the_scripts():
         assert f"make {name}" in ended.stdout
 
 
+@pytest.mark.slow
 def test_a_wheel_carries_the_pages(tmp_path):
     source, wheels, unpacked = tmp_path / "source", tmp_path / "wheels", tmp_path / "unpacked"
     unwanted = shutil.ignore_patterns(".*", "var", "build", "*.egg-info", "__pycache__")

@@ -59,6 +59,7 @@ def test_it_is_shown_as_it_is():
     assert {path.name: path.read_text() for path in there} == shown
 
 
+@pytest.mark.slow
 def test_it_is_installed_and_runs(python, bus, tmp_path):
     home = tmp_path / "home"
     home.mkdir()

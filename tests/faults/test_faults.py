@@ -58,6 +58,7 @@ def test_a_full_disk_of_the_server_is_said_and_loses_nothing():
     assert re.search("disk of the server is full|could not extend", verdict.figures["said"])
 
 
+@pytest.mark.slow
 def test_a_full_disk_of_a_history_in_sqlite_is_said_and_loses_nothing(tmp_path):
     verdict = full_disk(tmp_path / "disk", 3, "sqlite:///history.sqlite", None, rate=200)
     assert verdict.is_good, verdict

@@ -304,6 +304,7 @@ def test_what_it_prints_goes_to_the_log_and_is_bounded(make, caplog):
     assert len(caplog.records) < 5000
 
 
+@pytest.mark.slow
 def test_an_endless_loop_costs_one_reading_and_all_that_it_started(make, tmp_path):
     child = tmp_path / "child"
     endless = (
@@ -338,6 +339,7 @@ sendData(1)
     assert not is_alive(int(child.read_text()))
 
 
+@pytest.mark.slow
 def test_threads_that_a_file_leaves_disturb_no_other(make):
     text = """
 import threading

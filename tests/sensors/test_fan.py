@@ -406,6 +406,7 @@ def test_gpiozero_is_imported_only_when_a_pin_is_driven(tmp_path):
     subprocess.run(command, env=environment(tmp_path), cwd=TOP, check=True, timeout=60)
 
 
+@pytest.mark.slow
 def test_on_the_bus_it_obeys_and_follows_and_is_safe_when_nobody_tells_it(board, tmp_path, caplog):
     config = config_of(
         {

@@ -9,7 +9,7 @@ from tests.helpers import eventually
 from tests.systemd.machine import Machine
 from tests.tools.program import TOP
 
-pytestmark = [pytest.mark.systemd, pytest.mark.xdist_group("machine")]
+pytestmark = pytest.mark.systemd
 
 UNIT = "jph.service"
 PATIENCE_S = 60.0

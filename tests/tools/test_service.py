@@ -108,6 +108,7 @@ def test_from_the_start_to_the_stop(path, document, fresh_home, arguments):
         assert [said for said in service.said if said.startswith("READY")] == ["READY=1"]
 
 
+@pytest.mark.slow
 def test_the_status_tells_rates_failures_and_losses(path, document, fresh_home):
     document["Sensors"] += [
         entry("LC", Sensor={"Pipe": "/nowhere"}),
@@ -131,6 +132,7 @@ def test_the_status_tells_rates_failures_and_losses(path, document, fresh_home):
         service.stop()
 
 
+@pytest.mark.slow
 def test_it_waits_for_the_network_and_is_ready_when_it_has_joined(path, document, fresh_home):
     for channel in document["Multicast"].values():
         channel["Interface"] = "jph-none0"
@@ -183,6 +185,7 @@ def test_a_reload_with_a_mistake_ends_with_ready_and_all_goes_on(path, document,
         assert service.stop() == 0
 
 
+@pytest.mark.slow
 def test_a_slow_sensor_does_not_delay_the_watchdog(path, document, fresh_home):
     document["Sensors"][0]["Sensor"] = {"Pipe": ["sleep", "60"], "Timeout": 60}
     path.write_text(json.dumps(document))

@@ -88,6 +88,7 @@ def stored(home, codifier):
     return rows
 
 
+@pytest.mark.slow
 def test_the_shipped_network_has_real_readings_and_stops_with_the_last_batch(path, fresh_home):
     with Up(fresh_home, path) as up:
         load = eventually(lambda: [s for s in up.get("/sensor/LA") if s["Value"] is not None], 10)[
@@ -110,6 +111,7 @@ def test_the_shipped_network_has_real_readings_and_stops_with_the_last_batch(pat
         assert "Traceback" not in up.err
 
 
+@pytest.mark.slow
 def test_an_outsider_with_nothing_but_a_socket(path, document, fresh_home):
     """It pings, halts and starts, sees I, N, T and data, and publishes as another Codifier."""
     config = build(document)

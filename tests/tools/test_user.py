@@ -21,6 +21,7 @@ def run(tmp_path):
     return run_
 
 
+@pytest.mark.slow
 def test_an_account_is_made_changed_listed_and_removed(run, tmp_path):
     assert run("list").output == ""
     result = run("add", "anna", typed="correct horse\n")

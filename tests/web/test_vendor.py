@@ -4,6 +4,8 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import pytest
+
 TOP = Path(__file__).parents[2]
 FILES = {
     "uplot/uPlot.iife.min.js",
@@ -23,6 +25,7 @@ def test_the_lock_fixes_versions_and_checksums_and_names_no_registry():
     assert all(one["integrity"] for path, one in packages.items() if path)
 
 
+@pytest.mark.slow
 def test_the_libraries_are_placed_with_their_licences_and_only_once(tmp_path):
     for name in ("package.json", "package-lock.json", ".npmrc"):
         shutil.copy(TOP / name, tmp_path)

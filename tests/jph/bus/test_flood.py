@@ -67,6 +67,7 @@ def answered_ms(peer: Peer, patience_s: float) -> float | None:
 @pytest.mark.parametrize(
     "plain, total", [(False, 1_000_000), (True, 200_000)], ids=["recvmmsg", "plain"]
 )
+@pytest.mark.slow
 def test_a_node_answers_within_100_ms_after_any_amount_of_rubbish(plain, total, tmp_path):
     config = config_of({"Codifier": "A1"}, {"Codifier": "B1"}, {"Codifier": "ZZ"})
     heard = set()
