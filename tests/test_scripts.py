@@ -16,7 +16,8 @@ from tests.helpers import eventually
 ROOT = Path(__file__).resolve().parent.parent
 # What the scripts call of a bare Debian: coreutils, util-linux, sed and grep.
 BARE_TOOLS = (
-    "bash basename cat cut dirname env find flock grep mkdir mktemp readlink rm sed sha256sum tail"
+    "bash basename cat cut dirname env find flock grep mkdir mktemp nproc readlink rm sed sha256sum"
+    " tail"
 )
 REPORT = """#!/bin/sh
 printf '%s\\n' "$@" "pid $$" "bytecode ${PYTHONDONTWRITEBYTECODE-written}"
@@ -235,6 +236,15 @@ def test_a_missing_venv_module_names_the_package(checkout, tmp_path, bare_path):
     assert "-venv" in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     assert ended.returncode == 1
+
+
+@pytest.mark.parametrize(("options", "whole"), [((), True), (("--quick",), False)])
+def test_a_quick_run_needs_no_server_and_no_browser(checkout, bare_path, options, whole):
+    ended = run(checkout / "scripts" / "test", *options, PATH=bare_path)
+    assert ended.returncode == 1
+    assert "gcc" in ended.stderr
+    for package in ("chromium", "redis-server", "systemd-container"):
+        assert (package in ended.stderr) is whole
 
 
 def test_make_help_names_the_scripts():
