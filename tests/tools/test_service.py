@@ -11,7 +11,7 @@ import time
 import pytest
 
 from jph.config.model import build
-from tests.helpers import eventually
+from tests.helpers import eventually, naming
 from tests.network import Peer
 from tests.tools.program import JPH, environment, jph
 
@@ -97,14 +97,14 @@ def path(document, fresh_home):
 def test_from_the_start_to_the_stop(path, document, fresh_home, arguments):
     with Peer(build(document)) as peer, Service(fresh_home, *arguments, "-u", str(path)) as service:
         before = service.hear("^READY=1$")
-        assert f"STATUS=reading the configuration from {path}" in before
+        assert any(line.startswith("STATUS=") and str(path) in line for line in before)
         peer.hear("control", lambda m: m["flag"] == "N", 5)
         [*_, status] = service.hear("^STATUS=")
-        assert status == "STATUS=on 127.0.0.1; 2 components; none lost"
+        assert re.search(naming("127.0.0.1", "2 components", "none lost"), status)
         for _ in range(5):
             service.hear("^WATCHDOG=1$")
         assert service.stop() == 0
-        service.hear("^STOPPING=1\nSTATUS=stopping$")
+        service.hear("^STOPPING=1\nSTATUS=")
         assert [said for said in service.said if said.startswith("READY")] == ["READY=1"]
 
 
@@ -138,7 +138,7 @@ def test_it_waits_for_the_network_and_is_ready_when_it_has_joined(path, document
         channel["Interface"] = "jph-none0"
     path.write_text(json.dumps(document))
     with Service(fresh_home, "up", "-u", str(path)) as service:
-        service.hear("STATUS=cannot join the control and data channel on jph-none0, trying again")
+        service.hear("STATUS=.*control and data channel.* jph-none0")
         for _ in range(8):
             service.hear("^WATCHDOG=1$")
         assert "READY=1" not in service.said
@@ -219,7 +219,7 @@ def test_it_waits_for_the_server_of_the_configuration_and_stops_while_it_waits(
 ):
     url = f"http://127.0.0.1:{free_tcp_port}/config.json"
     with Service(fresh_home, "up", "-u", url) as service:
-        service.hear(f"STATUS=reading the configuration from {url}")
+        service.hear(f"STATUS=.*{url}")
         eventually(lambda: url in service.err, PATIENCE_S)
         assert service.stop() == 0
         assert "Traceback" not in service.err
