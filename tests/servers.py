@@ -416,42 +416,50 @@ def running_redis(*options: str) -> Iterator[RedisServer]:
 
 
 @contextlib.contextmanager
-def running_sentinel(primary: RedisServer, name: str) -> Iterator[int]:
-    """Run a sentinel that watches a primary by a name; return its port."""
+def running_sentinel(primary_port: int, name: str, *lines: str) -> Iterator[int]:
+    """Run a sentinel that watches a primary by a name; return its port.
+
+    Args:
+        primary_port: of the loopback interface.
+        name: of the primary.
+        lines: further ones of its configuration.
+    """
     port = free_tcp_port()
     with _folder("sentinel") as folder:
         config = folder / "sentinel.conf"
-        config.write_text(
-            f"bind {LOOPBACK}\nport {port}\n"
-            f"sentinel monitor {name} {LOOPBACK} {primary.port} 1\n"
-            f"sentinel down-after-milliseconds {name} 500\n"
-            f"sentinel failover-timeout {name} 2000\n"
-        )
+        own = [
+            f"bind {LOOPBACK}",
+            f"port {port}",
+            f"sentinel monitor {name} {LOOPBACK} {primary_port} 1",
+            f"sentinel down-after-milliseconds {name} 500",
+            f"sentinel failover-timeout {name} 2000",
+        ]
+        config.write_text("".join(f"{line}\n" for line in [*own, *lines]))
         program = Program(folder)
         program.start([_binary("redis-server"), str(config), "--sentinel"])
         try:
-            with redis.Redis(LOOPBACK, port, retry=Retry(NoBackoff(), 0)) as client:
-                program.wait_until(lambda: _knows_a_replica(client, name))
+            program.wait_until(lambda: _is_listening(port))
             yield port
         finally:
             program.kill()
 
 
-def _knows_a_replica(sentinel: redis.Redis, name: str) -> bool:
-    try:
-        return sentinel.sentinel_master(name)["num-slaves"] > 0
-    except redis.RedisError:
-        return False
+def _is_listening(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1):
+        return True
+    return False
 
 
 @contextlib.contextmanager
-def running_cluster(*options: str, size: int = 3) -> Iterator[list[RedisServer]]:
-    """Run a cluster of primaries that share the keys."""
+def running_cluster(*options: str, size: int = 3, tls: bool = False) -> Iterator[list[RedisServer]]:
+    """Run a cluster of primaries that share the keys; with tls, on further ports, `tls-port`."""
     with contextlib.ExitStack() as stack:
         servers, buses = [], []
         for _ in range(size):
             buses.append(str(free_tcp_port()))
             fixed = ["--cluster-enabled", "yes", "--cluster-port", buses[-1]]
+            if tls:
+                fixed += ["--tls-cluster", "yes", "--tls-port", str(free_tcp_port())]
             servers.append(stack.enter_context(running_redis(*fixed, *options)))
         clients = [stack.enter_context(server.client()) for server in servers]
         for place, client in enumerate(clients):

@@ -22,7 +22,7 @@ from jph.stores.redis.url import RedisAddress
 SENTINEL_TIMEOUT_S = 0.5  # then the next one is asked
 READ_AT_ONCE = 1000  # keys
 
-Command = tuple[Any, ...]  # name, key, and words: texts and numbers
+Command = Sequence[Any]  # name, key, and words: texts and numbers
 _ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError, ValueError)
 
 
@@ -104,12 +104,13 @@ class RedisClient:
         The pipelines of redis-py for a cluster would try each of the commands again, one after the
         other and 2 s each, where a server does not answer.
         """
-        places: defaultdict[Any, list[int]] = defaultdict(list)
+        places: defaultdict[str, list[int]] = defaultdict(list)  # by the name of their server
         for place, (_, key, *_) in enumerate(commands):
-            places[cluster.get_node_from_key(key)].append(place)
+            places[cluster.get_node_from_key(key).name].append(place)
         replies: list[Any] = [None] * len(commands)
-        for node, its in places.items():
-            found = _exchange(cluster.get_redis_connection(node), [commands[it] for it in its])
+        for name, its in places.items():
+            server = cluster.get_redis_connection(cluster.get_node(node_name=name))
+            found = _exchange(server, [commands[it] for it in its])
             for place, reply in zip(its, found, strict=True):
                 if isinstance(reply, exceptions.AskError):  # the key is moving, or has moved
                     reply = cluster.execute_command(*commands[place])
@@ -138,10 +139,20 @@ class RedisClient:
 
 
 def _exchange(server: Redis, commands: Sequence[Command]) -> list[Any]:
-    pipeline = server.pipeline(transaction=False)
-    for command in commands:
-        pipeline.execute_command(*command)
-    return pipeline.execute(raise_on_error=False)
+    """Do what a pipeline of redis-py does, which takes an eighth longer (bench/state.py)."""
+    connection = server.connection_pool.get_connection()
+    try:
+        connection.send_packed_command(connection.pack_commands(commands))
+        return [_reply(server, connection, command[0]) for command in commands]
+    finally:
+        server.connection_pool.release(connection)
+
+
+def _reply(server: Redis, connection: Any, name: str) -> Any:
+    try:
+        return server.parse_response(connection, name)
+    except exceptions.ResponseError as error:
+        return error
 
 
 def _password(file: Path | None, address: RedisAddress) -> str | None:

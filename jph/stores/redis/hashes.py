@@ -36,11 +36,12 @@ _BESIDE = (
 def commands_of(codifier: str, fields: Fields) -> list[Command]:
     """Return the commands that write a state; redis-py writes numbers as Python does."""
     store: list[Any] = ["HSET", codifier]
-    for name, value in fields.items():
+    for item in fields.items():
+        value = item[1]
         if value is not None:
-            store += name, value if type(value) in _PLAIN else _text(value)
+            store += item if type(value) in _PLAIN else (item[0], _text(value))
     gone = [name for name, beside in _BESIDE if fields[name] is None and fields[beside] is not None]
-    return [tuple(store), ("HDEL", codifier, *gone)] if gone else [tuple(store)]
+    return [store, ["HDEL", codifier, *gone]] if gone else [store]
 
 
 def _text(value: object) -> str:

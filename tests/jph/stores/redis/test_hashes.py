@@ -28,8 +28,8 @@ def there_and_back(fields):
 
 def test_a_command_in_full():
     assert commands_of("C1", state(Value=21.5, TTimestamp=1000, IsActive=True)) == [
-        ("HSET", "C1", *("Codifier", "C1", "Value", 21.5, "TTimestamp", 1000, "IsActive", "True")),
-        ("HDEL", "C1", "TRequest", "TDuration"),
+        ["HSET", "C1", *("Codifier", "C1", "Value", 21.5, "TTimestamp", 1000, "IsActive", "True")],
+        ["HDEL", "C1", "TRequest", "TDuration"],
     ]
 
 
@@ -107,4 +107,4 @@ def test_what_an_answer_does_not_say_is_not_kept_from_the_one_before():
     assert len(commands_of("C1", state(TTimestamp=5, TRequest=1, TDuration=2))) == 1
     assert len(commands_of("C1", state())) == 1
     _, removal = commands_of("C1", state(TTimestamp=5, TRequest=1))
-    assert removal == ("HDEL", "C1", "TDuration")
+    assert removal == ["HDEL", "C1", "TDuration"]

@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
+import redis
 from redis.cluster import RedisCluster
 
 from jph.bus.wire import Control
@@ -45,17 +46,22 @@ def certificate(tmp_path_factory):
     return folder
 
 
-def tls_options(folder, port):
-    return [
-        *("--tls-port", str(port), "--tls-cert-file", str(folder / "crt")),
-        *("--tls-key-file", str(folder / "key"), "--tls-ca-cert-file", str(folder / "crt")),
-    ]
+def tls_files(folder):
+    return {
+        "tls-cert-file": folder / "crt",
+        "tls-key-file": folder / "key",
+        "tls-ca-cert-file": folder / "crt",
+    }
+
+
+def tls_options(folder):
+    return [word for name, path in tls_files(folder).items() for word in (f"--{name}", str(path))]
 
 
 @contextmanager
 def running_with_tls(folder, *options):
     port = free_tcp_port()
-    with running_redis(*tls_options(folder, port), *options) as server:
+    with running_redis(*tls_options(folder), "--tls-port", str(port), *options) as server:
         yield server, f"rediss://localhost:{port}/0"
 
 
@@ -84,6 +90,36 @@ def test_a_server_may_want_a_certificate_of_who_connects(certificate):
         with watched(own) as cache, server.client() as client:
             cache.hear("C1")
             eventually(lambda: client.exists("C1"), what=str(cache.faults))
+
+
+def test_sentinels_and_their_primary_are_reached_with_tls(certificate):
+    port = free_tcp_port()
+    lines = [f"{name} {path}" for name, path in tls_files(certificate).items()]
+    lines += [f"tls-port {port}", "tls-auth-clients no", "tls-replication yes"]
+    with (
+        running_with_tls(certificate, "--tls-auth-clients", "no") as (server, url),
+        server.client() as client,
+        running_sentinel(int(url.split(":")[2].removesuffix("/0")), "main", *lines),
+    ):
+        options = f"ssl_ca_certs={certificate}/crt&ssl_check_hostname=no"
+        with watched(f"rediss+sentinel://localhost:{port}/main?{options}") as cache:
+            cache.hear("C1")
+            eventually(lambda: client.exists("C1"), what=str(cache.faults))
+
+
+def test_a_cluster_is_reached_with_tls(certificate):
+    options = [*tls_options(certificate), "--tls-auth-clients", "no"]
+    with (
+        running_cluster(*options, tls=True) as servers,
+        cluster_client(servers) as client,
+        servers[0].client() as one,
+    ):
+        port = one.config_get("tls-port")["tls-port"]
+        options = f"ssl_ca_certs={certificate}/crt&ssl_check_hostname=no"
+        with watched(f"rediss+cluster://localhost:{port}?{options}") as cache:
+            cache.hear(*MANY)
+            eventually(lambda: are_there(client), what=str(cache.faults))
+            assert set(cache.store.recall()) == set(MANY)
 
 
 # A socket of its own
@@ -118,11 +154,13 @@ def test_after_a_failover_the_new_primary_has_the_complete_state(caplog):
         replica.client() as client,
     ):
         eventually(lambda: client.info("replication")["master_link_status"] == "up")
-        with running_sentinel(primary, "main") as port:
+        with running_sentinel(primary.port, "main") as port:
             url = f"redis+sentinel://{LOOPBACK}:{free_tcp_port()},{LOOPBACK}:{port}/main/0"
             with watched(url) as cache:
                 cache.hear("C1", "C2")
                 eventually(lambda: client.exists("C1", "C2") == 2, what=str(cache.faults))
+                with redis.Redis(LOOPBACK, port, decode_responses=True) as sentinel:
+                    eventually(lambda: sentinel.sentinel_masters()["main"]["num-slaves"] == 1)
                 client.config_set("replica-read-only", "no")
                 client.delete("C1")  # as if it had not reached the replica
                 primary.kill()
@@ -140,8 +178,7 @@ def test_after_a_failover_the_new_primary_has_the_complete_state(caplog):
 def test_a_primary_that_the_sentinels_do_not_know_is_said():
     with (
         running_redis() as primary,
-        running_redis("--replicaof", f"{LOOPBACK} {primary.port}"),
-        running_sentinel(primary, "main") as port,
+        running_sentinel(primary.port, "main") as port,
         watched(f"redis+sentinel://{LOOPBACK}:{port}/other") as cache,
     ):
         cache.await_fault("no sentinel answers that knows a primary other")
@@ -220,7 +257,7 @@ def test_keys_that_move_to_another_server_are_followed(cluster):
     with cluster_client(cluster) as client:
         slot, old = client.keyslot("C1"), client.get_node_from_key("C1")
         new = next(node for node in client.get_primaries() if node != old)
-        ids = {node: client.cluster_myid(node) for node in (old, new)}
+        old_id, new_id = (client.cluster_myid(node) for node in (old, new))
 
         def set_slot(target, *words):
             client.execute_command("CLUSTER SETSLOT", slot, *words, target_nodes=target)
@@ -228,19 +265,19 @@ def test_keys_that_move_to_another_server_are_followed(cluster):
         with watched(url_of(cluster)) as cache:
             cache.hear(*MANY)
             eventually(lambda: are_there(client), what=str(cache.faults))
-            set_slot(new, "IMPORTING", ids[old])
-            set_slot(old, "MIGRATING", ids[new])
+            set_slot(new, "IMPORTING", old_id)
+            set_slot(old, "MIGRATING", new_id)
             client.execute_command("MIGRATE", new.host, new.port, "C1", 0, 5000, target_nodes=old)
             cache.hear("C1", value=2.0)  # of a slot that two servers have
             eventually(lambda: client.hget("C1", "Value") == "2.0")
             for target in (new, old):
-                set_slot(target, "NODE", ids[new])
+                set_slot(target, "NODE", new_id)
             cache.hear("C1", value=3.0)
             eventually(lambda: client.hget("C1", "Value") == "3.0")
             assert cache.faults == []
         client.flushall(target_nodes=RedisCluster.PRIMARIES)
         for target in client.get_primaries():
-            set_slot(target, "NODE", ids[old])
+            set_slot(target, "NODE", old_id)
 
 
 def test_a_user_of_a_cluster_with_the_documented_rights_can_all_that_is_done(cluster, tmp_path):
