@@ -85,7 +85,6 @@ class BatchWriter:
         self.spool_fault = Fault(log, logging.ERROR)
         self._lost = 0  # of those that were dropped, by the fault that lasts
         self._store = store
-        self._next_store: Callable[[], HistoryStore] | None = None
         self._spool = spool
         self._changed = threading.Condition()
         self._waiting: deque[Row] = deque()
@@ -115,15 +114,6 @@ class BatchWriter:
             self._shorten()
             if not before or before < self.batch_rows <= len(self._waiting):
                 self._changed.notify_all()
-
-    def reconfigure(
-        self, store: Callable[[], HistoryStore] | None, batch_rows: int, batch_s: float
-    ) -> None:
-        """Go on with other settings, and with the store that is opened by a function if given."""
-        with self._changed:
-            self._next_store = store or self._next_store
-            self.batch_rows, self.batch_s = batch_rows, batch_s
-            self._changed.notify_all()
 
     def waiting(self) -> int:
         """Return how many rows are in memory and nowhere else."""
@@ -205,15 +195,6 @@ class BatchWriter:
 
     def _write(self) -> None:
         """Offer the batch that is due, else a part of the spool."""
-        if self._next_store is not None:
-            store, self._next_store = self._next_store, None
-            try:
-                opened = store()
-            except BaseException:
-                self._next_store = self._next_store or store
-                raise
-            self._store.close()
-            self._store = opened
         with self._changed:
             now_s = time.monotonic()
             left_s = self._due_in_s(now_s)

@@ -42,7 +42,13 @@ class Fault:
         return bool(self.text)
 
     def note(
-        self, text: str, said: str = "", *, after: int = 1, error: BaseException | None = None
+        self,
+        text: str,
+        said: str = "",
+        *,
+        after: int = 1,
+        again: bool = False,
+        error: BaseException | None = None,
     ) -> None:
         """Count a failure; say it if the fault begins with it.
 
@@ -50,6 +56,7 @@ class Fault:
             text: the reason.
             said: the message, with what to do next; empty: the reason is all.
             after: the fault begins when there are so many failures in a row.
+            again: say it though the fault lasts, since it became another one.
             error: whose traceback is logged.
         """
         now_s = time.monotonic()
@@ -61,7 +68,7 @@ class Fault:
             if begins and self.count < after:
                 return
             self.text = text[:MOST_TEXT]
-            if not begins and now_s < self._said_s + self._every_s:
+            if not begins and not again and now_s < self._said_s + self._every_s:
                 return
             self._said_s = now_s
             so_far = "" if begins else f" ({self.count} times so far)"

@@ -16,6 +16,8 @@ from redis.cluster import ClusterNode, RedisCluster
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from jph.errors import StoreError
+from jph.files import password_in
 from jph.stores.redis.refusals import TIMEOUT_S, RedisFault, fault_of
 from jph.stores.redis.url import RedisAddress
 
@@ -159,7 +161,6 @@ def _password(file: Path | None, address: RedisAddress) -> str | None:
     if file is None:
         return None
     try:
-        return file.read_text().partition("\n")[0].rstrip("\r")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "is no text"
-        raise RedisFault(f"{address}: the PasswordFile {file}: {reason}") from error
+        return password_in(file)
+    except StoreError as error:
+        raise RedisFault(f"{address}: {error}") from error

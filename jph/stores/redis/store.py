@@ -11,7 +11,6 @@ was. Every new connection begins with the complete state, and so does whoever mi
 """
 
 import logging
-import random
 import secrets
 import threading
 import time
@@ -19,7 +18,9 @@ from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
 
+from jph.backoff import Backoff
 from jph.bus.wire import is_codifier
+from jph.faults import Fault
 from jph.state import Fields, LastStates
 from jph.stores import StateStore
 from jph.stores.redis.client import Command, RedisClient
@@ -64,10 +65,8 @@ class RedisState:
         self._mark: bytes | None = None
         self._wrong: dict[str, str] = {}  # Codifiers whose keys hold something else, and why
         self._wrong_due_s = 0.0
-        self._fault: str | None = None
+        self._fault = Fault(log, logging.ERROR)
         self._fault_code = ""
-        self._fault_began_s = 0.0
-        self._fault_tries = 0
 
     # From any thread; nothing here waits for the server
 
@@ -109,17 +108,18 @@ class RedisState:
     # The writing thread
 
     def _run(self) -> None:
-        retry_s = 0.0
+        backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S)
         try:
             while True:
                 began_s = time.monotonic()
                 stopping = self._stopping.is_set()
+                retry_s = 0.0
                 try:
                     self._round_trip()
-                    retry_s = 0.0
+                    backoff.reset()
                 except RedisFault as fault:
                     self._disconnect()
-                    retry_s = min(max(FIRST_RETRY_S, 2 * retry_s), LAST_RETRY_S)
+                    retry_s = backoff.next_s()
                     self._begin_fault(str(fault), fault.code)
                 if stopping:
                     break
@@ -133,7 +133,7 @@ class RedisState:
     def _wait(self, began_s: float, retry_s: float) -> None:
         """Wait for a change, but not between two round trips, or for the back-off."""
         if retry_s:
-            self._stopping.wait(retry_s * random.uniform(0.75, 1.0))
+            self._stopping.wait(retry_s)
             return
         self._changed.wait(BEAT_S)
         self._stopping.wait(began_s + PAUSE_S - time.monotonic())
@@ -161,7 +161,7 @@ class RedisState:
         self._check_mark(replies[first - 1])
         if self._wrong:
             self._begin_fault("; ".join(sorted(set(self._wrong.values()))), "WRONGTYPE")
-        elif self._fault is not None:
+        else:
             self._end_fault()
 
     def _add_wrong(self, changed: dict[str, Fields]) -> None:
@@ -202,26 +202,18 @@ class RedisState:
             self._client.close()
             self._client = None
 
-    def _begin_fault(self, fault: str, code: str) -> None:
-        self._fault_tries += 1
-        before, self._fault = self._fault, fault
-        if before is None:
-            self._fault_began_s = time.monotonic()
-        if before is None or (code != self._fault_code and code and code not in PASSING):
-            # What only a person can end is said even where the fault began as another one.
-            log.error("%s; last states wait in memory, and it is tried again", fault)
+    def _begin_fault(self, text: str, code: str) -> None:
+        # What only a person can end is said even where the fault began as another one.
+        is_another = code not in ("", self._fault_code, *PASSING)
         self._fault_code = code
-        self._on_fault(fault)
+        said = f"{text}; last states wait in memory, and it is tried again"
+        self._fault.note(text, said, again=is_another)
+        self._on_fault(text)
 
     def _end_fault(self) -> None:
-        log.warning(
-            "%s: last states are complete again after %.0f s and %d failed tries",
-            self._address,
-            time.monotonic() - self._fault_began_s,
-            self._fault_tries,
-        )
-        self._fault, self._fault_code, self._fault_tries = None, "", 0
-        self._on_fault(None)
+        self._fault_code = ""
+        if self._fault.end(f"{self._address}: last states are complete again"):
+            self._on_fault(None)
 
 
 def _recalled(client: RedisClient) -> dict[str, Fields]:
