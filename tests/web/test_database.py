@@ -1,6 +1,8 @@
 import sqlite3
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
@@ -121,6 +123,24 @@ def test_processes_that_start_at_once_make_the_tables_once(path):
         process.stdin.flush()
     assert [(process.communicate()[1], process.returncode) for process in started] == [("", 0)] * 3
     assert version_of(path) == len(STEPS) + 20
+
+
+def test_threads_that_need_it_at_once_bind_it_once(tmp_path, monkeypatch):
+    app, arrived, init_app = Application(tmp_path), threading.Semaphore(0), db.init_app
+
+    def names(_):
+        arrived.release()
+        with app.app_context():
+            return users.names()
+
+    def slow_init_app(app):
+        arrived.acquire(timeout=10)
+        arrived.acquire(timeout=10)  # two threads are at it
+        init_app(app)
+
+    monkeypatch.setattr(db, "init_app", slow_init_app)
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(names, range(2))) == [[], []]
 
 
 def test_a_damaged_file_is_one_clear_error(path, in_app):
