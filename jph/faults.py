@@ -1,4 +1,4 @@
-"""What is wrong with one thing: said when it begins and when it ends, and not at each failure."""
+"""A fault of one thing: logged when it begins and when it ends, and not at each failure."""
 
 import logging
 import math
@@ -10,13 +10,13 @@ MOST_TEXT = 300  # characters of a reason: it travels on the bus, in one datagra
 
 
 class Fault:
-    """The present fault of one thing, true while there is one; any thread may call.
+    """The present fault of one thing, true while it lasts; any thread may call.
 
     Args:
-        log: where it is said.
+        log: the logger.
         level: of its beginning: ERROR where a person must act, WARNING where it mends itself. Its
-            end is said one level below.
-        every_s: while it lasts, it is said again after so long.
+            end is logged one level below.
+        every_s: while it lasts, it is logged again after so long.
         on_change: called when it begins and when it ends.
     """
 
@@ -50,13 +50,13 @@ class Fault:
         again: bool = False,
         error: BaseException | None = None,
     ) -> None:
-        """Count a failure; say it if the fault begins with it.
+        """Count a failure, and log it if the fault begins with it.
 
         Args:
-            text: the reason.
-            said: the message, with what to do next; empty: the reason is all.
+            text: the reason; empty: the message says all.
+            said: the message, with what to do next; empty: the reason says all.
             after: the fault begins when there are so many failures in a row.
-            again: say it though the fault lasts, since it became another one.
+            again: log it though the fault lasts, since it became another one.
             error: whose traceback is logged.
         """
         now_s = time.monotonic()
@@ -67,7 +67,7 @@ class Fault:
             begins = not self.text
             if begins and self.count < after:
                 return
-            self.text = text[:MOST_TEXT]
+            self.text = (text or said)[:MOST_TEXT]
             if not begins and not again and now_s < self._said_s + self._every_s:
                 return
             self._said_s = now_s
@@ -77,7 +77,7 @@ class Fault:
             self._on_change()
 
     def end(self, said: str) -> bool:
-        """Note that it works; say so if there was a fault, with its count, and tell whether."""
+        """End the fault and log its count, if there was one; return whether there was."""
         if not self.count:
             return False
         with self._lock:

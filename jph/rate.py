@@ -12,7 +12,7 @@ class Rate:
 
     def __init__(self, now_s: float | None = None) -> None:
         self._lock = threading.Lock()
-        self._counts: deque[list[int]] = deque(maxlen=WINDOW_S + 1)  # [second, events]
+        self._counts: deque[list[int]] = deque([[0, 0]], maxlen=WINDOW_S + 1)  # [second, events]
         self._count = 0
         self._started_s = self._since_s = _or_now(now_s)
 
@@ -21,7 +21,7 @@ class Rate:
         second = int(_or_now(now_s))
         with self._lock:
             self._count += events
-            if not self._counts or self._counts[-1][0] != second:
+            if self._counts[-1][0] != second:
                 self._counts.append([second, 0])
             self._counts[-1][1] += events
 

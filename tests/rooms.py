@@ -89,14 +89,18 @@ def floors() -> list[list[str]]:
 
 
 def picture() -> str:
-    """Return the floors as text, the upper ones first, each room with what it imports."""
+    """Return the floors as text, the upper ones first, each room with the rooms that it imports."""
     graph = room_graph()
     lines = []
     for number, rooms in reversed(list(enumerate(floors()))):
-        lines.append(f"floor {number}")
+        head = f"floor {number}"
+        if number == 0:
+            lines.append(f"{head}  {'  '.join(rooms)}")
+            break
         for room in rooms:
-            below = ", ".join(sorted(graph[room]))
-            lines.append(f"    {room:10} <- {below}" if below else f"    {room}")
+            lines.append(f"{head:7}  {room:9} imports {', '.join(sorted(graph[room]))}")
+            head = ""
+        lines.append("")
     return "\n".join(lines)
 
 

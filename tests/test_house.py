@@ -4,31 +4,23 @@ import ast
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("jph", "sensors", "collectors", "gateways", "web", "tools")
-MODULES = sorted(path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
+from tests.rooms import (
+    FOLDERS,
+    MODULES,
+    ROOT,
+    circle_in,
+    floors,
+    imports,
+    module_graph,
+    name_of,
+    picture,
+    room_graph,
+)
+
 MOST_LINES = 600  # scripts/check gives a hint at 400
-
-
-def name_of(path: Path) -> str:
-    return str(path.relative_to(ROOT))
-
-
-def imports(path: Path) -> Iterator[str]:
-    """Yield the name of each module that a module imports, inside functions too."""
-    for node in ast.walk(ast.parse(path.read_text(), str(path))):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            yield node.module
-        elif isinstance(node, ast.ImportFrom):
-            package = path.relative_to(ROOT).parts[: -node.level]
-            yield ".".join([*package, *filter(None, [node.module])])
 
 
 def test_the_modules_are_found():
@@ -41,6 +33,25 @@ def test_imports_point_one_way(path):
     allowed = {folder, "jph"} if folder != "tools" else set(FOLDERS)
     reached = {name.split(".")[0] for name in imports(path)} & {*FOLDERS, "tests", "bench"}
     assert reached <= allowed
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert circle_in(module_graph()) == []
+
+
+def test_the_rooms_of_the_core_stand_on_floors():
+    assert circle_in(room_graph()) == []
+    level = {room: number for number, rooms in enumerate(floors()) for room in rooms}
+    assert level["bus/"] < level["config/"] < level["stores/"] < level["node/"] < level["jph"]
+    assert level["errors"] == level["clock"] == 0
+
+
+def test_a_circle_would_be_found():
+    assert circle_in({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) != []
+
+
+def test_the_page_on_the_architecture_shows_the_rooms_as_they_are():
+    assert picture() in (ROOT / "docs" / "architecture.md").read_text()
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

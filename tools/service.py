@@ -48,8 +48,8 @@ class Service:
         if watchdog_s:
             faulthandler.enable()  # the watchdog ends us by SIGABRT: tell the journal what hung
         self._reloader.on_progress = self._reloading
-        self._node.soon(self._tick)
-        self._node.every(tick_s, self._tick)
+        self._node.loop.soon(self._tick)
+        self._node.loop.soon(lambda: self._node.loop.timers.every(tick_s, self._tick))
 
     def end(self) -> None:
         """Say that the node stops."""

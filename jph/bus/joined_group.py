@@ -1,7 +1,6 @@
-"""One channel of a bus: its sockets are opened, and opened again after the network changed.
+"""One channel of a bus: it opens its sockets, and opens them again after the network changed.
 
-It never gives up: an interface that is missing, at the start or later, is tried again with a
-back-off.
+It never gives up: it tries a missing interface again, at the start or later, with a back-off.
 """
 
 import logging
@@ -9,60 +8,38 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from jph.backoff import Backoff
 from jph.bus import sockets
 from jph.bus.group import Group
-from jph.bus.receiver import Refusals
+from jph.bus.receiver import ControlReceiver, DataReceiver
 from jph.bus.sender import Sender
 from jph.faults import Fault
 
 log = logging.getLogger(__name__)
 
-_LOOK_EVERY_S = 30.0  # for what no event tells, such as a new default route
+_LOOK_EVERY_S = 30.0  # for changes without an event, such as a new default route
 _FIRST_RETRY_S = 0.5
 _LONGEST_RETRY_S = 30.0
-_FLOCK_S = 0.2  # changes of links come in flocks
+_SETTLE_S = 0.2  # changes of links come several at a time
 
 
-class Receiver(Protocol):
-    """Receives from one socket after the other."""
-
-    received: int
-    refusals: Refusals
-
-    @property
-    def kernel_drops(self) -> int:
-        """How many datagrams the kernel dropped since the present socket was opened."""
-
-    @property
-    def lost(self) -> int:
-        """How many messages are missing, by their sequence numbers."""
-
-    def use(self, receiver: socket.socket) -> None:
-        """Receive from this socket from now on; close the one before."""
-
-    def close(self) -> None:
-        """Close the socket."""
-
-
-R = TypeVar("R", bound=Receiver)
+R = TypeVar("R", ControlReceiver, DataReceiver)
 
 
 @dataclass(frozen=True, slots=True)
 class GroupStatus:
-    """How one channel is.
+    """The state and the counters of one channel.
 
     Args:
         joined: whether its sockets are open.
         fault: why they are not, for a person; "" while they are.
         joins: how often they were opened.
-        receive_buffer_bytes: what the kernel granted; 0: nobody listens.
+        receive_buffer_bytes: the buffer that the kernel granted; 0: nobody listens.
         sent, unsent: datagrams that the network took and did not take.
-        received: datagrams.
-        refused: those of them that were invalid.
-        lost: messages, by their sequence numbers.
+        received, refused: all datagrams, and the invalid ones among them.
+        lost: missing messages, by their sequence numbers.
         kernel_drops: datagrams that the kernel had no room for.
     """
 
@@ -79,18 +56,18 @@ class GroupStatus:
 
 
 class JoinedGroup(Generic[R]):
-    """A multicast group with what sends to it and what receives from it.
+    """A multicast group with its sender and its receiver.
 
     Args:
         name: "control" or "data", for the log.
-        group: where it is.
-        receiver: gets each newly joined socket, once somebody listens.
-        wake: called (from any thread) when a send failed: `look` is due soon.
+        group: the group to join.
+        receiver: gets each newly joined socket, after `listen`.
+        wake: called (from any thread) when a send failed, since `look` is due soon then.
     """
 
     def __init__(self, name: str, group: Group, receiver: R, wake: Callable[[], object]) -> None:
         self.sender = Sender(name, self._suspect)
-        self.receiver = receiver
+        self.receiver: R = receiver
         self.joined = False
         self.due_s = 0.0  # when to look again, monotonic
         self._name = name
@@ -105,7 +82,7 @@ class JoinedGroup(Generic[R]):
         self._fault = Fault(log)
 
     def move(self, group: Group) -> None:
-        """Go to another group, or the same one with other options, at the next look."""
+        """Join another group, or the same one with other options, at the next look."""
         if group != self._group:
             self._group, self._path, self.due_s = group, None, 0.0
 
@@ -113,13 +90,13 @@ class JoinedGroup(Generic[R]):
         """Receive too, from the next look on.
 
         Args:
-            take: gets each new socket and hands it to the receiver where it is waited for; by
+            take: gets each new socket, and hands it to the receiver in the thread that polls; by
                 default the receiver gets it at once.
         """
         self._take, self._path, self.due_s = take or self.receiver.use, None, 0.0
 
     def look(self) -> bool:
-        """Open the sockets if they are not right; True if they were opened now."""
+        """Open the sockets unless they are right; return whether they were opened."""
         path = sockets.path_of(self._group)
         if self.joined and path == self._path and path is not None and not self._suspected:
             self.due_s = time.monotonic() + _LOOK_EVERY_S
@@ -139,10 +116,10 @@ class JoinedGroup(Generic[R]):
     def link_changed(self) -> None:
         """Look soon: a link or an address of this machine changed."""
         self._backoff.reset()
-        self.due_s = min(self.due_s, time.monotonic() + _FLOCK_S)
+        self.due_s = min(self.due_s, time.monotonic() + _SETTLE_S)
 
     def status(self) -> GroupStatus:
-        """Return how it is now."""
+        """Return the state and the counters of now."""
         return GroupStatus(
             joined=self.joined,
             fault=self._fault.text,

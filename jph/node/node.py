@@ -1,7 +1,7 @@
 """Many components in one process: one bus, one loop, and callbacks beside it.
 
-The loop receives, answers pings, obeys commands, keeps the components' signs of life and timers,
-and looks after the bus. It runs no component's code: that waits in mailboxes for worker threads.
+The loop receives, answers pings, obeys commands, gives the components' signs of life, keeps their
+timers, and looks after the bus. Code of components runs in worker threads, never in the loop.
 (A component that has the process to itself, see `jph.node.standalone`, receives the data channel in
 its own thread: handing a message over to another adds half of its latency again.)
 """
@@ -59,20 +59,20 @@ class Node:
         self.runners: dict[str, ComponentRunner] = {}
         self.replaced: set[str] = set()  # Codifiers that newer instances elsewhere took over
         self.finished = finished or threading.Event()
-        # Reads the configuration again for some components, None for what has changed.
+        # Reads the configuration again for these components; None: for those that changed.
         self.on_reload: Callable[[Sequence[ComponentRunner] | None], object] | None = None
-        self._loop = Loop("jph-node", self._turn)
+        self.loop = Loop("jph-node", self._turn)
         self._pool = Pool("jph-worker")
         self.housekeeping = self._pool.mailbox()
         self.bus = Bus(
-            config.multicast, guard=guard or ClockGuard(home), wake=self._loop.wake, plain=plain
+            config.multicast, guard=guard or ClockGuard(home), wake=self.loop.wake, plain=plain
         )
-        self.bus.on_joined = self._announce_all
+        self.bus.on_joined = self._announce
         self.bus.on_clock_set = self._clock_set
         self.process = Process(config, home, self.bus, self._components)
         control = self.bus.control
-        control.listen(lambda new: self._loop.move(control.receiver, new, self._receive_control))
-        self._take_data: TakeSocket = lambda new: self._loop.move(
+        control.listen(lambda new: self.loop.move(control.receiver, new, self._receive_control))
+        self._take_data: TakeSocket = lambda new: self.loop.move(
             self.bus.data.receiver, new, self._receive_data
         )
         self._started = 0  # components, to keep their timers apart
@@ -109,28 +109,27 @@ class Node:
         return runner
 
     def start(self, take_data: TakeSocket | None = None) -> None:
-        """Tell the bus that the components are here, and begin to call them back.
+        """Announce the components on the bus, and begin to call them back.
 
         Args:
-            take_data: takes the data channel's socket, and each that takes its place, where the
-                loop is not to receive it.
+            take_data: takes each new socket of the data channel, if the loop is not to receive it.
         """
         if take_data is not None:
             self._take_data = take_data
-        self._loop.watch(self.bus.links.fileno(), self.bus.link_changed)
+        self.loop.watch(self.bus.links.fileno(), self.bus.link_changed)
         self._listen()
         self.bus.open()
         for runner in self.runners.values():
             self.begin(runner)
-        self._loop.start()
+        self.loop.start()
 
     def stop(self) -> None:
         """Close the components side by side and leave the bus, within 4 s."""
         until_s = time.monotonic() + _CLOSE_S
         while self.bus.is_releasing and time.monotonic() < until_s:
             time.sleep(_RELIEVE_S)
-        self._loop.stop()
-        self._loop.give_up(self.bus.data.receiver.fileno(), self._receive_data)
+        self.loop.stop()
+        self.loop.give_up(self.bus.data.receiver.fileno(), self._receive_data)
         for runner in self.runners.values():
             runner.mailbox.post(runner.close)
         while self._pool.crowded() and time.monotonic() < until_s:
@@ -141,24 +140,24 @@ class Node:
             log.warning("%d callbacks did not end in time", len(stuck))
         self.process.close()
         self.bus.close()
-        self._loop.close()
+        self.loop.close()
 
     def begin(self, runner: ComponentRunner) -> None:
-        """Say that a component is here, and start its timers."""
+        """Announce a component, and start its timers."""
         life = runner.begin()
         self._listen()
         if self.bus.control.joined:
-            self._announce(runner)
+            runner.announce()
         component = runner.channel.component
         self._started += 1
 
         def repeat(interval_s: float, action: Callable[[], object]) -> None:
             delay_s = self._started * _APART_S % interval_s
-            self._loop.timers.every(
+            self.loop.timers.every(
                 interval_s, action, wanted=lambda: runner.life is life, delay_s=delay_s
             )
 
-        repeat(component.keep_alive_interval_s, lambda: self.alive(runner))
+        repeat(component.keep_alive_interval_s, runner.sign)
         if component.sensor_interval_s and runner.callbacks.on_timer:
             runner.post_timer()
             repeat(component.sensor_interval_s, runner.post_timer)
@@ -171,51 +170,34 @@ class Node:
         if not self.runners:
             self.finished.set()
 
-    def alive(self, runner: ComponentRunner) -> None:
-        """Give a sign of life."""
-        runner.channel.send_control("I")
-
-    def soon(self, task: Callable[[], None]) -> None:
-        """Have the loop do something; any thread may call this."""
-        self._loop.soon(task)
-
-    def every(self, interval_s: float, action: Callable[[], object]) -> None:
-        """Have the loop do something again and again; any thread may call this."""
-        self.soon(lambda: self._loop.timers.every(interval_s, action))
-
     def reload(self, runners: Sequence[ComponentRunner] | None = None) -> None:
         """Read the configuration again; any thread and any signal handler may call this.
 
         Args:
-            runners: what is to start again; None: what has changed.
+            runners: the components to start again; None: those whose entries changed.
         """
         if self.on_reload is None:
-            log.info("asked to reload, but this process cannot")
+            log.warning("this process cannot reload its configuration: start it again instead")
         else:
             self.on_reload(runners)
 
     def move(self, config: Config) -> None:
-        """Take a new configuration, and go where it says that the channels are."""
+        """Take a new configuration, and join the groups that it names."""
         self.process.config = config
         self.bus.move(config.multicast)
 
-    def _announce(self, runner: ComponentRunner) -> None:
-        runner.channel.send_control("I" if runner.announced else "N")
-        runner.announced = True
-
-    def _announce_all(self) -> None:
+    def _announce(self) -> None:
         for runner in list(self.runners.values()):
-            if runner.life is not None:
-                self._announce(runner)
+            runner.announce()
 
     def _clock_set(self, moved_ms: int) -> None:
         self.process.config = replace(self.config, loaded_ms=self.config.loaded_ms + moved_ms)
         for runner in self.runners.values():
             runner.channel.loaded_ms += moved_ms
-            self.alive(runner)
+            runner.sign()
 
     def _listen(self) -> None:
-        """Receive the data channel, as soon as anybody wants it."""
+        """Receive the data channel, as soon as a component or the last states need it."""
         if self._listening:
             return
         runners = self.runners.values()
@@ -224,7 +206,7 @@ class Node:
             self.bus.data.listen(self._take_data)
 
     def _turn(self, now_s: float) -> float:
-        """Do what a turn of the loop asks for; return when the next one is wanted."""
+        """Do the work that is due between two waits; return when the next is due."""
         self.bus.look(now_s)
         if self._pool.crowded():
             self._pool.relieve()
@@ -269,24 +251,15 @@ class Node:
             if message.flag == "P" and message.source != runner.channel.codifier:
                 runner.channel.send_control("T", message.source, message.number)
             elif message.flag in "SH":
-                self._activate(runner, message.flag == "S")
+                runner.activate(message.flag == "S")
             elif message.flag in "AE" and runner.channel.component.control_enabled:
                 runner.post_timer(message.flag, message.number)
         if message.flag == "C" and targets:
             self.reload(None if message.destination == BROADCAST else targets)
 
-    def _activate(self, runner: ComponentRunner, active: bool) -> None:
-        if runner.channel.is_active == active or (runner.callbacks.ignores_halt and not active):
-            return
-        runner.channel.is_active = active
-        log.info("%s is %s", runner.channel.codifier, "started" if active else "halted")
-        runner.channel.send_control("I")
-        if active and runner.channel.component.sensor_interval_s:
-            runner.post_timer()
-
     def _replaced(self, runner: ComponentRunner, address: Address) -> None:
         codifier = runner.channel.codifier
-        log.error("%s was started anew at %s:%d; this older one ends", codifier, *address)
+        log.error("%s was started again at %s:%d; this older instance ends", codifier, *address)
         self.replaced.add(codifier)
         self.remove(runner)
 

@@ -1,10 +1,9 @@
-"""A sensor's timer: reads at each tick, sends what is worth it, and deals with failures.
+"""A sensor's timer: it reads at each tick, sends the values that changed, and handles failures.
 
-Failures in a row are said once, when they are as many as `Report.Failures`, or at once when the
-sensor never gave a reading yet; not so where there is merely nothing to read yet, such as the input
-of a calculation. A sensor that fails is then tried less often, after 2, 3, 5 and at last every 8
-intervals, but at least every 300 s, or every interval if that is longer. The recovery is said once,
-too.
+It logs failures in a row once, when there are as many as `Report.Failures`, or at once while the
+sensor has not given a reading yet (but not when there is merely nothing to read, such as an input
+of a calculation that was not heard). It then tries the sensor less often: after 2, 3, 5 and at last
+8 intervals, but at least every 300 s, or at every interval if that is longer. It logs the recovery.
 """
 
 import logging
@@ -26,18 +25,18 @@ _DEFAULT = Report()
 
 
 class Reader(Protocol):
-    """What a sensor module offers: read now, or say why not.
+    """The interface of a sensor.
 
-    It may also have `command(flag, number)`, which is called with "A" and the value to set or "E"
-    and the step, and followed by a reading that is sent at once.
+    It may also have `command(flag, number)`: "A" with the value to set, or "E" with the step. A
+    reading follows it and is sent at once.
     """
 
     def read(self) -> Mapping[str, Value]:
-        """Return Codifier -> value, its own and its proxies'; SensorError if there is none."""
+        """Return Codifier -> value, of its own and of its proxies; SensorError if there is none."""
 
 
 class SensorPoller:
-    """Reads a sensor at each tick and sends what it gave.
+    """Reads a sensor at each tick and sends its values.
 
     Args:
         reader: the sensor.
@@ -50,16 +49,16 @@ class SensorPoller:
         self._channel = channel
         self._log = logging.getLogger(component.type_name)
         self._limit = (component.report or _DEFAULT).failures
-        self._reporters: dict[str, ReportFilter | None] = {}  # of those that it sent for
+        self._filters: dict[str, ReportFilter | None] = {}  # by Codifier
         self._fault = Fault(self._log)
-        self._skip = 0  # ticks that are let pass
+        self._skip = 0  # ticks to skip
         self._has_worked = False
 
     def __call__(self, timestamp_ms: int, command: str, number: float) -> STATE:
         """Read and send.
 
         Raises:
-            SensorError: there was no reading; it has been said.
+            SensorError: there was no reading; it is logged already.
         """
         if command:
             self._obey(command, number)
@@ -93,26 +92,25 @@ class SensorPoller:
             self._log.warning("%s: %s %g: %s", self._channel.codifier, flag, number, error)
 
     def _send(self, values: Mapping[str, Value], *, at_once: bool) -> list[str]:
-        """Send what is worth it; return what was refused, a line each."""
+        """Send the values that the rules let pass; return the refused ones, a line each."""
         refused = []
         for codifier, value in values.items():
-            try:
-                reporter = self._reporters[codifier]
-            except KeyError:
-                reporter = self._reporters[codifier] = self._reporter(codifier)
+            if codifier not in self._filters:
+                self._filters[codifier] = self._filter_of(codifier)
+            rules = self._filters[codifier]
             try:
                 kept: Value | None = value
-                if reporter is not None:
-                    kept = reporter.take(value, time.monotonic(), at_once=at_once)
-                gone = kept is None or self._channel.send_data(kept, codifier=codifier)
+                if rules is not None:
+                    kept = rules.take(value, time.monotonic(), at_once=at_once)
+                is_sent = kept is None or self._channel.send_data(kept, codifier=codifier)
             except (ValueError, TypeError, SensorError) as error:
                 refused.append(f"{codifier}: {error}")
-                gone = False
-            if reporter is not None and not gone:
-                reporter.forget()
+                is_sent = False
+            if rules is not None and not is_sent:
+                rules.forget()
         return refused
 
-    def _reporter(self, codifier: str) -> ReportFilter | None:
+    def _filter_of(self, codifier: str) -> ReportFilter | None:
         entry = self._channel.config.components.get(codifier)
         if entry is None or entry.report is None:
             return None

@@ -70,10 +70,10 @@ class Reloader:
                 log.exception("the configuration stays as it was")
                 self.on_progress(False)
                 return
-            self._node.soon(lambda: self._go_over(config, runners))
+            self._node.loop.soon(lambda: self._go_over(config, runners))
 
         # By way of the loop: a mailbox has a lock, which the interrupted thread may hold.
-        self._node.soon(lambda: self._node.housekeeping.post(load))
+        self._node.loop.soon(lambda: self._node.housekeeping.post(load))
 
     def _go_over(self, config: Config, named: Sequence[ComponentRunner] | None) -> None:
         node, old = self._node, self._node.config
@@ -96,17 +96,17 @@ class Reloader:
             if named is not None and runner not in named:
                 continue
             if component is None or (wanted is not None and codifier not in wanted):
-                log.warning("%s does not belong here any more; it ends", codifier)
+                log.warning("%s does not belong to this process any more and ends", codifier)
                 node.remove(runner)
                 ended = threading.Event()
                 runner.mailbox.post(ended.set)
                 ends.append(ended)
             elif named is not None or codifier in self._unbuilt or codifier in differing:
-                log.info("%s starts anew", codifier)
+                log.info("%s starts again", codifier)
                 begins.append(runner)
             else:
                 runner.channel.carry_on(component)
-                node.alive(runner)
+                runner.sign()
         for runner in begins:
             self._rebuild(runner, config.components[runner.channel.codifier], ends)
         self.on_progress(False)
@@ -114,7 +114,7 @@ class Reloader:
     def _rebuild(
         self, runner: ComponentRunner, component: Component, ends: Iterable[threading.Event]
     ) -> None:
-        """Have a runner built on its own thread, after others have ended, and then begin."""
+        """Have a component built on its own thread after others have ended, and begin it."""
         node, codifier = self._node, component.codifier
 
         def belongs_here() -> bool:
@@ -140,13 +140,13 @@ class Reloader:
             except Exception:
                 self._unbuilt.add(codifier)
                 log.exception("%s cannot start", codifier)
-            node.soon(begin)
+            node.loop.soon(begin)
 
         runner.mailbox.post(rebuild)
 
 
 def _differing(old: Config, new: Config) -> set[str]:
-    """Return the components that would be others under the new configuration, or new."""
+    """Return the Codifiers whose components are new or different in the new configuration."""
     before, after = _entries(old), _entries(new)
     types = {c.type for c in (*old.components.values(), *new.components.values())}
     changed = {type for type in types if _entry(old.first(type)) != _entry(new.first(type))}

@@ -1,4 +1,4 @@
-"""A component at work in a node: its callbacks, called one at a time, and what became of them."""
+"""A component at work in a node: its callbacks, called one at a time, and their outcome."""
 
 import logging
 import threading
@@ -24,7 +24,7 @@ _LOG_EVERY_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """What a component wants to be called for; None for what it does not."""
+    """The callbacks of a component; None for those that it does not have."""
 
     on_timer: Callable[[int, str, float], STATE | int | None] | None = None
     on_batch: Callable[[list[Reading]], object] | None = None
@@ -32,11 +32,12 @@ class Callbacks:
     on_control: Callable[[Control, Address], object] | None = None
     on_config: Callable[[Config], object] | None = None
     close: Callable[[], object] | None = None
-    greeting: Callable[[], str] | None = None  # what to tell whoever started the process
+    greeting: Callable[[], str] | None = None  # the text for the person who started the process
     ignores_halt: bool = False
 
     @property
     def hears_data(self) -> bool:
+        """Whether it listens to the data channel."""
         return self.on_batch is not None or self.on_data is not None
 
 
@@ -58,10 +59,10 @@ class ComponentRunner:
     The node's loop calls `post_*`, which never block; the jobs run on the mailbox's thread.
 
     Args:
-        channel: its Codifier.
-        callbacks: what it wants to be called for.
+        channel: its place on the bus.
+        callbacks: of the component object.
         mailbox: where its jobs wait.
-        build: makes the callbacks anew, for a reload.
+        build: makes the callbacks again, for a reload.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class ComponentRunner:
         self._log = logging.getLogger(channel.component.type_name)
         self.callbacks = callbacks
         self.mailbox = mailbox
-        self.life: object | None = None  # timers end when it is another than theirs
+        self.life: object | None = None  # a timer ends when this is no longer its own
         self.announced = False  # N was sent in this life
         self._build = build
         self.state: STATE | None = None
@@ -96,8 +97,28 @@ class ComponentRunner:
         self.announced = False
         return self.life
 
+    def announce(self) -> None:
+        """Tell the bus that the component is here: by N the first time, then by I."""
+        if self.life is not None:
+            self.channel.send_control("I" if self.announced else "N")
+            self.announced = True
+
+    def sign(self) -> None:
+        """Give a sign of life."""
+        self.channel.send_control("I")
+
+    def activate(self, active: bool) -> None:
+        """Start or halt the component, and tell the bus if that changed anything."""
+        if self.channel.is_active == active or (self.callbacks.ignores_halt and not active):
+            return
+        self.channel.is_active = active
+        log.info("%s is %s", self.channel.codifier, "started" if active else "halted")
+        self.sign()
+        if active and self.channel.component.sensor_interval_s:
+            self.post_timer()
+
     def post_timer(self, command: str = "", number: float = 0.0) -> None:
-        """Have the timer callback run; a regular tick is skipped while one still waits or runs."""
+        """Have the timer callback run; skip a regular tick while one still waits or runs."""
         if self.callbacks.on_timer is None or not self.channel.is_active:
             return
         if not command:
@@ -107,12 +128,12 @@ class ComponentRunner:
         self.mailbox.post(lambda: self._timer(command, number))
 
     def post_batch(self, readings: list[Reading]) -> None:
-        """Hand readings over; those of a component that is too far behind are dropped, counted."""
+        """Hand readings over; drop and count them if the component is too far behind."""
         with self._lock:
             if len(self._inbox) + len(readings) > MOST_WAITING:
                 self.overruns += len(readings)
                 if self.overruns == len(readings):
-                    log.warning("%s is too slow: readings are dropped", self.channel.codifier)
+                    log.warning("%s is too slow and loses readings", self.channel.codifier)
                 return
             self._inbox += readings
             if self._drain_posted:
@@ -122,18 +143,24 @@ class ComponentRunner:
 
     def post_control(self, message: Control, address: Address) -> None:
         """Hand a control message over."""
-        on_control = self.callbacks.on_control
-        if on_control is not None:
-            self.mailbox.post(lambda: self._control(message, address))
+        if self.callbacks.on_control is None:
+            return
+
+        def hand_over() -> None:
+            on_control = self.callbacks.on_control
+            if on_control is not None and self.channel.is_active:
+                self._call("control", on_control, message, address)
+
+        self.mailbox.post(hand_over)
 
     def post_config(self, config: Config) -> None:
         """Tell the component of a new configuration."""
         on_config = self.callbacks.on_config
         if on_config is not None:
-            self.mailbox.post(lambda: self._config(on_config, config))
+            self.mailbox.post(lambda: self._call("config", on_config, config))
 
     def goes_on(self, component: Component) -> bool:
-        """Tell whether it takes a new entry of the configuration by itself, without being built."""
+        """Tell whether it takes a new entry of the configuration without being built again."""
         before = self.channel.component
         return (
             self.callbacks.on_config is not None
@@ -146,13 +173,13 @@ class ComponentRunner:
     def rebuild(self, component: Component) -> None:
         """Take a new entry of the configuration: a new component object, new sequences.
 
-        What comes meanwhile waits for it. One that cannot be built goes on as it was; if that
-        cannot be either, it stays on the bus without callbacks.
+        Readings that come meanwhile wait for it. A component that cannot be built goes on with its
+        old entry; if that fails too, it stays on the bus without callbacks.
 
         Raises:
             ConfigError, ChannelError: it cannot be built.
         """
-        if self.goes_on(component):  # has been told
+        if self.goes_on(component):  # `post_config` has told it
             self.channel.restart(component)
             return
         before = self.channel.component
@@ -172,12 +199,6 @@ class ComponentRunner:
     def _build_as(self, component: Component) -> None:
         self.channel.restart(component)
         self.callbacks = self._build(self.channel)
-
-    def _config(self, on_config: Callable[[Config], object], config: Config) -> None:
-        try:
-            on_config(config)
-        except Exception as error:
-            self._failed("config", error)
 
     def _timer(self, command: str, number: float) -> None:
         try:
@@ -214,19 +235,13 @@ class ComponentRunner:
         self.deliver(readings)
 
     def deliver(self, readings: list[Reading]) -> None:
-        """Call back with readings, in the thread that calls."""
+        """Call back with readings, in the thread of the caller."""
         if not self.channel.is_active:
             return
         callbacks = self.callbacks
         if callbacks.on_batch is not None:
-            try:
-                callbacks.on_batch(readings)
-            except Exception as error:
-                self._failed("data", error)
-                return
-        if callbacks.on_data is not None and not self._deliver_each(callbacks.on_data, readings):
-            return
-        if self._faults:
+            self._call("data", callbacks.on_batch, readings)
+        elif callbacks.on_data is not None and self._deliver_each(callbacks.on_data, readings):
             self._worked("data")
 
     def _deliver_each(self, on_data: Callable[..., object], readings: list[Reading]) -> bool:
@@ -250,32 +265,20 @@ class ComponentRunner:
                         None,
                     )
                 return good
-            except Exception as error:  # the loop goes on behind the reading that raised
+            except Exception as error:  # go on behind the reading that raised
                 self._failed("data", error)
                 good = False
 
-    def _control(self, message: Control, address: Address) -> None:
-        on_control = self.callbacks.on_control
-        if on_control is None or not self.channel.is_active:
-            return
-        try:
-            on_control(message, address)
-        except Exception as error:
-            self._failed("control", error)
-            return
-        if self._faults:
-            self._worked("control")
-
     def close(self) -> None:
-        """Close the component; what it raises is logged."""
+        """Close the component, and log its exception if it raises one."""
         if self.callbacks.close is not None:
             try:
                 self.callbacks.close()
             except Exception:
-                log.exception("%s: closing failed", self.channel.codifier)
+                log.exception("%s could not be closed", self.channel.codifier)
 
     def status(self) -> ComponentStatus:
-        """Return what became of the callbacks."""
+        """Return the outcome of the callbacks so far."""
         return ComponentStatus(
             state=self.state,
             error=self.error,
@@ -284,7 +287,15 @@ class ComponentRunner:
             last_good_ms=self.last_good_ms,
         )
 
-    # Faults: logged when they begin, once a minute while they last, and when they end
+    # Faults are logged when they begin, once a minute while they last, and when they end
+
+    def _call(self, kind: str, callback: Callable[..., object], *arguments: object) -> None:
+        try:
+            callback(*arguments)
+        except Exception as error:
+            self._failed(kind, error)
+        else:
+            self._worked(kind)
 
     def _failed(self, kind: str, error: Exception) -> None:
         self.state, self.error = STATE.FAILED, f"{type(error).__name__}: {error}"
@@ -294,8 +305,7 @@ class ComponentRunner:
         self._faults[kind].note(self.error, said, error=error)
 
     def _worked(self, kind: str) -> None:
-        fault = self._faults.pop(kind, None)
-        if fault is None:
+        if not self._faults or (fault := self._faults.pop(kind, None)) is None:
             return
         fault.end(f"{self.channel.codifier}: its {kind} callback works again")
         if self.state == STATE.FAILED and not self._faults:

@@ -3,7 +3,6 @@
 import time
 from contextlib import closing
 from statistics import median
-from types import SimpleNamespace
 
 import pytest
 
@@ -157,16 +156,6 @@ def test_what_is_stored_per_minute_counts_each_reading_once(
         eventually(lambda: not writer.status()["waiting"] and not spare.status()["waiting"])
         counts = [one._writing.rate._count for one in (writer, spare)]
     assert sum(counts) == stored() == 51
-
-
-def test_a_reload_goes_from_a_file_to_the_server(channel, tmp_path, postgres_url, stored):
-    config = SimpleNamespace(
-        components={"HW": SimpleNamespace(index=0, settings={"URL": postgres_url})}
-    )
-    with closing(HistoryWriter(channel, tmp_path)) as writer:
-        writer.on_config(config)
-        writer.on_batch(readings(5))
-        eventually(lambda: stored() == 5)
 
 
 def test_a_history_in_a_file_on_another_disk_that_is_full_goes_over_the_spool(channel, tmp_path):

@@ -58,6 +58,14 @@ def test_it_is_true_while_it_lasts_and_tells_the_last_reason():
     assert not fault and fault.text == "" and fault.count == 0
 
 
+def test_a_fault_without_a_reason_is_one_too(caplog):
+    fault = Fault(log)
+    for _ in range(3):
+        fault.note("", "A1: ; it is tried again")
+    assert fault
+    assert len(caplog.records) == 1
+
+
 def test_what_works_says_nothing(caplog):
     assert not Fault(log).end("works")
     assert caplog.records == []

@@ -117,10 +117,3 @@ def test_the_extra_that_brings_a_missing_package_is_named(monkeypatch):
     monkeypatch.delitem(sys.modules, "web.service", raising=False)
     with pytest.raises(ConfigError, match=r"pip install 'jph\[web\]'"):
         registry.find("Web")
-
-
-def test_installed_changes_with_the_packages(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(tmp_path)
-    before = registry.installed()
-    (tmp_path / "acme-1.3.dist-info").mkdir()
-    assert registry.installed() != before

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def failure(url: str, **more) -> str:
     with pytest.raises(SensorError) as caught:
-        json_api.runners(json_api.ask(url, timeout_s=20, **more))
+        json_api.members(json_api.ask(url, timeout_s=20, **more))
     said = str(caught.value)
     assert said.startswith(tcp.shown(url) + ": ")
     return said.removeprefix(tcp.shown(url) + ": ")
@@ -47,7 +47,7 @@ def test_no_answer_is_one_line(server):
 
 def test_an_answer_is_an_object(server):
     server.answers["*"] = says(b'{"a": "\xe9"}', content_type="text/json; charset=ISO-8859-1")
-    assert json_api.runners(json_api.ask(server.url, timeout_s=20)) == {"a": "é"}
+    assert json_api.members(json_api.ask(server.url, timeout_s=20)) == {"a": "é"}
 
 
 def test_what_cannot_be_sent_is_one_line_without_a_secret(server):

@@ -118,12 +118,12 @@ def test_an_unknown_codifier_is_one_clear_line(control):
 def test_a_wrong_configuration_names_every_mistake(path, control):
     document = json.loads(path.read_text())
     document["Sensors"][0]["SensorInterval"] = 0
-    document["Sensors"][1]["Type"] = "Fun"
+    document["Sensors"][1]["Active"] = "yes"
     path.write_text(json.dumps(document))
     run = control("ping")
     assert run.returncode == 78
     assert "Sensors[0].SensorInterval: must be > 0" in run.stderr
-    assert "Sensors[1].Type" in run.stderr
+    assert "Sensors[1].Active" in run.stderr
     assert "Traceback" not in run.stderr
 
 

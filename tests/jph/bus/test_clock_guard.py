@@ -156,28 +156,28 @@ def test_a_clock_that_steps_back_later_holds_nothing_back_and_timers_go_on(guard
 
 
 def test_the_newest_readings_are_held_and_the_lost_ones_counted(bus):
-    outlet = Sender("data", lambda: None)
-    group = config_of({"Codifier": "A1"}).data
+    sender = Sender("data", lambda: None)
+    group = config_of({"Codifier": "A1"}).multicast.data
     receiver = helpers.bare_receiver((group.address, group.port))
-    outlet.open(group)
+    sender.open(group)
     setting_ms = 10
-    outlet.hold(lambda: setting_ms)
-    with outlet.lock:
+    sender.hold(lambda: setting_ms)
+    with sender.lock:
         for number in range(MOST_HELD + 3):
-            outlet.send(struct.pack("<IIQ", number, 0, 5) + bytes(16))
-    outlet.open(group)  # a link that came back lets nothing through
+            sender.send(struct.pack("<IIQ", number, 0, 5) + bytes(16))
+    sender.open(group)  # a link that came back lets nothing through
     sizes = []
-    outlet._through = lambda datagram: sizes.append(bytes(datagram))
+    sender._through = lambda datagram: sizes.append(bytes(datagram))
     setting_ms = 0
-    assert outlet.waiting() == (MOST_HELD, 3)
-    assert not outlet.release(1)
-    with outlet.lock:
-        outlet.send(struct.pack("<IIQ", MOST_HELD + 3, 0, 5) + bytes(16))  # behind the others
-    assert outlet.release(MOST_HELD)
+    assert sender.waiting() == (MOST_HELD, 3)
+    assert not sender.release(1)
+    with sender.lock:
+        sender.send(struct.pack("<IIQ", MOST_HELD + 3, 0, 5) + bytes(16))  # behind the others
+    assert sender.release(MOST_HELD)
     assert struct.unpack_from("<IIQ", sizes[0]) == (3, 0, 0)  # never before 1970
     assert len(sizes) == MOST_HELD + 1
     assert struct.unpack_from("<I", sizes[-1]) == (MOST_HELD + 3,)
-    outlet.close()
+    sender.close()
     receiver.close()
 
 
@@ -188,14 +188,14 @@ def test_the_note_is_the_time_of_a_file(guard_of, tmp_path):
 
 
 def test_what_was_sent_after_the_clock_was_set_is_not_moved():
-    outlet, setting_ms, sent = Sender("data", lambda: None), 1000, []
-    outlet._through = lambda datagram: sent.append(struct.unpack_from("<Q", datagram, 8)[0])
-    outlet.hold(lambda: setting_ms)
-    with outlet.lock:
-        outlet.send(struct.pack("<IIQ", 1, 0, 1005) + bytes(16))
+    sender, setting_ms, sent = Sender("data", lambda: None), 1000, []
+    sender._through = lambda datagram: sent.append(struct.unpack_from("<Q", datagram, 8)[0])
+    sender.hold(lambda: setting_ms)
+    with sender.lock:
+        sender.send(struct.pack("<IIQ", 1, 0, 1005) + bytes(16))
         setting_ms = 500_000  # and half a second later somebody looks at the clock
-        outlet.send(struct.pack("<IIQ", 2, 0, 500_105) + bytes(16))
-    assert outlet.release(2)
+        sender.send(struct.pack("<IIQ", 2, 0, 500_105) + bytes(16))
+    assert sender.release(2)
     assert sent == [500_005, 500_105]
 
 
@@ -204,7 +204,8 @@ def test_all_that_waited_reaches_a_receiver_with_the_usual_buffer(guard_of, tmp_
     guard_of(wall := Wall()).note()
     wall.wrong_ms = -10 * HOUR_MS
     config = config_of({"Codifier": "A1"}, {"Codifier": "B1"})
-    config = replace(config, data=replace(config.multicast.data, receive_buffer=212_992))
+    data = replace(config.multicast.data, receive_buffer=212_992)
+    config = replace(config, multicast=replace(config.multicast, data=data))
     node, heard = Node(config, tmp_path / "home", guard=guard_of(wall)), []
     channel = node.add(config.components["A1"], lambda channel: Callbacks()).channel
     node.add(config.components["B1"], lambda channel: Callbacks(on_batch=heard.extend))

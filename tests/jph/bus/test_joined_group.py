@@ -1,6 +1,7 @@
 """Joining again after the network changed, in a network namespace made for it."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,3 +38,6 @@ def test_a_node_joins_again_after_every_change_of_its_network():
         "goes on after the link was down": "10.76.0.1",
         "hears data after the link was down": True,
     }
+    place = "data channel: {} 239.76.9.2:7802"
+    assert place.format("cannot join") in run.stderr
+    assert re.search(place.format("joined") + r" .* \(\d+ failures? in \d+ s\)", run.stderr)

@@ -343,7 +343,7 @@ def test_a_newer_instance_takes_over_and_an_older_one_does_not(config, tmp_path,
         assert not node.finished.is_set()
         peer.command("N", "@@", config.loaded_ms + 1, source="B1")
         assert node.finished.wait(5)
-    assert sum("this older one ends" in r.getMessage() for r in caplog.records) == 2
+    assert sum("this older instance ends" in r.getMessage() for r in caplog.records) == 2
 
 
 def test_a_reader_sends_its_values_and_those_of_its_proxies(tmp_path):

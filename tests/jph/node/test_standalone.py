@@ -194,7 +194,7 @@ def test_what_waits_in_the_socket_is_heard_though_the_channel_joins_again(path):
             peer.publish("ZZ", "f", F.pack(sequence), 100 + sequence)
             assert busy.wait(20)
         joins = joined.status().joins
-        channel._node.soon(lambda: joined.move(replace(channel.config.multicast.data, ttl=1)))
+        channel._node.loop.soon(lambda: joined.move(replace(channel.config.multicast.data, ttl=1)))
         eventually(lambda: joined.status().joins > joins, 20)
         free.set()
         eventually(lambda: heard == [0, 1, 2, 3, 4, 5], 20)
