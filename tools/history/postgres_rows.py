@@ -1,10 +1,10 @@
-"""All rows of a history in PostgreSQL; see history_rows.py."""
+"""All rows of a history in PostgreSQL; see `Rows` in rows.py."""
 
 from psycopg2.extensions import connection as Connection
 
 from jph.stores import Row
-from tools.history.rows import FIRST_MS, ROW
 
+_FIRST_MS = -(1 << 62)  # before every time
 # The key begins with the Codifier: each is looked up, and the next one found by the key too.
 CODIFIERS = (
     "WITH RECURSIVE found AS ((SELECT codifier FROM measurement ORDER BY codifier LIMIT 1)"
@@ -18,7 +18,7 @@ EDGE = (
     " ORDER BY timestamp {order} LIMIT 1) AS found"
 )
 SPAN = (
-    f"SELECT {ROW} FROM measurement"
+    "SELECT timestamp, codifier, sequence, value, text FROM measurement"
     " WHERE codifier = ANY (%s) AND timestamp > %s AND timestamp <= %s LIMIT %s"
 )
 COUNTS = (
@@ -49,7 +49,7 @@ class PostgresRows:
 
     def last(self) -> int | None:
         """Return the newest time."""
-        return self._edge("max", "DESC", FIRST_MS)
+        return self._edge("max", "DESC", _FIRST_MS)
 
     def span(self, start_ms: int, end_ms: int, most: int) -> list[Row]:
         """Return some `most` rows of a span."""
