@@ -1,8 +1,8 @@
-"""What can go wrong, as one tree.
+"""The errors of JPH, as one tree.
 
     JphError
     ├── ConfigError     the configuration is wrong: names every mistake with its path
-    ├── DatagramError   bytes from the network that are no message of ours
+    ├── DatagramError   an invalid datagram from the network
     ├── ChannelError    a socket, a multicast group, an interface or a port refuses
     ├── SensorError     no reading this time
     │   └── NoReading   and nothing is broken: an input that is not connected, or not heard yet
@@ -34,7 +34,7 @@ class ConfigError(JphError):
 
 
 class DatagramError(JphError):
-    """Bytes that are no message of the bus; counted and dropped."""
+    """An invalid datagram; counted and dropped."""
 
 
 class ChannelError(JphError):
@@ -50,7 +50,7 @@ class NoReading(SensorError):
 
 
 class HttpError(JphError):
-    """A server gives no answer, or not the whole of it; says why, and leaves the address out."""
+    """A server gave no answer, or not the whole of it; the text has the reason, not the address."""
 
 
 class StoreError(JphError):

@@ -11,10 +11,10 @@ def write_file(path: Path, data: bytes, mode: int = 0o666) -> None:
 
     Args:
         path: its folder is made if there is none.
-        mode: of the file, less what the umask takes; 0o600 for a secret.
+        mode: of the file, before the umask; 0o600 for a secret.
 
     Raises:
-        OSError: it cannot be written; what was there stays.
+        OSError: it cannot be written; the file that was there stays.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.urandom(4).hex()}")

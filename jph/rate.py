@@ -26,7 +26,7 @@ class Rate:
             self._counts[-1][1] += events
 
     def take(self, now_s: float | None = None) -> float:
-        """Return events per minute since the last call, to one decimal, and begin anew."""
+        """Return events per minute since the last call, to one decimal, and begin again."""
         now_s = _or_now(now_s)
         with self._lock:
             elapsed_s = max(now_s - self._since_s, 1e-3)

@@ -1,6 +1,6 @@
 """The types of components: their names, older names, and the class of each.
 
-A class is imported when it is used, so that nobody needs another component's driver. Other
+A class is imported when it is used, so that no component needs the driver of another. Other
 packages add types by an entry point of the group `jph.types`: its name is the type, its value
 `module:Class`. They are looked up only where a type is not in the table, because that costs a
 small node several MB.
@@ -93,7 +93,7 @@ OLDER: Mapping[str, Older] = {
 
 
 def canonical(type_name: str) -> str | None:
-    """Return the name that a type has now, or None if nobody knows it."""
+    """Return the name that a type has now, or None if it is unknown."""
     if in_table(type_name):
         return current(type_name)
     return type_name if type_name in _plug_ins() else None
@@ -117,7 +117,7 @@ def preset(type_name: str) -> Mapping[str, object]:
 
 
 def note(type_name: str) -> str:
-    """Return what is different in this version from what an older type name promises."""
+    """Return how this version differs from the promise of an older type name."""
     older = OLDER.get(type_name)
     return older.note if older else ""
 
@@ -160,7 +160,7 @@ def find(type_name: str) -> type:
 
 
 def unknown(type_name: str) -> str:
-    """Say that a type is unknown, and which one may be meant."""
+    """Return the message that a type is unknown, with the one that may be meant."""
     hint = suggestion(type_name, names())
     return f'unknown Type "{type_name}"' + (f"; did you mean {hint}?" if hint else "")
 

@@ -41,7 +41,7 @@ class Setting:
         name: of the field, which is the constructor's argument.
         key: in the JSON object.
         hint: what may stand there, as a resolved annotation.
-        default: what the class takes when the key is absent; MISSING if it is required.
+        default: the value when the key is absent; MISSING if it is required.
         gt, ge, le: bounds of the number, or of each number in it.
         doc: its meaning in a few words.
     """
@@ -66,7 +66,7 @@ class Setting:
         return accepts_none(self.hint)
 
     def out_of_bounds(self, number: float) -> str | None:
-        """Return what a number would have to be, or None if it is within its bounds."""
+        """Return the bound that a number breaks, in words; None if it is within its bounds."""
         if self.gt is not None and not number > self.gt:
             return f"must be > {number_text(self.gt)}"
         if self.ge is not None and not number >= self.ge:
@@ -93,7 +93,7 @@ def setting(
         key: its name in the JSON object, if it is not the field's name in PascalCase.
         gt, ge, le: bounds of a number.
         doc: its meaning in a few words, with the unit.
-        form: annotation of what stands in the JSON object, if it is not the field's own.
+        form: annotation of the JSON value, if it is not the field's own.
     """
     metadata = {"key": key, "gt": gt, "ge": ge, "le": le, "doc": doc, "form": form}
     if isinstance(default, EllipsisType):
@@ -155,7 +155,7 @@ def accepts_none(hint: object) -> bool:
 
 
 def options_of(hint: object) -> tuple[object, ...]:
-    """Return what a union may be, without None; another annotation is its own only option."""
+    """Return the members of a union, without None; any other annotation is its own only one."""
     if get_origin(hint) in (Union, UnionType):
         return tuple(option for option in get_args(hint) if option is not NoneType)
     return (hint,)
@@ -194,7 +194,7 @@ def item_of(hint: object) -> object:
 
 
 def expected(hint: object) -> str:
-    """Say what must stand where this annotation is, to follow "must be"."""
+    """Return the words for an annotation that follow "must be"."""
     options = options_of(hint)
     if len(options) > 1:
         return " or ".join(dict.fromkeys(expected(option) for option in options))

@@ -1,9 +1,9 @@
-"""The last state of every Codifier: what a state cache stores and a page shows. Pure, no I/O.
+"""The last state of every Codifier, for state caches, pages and calculations. Pure, no I/O.
 
 A process has one (`Channel.last_states`), fed by its node with every batch: the state caches bring
 it to their stores, pages show it, and calculations ask it.
 
-The field names are those that programs of existing networks read:
+Programs of existing networks read these field names:
 
     Codifier                   whose state this is
     Value, DTimestamp          last reading as sent, and its timestamp
@@ -16,13 +16,13 @@ The field names are those that programs of existing networks read:
     ITimestamp, IsActive       last sign of life (N, I or T), last activity byte
     CTimestamp                 when it loaded its configuration, as its N and I say
 
-All times are ms since 1970 by the clock of whoever sent the message; what is not known is None.
+All times are ms since 1970 by the clock of the sender; a field that is not known is None.
 
 Which reading is the last one is decided by sequence, not by clock, since a clock may step back. A
 reading replaces the stored one unless it is late: its sequence number is the stored one or up to
 WINDOW before it, its timestamp is not later, and the source has not restarted in between. So a
 clock that steps back does not freeze a value, and a datagram that was overtaken does not undo one.
-Control messages replace what they say in order of arrival.
+Control messages replace their fields in order of arrival.
 """
 
 import math
@@ -168,7 +168,7 @@ class LastStates:
         return None
 
     def recall(self, states: Mapping[str, Fields]) -> None:
-        """Take what was known before this process was started; what is heard replaces it."""
+        """Take the states from before the start of this process; newer messages replace them."""
         self._earlier = states
 
     def get(self, codifier: str) -> Fields | None:

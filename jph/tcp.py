@@ -1,4 +1,4 @@
-"""Connections to servers until a deadline, and what a message may say of a server and its words."""
+"""Connections to servers until a deadline, and texts about servers that are fit for a message."""
 
 import functools
 import socket
@@ -18,7 +18,7 @@ def connect(host: str, port: int, until_s: float) -> socket.socket:
         until_s: when to give up, by the monotonic clock.
 
     Raises:
-        OSError: nobody answers there. TimeoutError: not in time.
+        OSError: there is no answer. TimeoutError: not in time.
     """
     failure: OSError | None = None
     places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -1,12 +1,12 @@
-"""The bus: both channels of one network, kept joined, with what is sent and received on them.
+"""The bus: both channels of one network, kept joined, with their senders and receivers.
 
-A bus has no thread of its own. Whoever has one opens it, calls `look` when it is due, and receives
-where it waits for sockets: a node in its loop, a component of its own in the thread that runs it, a
-command while it waits for answers. Nothing else opens a socket of the network.
+A bus has no thread of its own. Its owner opens it, calls `look` when it is due, and receives where
+it polls: a node in its loop, a component of its own in the thread that runs it, a command while it
+waits for answers. Nothing else opens a socket of the network.
 
-What is to be built on it finds its place so:
+The parts to come have their places here:
 
-    a router    two buses in one loop; what one receives goes to the senders of the other
+    a router    two buses in one loop; the messages of one go to the senders of the other
     a recorder  one bus; it reads `control.receiver.datagrams` and `data.receiver.datagrams`, the
                 bytes as they came, and writes them to a file; a replay gives bytes to the senders
     a relay     a `Sender` whose `open` connects its socket to one address instead of the group
@@ -32,7 +32,7 @@ _RELEASE_EVERY_S = 0.02
 
 @dataclass(frozen=True, slots=True)
 class BusStatus:
-    """How a bus is.
+    """The state and the counters of a bus.
 
     Args:
         interface: name or address of the network interface, "default" for the kernel's choice.
@@ -65,8 +65,8 @@ class Bus:
 
     Args:
         multicast: where they are.
-        guard: says whether the clock can be right; readings wait until it is. None: it is.
-        wake: called, from any thread, when `look` is due earlier than `due_s` said before.
+        guard: tells whether the clock can be right; readings wait until it can. None: it is right.
+        wake: called, from any thread, when `look` became due earlier than `due_s`.
         plain: receive without recvmmsg.
     """
 
@@ -86,11 +86,11 @@ class Bus:
         self._interface = multicast.control.interface
         self._guard = guard
         self._doubts = False  # that the clock is right
-        self._holds = False  # readings, because of that, and until those that waited are sent
+        self._holds = False  # readings back, until all that waited are sent
         self._clock_due_s = float("inf")
 
     def open(self) -> None:
-        """Join, so that messages can be sent; `look` tries again what cannot be joined yet."""
+        """Join both channels; `look` tries again later if one cannot be joined yet."""
         now_s = time.monotonic()
         if self._guard is not None and self._clock_due_s == float("inf"):
             self._holds = self._doubts = self._guard.hold(self.data.sender)
@@ -103,7 +103,7 @@ class Bus:
         return min(self.control.due_s, self.data.due_s, self._clock_due_s)
 
     def look(self, now_s: float) -> None:
-        """Join what is not joined, look at the clock, and send what waited for it, where due."""
+        """Join the channels again, check the clock, and send readings that waited, where due."""
         if self.data.due_s <= now_s:
             self.data.look()
         if self.control.due_s <= now_s and self.control.look():
@@ -112,13 +112,13 @@ class Bus:
             self._clock_due_s = now_s + self._look_at_clock(self._guard)
 
     def link_changed(self) -> None:
-        """Read what `links` tells, and look soon."""
+        """Empty `links`, and look soon."""
         self.links.drain()
         self.control.link_changed()
         self.data.link_changed()
 
     def move(self, multicast: Multicast) -> None:
-        """Go where a new configuration says that the channels are, at the next look."""
+        """Join the groups of a new configuration, at the next look."""
         self._interface = multicast.control.interface
         self.control.move(multicast.control)
         self.data.move(multicast.data)
@@ -129,7 +129,7 @@ class Bus:
         return self._holds and not self._doubts
 
     def status(self) -> BusStatus:
-        """Return how the bus is now; any thread may call this."""
+        """Return the state and the counters of now; any thread may call this."""
         return BusStatus(
             interface=self._interface or "default",
             control=self.control.status(),
@@ -146,7 +146,7 @@ class Bus:
         self.links.close()
 
     def _look_at_clock(self, guard: ClockGuard) -> float:
-        """Do what the clock asks for; return in how many seconds it wants to be looked at again."""
+        """Check the clock, release readings; return the seconds until the next check."""
         if self._doubts:
             moved_ms = guard.ends(self.data.sender)
             if moved_ms is None:

@@ -1,15 +1,15 @@
-"""Whether this machine's clock can be believed, and what becomes of readings while it cannot.
+"""Whether this machine's clock can be right, and what happens to readings while it cannot.
 
-A Raspberry Pi has no clock that runs while it is off: until a time server answered it starts in the
-past. The rule:
+A Raspberry Pi has no clock that runs while it is off: it shows the past until a time server has
+answered. The rule:
 
 - The clock cannot be right while it shows a time before 2025 or before the last one noted in the
   home directory; nor while systemd-timesyncd runs and has not reached a server since the machine
   started, unless a hardware clock set the time.
-- Until it can be, readings are held back in memory, the last 10,000 of a process. When the clock
-  has been set, they go out in their order, each timestamp moved by as much as the clock was since.
-- After 10 minutes without that they go out as they are: a network without a time server works, too.
-  Those that are held when the process ends are lost, counted in the log.
+- Until then readings are held back in memory, the last 10,000 of a process. When the clock has been
+  set, they go out in order, each timestamp moved by as much as the clock was moved meanwhile.
+- After 10 minutes they go out as they are, so that a network without a time server works, too.
+  Readings that still wait when the process ends are lost; the log has their number.
 
 Everything else goes on: intervals, signs of life and pings follow the monotonic clock. A clock that
 is set back later holds nothing back; the readings then have the time that it shows.
@@ -34,7 +34,7 @@ _NOTE = "clock"  # file in the home directory; its time of change is the time th
 
 
 class ClockGuard:
-    """Tells whether the clock is believed, and by how much it was moved.
+    """Tells whether the clock can be right, and by how much it was moved.
 
     Args:
         home: folder with the last time that was noted.
@@ -77,7 +77,7 @@ class ClockGuard:
         return self._at_zero_ms() - self._began_ms
 
     def hold(self, sender: Sender) -> bool:
-        """Hold back what a sender sends, if the clock cannot be right; tell whether it is so."""
+        """Hold back the readings of a sender, and return True, if the clock cannot be right."""
         reason = self.doubt()
         if reason:
             log.warning(
@@ -89,7 +89,7 @@ class ClockGuard:
         return bool(reason)
 
     def ends(self, sender: Sender) -> int | None:
-        """Say that what a sender holds back may go, if nothing speaks against the clock any more.
+        """Log that readings may go now, if nothing speaks against the clock any more.
 
         Returns:
             By how much the clock was set meanwhile, in ms; None if it is still to be waited for.
@@ -120,7 +120,7 @@ class ClockGuard:
             return 0
 
     def _at_zero_ms(self) -> int:
-        """Return what the wall clock showed, by its present setting, at zero of the monotonic."""
+        """Return the wall clock's time, by its present setting, at zero of the monotonic clock."""
         return self._now_ms() - time.monotonic_ns() // 1_000_000
 
     def _awaits_server(self) -> bool:

@@ -5,8 +5,7 @@ when many came within a short time a batch is tried, and when that brings severa
 (A batch of one costs some 40 us more: tried every 128th time whatever the pace, it made the 99th
 percentile of the latency double.) A batch in which every datagram is a well-formed f (the usual
 case, and a flood) is checked with a few strided comparisons and unpacked in one sweep. Any other is
-decoded message by message through `jph.bus.wire`. Bytes that are no message are counted and dropped
-here.
+decoded message by message through `jph.bus.wire`. Invalid datagrams are counted and dropped here.
 """
 
 import logging
@@ -49,7 +48,7 @@ _NAMES = struct.Struct("8s8x").iter_unpack
 
 
 class Refusals:
-    """Counts the bytes that are no message; logs the first of each address in a minute."""
+    """Counts invalid datagrams; logs the first of each address in a minute."""
 
     def __init__(self, channel: str) -> None:
         self.count = 0
@@ -66,7 +65,7 @@ class Refusals:
             self._last.clear()
         self._last[address[0]] = (now_s, self.count)
         log.warning(
-            "%s channel: %s:%d sent what is no message (%s); %d dropped since",
+            "%s channel: invalid datagram from %s:%d: %s (%d dropped since the last report)",
             self._channel,
             *address,
             reason,
@@ -132,7 +131,7 @@ class ControlReceiver:
         return _lost(self.sources)
 
     def receive(self) -> list[tuple[Control, Address]]:
-        """Return the messages that wait, duplicates and what is no message left out."""
+        """Return the waiting messages, without duplicates and invalid datagrams."""
         messages = []
         now_ms = time_now_ms()
         for datagram, address in self.datagrams:

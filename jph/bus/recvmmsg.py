@@ -1,7 +1,7 @@
 """Many datagrams with one system call: Linux's recvmmsg through ctypes, into memory laid out once.
 
 Each datagram is scattered over two places: its first 32 bytes, which are the header and the whole
-value of an f or i message, into `head`, where those of all datagrams lie side by side and are
+value of an f or i message, into `head`, where the heads of all datagrams lie side by side and are
 unpacked in one sweep; the rest into `tail`.
 
 The call never blocks, so it keeps the interpreter lock (PyDLL): giving it up would let every other
@@ -78,7 +78,7 @@ class DatagramBatch:
         word = ctypes.sizeof(ctypes.c_uint)
         stride = ctypes.sizeof(_Mmsghdr) // word
         self.lengths = words[_Mmsghdr.length.offset // word :: stride]
-        self._flags = socket.MSG_DONTWAIT | socket.MSG_TRUNC  # TRUNC: say the true length
+        self._flags = socket.MSG_DONTWAIT | socket.MSG_TRUNC  # TRUNC: report the true length
         self._address = ctypes.addressof(self._headers)
         self._recvmmsg.argtypes = (
             ctypes.c_int,
@@ -105,7 +105,7 @@ class DatagramBatch:
         self._headers[0].header.control = ctypes.addressof(self._dropped)
 
     def fill(self, fileno: int) -> int:
-        """Receive what is waiting, without blocking; return the number of datagrams."""
+        """Receive the waiting datagrams, without blocking; return their number."""
         first = self._first
         first.controllen = ctypes.sizeof(_Dropped)
         count: int = self._recvmmsg(fileno, self._address, self.capacity, self._flags, None)

@@ -21,7 +21,7 @@ MOST_HELD = 10_000  # datagrams that wait for the clock to be set; some 2 MB
 
 
 class Sender:
-    """Sends to one group, and counts what the network took and what it did not take.
+    """Sends to one group, and counts the datagrams that the network took and did not take.
 
     Args:
         channel: "control" or "data", for the log.
@@ -42,7 +42,7 @@ class Sender:
         self._kept = 0
 
     def open(self, group: Group) -> None:
-        """Open the socket anew.
+        """Open a new socket in place of the present one.
 
         Raises:
             OSError: no interface or no route (yet); the old socket stays.
@@ -56,10 +56,10 @@ class Sender:
                 self._send = self._through
 
     def hold(self, setting_ms: Callable[[], int]) -> None:
-        """Keep what is sent from now on, the last ones, until `release` sent all of it.
+        """Hold datagrams back from now on, the latest ones, until `release` has sent them all.
 
         Args:
-            setting_ms: what the wall clock shows, as it is set now, at zero of the monotonic one.
+            setting_ms: returns the wall clock's time, as it is set now, at the monotonic zero.
         """
         with self.lock:
             self._held, self._kept = deque(maxlen=MOST_HELD), 0
@@ -67,19 +67,19 @@ class Sender:
             self._send = self._keep
 
     def waiting(self) -> tuple[int, int]:
-        """Return how many are kept, and how many are lost because they were too many."""
+        """Return how many datagrams are held, and how many are lost since they were too many."""
         with self.lock:
             held = len(self._held or ())
             return held, self._kept - held
 
     def release(self, most: int) -> bool:
-        """Send the oldest of what is kept, each timestamp moved by what the clock was set since.
+        """Send the oldest held datagrams, each timestamp moved by as much as the clock was since.
 
         Args:
             most: how many at once, so that no receiver's buffer runs over.
 
         Returns:
-            Whether nothing is left; what is sent from then on goes out at once.
+            Whether none is left; later datagrams go out at once then.
         """
         with self.lock:
             held = self._held or deque()
@@ -118,7 +118,7 @@ class Sender:
             return False
 
     def close(self) -> None:
-        """Close the socket; what is sent from now on is counted as not sent."""
+        """Close the socket; later datagrams are counted as not sent."""
         with self.lock:
             if self._socket is not None:
                 self._socket.close()

@@ -15,7 +15,7 @@ MAX_GAP = 1 << 24  # numbers; a jump ahead beyond this (4 days at 50/s) is a res
 
 @dataclass(slots=True)
 class SequenceTracker:
-    """What was heard of one Codifier on one channel.
+    """The counters of one Codifier on one channel.
 
     Args:
         codifier: the source.
@@ -53,11 +53,11 @@ class SequenceTracker:
         return True
 
     def start(self, sequence: int, now_ms: int) -> bool:
-        """Count an N or n, which says that the sequence starts here; False for a duplicate."""
+        """Count an N or n, with which a sequence starts; return False for a duplicate."""
         behind = (self.expected - sequence) & SEQUENCE_MASK
         if 0 < behind <= WINDOW:  # came late, or twice: what followed it has been counted
             return self._late(sequence)
-        if behind == 0 and self.received:  # in order, as when a source says n once more
+        if behind == 0 and self.received:  # in order, as when a source sends n once more
             return self.arrive(sequence, now_ms)
         if self.received:
             self._restart(sequence, now_ms)

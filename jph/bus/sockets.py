@@ -63,7 +63,7 @@ def granted_buffer(receiver: socket.socket) -> int:
 
 
 def path_of(group: Group) -> tuple[int, str] | None:
-    """Return what a membership depends on: interface number and source address; None if down."""
+    """Return interface number and source address of a group's sockets; None if it is down."""
     try:
         with open_sender(group) as sender:
             address: str = sender.getsockname()[0]
@@ -74,7 +74,7 @@ def path_of(group: Group) -> tuple[int, str] | None:
 
 
 def explain(error: OSError, group: Group) -> str:
-    """Say what a failure to join means, and what to do."""
+    """Return the meaning of a failure to join, and what to do."""
     where = f"interface {group.interface}" if group.interface else "the default interface"
     # No errno: if_nametoindex found no such name.
     if error.errno in (None, errno.ENODEV, errno.EADDRNOTAVAIL, errno.ENXIO):
@@ -132,7 +132,7 @@ class LinkWatch:
         return self._socket.fileno() if self._socket else -1
 
     def drain(self) -> None:
-        """Read what is there; its content does not matter, the change is looked up."""
+        """Empty the socket; the content of the messages does not matter."""
         if self._socket is None:
             return
         for _ in range(1000):

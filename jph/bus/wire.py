@@ -48,8 +48,8 @@ CONTROL = struct.Struct("<I4xQ1s2s2s3xId?")
 _COUNT = struct.Struct("<I")
 _F4 = struct.Struct("<f")
 
-# The layout by place, for what is too hot to encode and decode whole messages: `Channel.send_data`,
-# `Sender.release` and `DataReceiver`. Nobody else looks into a datagram.
+# The layout by place, for code that is too hot to encode and decode whole messages: `send_data` of
+# Channel, `release` of Sender, and DataReceiver. No other code looks into a datagram.
 SEQUENCE_AT, TIMESTAMP_AT, FLAG_AT, SOURCE_AT, DESTINATION_AT, LENGTH_AT = 0, 8, 16, 17, 19, 24
 SEQUENCE = struct.Struct("<I")
 TIMESTAMP = struct.Struct("<Q")

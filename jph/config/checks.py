@@ -1,8 +1,7 @@
-"""What is wrong with a configuration: every mistake at once, each with its path, and warnings.
+"""The check of a configuration: every mistake at once, each with its path, and warnings.
 
-Of the whole document its structure is checked, and who sends for whom; of components, the settings
-of those that somebody runs: to check them, the class of their type is imported, with all that it
-needs.
+It checks the structure of the whole document, who sends for whom, and the settings of components
+that somebody runs: for these it imports the class of their type, with all that it needs.
 """
 
 import dataclasses
@@ -25,7 +24,7 @@ _PASSWORD_KEYS = ("Password", "PasswordFile")
 
 
 def runs_everything(entry: Mapping[str, Any]) -> bool:
-    """Have the settings of every component checked, as whoever writes a configuration wants."""
+    """Have the settings of every component checked, for the author of a configuration."""
     return True
 
 
@@ -114,11 +113,11 @@ def _check_settings(
 def _setting_mistakes(
     cls: type, given: Mapping[str, object], path: str, codifiers: Collection[str]
 ) -> list[str]:
-    """Return what is wrong with settings: each by itself, or else what a class finds in them.
+    """Return the mistakes of settings: by their declarations, or else by the class itself.
 
-    It finds what no annotation tells by `check_settings(given, codifiers)`, which raises ValueError
-    with the key in front: of its constructor's arguments, defaults left out, and the Codifiers of
-    the network.
+    A class may have `check_settings(given, codifiers)` for rules that no annotation can tell; it
+    gets the constructor's arguments, defaults left out, and the Codifiers of the network, and
+    raises ValueError with the key in front.
     """
     try:
         arguments = settings.arguments(cls, given, path)
@@ -159,12 +158,12 @@ def _unknown_inside(hint: object, value: object, path: str) -> Iterable[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Network:
-    """What components say of each other.
+    """The components of a document, as far as they name each other.
 
     Args:
-        entries: the JSON objects of `Sensors`, an empty one for what is none.
+        entries: the JSON objects of `Sensors`, an empty one for anything else.
         places: of each Codifier, the first place where it stands.
-        servers: of each Codifier in a Proxy list, the places of those who name it.
+        servers: of each Codifier in a Proxy list, the places of the components that name it.
     """
 
     entries: list[dict[str, Any]]
@@ -173,7 +172,7 @@ class _Network:
 
 
 def _network_of(content: object) -> _Network:
-    """Return what the list `Sensors` says, whatever it is."""
+    """Return the network in the value of `Sensors`, whatever that is."""
     entries = [entry if isinstance(entry, dict) else {} for entry in _as_list(content)]
     network = _Network(entries, {}, {})
     for index, entry in enumerate(entries):
@@ -219,7 +218,7 @@ def _served_mistakes(proxy: str, index: int, where: str, network: _Network) -> l
 
 
 def _server_mistakes(entry: dict[str, Any], path: str, network: _Network) -> list[str]:
-    """Return what is wrong with the server that a Proxy has or names."""
+    """Return the mistakes about the server that a Proxy has or names."""
     codifier = entry.get("Codifier")
     if entry.get("Type") != "Proxy" or not isinstance(codifier, str):
         return []

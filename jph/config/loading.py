@@ -38,8 +38,8 @@ def load(
     Args:
         source: path or http(s) URL of the document.
         home: for copies; it may be missing or read-only.
-        runs: tells of an entry of `Sensors` whether this process runs it: then its settings are
-            checked, too.
+        runs: tells whether this process runs the component of an entry of `Sensors`; then its
+            settings are checked, too.
         wait: without a copy, try the URL until it answers.
         port: replaces the Port of the first Web component.
         stop: ends the waiting, with ConfigError.
@@ -112,11 +112,11 @@ def _await(url: str, copy: Path, check: Check, reason: str, stop: threading.Even
 
 
 def _ago(age_s: float) -> str:
-    """Say how long ago, in the largest unit that fits."""
+    """Return an age in words, in the largest unit that fits."""
     for unit, length_s in (("days", 86400), ("hours", 3600), ("minutes", 60)):
         if age_s >= 2 * length_s:
             return f"{age_s / length_s:.0f} {unit} ago"
-    return f"{age_s:.0f} seconds ago" if age_s >= 0 else "in the future, says the clock"
+    return f"{age_s:.0f} seconds ago" if age_s >= 0 else "in the future, by this clock"
 
 
 def _set_port(content: object, port: int) -> None:

@@ -49,7 +49,7 @@ class Component:
     short_name: str = setting("", doc="name where there is little room; absent: Codifier")
     name: str = setting("", doc="name for people; absent: ShortName")
     symbol: str = setting("", doc="unit of the value")
-    type: str = setting(doc="what it is")
+    type: str = setting(doc="kind of component")
     type_name: str = ""
     data_type: DataType = setting("float", doc="kind of value")
     active: bool = setting(True, doc="whether it begins active, or halted")
@@ -58,7 +58,7 @@ class Component:
         None, gt=0, doc="time between readings or calls of the timer, s"
     )
     timeout_warning_s: float | None = setting(
-        None, ge=0, doc="silence after which people are told, s; 0: as if absent"
+        None, ge=0, doc="silence after which the pages show it as silent, s; 0: as if absent"
     )
     control_enabled: bool = setting(
         False,
@@ -101,7 +101,7 @@ class Config:
         document: the JSON document.
         source: file or URL it was read from.
         loaded_ms: when.
-        warnings: what the check found odd, one line each.
+        warnings: of the check, one line each.
         stale: the URL could not be fetched; this is the last good copy of it.
     """
 
@@ -119,7 +119,7 @@ class Config:
         return next((c for c in self.components.values() if c.type == type), None)
 
     def server_of(self, component: Component) -> Component | None:
-        """Return the component that sends the values of a proxy, None for what is no proxy."""
+        """Return the component that sends the values of a proxy; None if it is no proxy."""
         return self.components.get(component.server) if component.server else None
 
 
@@ -144,10 +144,9 @@ def build(content: object, source: str = "", *, warnings: tuple[str, ...] = ()) 
 
 
 def read(content: object) -> tuple[Document | None, dict[str, Component], list[str]]:
-    """Return what a parsed document says, as far as that can be read, and its mistakes.
+    """Return document and components as far as they can be read, and the mistakes of structure.
 
-    These are the mistakes of the document itself and of its components, but not of what stands in
-    their `Sensor` objects, nor of what components say of each other.
+    `Sensor` objects, and components that name each other, are not checked here.
     """
     if not isinstance(content, dict):
         return None, {}, ["the document must be an object"]
@@ -178,8 +177,8 @@ def read(content: object) -> tuple[Document | None, dict[str, Component], list[s
 def with_servers(components: Mapping[str, Component]) -> dict[str, Component]:
     """Return components that know who sends for whom.
 
-    A component lists those that it sends for in `Proxy`. A calculation may do without the list;
-    then the proxies name it.
+    A component lists its proxies in `Proxy`. A calculation may do without the list; then the
+    proxies name it.
     """
     servers: dict[str, str] = {}
     for codifier, component in components.items():
@@ -210,13 +209,13 @@ def proxies_of(settings: Mapping[str, object]) -> Iterator[tuple[int, str | None
 
 
 def server_named(settings: Mapping[str, object]) -> str | None:
-    """Return who sends the values of a proxy, as its settings say; in older ones by `Codifier`."""
+    """Return the server that a proxy's settings name; older ones name it by `Codifier`."""
     named = settings.get("Server") or settings.get("Codifier")
     return named if isinstance(named, str) else None
 
 
 def _channel_mistakes(multicast: object) -> list[str]:
-    """Return what is wrong with the JSON object of the channels beyond the kind of each value."""
+    """Return the mistakes in the JSON object of the channels beyond the kind of each value."""
     mistakes = []
     seen = []
     for channel in settings_of(Multicast):
@@ -245,7 +244,7 @@ def _is_multicast(address: str) -> bool:
 
 
 def _codifier_mistakes(codifier: object, index: int, places: dict[str, int]) -> list[str]:
-    """Return what is wrong with a Codifier beyond its kind: its form, or that it is taken."""
+    """Return the mistakes of a Codifier beyond its kind: its form, or that it is taken."""
     if not isinstance(codifier, str):
         return []
     if not wire.is_codifier(codifier):

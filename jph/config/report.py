@@ -1,7 +1,7 @@
 """Which readings of a sensor are worth sending, and in what unit.
 
-The order: unit conversion, valid range, median, dead band. A component's `Report` object says so
-for its own values, that of a proxy for the proxy's.
+The order: unit conversion, valid range, median, dead band. A component's `Report` object holds
+the rules of its own values, a proxy's object those of the proxy.
 """
 
 from collections import deque
@@ -25,7 +25,7 @@ class Report:
         median_of: the value is the median of this many readings, the latest ones.
         dead_band: a value is sent when it differs from the one sent last by more than this.
         longest_silence_s: and after this time in any case, in seconds.
-        failures: this many failures in a row are said, and make the sensor back off.
+        failures: so many failures in a row are logged, and make the sensor back off.
     """
 
     scale: float = setting(1.0, doc="value = reading * Scale + Offset")
@@ -34,12 +34,12 @@ class Report:
     maximum: float | None = setting(None, key="Max", doc="a higher value is refused")
     median_of: int = setting(1, key="Median", ge=1, le=1001, doc="median of so many readings")
     dead_band: float | None = setting(
-        None, ge=0, doc="send only what differs by more than this from what was sent last"
+        None, ge=0, doc="send only a value that differs by more than this from the last one sent"
     )
     longest_silence_s: float | None = setting(
         None, gt=0, doc="and after this time in any case, s; at most half of TimeoutWarning"
     )
-    failures: int = setting(3, ge=1, doc="failures in a row until they are said, and slow it down")
+    failures: int = setting(3, ge=1, doc="failures in a row until they are logged and slow it down")
 
     def __post_init__(self) -> None:
         """Refuse a range that nothing lies in."""
@@ -49,10 +49,10 @@ class Report:
     def silence_s(self, timeout_s: float | None) -> float | None:
         """Return how long a value may go unsent because it is the same; None: every one is sent.
 
-        Never so long that people would be told that the sensor fell silent.
+        Never so long that the sensor would count as silent.
 
         Args:
-            timeout_s: silence after which they are told, if the configuration says so.
+            timeout_s: silence after which it counts as silent, if the configuration says so.
         """
         if self.dead_band is None and self.longest_silence_s is None:
             return None
@@ -65,7 +65,7 @@ class ReportFilter:
 
     Args:
         report: the rules.
-        timeout_s: silence after which people are told.
+        timeout_s: silence after which it counts as silent.
     """
 
     def __init__(self, report: Report, timeout_s: float | None) -> None:
@@ -76,7 +76,7 @@ class ReportFilter:
         self._sent_s = 0.0
 
     def take(self, value: Value, now_s: float, *, at_once: bool = False) -> Value | None:
-        """Return what is to be sent of a reading, None if that is nothing.
+        """Return the value to send of a reading, None if there is none.
 
         Args:
             value: as it was read; text and lists have no unit, range, or median.
@@ -95,7 +95,7 @@ class ReportFilter:
         return value
 
     def forget(self) -> None:
-        """Compare with nothing: what was taken last did not go out after all."""
+        """Forget the value taken last, which was not sent after all."""
         self._sent = None
 
     def _number(self, value: Value, number: float) -> Value:
@@ -134,5 +134,5 @@ def _median(numbers: Iterable[float]) -> float:
 
 def _range(low: float | None, high: float | None) -> str:
     if low is None:
-        return f"what is valid, at most {high:g}"
-    return f"{low:g} to {high:g}" if high is not None else f"what is valid, at least {low:g}"
+        return f"the valid range, at most {high:g}"
+    return f"{low:g} to {high:g}" if high is not None else f"the valid range, at least {low:g}"

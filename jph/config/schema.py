@@ -1,7 +1,7 @@
 """The configuration's document as a JSON Schema, draft 2020-12, for editors and for forms.
 
-It is made of the same declarations that `jph.config.checks` checks by, and says all of them. What a
-schema has no words for, only the check finds: two components with one Codifier, who sends for whom,
+It is made of the declarations that `jph.config.checks` uses. Only the check finds what a schema has
+no words for: two components with one Codifier, who sends for whom,
 settings that disagree, bounds of a number in quotes, passwords in URLs, and what `Logging` holds.
 
 Source: https://json-schema.org/draft/2020-12
@@ -52,7 +52,7 @@ def json_schema() -> Schema:
 
 
 def _rules(type_name: str) -> list[Schema]:
-    """Return what an entry of this type must fulfil beyond what all entries must."""
+    """Return the rules for entries of this type, beyond those for all entries."""
     if registry.current(type_name) in registry.NEVER_RUN or not registry.is_run(type_name):
         return []
     try:

@@ -23,7 +23,7 @@ def timeout_s(component: Component, server: Component | None = None) -> float:
 
 
 def interval_s(component: Component, server: Component | None = None) -> float | None:
-    """Return how often a value comes at least, None if the configuration does not say so."""
+    """Return the longest time between two values, None if the configuration has none."""
     if component.type in VALUELESS:  # whatever SensorInterval says
         return None
     found_s = component.sensor_interval_s

@@ -1,4 +1,4 @@
-"""One Codifier on the bus: what it sends, what it knows of itself and of the network.
+"""One Codifier on the bus: it sends, and knows its own entry and the network.
 
 The documented names (`sendData`, `getMySensor`, …) are those the network's users already know; they
 are thin beside the ones that our own components call.
@@ -26,7 +26,7 @@ _FLOAT32_MAX = 3.4028234663852886e38
 
 @dataclass(slots=True)
 class _Stream:
-    """What goes out on the data channel for one Codifier."""
+    """The outgoing data messages of one Codifier."""
 
     code: bytes
     sequence: int
@@ -42,7 +42,7 @@ class Channel:
 
     Args:
         component: its entry in the configuration.
-        process: what it is part of.
+        process: the process that it is part of.
     """
 
     def __init__(self, component: Component, process: Process) -> None:
@@ -51,7 +51,7 @@ class Channel:
         self.restart(component)
 
     def restart(self, component: Component) -> None:
-        """Begin anew with this entry of the configuration: new sequences, configured activity."""
+        """Begin again with an entry of the configuration: new sequences, configured activity."""
         self.component = component
         self.codifier = component.codifier
         self.is_active = component.active
@@ -62,7 +62,7 @@ class Channel:
         self._streams[None] = self._own
 
     def carry_on(self, component: Component) -> None:
-        """Go on under a new configuration that says the same of this component."""
+        """Go on under a new configuration in which this component is the same."""
         self.component = component
         self.loaded_ms = self.process.config.loaded_ms
 
@@ -87,10 +87,9 @@ class Channel:
         return self.process.bus.data.receiver.sources
 
     def last_states(self) -> LastStates:
-        """Return what the bus said last of every Codifier.
+        """Return the last state of every Codifier, one object for all components of the process.
 
-        One for all components of the process. Ask for it before the first callback: it is kept
-        from the first call on.
+        Call it before the first callback, since the states are kept from the first call on.
         """
         return self.process.last_states()
 
@@ -181,7 +180,7 @@ class Channel:
         return stream
 
     def _start(self, stream: _Stream) -> int:
-        """Say where the sequence starts; return the number of the datagram after that."""
+        """Send the message that starts a sequence; return the number of the next datagram."""
         stream.started = True
         sequence = stream.sequence
         self._sender.send(

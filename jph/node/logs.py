@@ -1,4 +1,4 @@
-"""Logging, set up once by whoever owns the process."""
+"""Logging, set up once for each process."""
 
 import logging
 import logging.config
@@ -10,7 +10,7 @@ from jph.config.model import Config
 
 
 def set_up_logging(config: Config | None = None) -> None:
-    """Log to stderr, or as the configuration's `Logging` says; a program that did so already wins.
+    """Log to stderr, or as `Logging` of the configuration says, unless the program did so already.
 
     JPH_DEBUG=1 logs everything, JPH_SILENT only errors. Times are left to the journal; on a
     terminal they are added.
@@ -28,7 +28,7 @@ def set_up_logging(config: Config | None = None) -> None:
     logging.basicConfig(level=level, format=f"{time}%(levelname)s %(name)s: %(message)s")
     if config and config.logging:
         try:
-            # Our loggers exist already, so what this option disables would be everything we say.
+            # Our loggers exist already: this option would disable all of them.
             logging.config.dictConfig({**config.logging, "disable_existing_loggers": False})
         except (ValueError, OSError) as error:
             logging.getLogger(__name__).error("Logging in %s: %s", config.source, error)
@@ -37,7 +37,7 @@ def set_up_logging(config: Config | None = None) -> None:
 def _record(*arguments: Any, **more: Any) -> logging.LogRecord:
     """Make a record with a Codifier, which formatters of existing configurations name.
 
-    Of our components most messages begin with it, so here it is only what the program was told.
+    Most messages of our components begin with it, so this is only the one of the environment.
     """
     record = logging.LogRecord(*arguments, **more)
     record.codifier = os.environ.get("JPH_SENSOR", "")

@@ -1,4 +1,4 @@
-"""One thread that waits for sockets, timers and tasks, and does what is due."""
+"""One thread that waits for sockets, timers and tasks, and handles them."""
 
 import queue
 import select
@@ -11,11 +11,11 @@ from typing import Protocol
 from jph.node.mailboxes import Waker
 from jph.node.timers import Timers
 
-_EMPTY_S = 0.5  # at most, for what a socket still holds when it is given up
+_EMPTY_S = 0.5  # at most, for the last datagrams of a socket that is given up
 
 
 def receive_rest(fileno: int, receive: Callable[[], object]) -> None:
-    """Receive what a socket still holds, for half a second at most."""
+    """Receive the datagrams that a socket still holds, for half a second at most."""
     poll = select.poll()
     poll.register(fileno, select.POLLIN)
     until_s = time.monotonic() + _EMPTY_S
@@ -58,14 +58,14 @@ class Loop:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after what is being done now; does nothing if it did not start."""
+        """End after the present turn; do nothing if the loop did not start."""
         self._stopping = True
         self.wake()
         if self._thread.ident is not None:
             self._thread.join()
 
     def close(self) -> None:
-        """Give the file descriptors back; the sockets are closed by whoever opened them."""
+        """Close its own file descriptors; the sockets belong to their receivers."""
         self._waker.close()
 
     def wake(self) -> None:
@@ -84,14 +84,14 @@ class Loop:
             self._poll.register(fileno, select.POLLIN)
 
     def give_up(self, fileno: int, receive: Callable[[], None]) -> None:
-        """Receive what a socket still holds, and watch it no more."""
+        """Receive the datagrams that a socket still holds, and watch it no more."""
         if self._handlers.pop(fileno, None) is None:
             return
         self._poll.unregister(fileno)
         receive_rest(fileno, receive)
 
     def move(self, receiver: "SocketUser", new: socket.socket, handler: Callable[[], None]) -> None:
-        """Have a receiver go on with a new socket, after it received what its old one holds."""
+        """Have a receiver go on with a new socket, after it has emptied the old one."""
         self.give_up(receiver.fileno(), handler)
         receiver.use(new)
         self.watch(new.fileno(), handler)

@@ -1,6 +1,6 @@
 """Callbacks beside the loop: a mailbox for each component, a few threads for all of them.
 
-The jobs of one mailbox are done in order and never overlap; those of different mailboxes never wait
+The jobs of one mailbox are done in order and never overlap; jobs of different mailboxes never wait
 for each other: a thread is added when a job has waited for 10 ms and no thread is free.
 """
 
@@ -71,7 +71,7 @@ class Mailbox:
         self._ready(self)
 
     def work(self) -> None:
-        """Do the jobs that are there; only the thread that was told `ready` may call this."""
+        """Do the waiting jobs; only the thread that `ready` was called for may call this."""
         until_s = time.monotonic() + _SLICE_S
         while True:
             with self._lock:
@@ -106,7 +106,7 @@ class Pool:
         return Mailbox(self._enqueue)
 
     def crowded(self) -> bool:
-        """Tell whether something waits; then `relieve` wants to be called every 10 ms."""
+        """Return whether a mailbox waits; `relieve` is to be called every 10 ms then."""
         return not self._ready.empty()
 
     def relieve(self) -> None:

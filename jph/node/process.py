@@ -1,4 +1,4 @@
-"""What the components of one process share: the configuration, the bus, the last states."""
+"""The shared parts of one process: the configuration, the bus, the last states."""
 
 import os
 import threading
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class STATE(IntEnum):
-    """What a timer callback returns about its reading."""
+    """The outcome of a reading, which a timer callback returns."""
 
     GOOD = 1
     WITHERRORS = 2
@@ -27,7 +27,7 @@ class STATE(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ComponentStatus:
-    """What became of a component's callbacks.
+    """The outcome of a component's callbacks.
 
     Args:
         state: of its last reading, None before the first one.
@@ -46,13 +46,13 @@ class ComponentStatus:
 
 @dataclass(slots=True)
 class Process:
-    """What the components of one process share.
+    """The parts that the components of one process share.
 
     Args:
         config: the configuration in force; another one after a reload.
         home: folder for all that is written.
         bus: where their messages go out and come in.
-        components: says how each of them is, by Codifier.
+        components: returns the status of each of them, by Codifier.
     """
 
     config: Config
@@ -64,13 +64,13 @@ class Process:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def last_states(self) -> LastStates:
-        """Return what the bus said last of every Codifier; kept from the first call on."""
+        """Return the last state of every Codifier; they are kept from the first call on."""
         if self.states is None:
             self.states = LastStates()
         return self.states
 
     def recall(self, url: str | None = None) -> "Recall | None":
-        """Have the last states begin with what a state store knew before the start; asked once.
+        """Ask a state store once for its states from before the start, and have them recalled.
 
         Args:
             url: of the store; None: that of the first StateCache.

@@ -1,7 +1,7 @@
 """A new configuration while the node runs: what changed is started, ended or built again.
 
-The rest goes on undisturbed, and says in its next sign of life that it has the new configuration.
-Only what C names by its Codifier is built again in any case: that is how a person restarts it.
+The rest goes on undisturbed; its next sign of life carries the time of the new configuration. Only
+a component that C names by its Codifier is built again in any case: so a person restarts it.
 """
 
 import logging
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 Choose = Callable[[Config], Iterable[Component]]
 
-_ENDED_S = 4.0  # for those that end to let go of what a new one may need, such as a port
+_ENDED_S = 4.0  # for ending components to free a port or a pin that a new one needs
 
 
 class Reloader:
@@ -29,8 +29,8 @@ class Reloader:
     Args:
         node: whose components these are; it asks from now on.
         load: reads the configuration; raises ConfigError.
-        choose: says which components of a configuration belong to this process; None: those that
-            do now.
+        choose: returns the components of a configuration that belong to this process; None: the
+            present ones.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Reloader:
         self._load = load
         self._choose = choose
         self._unbuilt: set[str] = set()  # Codifiers that are on the bus without callbacks
-        self._asked: set[tuple[str, ...] | None] = set()  # what a load that did not begin is for
+        self._asked: set[tuple[str, ...] | None] = set()  # by loads that did not begin yet
         node.on_reload = self.ask
 
     def ask(self, runners: Sequence[ComponentRunner] | None) -> None:
@@ -159,7 +159,7 @@ def _differing(old: Config, new: Config) -> set[str]:
 
 
 def _entries(config: Config) -> dict[str, list[Mapping[str, object]]]:
-    """Return for each component its entry and the entries of those that it sends for."""
+    """Return for each component its entry and the entries of its proxies."""
     return {
         codifier: [component.entry, *(_entry(config.components.get(p)) for p in component.serves)]
         for codifier, component in config.components.items()
@@ -171,7 +171,7 @@ def _entry(component: Component | None) -> Mapping[str, object]:
 
 
 def _followed(component: Component) -> tuple[str, ...]:
-    """Return the types whose first component this one depends on, as its class says."""
+    """Return the types whose first component this one depends on, by its class."""
     if component.type in registry.NEVER_RUN:
         return ()
     try:

@@ -1,7 +1,7 @@
-"""What systemd is told of this process: datagrams to the socket that it names, as in sd_notify(3).
+"""Messages to systemd about this process: datagrams to its socket, as in sd_notify(3).
 
 Nothing here raises or blocks: the bus must not wait for the service manager. Without the variable
-NOTIFY_SOCKET, nobody is told anything.
+NOTIFY_SOCKET, nothing is sent.
 """
 
 import os
@@ -36,16 +36,16 @@ class Notifier:
         return self._socket is not None
 
     def ready(self, status: str = "") -> bool:
-        """Say that the start, or a reload, is complete."""
+        """Report that the start, or a reload, is complete."""
         return self._send("READY=1", _status(status))
 
     def reloading(self) -> bool:
-        """Say that a reload begins; `ready` ends it."""
+        """Report that a reload begins; `ready` ends it."""
         now_us = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
         return self._send("RELOADING=1", f"MONOTONIC_USEC={now_us}")
 
     def stopping(self) -> bool:
-        """Say that the stop begins."""
+        """Report that the stop begins."""
         return self._send("STOPPING=1", _status("stopping"))
 
     def alive(self) -> bool:
@@ -53,17 +53,17 @@ class Notifier:
         return self._send("WATCHDOG=1")
 
     def status(self, text: str) -> bool:
-        """Say in one line how things are."""
+        """Report the state of the process in one line."""
         return self._send(_status(text))
 
     def close(self) -> None:
-        """Say nothing any more."""
+        """Send nothing any more."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
 
     def _send(self, *lines: str) -> bool:
-        """Send one datagram; False if nobody took it."""
+        """Send one datagram; return False if it was not taken."""
         if self._socket is None or self._address is None:
             return False
         text = "\n".join(filter(None, lines)).encode(errors="replace")

@@ -1,4 +1,4 @@
-"""What is due when, by the monotonic clock: a step of the wall clock moves nothing."""
+"""Actions and their times, by the monotonic clock: a step of the wall clock moves nothing."""
 
 import heapq
 import itertools
@@ -19,7 +19,7 @@ class Timers:
         return self._due[0][0] if self._due else float("inf")
 
     def run(self, now_s: float) -> None:
-        """Do what is due."""
+        """Do the actions that are due."""
         while self._due and self._due[0][0] <= now_s:
             due_s, _, action = heapq.heappop(self._due)
             action(due_s)
@@ -36,9 +36,9 @@ class Timers:
 
         Args:
             interval_s: the first tick comes after this and `delay_s`, in seconds.
-            action: what is done.
+            action: the action.
             wanted: asked before each tick; False ends it.
-            delay_s: moves all ticks, so that those of many components are not due at once.
+            delay_s: moves all ticks, so that many components are not due at once.
         """
 
         def tick(due_s: float) -> None:
