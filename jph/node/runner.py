@@ -241,8 +241,10 @@ class ComponentRunner:
         callbacks = self.callbacks
         if callbacks.on_batch is not None:
             self._call("data", callbacks.on_batch, readings)
-        elif callbacks.on_data is not None and self._deliver_each(callbacks.on_data, readings):
-            self._worked("data")
+        elif callbacks.on_data is not None:
+            is_good = self._deliver_each(callbacks.on_data, readings)
+            if is_good and self._faults:  # looked at here, since this is the hot path
+                self._worked("data")
 
     def _deliver_each(self, on_data: Callable[..., object], readings: list[Reading]) -> bool:
         """Call back once for each reading; False if one of them raised."""
@@ -305,7 +307,8 @@ class ComponentRunner:
         self._faults[kind].note(self.error, said, error=error)
 
     def _worked(self, kind: str) -> None:
-        if not self._faults or (fault := self._faults.pop(kind, None)) is None:
+        fault = self._faults.pop(kind, None) if self._faults else None
+        if fault is None:
             return
         fault.end(f"{self.channel.codifier}: its {kind} callback works again")
         if self.state == STATE.FAILED and not self._faults:
