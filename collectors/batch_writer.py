@@ -59,7 +59,6 @@ class BatchWriter:
     """Write rows to a store; times are of the monotonic clock.
 
     Args:
-        name: of the writer, for its threads.
         store: opened by the caller, closed here.
         spool: where rows wait for the store.
         batch_rows: write when so many rows wait.

@@ -29,16 +29,6 @@ class HistoryWriter:
     readings in the spool, if there are any, "dropped": readings lost because too many waited,
     "fault": why the store refuses; absent if it does not}, sent every SensorInterval and when a
     fault begins or ends.
-
-    Args:
-        channel: its place on the bus.
-        home: folder that file names in the URL are relative to, and for the spool.
-        url: the store, `sqlite:///file-in-home`, `sqlite:////absolute` or `postgresql://…`.
-        sql: the same as a block, for PostgreSQL.
-        password_file: holds the password of the store; None for that of the block.
-        batch_rows: write when so many rows wait.
-        batch_s: or when the oldest has waited so long, in seconds; None for what suits the store.
-        spool_bytes: size of the spool.
     """
 
     channel: Channel

@@ -25,14 +25,7 @@ NAMES = {RAW: "readings", TEN_MINUTES: "10-minute statistics", HOUR: "hourly sta
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """What of history is kept; None: all of it.
-
-    Args:
-        raw_days: age of readings.
-        ten_minutes_days: age of 10-minute statistics.
-        hour_days: age of hourly statistics.
-        most_mb: size of all together, 10^6 bytes.
-    """
+    """What of history is kept; None: all of it."""
 
     raw_days: float | None = setting(None, key="RawDays", gt=0, doc="age of readings, days")
     ten_minutes_days: float | None = setting(

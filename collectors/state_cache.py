@@ -23,12 +23,6 @@ class StateCache:
 
     Its own data is the number of messages that it took per minute, of both channels; while the
     store cannot be written, {"value": that number, "fault": why}, at once and every 3 s.
-
-    Args:
-        channel: its place on the bus.
-        home: folder that file names in the URL are relative to.
-        url: the store, `memory:` or `redis://host:port/database`.
-        password_file: holds the password of the store.
     """
 
     ignores_halt: ClassVar[bool] = True

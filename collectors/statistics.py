@@ -38,15 +38,6 @@ class Statistics:
 
     Its own data is the number of 10-minute buckets that it computed per minute; while the store
     cannot be used, {"value": that number, "fault": why}.
-
-    Args:
-        channel: its place on the bus.
-        config: says where the first HistoryWriter writes.
-        home: folder that file names in the URL are relative to.
-        history: URL of the store; None for that of the first HistoryWriter.
-        sql: the same as a block, for PostgreSQL.
-        password_file: holds the password of the store; None for that of the block.
-        keep: what is dropped; None: nothing.
     """
 
     follows: ClassVar[tuple[str, ...]] = ("HistoryWriter",)

@@ -4,12 +4,7 @@ import random
 
 
 class Backoff:
-    """The pauses of one thing that is tried again until it works.
-
-    Args:
-        first_s: about how long the first pause is, in seconds.
-        longest_s: no pause is longer.
-    """
+    """The pauses of one thing that is tried again until it works."""
 
     def __init__(self, first_s: float, longest_s: float) -> None:
         self._first_s = first_s

@@ -13,7 +13,6 @@ class Fault:
     """The present fault of one thing, true while it lasts; any thread may call.
 
     Args:
-        log: the logger.
         level: of its beginning: ERROR where a person must act, WARNING where it mends itself. Its
             end is logged one level below.
         every_s: while it lasts, it is logged again after so long.

@@ -38,12 +38,9 @@ class Setting:
     """One setting of a class.
 
     Args:
-        name: of the field, which is the constructor's argument.
-        key: in the JSON object.
         hint: what may stand there, as a resolved annotation.
         default: the value when the key is absent; MISSING if it is required.
         gt, ge, le: bounds of the number, or of each number in it.
-        doc: its meaning in a few words.
     """
 
     name: str

@@ -14,9 +14,6 @@ def connect(host: str, port: int, until_s: float) -> socket.socket:
     on a line without it, does not hide the others. (socket.create_connection gives each the whole
     time.) Only the look-up of the name takes as long as the system's resolver.
 
-    Args:
-        until_s: when to give up, by the monotonic clock.
-
     Raises:
         OSError: there is no answer. TimeoutError: not in time.
     """

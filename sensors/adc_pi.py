@@ -31,13 +31,6 @@ class Conversion:
 
     A thermistor is the upper resistor of a divider, from the supply to the input; the lower one is
     the reference, which is the board's own 16.8 kΩ where nothing else is wired to ground.
-
-    Args:
-        scale, offset: value = x * scale + offset; x in volts, or in °C of a thermistor.
-        steinhart_hart: A, B, C of 1/T = A + B ln R + C (ln R)^3, T in K, R in ohm.
-        polynomial: of the temperature over the resistance in kilo-ohm, constant term first.
-        supply_v: of the divider of the thermistor.
-        reference_kohm: the lower resistor of that divider.
     """
 
     scale: float = setting(1.0, doc="value = x * Scale + Offset")
@@ -105,9 +98,6 @@ class AdcPi:
     """Read inputs of an ADC Pi Plus.
 
     Args:
-        codifier: whose value `pin` is.
-        pin: the component's own input, 1 to 8.
-        proxy: further inputs, each the value of a proxy.
         conversion: of the component's own voltage, and of proxies that have none of their own.
         bits: 12 (4 ms for each input), 14 (17 ms), 16 (67 ms) or 18 (267 ms).
         gain: the range is 5.06 V / gain.

@@ -38,9 +38,6 @@ class Steadiness:
     A measurement may differ from the last one that was taken by as much as the rates allow in the
     time between them, at least that of a minute. What differs more is refused. When 3 in a row are
     refused and agree with each other by the same rule, the third is taken: so it is real.
-
-    Args:
-        most_per_minute: °C and %.
     """
 
     def __init__(self, most_per_minute: Measurement) -> None:
@@ -81,15 +78,6 @@ class Am2302:
 
     A measurement that fails or cannot be true is repeated after 2 s, as often as `tries` and the
     interval allow.
-
-    Args:
-        codifier: whose value the temperature is.
-        pin: GPIO number (BCM) of the data line.
-        channel: of the component, for its interval.
-        proxy: who gets the humidity.
-        device: IIO device, where the pin does not tell which it is.
-        tries: measurements in an interval.
-        temperature_rate, humidity_rate: fastest believable change, °C and % per minute.
     """
 
     codifier: str

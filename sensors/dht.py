@@ -71,9 +71,6 @@ class Iio:
 
     It measures when one of the two files is read and the last measurement is older than 2 s, so
     both values are of one measurement. It answers EIO or ETIMEDOUT when that failed.
-
-    Args:
-        folder: of the device in sysfs.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -99,9 +96,6 @@ class Iio:
 
 class CircuitPython:
     """The package adafruit-circuitpython-dht.
-
-    Args:
-        pin: GPIO number (BCM).
 
     Raises:
         ModuleNotFoundError: it is not installed.
@@ -137,9 +131,6 @@ class CircuitPython:
 
 class Legacy:
     """The package Adafruit_DHT, which is no longer maintained.
-
-    Args:
-        pin: GPIO number (BCM).
 
     Raises:
         ImportError: it is not installed.

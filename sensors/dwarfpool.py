@@ -29,14 +29,6 @@ class Dwarfpool:
     """Read the hash rate that a miner reports and, for its proxies, what the pool calculates.
 
     There is a reading when work was submitted since the last one.
-
-    Args:
-        codifier: whose value the hash rate is.
-        url: of the pool's API, with wallet and e-mail address in its query.
-        server: name of the worker; without it the sums of the account.
-        field: the same.
-        proxy: who sends the calculated rate.
-        timeout_s: longest wait for the whole answer, in seconds.
     """
 
     codifier: str

@@ -160,12 +160,7 @@ _NAMES = sorted([*_FUNCTIONS, *_QUESTIONS, "v", "value"])
 
 
 class _Translation:
-    """Translates the nodes of one formula.
-
-    Args:
-        line: its text.
-        before: how many characters stand before that.
-    """
+    """Translates the nodes of one formula."""
 
     def __init__(self, line: str, before: int) -> None:
         self._line = line

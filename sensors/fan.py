@@ -29,10 +29,7 @@ class Fan:
     A and E tell it, and the values of a set-point, each of them until the next of either.
 
     Args:
-        channel: whose fan, and where the set-point is heard.
-        pin: GPIO number (BCM); without one nothing is driven.
         frequency_hz: of the pulses; the kernel's and the driver's timing is good for some 100 Hz.
-        default: the duty until one is told.
         safe: the duty at exit and when nobody tells any.
         set_point: Codifier whose values are followed.
         timeout_s: nobody tells any when this passed without an A, E or value of the set-point;

@@ -13,13 +13,7 @@ from sensors.inputs import Inputs
 
 @dataclass
 class Formula:
-    """Compute one expression.
-
-    Args:
-        channel: whose value it is, and where others are heard.
-        formula: the expression.
-        max_age_s: an older input is not used; None: the TimeoutWarning of who sends it.
-    """
+    """Compute one expression."""
 
     channel: Channel
     formula: str = setting(doc="expression over the last values of other components")

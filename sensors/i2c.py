@@ -40,10 +40,6 @@ class I2cBus:
     """One bus. It is opened when it is first used, and again after any error.
 
     Transactions of several threads do not mix; `chip` gives the lock for what takes several.
-
-    Args:
-        number: of the bus: /dev/i2c-<number>.
-        opener: opens it.
     """
 
     def __init__(self, number: int, opener: Opener = open_bus) -> None:

@@ -21,7 +21,6 @@ class Input:
     """The last state of one Codifier, as a calculation sees it.
 
     Args:
-        codifier: whose.
         fields: see jph.state; None if nothing was heard of it.
         age_s: since its value was read, by the clock of who sent it; infinity without a value.
         limit_s: an older value is stale.
@@ -69,12 +68,7 @@ class Input:
 
 
 class Inputs:
-    """Last states, looked up for one component.
-
-    Args:
-        channel: of the component.
-        max_age_s: makes a value stale; None: the TimeoutWarning of who sends it.
-    """
+    """Last states, looked up for one component."""
 
     def __init__(self, channel: Channel, max_age_s: float | None = None) -> None:
         self._channel = channel

@@ -65,9 +65,6 @@ def ask(
 def document(answer: "Answer", *, mend: bool = False) -> object:
     """Return the JSON document in an answer.
 
-    Args:
-        mend: see `json_text.parse`.
-
     Raises:
         SensorError: there is none, or the status is another than 200.
     """

@@ -23,17 +23,7 @@ class FieldOf:
 
 @dataclass
 class JsonHttp:
-    """Read several values with one GET.
-
-    Args:
-        codifier: whose value `field` is.
-        config: of the network; a URL that begins with "/" is on its own web server.
-        url: http or https address of the JSON document.
-        field: dotted path of the component's own value, as `main.temp` or `list.0.t`.
-        proxy: further fields, each the value of a proxy.
-        timeout_s: longest wait for the whole answer, in seconds.
-        most_bytes: a longer answer is refused.
-    """
+    """Read several values with one GET."""
 
     codifier: str
     follows: ClassVar[tuple[str, ...]] = ("Web",)

@@ -13,21 +13,13 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class MissingValues:
-    """Says once that one value of several is missing, and once that it is back.
-
-    Args:
-        codifier: of the component, for the log.
-    """
+    """Says once that one value of several is missing, and once that it is back."""
 
     codifier: str
     _faults: dict[str, Fault] = field(default_factory=dict, init=False)
 
     def settle(self, values: dict[str, Value], missing: Mapping[str, str]) -> dict[str, Value]:
         """Return the values that are there.
-
-        Args:
-            values: by Codifier.
-            missing: Codifier to the reason why it has no value.
 
         Raises:
             SensorError: there are none at all.

@@ -36,19 +36,7 @@ Traits = Mapping[str, object]  # name without its prefix -> object of fields
 
 @dataclass
 class Nest:
-    """Read a thermostat with one GET.
-
-    Args:
-        codifier: whose value `field` is.
-        home: where the file of the credentials lies, if its path is relative.
-        field: a name, or a trait and its field.
-        proxy: further fields, each the value of a proxy.
-        password: path of the file with client_id, client_secret and refresh_token.
-        project: id of the Device Access project.
-        device: id of the thermostat; empty for the only one.
-        timeout_s: longest wait for each answer, in seconds.
-        url, token_url: of the API, and of what gives tokens for it.
-    """
+    """Read a thermostat with one GET."""
 
     codifier: str
     home: Path

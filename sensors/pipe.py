@@ -25,17 +25,7 @@ _NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 @dataclass
 class Pipe:
-    """Read one number from a file or a command.
-
-    Args:
-        codifier: whose value it is.
-        pipe: path of a file, or a command with its arguments.
-        scale, offset: value = number * scale + offset.
-        timeout_s: longest run of the command, or wait for a FIFO or a device, in seconds.
-        match: a literal text; the number is looked for behind it.
-        number: which number of the text it is, 0 for the first.
-        rate: give the growth per second of a counter instead of the number itself.
-    """
+    """Read one number from a file or a command."""
 
     codifier: str
     pipe: str | tuple[str, ...] = setting(doc="path of a file, or a command as an argument list")

@@ -56,8 +56,6 @@ class PwmPin:
     Args:
         number: of the GPIO (BCM).
         frequency_hz: of the pulses.
-        inverted: low is on.
-        opener: opens it.
         devices: folder of the device files.
     """
 

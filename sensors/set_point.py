@@ -24,12 +24,6 @@ class SetPoint:
 
     A sets it; a value outside of the range is refused. E changes it by a step, which ends at the
     limit of the range.
-
-    Args:
-        codifier: whose value.
-        home: the folder where it is kept.
-        default: the value until somebody sets one.
-        minimum, maximum: its range.
     """
 
     codifier: str

@@ -16,15 +16,9 @@ class Simulated:
     """Make up values.
 
     Args:
-        codifier: whose.
         kind: "walk" goes a random step at each reading, and turns back at `mean` ± `amplitude`;
             "sine" follows the clock, so that it goes on where it was after a restart, and every
             Codifier is at another place of its period.
-        mean, amplitude: middle and half of the range, in the unit of the component.
-        step: standard deviation of a step of the walk.
-        period_s: of the sine, in seconds.
-        noise: standard deviation of what is added to each value.
-        seed: makes the random numbers the same in every run; None: they differ.
     """
 
     codifier: str

@@ -15,12 +15,7 @@ PIPE_S = 5.0
 
 
 class Progress:
-    """Rows done of all rows, on stderr: percent and rows per second.
-
-    Args:
-        name: of what is done.
-        total: rows that there are to be done.
-    """
+    """Rows done of all rows, on stderr: percent and rows per second."""
 
     def __init__(self, name: str, total: int) -> None:
         self._name = name

@@ -19,13 +19,7 @@ _TICK_S = 1.0  # until it is ready, this is also how late systemd may learn of i
 
 
 class Service:
-    """Tells the service manager about a node, from `begin` to `end`.
-
-    Args:
-        node: not started yet.
-        reloader: takes it to a new configuration.
-        notifier: who is told.
-    """
+    """Tells the service manager about a node, from `begin` to `end`."""
 
     def __init__(self, node: Node, reloader: Reloader, notifier: Notifier) -> None:
         self._node = node

@@ -17,14 +17,7 @@ from jph.errors import DatagramError
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which messages are shown; None shows all.
-
-    Args:
-        about: Codifier that is source or destination.
-        only_from, only_to: source, destination.
-        channel: Ctrl or Data.
-        flags: any of these.
-    """
+    """Which messages are shown; None shows all."""
 
     about: str | None = None
     only_from: str | None = None

@@ -46,9 +46,7 @@ def create_app(site: Site, *, port: int, host: str, allowed_hosts: tuple[str, ..
     """Return the application for one site.
 
     Args:
-        site: what the views share.
         port: listened on; part of the cookie's name, since browsers share cookies between ports.
-        host: address listened on.
         allowed_hosts: further names that requests may use for this server.
     """
     app = Application(site.home)

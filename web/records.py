@@ -31,13 +31,7 @@ Point = tuple[int, int, float | str]  # version, timestamp_ms, number or text
 
 @dataclass(slots=True)
 class Record:
-    """What was heard of one component.
-
-    Args:
-        component: its entry in the configuration.
-        version: at which it changed last.
-        heard_ms: when something last arrived, by our clock.
-    """
+    """What was heard of one component."""
 
     component: Component
     version: int = 0
@@ -67,12 +61,7 @@ class Overview:
 
 
 class Records:
-    """The records of all components; every method may be called from any thread.
-
-    Args:
-        config: whose components are shown.
-        states: the last states of this process, which are fed before `on_batch` and `on_control`.
-    """
+    """The records of all components; every method may be called from any thread."""
 
     def __init__(self, config: Config, states: LastStates) -> None:
         self.readings = 0  # received since the start

@@ -21,14 +21,7 @@ JOIN_S = 1.0
 
 
 class Server:
-    """Serves one site on a listening socket until it is closed.
-
-    Args:
-        site: what is served.
-        listener: bound, listening, not blocking; closed with the server.
-        host: the address as it was configured.
-        allowed_hosts: further names this server goes by.
-    """
+    """Serves one site on a listening socket until it is closed."""
 
     def __init__(
         self, site: Site, listener: socket.socket, host: str, allowed_hosts: tuple[str, ...]

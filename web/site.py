@@ -49,15 +49,7 @@ class Readers:
 
 
 class Site:
-    """One running web server, as its views see it.
-
-    Args:
-        channel: the Web component's place on the bus.
-        config: the configuration in force; replaced when it is reloaded.
-        home: the folder for all that is written.
-        state_url: names the state store; None for that of the first StateCache.
-        history: the history store; None for that of the first HistoryWriter.
-    """
+    """One running web server, as its views see it."""
 
     def __init__(
         self,

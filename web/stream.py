@@ -18,11 +18,7 @@ FRAME_S = 0.2  # a reader gets at most five events a second
 
 
 class LiveStream:
-    """Server-sent events of what changes; every method may be called from any thread.
-
-    Args:
-        records: what the events tell of.
-    """
+    """Server-sent events of what changes; every method may be called from any thread."""
 
     def __init__(self, records: Records) -> None:
         self.boot = secrets.token_hex(4)  # of this life of the server

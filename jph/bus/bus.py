@@ -36,7 +36,6 @@ class BusStatus:
 
     Args:
         interface: name or address of the network interface, "default" for the kernel's choice.
-        control, data: the two channels.
         holds: whether readings wait until the clock is set.
     """
 
@@ -64,10 +63,8 @@ class Bus:
     """Both channels of one network.
 
     Args:
-        multicast: where they are.
         guard: tells whether the clock can be right; readings wait until it can. None: it is right.
         wake: called, from any thread, when `look` became due earlier than `due_s`.
-        plain: receive without recvmmsg.
     """
 
     def __init__(

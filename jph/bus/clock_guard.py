@@ -38,7 +38,6 @@ class ClockGuard:
 
     Args:
         home: folder with the last time that was noted.
-        now_ms: the wall clock, ms.
         run: where systemd-timesyncd tells its state.
         rtc: where the kernel lists hardware clocks.
     """

@@ -30,28 +30,17 @@ R = TypeVar("R", ControlReceiver, DataReceiver)
 
 @dataclass(frozen=True, slots=True)
 class GroupStatus:
-    """The state and the counters of one channel.
-
-    Args:
-        joined: whether its sockets are open.
-        fault: why they are not, for a person; "" while they are.
-        joins: how often they were opened.
-        receive_buffer_bytes: the buffer that the kernel granted; 0: nobody listens.
-        sent, unsent: datagrams that the network took and did not take.
-        received, refused: all datagrams, and the invalid ones among them.
-        lost: missing messages, by their sequence numbers.
-        kernel_drops: datagrams that the kernel had no room for.
-    """
+    """The state and the counters of one channel."""
 
     joined: bool
-    fault: str
+    fault: str  # why it is not joined, for a person; empty while it is
     joins: int
-    receive_buffer_bytes: int
+    receive_buffer_bytes: int  # that the kernel granted; 0: nobody listens
     sent: int
     unsent: int
     received: int
     refused: int
-    lost: int
+    lost: int  # messages, by their sequence numbers
     kernel_drops: int
 
 
@@ -60,7 +49,6 @@ class JoinedGroup(Generic[R]):
 
     Args:
         name: "control" or "data", for the log.
-        group: the group to join.
         receiver: gets each newly joined socket, after `listen`.
         wake: called (from any thread) when a send failed, since `look` is due soon then.
     """

@@ -52,9 +52,6 @@ class _Dropped(ctypes.Structure):
 class DatagramBatch:
     """Memory for a batch of datagrams, and the call that fills it.
 
-    Args:
-        capacity: datagrams in one batch.
-
     Raises:
         OSError: this system has no recvmmsg.
     """

@@ -65,10 +65,7 @@ class Control:
     """A message of the control channel.
 
     Args:
-        sequence: of this source on the control channel.
-        timestamp_ms: the sender's clock.
         flag: one of N, I, P, T, S, H, C, A, E.
-        source: Codifier of the sender.
         destination: Codifier it is meant for, or @@.
         number: the time component (N, I: when the configuration was loaded, ms; P: the sender's
             clock, T: the number of the P; A: the value, E: the step).
@@ -89,10 +86,7 @@ class Data:
     """A message of the data channel; its destination is always all.
 
     Args:
-        sequence: of this source on the data channel.
-        timestamp_ms: when the value was read.
         flag: f, i, s, j, or n (the sequence starts here; the value repeats it).
-        source: Codifier whose value it is.
         value: a number for f, i and n, text for s, an object with the key "value" for j.
     """
 

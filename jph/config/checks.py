@@ -43,7 +43,6 @@ def check(content: object, runs: Runs = runs_everything) -> tuple[list[str], lis
     """Return the mistakes and the warnings of a parsed document, in its order.
 
     Args:
-        content: the document.
         runs: tells of an entry of `Sensors` whether its settings are checked.
     """
     _, _, mistakes = read(content)

@@ -95,12 +95,8 @@ class Config:
     """The configuration of the whole network.
 
     Args:
-        multicast: the two channels.
         logging: a document for logging.config.dictConfig, if there is one.
         components: by Codifier, in the order of the document.
-        document: the JSON document.
-        source: file or URL it was read from.
-        loaded_ms: when.
         warnings: of the check, one line each.
         stale: the URL could not be fetched; this is the last good copy of it.
     """

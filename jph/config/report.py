@@ -17,16 +17,7 @@ _SILENCE_S = 60.0  # between two equal values, unless the configuration says som
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """The rules of one Codifier.
-
-    Args:
-        scale, offset: value = reading * scale + offset; the other numbers are in that unit.
-        minimum, maximum: what lies outside is no reading.
-        median_of: the value is the median of this many readings, the latest ones.
-        dead_band: a value is sent when it differs from the one sent last by more than this.
-        longest_silence_s: and after this time in any case, in seconds.
-        failures: so many failures in a row are logged, and make the sensor back off.
-    """
+    """The rules of one Codifier."""
 
     scale: float = setting(1.0, doc="value = reading * Scale + Offset")
     offset: float = setting(0.0, doc="value = reading * Scale + Offset")
@@ -50,9 +41,6 @@ class Report:
         """Return how long a value may go unsent because it is the same; None: every one is sent.
 
         Never so long that the sensor would count as silent.
-
-        Args:
-            timeout_s: silence after which it counts as silent, if the configuration says so.
         """
         if self.dead_band is None and self.longest_silence_s is None:
             return None
@@ -61,12 +49,7 @@ class Report:
 
 
 class ReportFilter:
-    """Applies the rules to the values of one Codifier.
-
-    Args:
-        report: the rules.
-        timeout_s: silence after which it counts as silent.
-    """
+    """Applies the rules to the values of one Codifier."""
 
     def __init__(self, report: Report, timeout_s: float | None) -> None:
         self._report = report

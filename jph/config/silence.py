@@ -8,12 +8,7 @@ VALUELESS = frozenset({"Web", "ControlProgram"})  # types that give signs of lif
 
 
 def timeout_s(component: Component, server: Component | None = None) -> float:
-    """Return how long a component may be quiet, in seconds.
-
-    Args:
-        component: whose TimeoutWarning counts, or else its interval.
-        server: who sends its values, if it is a proxy.
-    """
+    """Return how long a component may be quiet, in seconds."""
     if component.timeout_warning_s is not None:
         return component.timeout_warning_s
     value_s = interval_s(component, server)

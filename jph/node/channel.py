@@ -39,10 +39,6 @@ class Channel:
 
     `send_data` and `send_control` may be called from any thread. A datagram that the network does
     not take is counted, not raised: the bus goes on when the link comes back.
-
-    Args:
-        component: its entry in the configuration.
-        process: the process that it is part of.
     """
 
     def __init__(self, component: Component, process: Process) -> None:

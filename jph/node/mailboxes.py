@@ -86,11 +86,7 @@ class Mailbox:
 
 
 class Pool:
-    """Threads that work on the mailboxes which have something to do.
-
-    Args:
-        name: of the threads, in tracebacks and listings.
-    """
+    """Threads that work on the mailboxes which have something to do."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -40,11 +40,8 @@ class Node:
     """The components that one process runs.
 
     Args:
-        config: of the whole network.
-        home: folder for all that is written.
         finished: is set when no component is left, because newer instances took over.
         plain: receive without recvmmsg.
-        guard: watches the clock.
     """
 
     def __init__(
@@ -87,10 +84,6 @@ class Node:
 
     def add(self, component: Component, build: Build) -> ComponentRunner:
         """Build a component, before `start`; nothing of it is on the bus yet.
-
-        Args:
-            component: its entry in the configuration.
-            build: makes its callbacks; called again when it is reloaded.
 
         Raises:
             ConfigError, ChannelError: what `build` raises.
@@ -171,11 +164,7 @@ class Node:
             self.finished.set()
 
     def reload(self, runners: Sequence[ComponentRunner] | None = None) -> None:
-        """Read the configuration again; any thread and any signal handler may call this.
-
-        Args:
-            runners: the components to start again; None: those whose entries changed.
-        """
+        """Read the configuration again; any thread and any signal handler may call this."""
         if self.on_reload is None:
             log.warning("this process cannot reload its configuration: start it again instead")
         else:

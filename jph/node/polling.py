@@ -36,12 +36,7 @@ class Reader(Protocol):
 
 
 class SensorPoller:
-    """Reads a sensor at each tick and sends its values.
-
-    Args:
-        reader: the sensor.
-        channel: where its values go.
-    """
+    """Reads a sensor at each tick and sends its values."""
 
     def __init__(self, reader: Reader, channel: Channel) -> None:
         component = channel.component

@@ -27,15 +27,7 @@ class STATE(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ComponentStatus:
-    """The outcome of a component's callbacks.
-
-    Args:
-        state: of its last reading, None before the first one.
-        error: why it failed, None if it did not.
-        is_active: whether its callbacks run.
-        overruns: readings that it was too slow for.
-        last_good_ms: when it last read well.
-    """
+    """The outcome of a component's callbacks."""
 
     state: STATE | None
     error: str | None
@@ -46,14 +38,7 @@ class ComponentStatus:
 
 @dataclass(slots=True)
 class Process:
-    """The parts that the components of one process share.
-
-    Args:
-        config: the configuration in force; another one after a reload.
-        home: folder for all that is written.
-        bus: where their messages go out and come in.
-        components: returns the status of each of them, by Codifier.
-    """
+    """The parts that the components of one process share."""
 
     config: Config
     home: Path

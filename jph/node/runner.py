@@ -57,12 +57,6 @@ class ComponentRunner:
     """One component of a node.
 
     The node's loop calls `post_*`, which never block; the jobs run on the mailbox's thread.
-
-    Args:
-        channel: its place on the bus.
-        callbacks: of the component object.
-        mailbox: where its jobs wait.
-        build: makes the callbacks again, for a reload.
     """
 
     def __init__(

@@ -77,12 +77,7 @@ def default_home() -> Path:
 
 
 class StandaloneChannel(Channel):
-    """A channel that also runs.
-
-    Args:
-        component: its entry in the configuration.
-        node: answers pings and gives signs of life for it; has no other component.
-    """
+    """A channel that also runs."""
 
     def __init__(self, component: Component, node: Node) -> None:
         super().__init__(component, node.process)

@@ -36,7 +36,6 @@ class Timers:
 
         Args:
             interval_s: the first tick comes after this and `delay_s`, in seconds.
-            action: the action.
             wanted: asked before each tick; False ends it.
             delay_s: moves all ticks, so that many components are not due at once.
         """

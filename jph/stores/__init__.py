@@ -142,7 +142,6 @@ class HistoryStore(Protocol):
             codifiers: whose history; one that is unknown has no points.
             field: value, mean, median, mode, max, min or stdev; with -10min or -hour, of the
                 statistics of that resolution.
-            start_ms, end_ms: the span.
             most_points: of each Codifier, at least 1.
 
         Raises:
@@ -155,9 +154,7 @@ class HistoryStore(Protocol):
         """Return (timestamp_ms, text) of the newest `most` texts of a span, oldest first.
 
         Args:
-            codifier: whose history.
             start_ms, end_ms: the span, start_ms <= timestamp < end_ms.
-            most: of them.
             objects: the readings are JSON objects, DataType json; such as were a number alone are
                 stored without text, and are among the texts, too.
         """
@@ -180,7 +177,6 @@ def open_state(url: str, home: Path, password_file: Path | None, states: LastSta
         url: `memory:`, or a Redis, as `jph.stores.redis.url` says.
         home: folder that the store belongs to.
         password_file: holds the password of the server; None if it wants none.
-        states: what is brought there.
 
     Raises:
         ConfigError: no such store, or a URL with a password in it.

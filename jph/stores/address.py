@@ -35,12 +35,7 @@ class Sql:
 
 @dataclass(frozen=True, slots=True)
 class StoreAddress:
-    """A history store.
-
-    Args:
-        url: names it.
-        password_file: path of the file with the password that it asks for, if it does.
-    """
+    """A history store."""
 
     url: str
     password_file: Path | None = None

@@ -24,13 +24,9 @@ class Statistic(NamedTuple):
     """What the numbers of a bucket come to.
 
     Args:
-        mean: arithmetic mean.
         mode: the most frequent number; None when there is no single one.
         median: the middle one by size, or the mean of the two in the middle.
-        max: the highest.
-        min: the lowest.
         stdev: population standard deviation.
-        readings: how many they are.
     """
 
     mean: float

@@ -18,14 +18,7 @@ _LONGEST_RETRY_S = 60.0
 
 
 class Recall:
-    """Asks a state store on a thread of its own, until it has answered.
-
-    Args:
-        states: take the answer.
-        url: names the store.
-        home: folder that the store belongs to.
-        password_file: holds the password of the store; None if it wants none.
-    """
+    """Asks a state store on a thread of its own, until it has answered."""
 
     def __init__(
         self, states: LastStates, url: str, home: Path, password_file: Path | None

@@ -45,17 +45,7 @@ class Sent:
 
 @dataclass
 class Python:
-    """Run a file, in a process of its own.
-
-    Args:
-        channel: whose value it is, and where others are heard.
-        filename: the file.
-        proxy: whose values it sends beside its own.
-        timeout_s: longest run, in seconds.
-        memory_mb: most memory for it, the interpreter included, in MB.
-        max_age_s: older inputs are None; None: they are given however old they are.
-        send_duration: where the file sends no value of its own, send how long it took, in ms.
-    """
+    """Run a file, in a process of its own."""
 
     channel: Channel
     filename: str = setting("", doc="path of the file")

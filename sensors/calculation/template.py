@@ -59,12 +59,6 @@ class Bindings:
 class TemplateFile:
     """One state of the file.
 
-    Args:
-        text: the file.
-        path: its name, for errors.
-        fields: names of the fields of a last state.
-        questions: names of the further filters.
-
     Raises:
         TemplateSyntaxError: what stands in braces is wrong; has lineno.
     """

@@ -49,12 +49,6 @@ class Zwave:
     """Read values of Z-Wave devices.
 
     Components that name the same server share one connection to it.
-
-    Args:
-        codifier: whose value it is that node, index, … name.
-        server: WebSocket of the zwave-js-server.
-        proxy: further values, also of other devices, each that of a proxy.
-        timeout_s: longest wait for all values, in seconds.
     """
 
     codifier: str

@@ -30,11 +30,7 @@ _SILENT = logging.Logger("websockets", logging.CRITICAL)
 
 
 class Refused(SensorError):
-    """The server answers that it cannot do it.
-
-    Args:
-        code: such as "node_not_found".
-    """
+    """The server answers that it cannot do it."""
 
     def __init__(self, text: str, code: str) -> None:
         super().__init__(text)
@@ -46,11 +42,7 @@ class _Lost(Exception):
 
 
 class ZwaveServer:
-    """A server, and the connection to it as long as there is one.
-
-    Args:
-        address: ws:// or wss:// and host and port.
-    """
+    """A server, and the connection to it as long as there is one."""
 
     def __init__(self, address: str) -> None:
         self.url = address
@@ -62,9 +54,6 @@ class ZwaveServer:
 
     def ask(self, command: str, until_s: float, **arguments: object) -> Mapping[str, object]:
         """Return the result of a command.
-
-        Args:
-            until_s: when to give up, by the monotonic clock.
 
         Raises:
             Refused: the server says no.

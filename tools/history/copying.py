@@ -40,10 +40,6 @@ def copy_all(source: Rows, target: HistoryStore, home: Path, name: str) -> Copie
 
     What is there already is left alone, so it may be interrupted, and done again. A run that was
     interrupted is continued.
-
-    Args:
-        home: where it is remembered how far it got.
-        name: of this copy, for that.
     """
     until_ms = source.last()
     if until_ms is None:

@@ -18,15 +18,7 @@ from tools.progress import Positions
 
 
 class Importing:
-    """One run.
-
-    Args:
-        origin: the database of the older network.
-        goal: the history.
-        target: the same, opened.
-        home: where it is remembered how far it got.
-        again: begin each table anew.
-    """
+    """One run."""
 
     def __init__(
         self,

@@ -27,12 +27,7 @@ COUNTS = (
 
 
 class PostgresRows:
-    """Rows of a database.
-
-    Args:
-        name: of the database, for people.
-        connection: one without transactions.
-    """
+    """Rows of a database."""
 
     def __init__(self, name: str, connection: Connection) -> None:
         self.name = name

@@ -46,11 +46,7 @@ MARKS = (
 
 @contextmanager
 def snapshot(connection: Connection) -> Iterator[Cursor]:
-    """Have all that is read inside be of one moment.
-
-    Args:
-        connection: one without transactions of its own.
-    """
+    """Have all that is read inside be of one moment."""
     with connection.cursor() as cursor:
         cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         cursor.execute("SET LOCAL jit = off")  # compiling would take longer than the queries
@@ -59,12 +55,7 @@ def snapshot(connection: Connection) -> Iterator[Cursor]:
 
 
 class PostgresSpanReader:
-    """The history of one Codifier; see span.SpanReader for the calls.
-
-    Args:
-        cursor: in a transaction.
-        codifier: whose history.
-    """
+    """The history of one Codifier; see span.SpanReader for the calls."""
 
     def __init__(self, cursor: Cursor, codifier: str) -> None:
         self._cursor = cursor

@@ -83,12 +83,7 @@ PARTITIONS = (
 
 
 class PostgresStatistics:
-    """Statistics of one database; see StatisticsStore for the calls.
-
-    Args:
-        reading: lends a connection that reads, without transactions.
-        writing: lends a connection in a transaction, which the borrower commits.
-    """
+    """Statistics of one database; see StatisticsStore for the calls."""
 
     def __init__(self, reading: Lend, writing: Lend) -> None:
         self._reading = reading

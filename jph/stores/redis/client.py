@@ -31,10 +31,6 @@ _ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError, Val
 class RedisClient:
     """What a state store does with a Redis, with one connection to each of its servers.
 
-    Args:
-        address: where.
-        password_file: holds the password in its first line; None: there is none.
-
     Raises:
         RedisFault: as of every method.
     """

@@ -41,11 +41,6 @@ class RedisState:
     """Last states that are kept in memory and brought to Redis.
 
     Nothing is connected until the first message or `watch`.
-
-    Args:
-        address: where.
-        password_file: holds the password, and is read at each connection; None: there is none.
-        states: what is brought there.
     """
 
     def __init__(

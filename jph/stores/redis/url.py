@@ -47,8 +47,6 @@ class RedisAddress:
         primary: the name by which sentinels know it.
         database: which is 0 in a cluster.
         user: "" for the default one.
-        tls: encrypt.
-        options: of TLS, for redis-py.
     """
 
     kind: str = ""

@@ -45,12 +45,7 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 class SqliteSpanReader:
-    """The history of one Codifier; see span.SpanReader for the calls.
-
-    Args:
-        connection: in a transaction.
-        codifier: whose history.
-    """
+    """The history of one Codifier; see span.SpanReader for the calls."""
 
     def __init__(self, connection: sqlite3.Connection, codifier: str) -> None:
         self._connection = connection

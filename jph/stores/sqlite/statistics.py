@@ -58,13 +58,7 @@ DROP = "DELETE FROM statistic WHERE resolution = ? AND codifier = ? AND timestam
 
 
 class SqliteStatistics:
-    """Statistics of one file; see StatisticsStore for the calls.
-
-    Args:
-        path: of the history.
-        reading: lends a connection that reads.
-        writing: lends the connection that writes, in a transaction.
-    """
+    """Statistics of one file; see StatisticsStore for the calls."""
 
     def __init__(self, path: Path, reading: Lend, writing: Lend) -> None:
         self._lock_path = path.with_name(f"{path.name}-statistics")
