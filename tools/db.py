@@ -94,9 +94,9 @@ def _versions(place: StoreAddress, home: Path) -> tuple[int, int]:
     import psycopg2
 
     from jph.stores.postgres import schema
-    from jph.stores.postgres.connection import Server
+    from jph.stores.postgres.connection import PostgresServer
 
-    server = Server(place.url, place.password_file)
+    server = PostgresServer(place.url, place.password_file)
     try:
         with closing(server.connect()) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT to_regclass('schema_version') IS NOT NULL")
@@ -131,9 +131,9 @@ def _upgrade_postgres(place: StoreAddress, home: Path) -> tuple[int, int]:
     import psycopg2
 
     from jph.stores.postgres import schema
-    from jph.stores.postgres.connection import Server
+    from jph.stores.postgres.connection import PostgresServer
 
-    server = Server(place.url, place.password_file)
+    server = PostgresServer(place.url, place.password_file)
     try:
         with closing(server.connect()) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", (schema.LOCK,))

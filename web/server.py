@@ -20,7 +20,7 @@ DRAIN_S = 0.3  # for answers that are under way at the stop
 JOIN_S = 1.0
 
 
-class Server:
+class PageServer:
     """Serves one site on a listening socket until it is closed."""
 
     def __init__(

@@ -17,7 +17,7 @@ from jph.errors import ChannelError, ConfigError
 from jph.node.channel import Channel
 from jph.settings import setting
 from jph.stores.address import Sql, address_of
-from web.server import Server
+from web.server import PageServer
 from web.site import Site
 
 NEEDED = ("flask", "flask_login", "flask_sqlalchemy", "waitress", "bcrypt")
@@ -76,7 +76,7 @@ class Web:
             state_url=self.state,
             history=address_of(self.history, self.sql, self.password_file),
         )
-        self._server = Server(self._site, listener, self.host, self.allowed_hosts)
+        self._server = PageServer(self._site, listener, self.host, self.allowed_hosts)
 
     @property
     def address(self) -> str:

@@ -51,7 +51,7 @@ class Field(NamedTuple):
     resolution: int | None
 
 
-class Group(NamedTuple):
+class Cell(NamedTuple):
     """Readings that fall into one cell: its number, first and last timestamp, and what they are."""
 
     cell: int
@@ -81,7 +81,7 @@ class SpanReader(Protocol):
     def readings(self, span: Span, most: int | None = None) -> list[tuple[int, float]]:
         """Return the first `most` numbers with their timestamps, oldest first."""
 
-    def groups(self, span: Span, origin_ms: int, width_ms: int) -> list[Group]:
+    def groups(self, span: Span, origin_ms: int, width_ms: int) -> list[Cell]:
         """Return means, highest and lowest by cell, (timestamp - origin - 1) // width, in order."""
 
     def statistics(self, span: Span, resolution: int, columns: str) -> list[Labelled]:
@@ -264,14 +264,14 @@ def _series(
 
 def _groups(
     source: SpanReader, field: Field, span: Span, origin_ms: int, width_ms: int
-) -> list[Group]:
+) -> list[Cell]:
     if field.name not in FROM_VALUES:
         return source.groups(span, origin_ms, width_ms)
     found: dict[int, list[tuple[int, float]]] = {}
     for reading in source.readings(span):
         found.setdefault((reading[0] - origin_ms - 1) // width_ms, []).append(reading)
     return [
-        Group(cell, readings[0][0], readings[-1][0], statistic_of([value for _, value in readings]))
+        Cell(cell, readings[0][0], readings[-1][0], statistic_of([value for _, value in readings]))
         for cell, readings in found.items()
     ]
 

@@ -17,7 +17,7 @@ from jph.errors import NoReading, SensorError
 from jph.node.channel import Channel
 from jph.settings import setting
 from jph.state import FIELDS
-from sensors.calculation.process import QUICK, SLOW, SLOW_S, Lost, Process
+from sensors.calculation.process import QUICK, SLOW, SLOW_S, Lost, WorkerProcess
 from sensors.inputs import Inputs
 
 if find_spec("jinja2") is None:  # only the worker imports it; here it would take 10 MB
@@ -57,7 +57,7 @@ class Python:
     )
     send_duration: bool = setting(False, doc="send how long it took, ms, if it sends no own value")
     _inputs: Inputs = field(init=False)
-    _process: Process = field(init=False)
+    _process: WorkerProcess = field(init=False)
     _command: tuple[str, float | None] = field(default=("", None), init=False)
     _strangers: set[str] = field(default_factory=set, init=False)
 

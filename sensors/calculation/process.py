@@ -39,7 +39,7 @@ class _Flood(ValueError):
     """The worker sends without end."""
 
 
-class Process:
+class WorkerProcess:
     """A worker process, started when it is first needed. Runs one reading at a time."""
 
     def __init__(self) -> None:
@@ -218,7 +218,7 @@ class Process:
 
 
 # Of this process: for calculations that behave, and for the others.
-QUICK, SLOW = Process(), Process()
+QUICK, SLOW = WorkerProcess(), WorkerProcess()
 
 
 def _wait(fileno: int, events: int, until_s: float) -> None:

@@ -11,7 +11,7 @@ from psycopg2.extensions import connection as Connection
 from jph.errors import StoreError
 from jph.stores import HistoryStore, open_history
 from jph.stores.address import StoreAddress
-from jph.stores.postgres.connection import Server
+from jph.stores.postgres.connection import PostgresServer
 from tools.history.rows import open_rows
 from tools.history.tables import OldTable, find_tables, import_table, lock, rename
 from tools.progress import Positions
@@ -29,7 +29,7 @@ class Importing:
         again: bool,
     ) -> None:
         open_history(origin.url, home, origin.password_file).close()  # says what is wrong with it
-        self._server = Server(origin.url, origin.password_file)
+        self._server = PostgresServer(origin.url, origin.password_file)
         self._goal = goal
         self._target = target
         self._home = home

@@ -78,10 +78,10 @@ def open_rows(place: StoreAddress, home: Path) -> Iterator[Rows]:
         open_history(place.url, home, place.password_file).close()  # says what is wrong with it
         import psycopg2
 
-        from jph.stores.postgres.connection import Server
+        from jph.stores.postgres.connection import PostgresServer
         from tools.history.postgres_rows import PostgresRows
 
-        server = Server(place.url, place.password_file)
+        server = PostgresServer(place.url, place.password_file)
         try:
             with closing(server.connect()) as connection:
                 connection.set_session(readonly=True, autocommit=True)

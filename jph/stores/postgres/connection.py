@@ -59,7 +59,7 @@ WORDS = (
 )
 
 
-class Server:
+class PostgresServer:
     """One database, as a URL names it.
 
     Args:
@@ -119,7 +119,7 @@ class Connections:
 
     def __init__(
         self,
-        server: Server,
+        server: PostgresServer,
         prepare: Callable[[Connection], None],
         most_idle: int,
         longest_s: float | None = None,

@@ -23,7 +23,7 @@ from jph.errors import StoreError
 from jph.stores import HistoryStore, Row, StatisticsStore, text_of
 from jph.stores.postgres import schema
 from jph.stores.postgres.binary_copy import Packed, pack
-from jph.stores.postgres.connection import PROVISION, Connections, Server
+from jph.stores.postgres.connection import PROVISION, Connections, PostgresServer
 from jph.stores.postgres.span import PostgresSpanReader, snapshot
 from jph.stores.postgres.statistics import PostgresStatistics
 from jph.stores.series import Series
@@ -56,7 +56,7 @@ CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 def open_postgres(url: str, home: Path, password_file: Path | None = None) -> HistoryStore:
     """Open the database that a URL names, `postgresql://user@host:port/database`."""
-    return PostgresHistory(Server(url, password_file))
+    return PostgresHistory(PostgresServer(url, password_file))
 
 
 class PostgresHistory:
@@ -66,7 +66,7 @@ class PostgresHistory:
     there are none and the role may.
     """
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: PostgresServer) -> None:
         self._server = server
         self._writers = Connections(server, self._prepare_writer, WRITERS)
         self._readers = Connections(server, self._prepare_reader, READERS, READER_S)

@@ -10,7 +10,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from jph.stores.buckets import HOUR, HOUR_MS, TEN_MINUTES, Span, Statistic
-from jph.stores.span import Group, Labelled
+from jph.stores.span import Cell, Labelled
 
 MOST_READINGS = 20_000  # of one Codifier that may be looked at; each may lie in a page of its own
 
@@ -93,10 +93,10 @@ class PostgresSpanReader:
         rows = self._ask(READINGS, span, most=most)  # LIMIT NULL is none
         return [(row[0], row[1]) for row in rows]
 
-    def groups(self, span: Span, origin_ms: int, width_ms: int) -> list[Group]:
+    def groups(self, span: Span, origin_ms: int, width_ms: int) -> list[Cell]:
         """Return means, highest and lowest by cell, in order."""
         return [
-            Group(cell, first_ms, last_ms, Statistic(mean, None, mean, high, low, 0.0, count))
+            Cell(cell, first_ms, last_ms, Statistic(mean, None, mean, high, low, 0.0, count))
             for cell, first_ms, last_ms, mean, high, low, count in self._ask(
                 GROUPS, span, origin=origin_ms, width=width_ms
             )

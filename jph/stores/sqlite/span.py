@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from jph.stores.buckets import Span, Statistic
-from jph.stores.span import Group, Labelled
+from jph.stores.span import Cell, Labelled
 
 # Rows of all Codifiers that may be looked at for one of them: about 120 ms.
 MOST_SCANNED = 1_000_000
@@ -94,11 +94,11 @@ class SqliteSpanReader:
         limit = -1 if most is None else most
         return self._connection.execute(READINGS, (*span, self._codifier, limit)).fetchall()
 
-    def groups(self, span: Span, origin_ms: int, width_ms: int) -> list[Group]:
+    def groups(self, span: Span, origin_ms: int, width_ms: int) -> list[Cell]:
         """Return means, highest and lowest by cell, in order."""
         rows = self._connection.execute(GROUPS, (origin_ms, width_ms, *span, self._codifier))
         return [
-            Group(cell, first_ms, last_ms, Statistic(mean, None, mean, high, low, 0.0, count))
+            Cell(cell, first_ms, last_ms, Statistic(mean, None, mean, high, low, 0.0, count))
             for cell, first_ms, last_ms, mean, high, low, count in rows
         ]
 
