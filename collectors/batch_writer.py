@@ -30,7 +30,7 @@ MOST_AT_ONCE = 10_000  # rows in one transaction when many wait, so that each ta
 FROM_SPOOL = 5_000  # rows in one transaction from the spool; new ones wait for it
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 5.0
-SLOW_S = 0.5  # without an answer for so long, what was offered goes to the spool too
+SLOW_S = 0.5  # without an answer for so long, the offered rows go to the spool too
 SILENT_S = 3.0  # and for so long, that is a fault
 STOP_S = 3.5  # longest wait for the last batch; a stop has 5 s in all, and the spool comes after
 KEEPER_S = 0.8
@@ -279,7 +279,7 @@ class BatchWriter:
         return True
 
     def _to_keep(self, now_s: float) -> list[tuple[float, Callable[[], None]]]:
-        """Return what the keeper has to do, and in how many seconds."""
+        """Return the jobs of the keeper, and in how many seconds each is due."""
         found: list[tuple[float, Callable[[], None]]] = []
         rest_s = self._spool_rests_s - now_s
         if self._waiting:
@@ -345,7 +345,7 @@ class BatchWriter:
         self.spool_fault.note(str(error), f"{error}; readings wait in memory until it can be used")
 
     def _shorten(self) -> None:
-        """Let the oldest rows go where too many wait, and say so once in a fault."""
+        """Drop the oldest rows if too many wait, and log that once in a fault."""
         excess = len(self._waiting) - MOST_WAITING
         if excess <= 0:
             return

@@ -90,7 +90,7 @@ class HistoryWriter:
         self._writing.close()
 
     def status(self) -> dict[str, object]:
-        """Return what it publishes: stored per minute, waiting, dropped, the fault if any."""
+        """Return its own data: stored per minute, waiting, dropped, the fault if any."""
         result: dict[str, object] = {
             "value": self._per_minute,
             "waiting": self._writing.waiting(),

@@ -19,7 +19,7 @@ from jph.stores.buckets import HOUR, RAW, TEN_MINUTES
 log = logging.getLogger(__name__)
 
 DAY_MS = 86_400_000
-LEAST_MS = DAY_MS  # what no limit of size takes away
+LEAST_MS = DAY_MS  # a limit of size does not drop the last day
 NAMES = {RAW: "readings", TEN_MINUTES: "10-minute statistics", HOUR: "hourly statistics"}
 
 
@@ -37,7 +37,7 @@ class Keep:
     most_mb: float | None = setting(None, key="MostMB", gt=0, doc="size of all, MB")
 
     def __post_init__(self) -> None:
-        """Refuse to keep what is finer for longer, which no page would find."""
+        """Refuse to keep finer data for longer than coarser, since no page would find it."""
         ages = {
             "RawDays": self.raw_days,
             "10minDays": self.ten_minutes_days,
@@ -50,7 +50,7 @@ class Keep:
 
 
 class Retention:
-    """Drops what is not kept, piece by piece, and logs what.
+    """Drops history piece by piece, and logs it.
 
     Args:
         keep: what is kept.
@@ -63,7 +63,7 @@ class Retention:
         self._too_large = Fault(log)
 
     def apply(self, store: StatisticsStore, now_ms: int) -> None:
-        """Drop what is too old, then what is too much."""
+        """Drop data that is too old, then data beyond the size."""
         ages = (
             (RAW, self._keep.raw_days),
             (TEN_MINUTES, self._keep.ten_minutes_days),
@@ -96,7 +96,7 @@ class Retention:
             self._too_large.end(f"history takes {size / 1e6:.0f} MB, which MostMB allows")
 
     def _drop(self, drop: Callable[[], Dropped | None], why: str) -> None:
-        """Drop pieces of one resolution until there are no more, and say what they were."""
+        """Drop pieces of one resolution until there are no more, and log them."""
         pieces = 0
         size = 0
         last: Dropped | None = None

@@ -14,7 +14,7 @@ from jph.rate import Rate
 from jph.settings import setting
 from jph.stores import open_state
 
-FAULT_EVERY_S = 3.0  # a fault is said again, since a page may have been started after it began
+FAULT_EVERY_S = 3.0  # a fault is published again, since a page may have been started after it began
 
 
 @dataclass
@@ -62,7 +62,7 @@ class StateCache:
             return STATE.WITHERRORS if self._fault else STATE.GOOD
 
     def close(self) -> None:
-        """Write what is still to be written and let go of the store."""
+        """Write the last changes and close the store."""
         self._store.close()
 
     def _on_fault(self, fault: str | None) -> None:

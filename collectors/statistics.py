@@ -1,4 +1,4 @@
-"""Statistics: what 10 minutes and hours of readings come to, and how long history is kept."""
+"""Statistics of 10 minutes and of hours, and how long history is kept."""
 
 import logging
 import threading
@@ -22,7 +22,7 @@ from jph.stores.address import Sql, address_of, history_address
 
 log = logging.getLogger(__name__)
 
-# A bucket is computed so long after its end: what its writer still has in memory has come by then.
+# A bucket is computed so long after its end, when readings in its writer's memory are stored.
 SETTLE_MS = 20_000
 LOOK_S = 10.0  # between two looks whether something is due
 RETENTION_S = 600.0
@@ -34,7 +34,7 @@ STOP_S = 4.0
 
 @dataclass
 class Statistics:
-    """Compute the statistics of a history store, and drop what is not kept.
+    """Compute the statistics of a history store, and drop readings that are too old or too many.
 
     Its own data is the number of 10-minute buckets that it computed per minute; while the store
     cannot be used, {"value": that number, "fault": why}.
@@ -100,7 +100,7 @@ class Statistics:
             self._store.close()
 
     def _work(self) -> bool:
-        """Do what is due; tell whether the store let us."""
+        """Do the work that is due; return whether the store allowed it."""
         try:
             store = self._store.statistics
             self._compute(store, time_now_ms() - SETTLE_MS)

@@ -1,4 +1,4 @@
-"""Voltages at the eight inputs of an ADC Pi Plus, or what they stand for.
+"""Voltages at the eight inputs of an ADC Pi Plus, or the quantities that they stand for.
 
 The board has two MCP3424, inputs 1 to 4 on the first and 5 to 8 on the second. A divider of 10 kΩ
 and 6.8 kΩ before each input of a chip makes 5.06 V of its 2.048 V, and pulls an input that is not
@@ -27,7 +27,7 @@ _DECIMALS = 7  # of a voltage; a step at 18 bits and gain 8 is 5 µV
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What a voltage stands for: volts, a quantity in proportion to it, or a temperature.
+    """The meaning of a voltage: volts, a quantity in proportion to it, or a temperature.
 
     A thermistor is the upper resistor of a divider, from the supply to the input; the lower one is
     the reference, which is the board's own 16.8 kΩ where nothing else is wired to ground.
@@ -90,7 +90,7 @@ class InputOf:
 
     codifier: str = setting(key="Codifier", doc="the proxy")
     pin: int = setting(ge=1, le=8, doc="its input")
-    conversion: Conversion | None = setting(None, doc="what its voltage stands for")
+    conversion: Conversion | None = setting(None, doc="meaning of its voltage")
 
 
 @dataclass
@@ -110,7 +110,7 @@ class AdcPi:
     codifier: str
     pin: int = setting(ge=1, le=8, doc="input, 1 to 8")
     proxy: tuple[InputOf, ...] = setting((), doc="further inputs, each the value of a proxy")
-    conversion: Conversion | None = setting(None, doc="what the voltages stand for")
+    conversion: Conversion | None = setting(None, doc="meaning of the voltages")
     bits: Literal[12, 14, 16, 18] = setting(18, doc="resolution")
     gain: Literal[1, 2, 4, 8] = setting(1, doc="the range is 5.06 V / Gain")
     bus: int = setting(1, ge=0, doc="number of the I2C bus")
@@ -133,14 +133,14 @@ class AdcPi:
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
-        """Raise ValueError for what no component is made of; see `jph.config.checks`."""
+        """Refuse settings that contradict each other; see `jph.config.checks`."""
         pins = [given["pin"], *(each.pin for each in given.get("proxy", ()))]
         _chips_of(given.get("addresses", cls.addresses), pins)
 
     def read(self) -> Mapping[str, Value]:
         """Return the values of the inputs that are connected and can be read.
 
-        An input that fails while others can be read is said in the log, once.
+        An input that fails while others can be read is logged once.
 
         Raises:
             NoReading: no input is connected.

@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 PAUSE_S = 2.0  # between measurements: the sensing period; Aosong's AM2302 datasheet, section 3
 _INTERVAL_S = 10.0  # where there is none
 _LOWEST_C, _HIGHEST_C = -40.0, 80.0  # operating range, same section
-_AGREEING = 3  # readings in a row that make a jump believed
+_AGREEING = 3  # readings in a row that confirm a jump
 
-# When the last measurement at a pin ended, by which clock: a reader that is made anew keeps the
+# When the last measurement at a pin ended, by which clock: a reader that is built again keeps the
 # distance from that of the one before it.
 _tried_s: dict[tuple[int, Callable[[], float]], float] = {}
 
@@ -58,7 +58,7 @@ class Steadiness:
                 was = self._taken[1]
                 raise SensorError(
                     f"jumped from {was[0]:g} °C, {was[1]:g} % to {measured[0]:g} °C, "
-                    f"{measured[1]:g} %; believed when {_AGREEING} in a row agree"
+                    f"{measured[1]:g} %; it counts when {_AGREEING} in a row agree"
                 )
         self._taken, self._refused, self._agreeing = (now_s, measured), None, 0
 

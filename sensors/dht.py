@@ -32,7 +32,7 @@ class Way(Protocol):
         """Measure once; SensorError if that failed."""
 
     def close(self) -> None:
-        """Give back what it holds."""
+        """Release its resources."""
 
 
 def find(pin: int, device: str, devices: Path = DEVICES) -> Way:

@@ -26,7 +26,7 @@ class ProxyOf:
 
 @dataclass
 class Dwarfpool:
-    """Read the hash rate that a miner reports and, for its proxies, what the pool calculates.
+    """Read the hash rate that a miner reports and, for its proxies, the pool's own calculation.
 
     There is a reading when work was submitted since the last one.
     """
@@ -38,7 +38,7 @@ class Dwarfpool:
     proxy: tuple[ProxyOf, ...] = setting((), doc="who sends the calculated hash rate")
     timeout_s: float = setting(10.0, key="Timeout", gt=0, doc="longest wait for the answer, s")
     _worker: str = dataclasses.field(default="", init=False)
-    _submitted_s: float = dataclasses.field(default=-math.inf, init=False)  # of what was sent last
+    _submitted_s: float = dataclasses.field(default=-math.inf, init=False)  # of the last value sent
     _gaps: MissingValues = dataclasses.field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -48,8 +48,8 @@ class Dwarfpool:
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
-        """Raise ValueError for what no component is made of; see `jph.config.checks`."""
-        cls("", **given)  # which asks nobody yet
+        """Refuse settings that contradict each other; see `jph.config.checks`."""
+        cls("", **given)  # which asks no server yet
 
     def read(self) -> Mapping[str, Value]:
         """Return the hash rates; nothing if no work was submitted since the last reading.
@@ -116,7 +116,7 @@ def _submitted_s(account: Mapping[str, object], name: str) -> float:
 
 
 def _time_s(worker: object) -> float | None:
-    """Return a worker's time; not by strptime, which wants the names of days in the locale."""
+    """Return a worker's time; not by strptime, which needs the names of days in the locale."""
     text = worker.get("last_submit") if isinstance(worker, dict) else None
     try:
         time = parsedate_to_datetime(str(text))

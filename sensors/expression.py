@@ -1,7 +1,7 @@
 """A formula: text from anywhere, made into a function that does arithmetic and nothing else.
 
-The text is parsed by Python's own parser and then translated node by node; what is not listed here
-does not exist. Numbers are floats, so that no formula computes long, whatever its exponents.
+Python's own parser parses the text, and it is translated node by node; a node that is not listed
+here is refused. Numbers are floats, so that no formula computes long, whatever its exponents.
 """
 
 import ast
@@ -24,7 +24,7 @@ MOST_DEPTH = 150  # operations inside each other; as many as a sum may have term
 _COMMENT = re.compile(r"""('(?:\\.|[^'\\\n])*'|"(?:\\.|[^"\\\n])*")|#.*""")
 
 Look = Callable[[str], Input]
-Step = Callable[[Look], float]  # what a part of the formula comes to
+Step = Callable[[Look], float]  # computes a part of the formula
 Asked = Callable[[Input], float]
 
 
@@ -37,7 +37,7 @@ class Expression:
     """A formula that can be computed.
 
     Args:
-        compute: returns its value; look tells what is known of a Codifier.
+        compute: returns its value; look returns the input of a Codifier.
         codifiers: those it names, each with the column where it does first.
     """
 
@@ -62,7 +62,7 @@ def parse(text: str) -> Expression:
         raise FormulaError("is empty")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of the parser, about what is refused below
+            warnings.simplefilter("ignore")  # of the parser; the cases are refused below
             tree = ast.parse(line, mode="eval")
     except SyntaxError as error:
         column = error.offset or len(line) + 1  # 0: it ends too early
@@ -89,7 +89,7 @@ def _finite(step: Step) -> Callable[[Look], float]:
         except (ArithmeticError, ValueError) as error:  # too large, or outside of what log takes
             raise SensorError(str(error)) from None
         if not math.isfinite(result):
-            raise SensorError(f"comes to {result}, which is no number to send")
+            raise SensorError(f"the result is {result}, which cannot be sent")
         return result
 
     return compute
@@ -149,7 +149,7 @@ _FUNCTIONS: Mapping[str, tuple[Callable[..., float], int, float]] = {
     "tan": (math.tan, 1, 1),
 }
 
-# What is asked of a Codifier instead of its value.
+# Functions of a Codifier itself, not of its value.
 _QUESTIONS: Mapping[str, Asked] = {
     "age": lambda seen: seen.age_s,
     "known": lambda seen: seen.is_known,

@@ -24,15 +24,15 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Fan:
-    """Give pulses of the duty that was told last, or the safe duty when nobody tells any more.
+    """Give pulses of the last duty that was set, or of the safe duty when none comes any more.
 
     A and E tell it, and the values of a set-point, each of them until the next of either.
 
     Args:
         frequency_hz: of the pulses; the kernel's and the driver's timing is good for some 100 Hz.
-        safe: the duty at exit and when nobody tells any.
+        safe: the duty at exit and when none comes any more.
         set_point: Codifier whose values are followed.
-        timeout_s: nobody tells any when this passed without an A, E or value of the set-point;
+        timeout_s: time without an A, an E or a value of the set-point until the safe duty holds;
             None: the TimeoutWarning of the set-point, or never if there is none.
         inverted: low is on, as behind a transistor that pulls the wire down.
     """
@@ -40,8 +40,8 @@ class Fan:
     channel: Channel
     pin: int | None = setting(None, ge=0, doc="GPIO number (BCM)")
     frequency_hz: float = setting(100.0, key="Frequency", gt=0, le=10_000, doc="of the pulses, Hz")
-    default: float | None = setting(None, ge=0, le=100, doc="the duty until one is told")
-    safe: float = setting(100.0, ge=0, le=100, doc="the duty at exit, and when nobody tells any")
+    default: float | None = setting(None, ge=0, le=100, doc="the duty until one is set")
+    safe: float = setting(100.0, ge=0, le=100, doc="the duty at exit, and when none comes any more")
     set_point: str | None = setting(None, doc="Codifier whose values are followed")
     timeout_s: float | None = setting(None, gt=0, doc="longest time without being told a duty, s")
     inverted: bool = setting(False, doc="low is on")
@@ -58,8 +58,8 @@ class Fan:
                 self.pin, self.frequency_hz, inverted=self.inverted, opener=self._opener
             )
         self._inputs = Inputs(self.channel) if self.set_point is not None else None
-        self._heard_ms: object = None  # when the set-point's last value was read, as it says
-        self._no_duty = Fault(log)  # what the set-point sends is none
+        self._heard_ms: object = None  # the timestamp of the set-point's last value
+        self._no_duty = Fault(log)  # the set-point sends no duty
         self._limit_s = inf
         self._duty = self.safe if self.default is None else self.default
         self._told_s = self._clock()
@@ -67,7 +67,7 @@ class Fan:
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
-        """Raise ValueError for what no component is made of; see `jph.config.checks`."""
+        """Refuse settings that contradict each other; see `jph.config.checks`."""
         _refuse_unknown(given.get("set_point"), codifiers)
 
     def read(self) -> Mapping[str, float]:

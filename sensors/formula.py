@@ -30,7 +30,7 @@ class Formula:
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
-        """Raise ValueError for what no component is made of; see `jph.config.checks`."""
+        """Refuse settings that contradict each other; see `jph.config.checks`."""
         _expression(given["formula"], codifiers)
 
     def read(self) -> Mapping[str, float]:

@@ -44,7 +44,7 @@ class GoogleToken:
         """Return a token that is good now.
 
         Raises:
-            SensorError: the file is not in order, or no token is given for what it holds.
+            SensorError: the file is not in order, or its credentials get no token.
         """
         if not self._token or time.monotonic() >= self._until_s:
             self._renew(timeout_s)
@@ -76,7 +76,7 @@ class GoogleToken:
         self._until_s = time.monotonic() + max(life_s - _MARGIN_S, life_s / 2)
 
     def _refusal(self, answer: "json_api.Answer") -> str:
-        """Say what to do; the answer's own words are for programmers."""
+        """Return what to do; the words of the answer are for programmers."""
         try:
             code = json_text.pick(json_text.parse(answer.body, answer.charset), "error")
         except ValueError:

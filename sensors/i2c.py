@@ -12,7 +12,7 @@ from jph.errors import SensorError
 if TYPE_CHECKING:
     from smbus2 import i2c_msg
 
-# What the adapters of the kernel say when nobody acknowledges an address.
+# The errors of the kernel's adapters when no chip acknowledges an address.
 _NOBODY = frozenset({errno.EREMOTEIO, errno.ENXIO, errno.EIO})
 
 
@@ -105,7 +105,7 @@ class I2cBus:
             place = f"{self.device}, address {address:#x}"
             if error.errno in _NOBODY:
                 raise SensorError(
-                    f"{place}: nobody answers; check that the board is plugged in and which "
+                    f"{place}: no chip answers; check that the board is plugged in and which "
                     f"address its jumpers set (i2cdetect -y {self._number})"
                 ) from error
             raise SensorError(f"{place}: {error.strerror or error}; check the wiring") from error

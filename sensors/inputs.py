@@ -1,4 +1,4 @@
-"""What a calculation knows of other components: their last values, and how old these are.
+"""The inputs of a calculation: the last values of other components, and their ages.
 
 An input is *missing* while nothing was heard of its Codifier; it has *no value* while only signs of
 life were; it is *stale* when its value is older than it may be. The three are never mixed up.
@@ -48,12 +48,12 @@ class Input:
 
     @property
     def value(self) -> object:
-        """The last value, of a JSON object what stands in its key `value`."""
+        """The last value; of a JSON object its key `value`."""
         raw = self.raw
         return raw.get("value") if isinstance(raw, Mapping) else raw
 
     def absence(self) -> str:
-        """Say why there is no value; empty if there is one, however old."""
+        """Return why there is no value; empty if there is one, however old."""
         if self.fields is None:
             return f"{self.codifier} was never heard"
         if not self.is_known:
@@ -61,7 +61,7 @@ class Input:
         return f"{self.codifier} sent null" if self.value is None else ""
 
     def staleness(self) -> str:
-        """Say why the value is not used; empty if it is young enough."""
+        """Return why the value is not used; empty if it is young enough."""
         if not self.is_known or not self.is_stale:
             return ""
         return f"{self.codifier} is stale: {self.age_s:.0f} s old, more than {self.limit_s:g} s"
@@ -77,7 +77,7 @@ class Inputs:
         self._has_waited = False
 
     def prepare(self) -> None:
-        """Ask the network's state cache, if it outlives processes, what was there before the start.
+        """Ask the network's state cache for values from before the start, if it outlives processes.
 
         Waits for its answer the first time, but not long.
         """
@@ -87,7 +87,7 @@ class Inputs:
         self._has_waited = True
 
     def look(self, codifier: str, now_ms: int | None = None) -> Input:
-        """Return what is known of a Codifier now."""
+        """Return a Codifier as an input, as it is now."""
         fields = self._states.get(codifier)
         read_ms = fields.get("DTimestamp") if fields is not None else None
         age_s = inf

@@ -19,7 +19,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 def check(url: str, key: str, *, secure: bool = False) -> None:
-    """Refuse what is not the address of a server.
+    """Refuse a URL that is not the address of a server.
 
     Args:
         key: of the setting, for the message.

@@ -42,12 +42,12 @@ class JsonHttp:
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
-        """Raise ValueError for what no component is made of; see `jph.config.checks`."""
+        """Refuse settings that contradict each other; see `jph.config.checks`."""
         if not given["url"].startswith("/"):
             json_api.check(given["url"], "URL")
 
     def read(self) -> Mapping[str, Value]:
-        """Return the values of the component and its proxies; those that are there.
+        """Return the values of the component and of its proxies that the document has.
 
         Raises:
             SensorError: no answer, no JSON, or not one of the fields in it.

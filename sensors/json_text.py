@@ -1,4 +1,4 @@
-"""JSON as devices send it: in which encoding, with which faults, and what stands where in it.
+"""JSON as devices send it: its encoding, its faults, and a value at a path in it.
 
 Of the faults two are mended, which some devices make: a comma before a closing bracket, and a bare
 `inf` or `-inf` for a number. An infinite number is never passed on as a value.
@@ -9,7 +9,7 @@ import re
 
 from jph.bus.wire import Value, number_of
 
-# Encodings of one byte that are believed when the text is no UTF-8.
+# Encodings of one byte to take when the text is not UTF-8.
 _CHARSETS = frozenset(
     {"us-ascii", "latin-1", "latin1", "iso-8859-1", "iso-8859-2", "iso-8859-9", "iso-8859-15"}
     | {f"windows-125{n}" for n in range(9)}
@@ -70,7 +70,7 @@ def pick(document: object, path: str) -> Value | None:
 
 
 def value_of(found: object) -> Value | None:
-    """Return what the bus carries of a JSON value: text and finite numbers, booleans as 0 and 1.
+    """Return a JSON value as the bus carries it: text, finite numbers, booleans as 0 and 1.
 
     An integer beyond 1.8e308 is as infinite as 1e999 is.
     """

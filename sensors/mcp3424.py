@@ -27,7 +27,7 @@ _POLLS = 30  # in a nominal conversion time
 
 
 class OutOfRange(SensorError):
-    """The input is beyond what the gain lets the chip measure."""
+    """The input is beyond the range of this gain."""
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Mcp3424:
 
         Raises:
             OutOfRange: the voltage is more than 2.048 V / gain.
-            SensorError: no bus, nobody at the address, or never ready.
+            SensorError: no bus, no chip at the address, or it is never ready.
         """
         wanted = configuration(channel, bits, gain)
         with self.bus.chip(self.address):

@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class MissingValues:
-    """Says once that one value of several is missing, and once that it is back."""
+    """Logs once that one value of several is missing, and once that it is back."""
 
     codifier: str
     _faults: dict[str, Fault] = field(default_factory=dict, init=False)

@@ -1,7 +1,7 @@
 """Values of a Nest thermostat, by Google's Smart Device Management API.
 
 A value is a field of a trait, such as `Temperature.ambientTemperatureCelsius`, or one of a few
-names for those that people want. The names of earlier interfaces stay valid; one of
+names for the usual ones. The names of earlier interfaces stay valid; one of
 those also knew the weather, which this one does not.
 """
 
@@ -59,11 +59,11 @@ class Nest:
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
-        """Raise ValueError for what no component is made of; see `jph.config.checks`."""
-        cls("", Path(), **given)  # which asks nobody yet
+        """Refuse settings that contradict each other; see `jph.config.checks`."""
+        cls("", Path(), **given)  # which asks no server yet
 
     def read(self) -> Mapping[str, Value]:
-        """Return the values of the component and its proxies; those that are there.
+        """Return the values of the component and of its proxies that the device has.
 
         Raises:
             SensorError: no answer, access is refused, the thermostat is offline, or it has none of

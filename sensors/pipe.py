@@ -1,4 +1,4 @@
-"""A number from a file, or from what a command prints.
+"""A number from a file, or from the output of a command.
 
 For everything that Linux tells in a file: a temperature below /sys, a figure below /proc; and for
 programs that print a number. A command is a list of arguments and never passes a shell.
@@ -19,7 +19,7 @@ from typing import Any
 from jph.errors import SensorError
 from jph.settings import setting
 
-MOST_BYTES = 1 << 20  # of a file or of a command's output; what is behind it is not looked at
+MOST_BYTES = 1 << 20  # of a file or of a command's output; the rest is ignored
 _NUMBER = re.compile(r"(?<![\w.])[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
@@ -44,7 +44,7 @@ class Pipe:
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
-        """Raise ValueError for what no component is made of; see `jph.config.checks`."""
+        """Refuse settings that contradict each other; see `jph.config.checks`."""
         _refuse_empty(given["pipe"])
 
     def read(self) -> Mapping[str, float]:
@@ -113,7 +113,7 @@ class Pipe:
 
 
 def _read_all(process: "subprocess.Popen[bytes]", name: str, timeout_s: float) -> str:
-    """Return what a command prints; end it, and all it started, when it is slow or endless."""
+    """Return the output of a command; end it, and all it started, when it is slow or endless."""
     assert process.stdout is not None
     until_s = time.monotonic() + timeout_s
     try:
@@ -138,12 +138,12 @@ def _refuse_empty(pipe: str | tuple[str, ...]) -> None:
 
 
 def _open_now(path: str, flags: int) -> int:
-    """Open without waiting for whoever writes into a FIFO, or for the other end of a line."""
+    """Open without waiting for the writer of a FIFO, or for the other end of a line."""
     return os.open(path, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def _receive(descriptor: int, name: str, timeout_s: float) -> bytes:
-    """Return what comes until it ends, `MOST_BYTES` or a little more; SensorError if it is slow."""
+    """Read until the end, or `MOST_BYTES` and a little more; SensorError if it is slow."""
     until_s = time.monotonic() + timeout_s
     output = bytearray()
     while len(output) < MOST_BYTES:

@@ -77,7 +77,7 @@ class PwmPin:
 
     def drive(self, duty: float) -> None:
         """Give pulses of this duty, 0 to 100; SensorError if the pin cannot."""
-        # lgpio cuts off what is beyond whole percents, and 0.29 * 100 is 28.999999999999996.
+        # lgpio cuts off fractions of a percent, and 0.29 * 100 is 28.999999999999996.
         value = min(1.0, (100 - duty if self._inverted else duty) / 100 + 1e-9)
         try:
             if self._output is None:
@@ -116,7 +116,7 @@ class PwmPin:
         return output
 
     def _reason(self, error: Exception) -> str:
-        """Say what an error means, and what to do."""
+        """Return the meaning of an error, and what to do."""
         install = f"pip install '{registry.EXTRAS['Fan']}'"
         kinds = {kind.__name__ for kind in type(error).__mro__}
         if "BadPinFactory" in kinds or "can not open gpiochip" in str(error):
@@ -135,7 +135,7 @@ class PwmPin:
         if "GPIOPinInUse" in kinds:
             return "another component of this process uses it"
         if "busy" in str(error).lower():
-            return "another program uses it; gpioinfo says which"
+            return "another program uses it; gpioinfo names it"
         if "PinInvalidPin" in kinds:
             return "there is no such pin on the connector"
         return str(error) or type(error).__name__

@@ -45,7 +45,7 @@ class SetPoint:
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
-        """Raise ValueError for what no component is made of; see `jph.config.checks`."""
+        """Refuse settings that contradict each other; see `jph.config.checks`."""
         low, high = _limits(given.get("minimum"), given.get("maximum"))
         _check_default(given.get("default", cls.default), low, high)
 

@@ -27,7 +27,7 @@ class Simulated:
     amplitude: float = setting(5.0, ge=0, doc="half of the range")
     step: float = setting(0.1, ge=0, doc="standard deviation of a step of the walk")
     period_s: float = setting(3600.0, gt=0, doc="of the sine, s")
-    noise: float = setting(0.0, ge=0, doc="standard deviation of what is added")
+    noise: float = setting(0.0, ge=0, doc="standard deviation of the noise that is added")
     seed: int | None = setting(None, doc="for the same random numbers in every run")
     _place: float = field(default=0.0, init=False)  # of the walk, from the middle
 
@@ -51,7 +51,7 @@ class Simulated:
         return {self.codifier: self.mean + value}
 
     def _turned_back(self, place: float) -> float:
-        """Return a place within the range: what is beyond an end is as far on this side of it."""
+        """Reflect a place that is beyond an end of the range back into it."""
         most = self.amplitude
         if abs(place) <= most:
             return place

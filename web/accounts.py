@@ -24,7 +24,7 @@ OWNER = "owner"  # who came by a one-time link: has seen the console of this mac
 
 
 class Person:
-    """Whoever is signed in, as Flask-Login wants to see them.
+    """A person who is signed in, as Flask-Login expects one.
 
     Args:
         identity: "link", or "name:<stamp>:<name>"; the stamp ends with the password.
@@ -40,7 +40,7 @@ class Person:
         self.name = name
 
     def get_id(self) -> str:
-        """Return what the session keeps."""
+        """Return the identity, which the session keeps."""
         return self.identity
 
 

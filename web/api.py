@@ -62,7 +62,7 @@ def config() -> Response:
 
 @blueprint.get("/healthz")
 def healthz() -> tuple[Response, int]:
-    """Say how this process is; 503 while it is not on the bus. Plain numbers at the top."""
+    """Report the health of this process as flat JSON; 503 while it is not on the bus."""
     here = site()
     status = here.channel.process.bus.status()
     components = here.channel.process.components()

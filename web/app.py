@@ -105,9 +105,9 @@ def show_error(error: HTTPException) -> ResponseReturnValue:
 
 
 def show_bug(error: Exception) -> ResponseReturnValue:
-    """Log what nobody expected, and tell the asker no more than that."""
+    """Log an unexpected error, and answer without its details."""
     log.error("%s %s failed", request.method, request.path, exc_info=error)
-    return _error(500, "Something went wrong here; the log of the server says what.")
+    return _error(500, "Something went wrong here; see the log of the server.")
 
 
 def _error(code: int, message: str) -> ResponseReturnValue:

@@ -1,4 +1,4 @@
-"""Halt, start, ping, reload and set, for whoever signed in."""
+"""Halt, start, ping, reload and set, for people who are signed in."""
 
 import math
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ def command() -> ResponseReturnValue:
 
 
 def _number(codifier: str, given: object) -> float:
-    """Return what a component is to be set to; its own limits are checked where it is set."""
+    """Return the value to set; the component checks its own limits."""
     if not site().config.components[codifier].control_enabled:
         abort(409, f'{codifier} takes no values: its entry has no "Control": "enabled".')
     try:

@@ -53,7 +53,7 @@ _binding = threading.Lock()
 def transaction() -> Iterator[Session]:
     """Give a session of the present application's database, and commit at the end.
 
-    What is read from it is valid inside only. One transaction is not begun inside another.
+    Objects that it returns are valid inside only. Transactions must not be nested.
 
     Raises:
         StoreError: the file cannot be used; nothing of the transaction is kept.
@@ -115,7 +115,7 @@ def _version(connection: sqlite3.Connection) -> int:
 def _bind(app: Flask) -> Path:
     """Bind the database to an application, if that has not been done; return the path of its file.
 
-    Each transaction opens the file anew, which takes less than 0.2 ms: a copy that was put back is
+    Each transaction opens the file again, which takes less than 0.2 ms: a copy that was put back is
     used at once, a file that a newer JPH changed is refused at once, and there is nothing to close.
     """
     path: Path = app.config["DATABASE"]

@@ -1,4 +1,4 @@
-"""What the graphs of older pages ask for: fields of several components, since a time each."""
+"""Data for the graphs of older pages: fields of several components, each since a time."""
 
 import json
 from dataclasses import dataclass
@@ -40,12 +40,12 @@ class Item:
 
 @blueprint.get("/sensorts/<path:query>")
 def sensorts(query: str) -> Response | tuple[Response, int]:
-    """Return what is newer than a time, of each field that is asked for, in order of time.
+    """Return the points of each field that are newer than its time, in order of time.
 
     The query is [{"codifier", "key", "field", "time"}], the answer
     [{"0": key, "t": ms, "v": value}].
     Where there is more than an answer holds, points are further apart, as in /history; none is
-    left out at the end, so that whoever asks again since the last one misses nothing.
+    left out at the end, so that a page that asks again since the last one misses nothing.
     """
     try:
         items = parse(query)
@@ -61,10 +61,10 @@ def sensorts(query: str) -> Response | tuple[Response, int]:
 
 
 def parse(query: str) -> list[Item]:
-    """Return what a query asks for.
+    """Return the items of a query.
 
     Raises:
-        ValueError: says what is wrong with it.
+        ValueError: with the mistake in it.
     """
     try:
         asked = json.loads(query)

@@ -30,7 +30,7 @@ RANGES = (
 
 @blueprint.get("/")
 def dashboard() -> str:
-    """Show all components: those that measure and act, then the services of the network."""
+    """Show all components: sensors and actuators, then the services of the network."""
     records = site().records
     views = [page_view(records, record) for record in records.all()]
     groups = [
@@ -71,7 +71,7 @@ def component(codifier: str) -> str:
 
 
 def configuration(entry: Component) -> list[tuple[str, str]]:
-    """Return what the configuration says of a component, in words; no settings of its type."""
+    """Return a component's configuration in words, without the settings of its type."""
     served_by = site().config.server_of(entry)
     lines: list[tuple[str, Any]] = [
         ("Type", _type(entry)),

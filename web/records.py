@@ -1,8 +1,8 @@
-"""What was heard of every component: when, its last points, and what it is doing.
+"""The records of all components: when each was heard, its last points, its status.
 
-Each batch from the bus raises one version, and each record remembers which version changed it. So
-whoever shows records asks for what changed since the version that it has: there is no queue for
-each reader, and a slow one costs nothing.
+Each batch from the bus raises one version, and each record remembers the version that changed it.
+So a reader asks for the changes since the version that it has: there is no queue for each reader,
+and a slow one costs nothing.
 """
 
 import json
@@ -31,7 +31,7 @@ Point = tuple[int, int, float | str]  # version, timestamp_ms, number or text
 
 @dataclass(slots=True)
 class Record:
-    """What was heard of one component."""
+    """The record of one component."""
 
     component: Component
     version: int = 0
@@ -43,13 +43,13 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What the pages say of the network as a whole.
+    """The network as a whole, for the pages.
 
     Args:
         version: of the records that it was made of.
         layout: changes with the configuration; a page of another layout is out of date.
         summary: how many components are in each status.
-        faults: Codifier -> what its fault means for people, and the fault.
+        faults: Codifier -> the meaning of its fault for people, and the fault.
         strangers: Codifiers that were heard and are not in the configuration.
     """
 
@@ -102,7 +102,7 @@ class Records:
             self._refresh(now_s)
 
     def reconfigure(self, config: Config) -> None:
-        """Show these components from now on; what is known of those that stay is kept."""
+        """Take the components of a new configuration; the others keep their records."""
         document = json.dumps(config.document, sort_keys=True, default=str)
         with self.changed:
             self.version += 1
@@ -209,7 +209,7 @@ class Records:
                 self._refresh(now_s)
 
     def overview(self) -> Overview:
-        """Return what is to be said of the network as a whole."""
+        """Return the network as a whole."""
         self.refresh()
         with self.changed:
             summary = {"active": 0, "halted": 0, "silent": 0, "unseen": 0}

@@ -35,7 +35,7 @@ def secret_key(path: Path) -> bytes:
         if len(key := path.read_bytes()) >= 32:
             return key
     write_file(path, secrets.token_bytes(32), mode=0o600)
-    return path.read_bytes()  # of whoever wrote last, where two processes make one at once
+    return path.read_bytes()  # of the last writer, if two processes make one at once
 
 
 def is_loopback(host: str) -> bool:

@@ -1,7 +1,7 @@
 """The Web component: binds its port, hears the bus, and keeps the server running.
 
 Flask and what it needs take a third of a second to load. The server's thread does that, while the
-sensors of the same process already read; whoever connects in the meantime waits in the listen
+sensors of the same process already read; a browser that connects meanwhile waits in the listen
 queue.
 """
 
@@ -85,7 +85,7 @@ class Web:
         return f"http://{host}:{self.bound_port}/"
 
     def sign_in_url(self) -> str:
-        """Return a new link that signs in whoever opens it first, within an hour."""
+        """Return a new link that signs in the first person who opens it, within an hour."""
         return f"{self.address}enter/{self._site.links.create()}"
 
     def greeting(self) -> str:
@@ -107,7 +107,7 @@ class Web:
         self._site.reconfigure(config)
 
     def close(self) -> None:
-        """Stop serving, also those who read the live stream, within two seconds."""
+        """Stop serving within two seconds, live streams too."""
         self._server.close()
         self._site.close()
 
@@ -125,8 +125,8 @@ def listen(host: str, port: int, stalled_reader_s: float) -> socket.socket:
         listener = socket.socket(family, kind, protocol)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            # Inherited by what is accepted. Counts while sent bytes are not acknowledged and while
-            # the reader's window is shut, so the kernel drops whoever does not read.
+            # Inherited by accepted connections. It counts while sent bytes are not acknowledged and
+            # while the reader's window is shut: the kernel drops a reader that reads nothing.
             listener.setsockopt(
                 socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(stalled_reader_s * 1000)
             )

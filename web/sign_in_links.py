@@ -48,10 +48,10 @@ def _hash(token: str) -> bytes:
 
 
 class Throttle:
-    """Counts failed sign-ins and says how long the next try has to wait.
+    """Counts failed sign-ins and returns how long the next try has to wait.
 
     One name from one address gets a few tries, one address for all names and one name from all
-    addresses get more, so that nobody is locked out by a stranger's guesses at once.
+    addresses get more, so that a stranger's guesses do not lock a person out at once.
     """
 
     WINDOW_S = 900.0

@@ -1,4 +1,4 @@
-"""What the views share: the records, the channel, the stores and who may come in. No Flask here."""
+"""The parts that the views share: records, channel, stores, sign-in links. No Flask here."""
 
 import threading
 from collections.abc import Callable

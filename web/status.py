@@ -1,4 +1,4 @@
-"""What a component is said to be doing: active, halted, silent or never seen.
+"""The status of a component: active, halted, silent or never seen.
 
 Silence is judged by when something arrived here, by the monotonic clock: neither a sender with a
 wrong clock nor a step of our own makes a component look silent.
@@ -14,7 +14,7 @@ Status = Literal["active", "halted", "silent", "unseen"]
 
 COLLECTORS = frozenset({"StateCache", "HistoryWriter", "Statistics", "Router"})
 SERVICES = COLLECTORS | {"Web", "ControlProgram"}  # shown apart from what measures and acts
-# What it means for people that such a component reports a fault.
+# The meaning for people of a fault of such a component.
 FAULTS = {
     "StateCache": "Last states are not being stored.",
     "HistoryWriter": "History is not being stored.",
@@ -31,7 +31,7 @@ class Heard:
         data_s: a reading.
         control_s: a control message.
         since_s: the first sign of all, or when it last became active; a reading is due from then.
-        is_active: what its last control message said.
+        is_active: by its last control message.
     """
 
     data_s: float | None = None

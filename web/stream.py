@@ -1,4 +1,4 @@
-"""Who is told of changes: the readers of the live stream, each at its own pace.
+"""The live stream: its readers get changes, each at its own pace.
 
 Time is cut into frames. All readers are brought to the end of the present frame, so most of them
 ask for the same change, which is encoded once. A reader that was busy for some frames asks for more
@@ -67,7 +67,7 @@ class LiveStream:
         The event is empty when nothing did; it is a snapshot of everything for version 0.
 
         Args:
-            version: what the reader has.
+            version: the version that the reader has.
             only: Codifier of the one component that it shows; None: it shows all.
         """
         self._records.refresh()

@@ -1,4 +1,4 @@
-"""What pages and programs are shown of a component: its last state, and how people read it."""
+"""A component for pages and programs: its last state, and how people read it."""
 
 import math
 from typing import Any
@@ -10,7 +10,7 @@ from web.records import Record, Records
 
 
 def last_state(states: LastStates, codifier: str) -> Fields:
-    """Return the last state of a Codifier, fit for JSON; None for what is not known."""
+    """Return the last state of a Codifier, fit for JSON; unknown fields are None."""
     fields = dict.fromkeys(FIELDS) | (states.get(codifier) or {}) | {"Codifier": codifier}
     value = fields["Value"]
     if isinstance(value, float) and not math.isfinite(value):
@@ -19,7 +19,7 @@ def last_state(states: LastStates, codifier: str) -> Fields:
 
 
 def live_view(records: Records, record: Record) -> dict[str, Any]:
-    """Return what changes of a component while a page is open, fit for JSON."""
+    """Return the part of a component that changes while a page is open, fit for JSON."""
     component = record.component
     fields = last_state(records.states, component.codifier)
     text, unit = display(fields["Value"], component.symbol, component.data_type)
@@ -34,7 +34,7 @@ def live_view(records: Records, record: Record) -> dict[str, Any]:
 
 
 def page_view(records: Records, record: Record) -> dict[str, Any]:
-    """Return what a page shows of a component when it is opened."""
+    """Return a component as a page shows it when it is opened."""
     return {
         "component": record.component,
         "server": record.component.server,

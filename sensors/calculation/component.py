@@ -76,7 +76,7 @@ class Python:
 
         Raises:
             NoReading: it stumbled over an input that has no value yet.
-            SensorError: it failed; what it sent before that is sent.
+            SensorError: it failed; values that it sent before that are sent.
         """
         path = self._path()
         self._inputs.prepare()
@@ -126,7 +126,7 @@ class Python:
         return done
 
     def _move(self) -> None:
-        """Go to the worker of those that are slow or crash."""
+        """Move to the worker for calculations that are slow or crash."""
         if self._process is QUICK:
             SLOW.acquire()
             QUICK.release()
@@ -155,7 +155,7 @@ class Python:
         return codifier == component.codifier or codifier in component.serves
 
     def look(self, codifier: str) -> dict[str, object]:
-        """Return what the file is told of a Codifier."""
+        """Return the answer to the file's question about a Codifier."""
         seen = self._inputs.look(codifier)
         absence = seen.absence()
         if codifier not in self.channel.config.components and seen.fields is None:
@@ -176,7 +176,7 @@ class Python:
 
 
 class _Run:
-    """What the file asks of the node during one run, and the values that it sent."""
+    """The node's side of one run: it answers questions and keeps the values that were sent."""
 
     def __init__(self, python: Python) -> None:
         self._python = python

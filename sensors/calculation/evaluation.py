@@ -1,4 +1,4 @@
-"""What the file of a calculation may use: last values, the configuration, the bus. In the worker.
+"""The interface of a calculation's file: last values, the configuration, the bus. In the worker.
 
 Each use is a question to the node. Nothing of jph is imported: the worker is to be small.
 """
@@ -61,12 +61,12 @@ class Line:
 
 
 class Evaluation:
-    """One run of a file: what it may use, and what became of it.
+    """One run of a file: its interface to the node, and its outcome.
 
     Args:
         line: the way to the node.
         order: the message that asked for it.
-        kept: what the calculation keeps from one reading to the next, its `self`.
+        kept: the `self` of the calculation, which lasts from one reading to the next.
     """
 
     def __init__(self, line: Line, order: Message, kept: SimpleNamespace) -> None:
@@ -80,7 +80,7 @@ class Evaluation:
         self._open = True
 
     def close(self) -> None:
-        """Refuse what threads of the file ask from now on, after the answer to what they asked."""
+        """Refuse later questions of the file's threads, after the answer to the present one."""
         with self._line.lock:
             self._open = False
 
@@ -93,7 +93,7 @@ class Evaluation:
     # Other components
 
     def look(self, *codifiers: str) -> Message:
-        """Return what the node knows of the last of these Codifiers, and remember all."""
+        """Ask the node for these Codifiers, remember them, and return the last one."""
         asked = [codifier for codifier in codifiers if codifier not in self._seen]
         if asked:
             self._seen |= self.ask(op="look", codifiers=asked)
@@ -143,7 +143,7 @@ class Evaluation:
             self.absent[codifier] = seen["absence"]
         return seen["raw"]
 
-    # What is sent
+    # Sending
 
     def send_data(
         self, value: object, timestamp_ms: float | None = None, codifier: str | None = None
@@ -251,7 +251,7 @@ class Evaluation:
 
 
 class Printed:
-    """Takes what a file prints to the log, line by line."""
+    """Writes the output of a file to the log, line by line."""
 
     def __init__(self, evaluation: Evaluation) -> None:
         self._evaluation = evaluation
@@ -279,7 +279,7 @@ def _least(*given: Any, **options: Any) -> Any:
 def _codifier(given: object, name: str) -> str:
     if isinstance(given, str) and len(given) == 2:
         return given
-    raise TypeError(f'{name}() wants a Codifier, as {name}("A4"), not {given!r:.40}')
+    raise TypeError(f'{name}() needs a Codifier, as {name}("A4"), not {given!r:.40}')
 
 
 def _plain(value: object) -> object:

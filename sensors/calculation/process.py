@@ -1,4 +1,4 @@
-"""The worker process of calculations as the node sees it: started, asked, killed, started anew.
+"""The worker process of calculations as the node sees it: started, asked, killed, started again.
 
 All calculations of a process share one, which takes 21 MB. One that is slow, hangs, or crashes goes
 to a second one, so that it delays and harms only others of its kind.
@@ -23,7 +23,7 @@ from jph.errors import SensorError
 MOST_BYTES = 1 << 20  # that one reading may send to the node, of all kinds together
 SLOW_S = 1.0  # a calculation that takes longer goes to the second worker
 _START_S = 60.0  # a Pi Zero takes some seconds
-_GRACE_S = 3.0  # for the worker to end itself, and say where it was
+_GRACE_S = 3.0  # for the worker to end itself, and report where it was
 _STOP_S = 1.0
 _LENGTH = struct.Struct("<I")
 _PROGRAM = "from sensors.calculation.worker import main; main()"
@@ -47,7 +47,7 @@ class WorkerProcess:
         self._counting = threading.Lock()
         self._users = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._trace = -1  # what it says when it crashes
+        self._trace = -1  # the file of its last words in a crash
 
     @property
     def pid(self) -> int | None:
@@ -55,12 +55,12 @@ class WorkerProcess:
         return self._process.pid if self._process else None
 
     def acquire(self) -> None:
-        """Say that somebody will need the worker."""
+        """Count one more user of the worker."""
         with self._counting:
             self._users += 1
 
     def release(self) -> None:
-        """Say that somebody does not need it any more; it ends when nobody does."""
+        """Count one user less; end the worker after the last one."""
         with self._counting:
             self._users -= 1
             if not self._users:
@@ -71,8 +71,8 @@ class WorkerProcess:
         """Have a file run.
 
         Args:
-            order: what the worker is told, with the path of the file.
-            answer: answers what it asks meanwhile; ValueError and TypeError refuse.
+            order: the message to the worker, with the path of the file.
+            answer: answers its questions meanwhile; ValueError and TypeError refuse one.
             timeout_s: longest time for that.
 
         Returns:
@@ -89,7 +89,7 @@ class WorkerProcess:
             try:
                 done = self._converse(order, answer, time.monotonic() + timeout_s + _GRACE_S)
                 if (done["failure"] or {}).get("kind") == "memory":
-                    self._end()  # what is in use may be what its `self` keeps
+                    self._end()  # the memory may be held by its `self`
                 return done
             except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError) as error:
                 raise Lost(self._why_lost(error, str(order["file"]), timeout_s)) from None
@@ -172,7 +172,7 @@ class WorkerProcess:
         return int(pipe.fileno())
 
     def _why_lost(self, error: Exception, path: str, timeout_s: float) -> str:
-        """End the worker, and say what happened."""
+        """End the worker, and return what happened as an error."""
         process = self._process
         assert process is not None
         if isinstance(error, EOFError):
@@ -229,7 +229,7 @@ def _wait(fileno: int, events: int, until_s: float) -> None:
 
 
 def _line_in(trace: str, path: str) -> str:
-    """Return ` line n` where a trace says which line of a file ran, else nothing."""
+    """Return ` line n` if a trace names the line of the file that ran, else nothing."""
     name = path.encode("ascii", "backslashreplace").decode()
     found = re.search(rf'File "{re.escape(name)}", line (\d+)', trace)
     return f" line {found[1]}" if found else ""

@@ -1,6 +1,6 @@
 """The file of a calculation: from text with `{{ A4 }}` in it to code. Used by the worker alone.
 
-Strategy: what `{{ … }}` comes to never becomes part of the code. The code gets a name in its place,
+Strategy: the result of `{{ … }}` never becomes part of the code. The code gets a name in its place,
 and the value is bound to that name when it runs; inside quotes it is put into the text. So a text
 that somebody sends on the bus stays text, whatever is in it, `-3` squared is 9, and the code of two
 readings is the same and is compiled once.
@@ -32,7 +32,7 @@ Namespace = dict[str, object]
 
 
 class Bindings:
-    """What a rendering asks, and what it gave; `worker` has the answers.
+    """The questions of a rendering and their values; `worker` has the answers.
 
     Args:
         value: returns the last value of a Codifier.
@@ -60,7 +60,7 @@ class TemplateFile:
     """One state of the file.
 
     Raises:
-        TemplateSyntaxError: what stands in braces is wrong; has lineno.
+        TemplateSyntaxError: an expression in braces is wrong; has lineno.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ def _without_comments(text: str) -> str:
                 line = lines[row - 1]
                 if line[column - 1 : column] != "{":  # one of Jinja's
                     lines[row - 1] = line[:column]
-    except (tokenize.TokenError, SyntaxError):  # only with what stands in braces it is Python
+    except (tokenize.TokenError, SyntaxError):  # it is Python only without the braces
         lines = ["" if line.lstrip().startswith("#") else line for line in lines]
     return "\n".join(lines)
 
@@ -211,7 +211,7 @@ def _default(value: object, default: object = None, boolean: bool = False) -> ob
 def _codifier(subject: object, name: str) -> str:
     if isinstance(subject, str) and len(subject) == 2:
         return subject
-    raise TemplateRuntimeError(f"|{name} wants a Codifier before it")
+    raise TemplateRuntimeError(f"|{name} needs a Codifier before it")
 
 
 def _compile(rendered: str, path: str) -> CodeType:

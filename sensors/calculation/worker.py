@@ -46,7 +46,7 @@ class Worker:
         self._kept: dict[str, SimpleNamespace] = {}
 
     def serve(self) -> None:
-        """Run what the node asks for, until it is gone."""
+        """Run the files that the node asks for, until the node is gone."""
         self._line.send({"op": "ready"})
         while True:
             order = self._line.receive()
@@ -111,7 +111,7 @@ class Worker:
 
 
 def _limit_memory(most: int | None) -> None:
-    """Limit the address space to so many bytes, None for as many as the system lets us have."""
+    """Limit the address space to so many bytes; None: to the limit of the system."""
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]  # which only root may raise
     if most is None or resource.RLIM_INFINITY != hard < most:
         most = hard
@@ -136,7 +136,7 @@ def _decoded(content: bytes) -> str:
 
 
 def _failure(error: BaseException, evaluation: Evaluation) -> Message | None:
-    """Return what a person needs of an error: where, what, and whether an input was missing."""
+    """Return an error for a person: where, what, and whether an input was missing."""
     if isinstance(error, SystemExit) and not error.code:
         return None
     path = evaluation.order["file"]
@@ -160,7 +160,7 @@ def _failure(error: BaseException, evaluation: Evaluation) -> Message | None:
 
 
 def _line_of(traceback: TracebackType | None, path: str) -> int | None:
-    """Return the line of the file in which an error was raised, or what it called was called."""
+    """Return the line of the file in which an error was raised, or from which it came."""
     line = None
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename == path:
@@ -187,7 +187,7 @@ def main() -> None:
     reader = cast(BinaryIO, os.fdopen(os.dup(0), "rb"))
     writer, trace = (cast(BinaryIO, os.fdopen(os.dup(number), "wb")) for number in (1, 2))
     nothing = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):  # for what a file starts: neither the node's line nor its log
+    for number in (0, 1, 2):  # of processes that a file starts: neither the node's line nor its log
         os.dup2(nothing, number)
     faulthandler.enable(file=trace)
     with suppress(OSError):
@@ -196,7 +196,7 @@ def main() -> None:
             score.write(_OOM_SCORE)
     threading.stack_size(_SMALL_STACK)
     threading.Thread(target=_end_with_node, args=(reader.fileno(),), daemon=True).start()
-    threading.stack_size(0)  # the usual one, for those of a file
+    threading.stack_size(0)  # the usual one, for threads of a file
     with suppress(Ended, BrokenPipeError):
         Worker(Line(reader, writer), trace).serve()
     _end()

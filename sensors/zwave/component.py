@@ -1,6 +1,6 @@
 """Values of Z-Wave devices, from a running zwave-js-server.
 
-The server keeps what the devices reported last, and tells it without a word by radio. Whether a
+The server keeps the last reports of the devices, and answers without using the radio. Whether a
 device is still there is asked once a minute, or at each reading while something is missing.
 """
 
@@ -80,11 +80,11 @@ class Zwave:
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
-        """Raise ValueError for what no component is made of; see `jph.config.checks`."""
-        cls("", **given)  # which asks nobody yet
+        """Refuse settings that contradict each other; see `jph.config.checks`."""
+        cls("", **given)  # which asks no server yet
 
     def read(self) -> Mapping[str, Value]:
-        """Return the values of the component and its proxies; those that are there.
+        """Return the values of the component and of its proxies that the server has.
 
         Raises:
             SensorError: the server does not answer, or has none of the values.

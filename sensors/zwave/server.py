@@ -1,8 +1,8 @@
 """One connection to a zwave-js-server, for all components of this process that use it.
 
-It asks and gets answers; it does not listen to the network, so that nothing comes that nobody
+It asks and gets answers; it does not listen to the network, so that nothing comes that nothing
 wants, and a node that is asked once a minute costs nothing in between. A connection that was lost
-is made anew by the next question.
+is opened again by the next question.
 """
 
 import itertools
@@ -56,7 +56,7 @@ class ZwaveServer:
         """Return the result of a command.
 
         Raises:
-            Refused: the server says no.
+            Refused: the server refuses.
             SensorError: no connection, or no answer in time.
         """
         if not self._lock.acquire(timeout=max(0.0, until_s - time.monotonic())):
@@ -136,7 +136,7 @@ class ZwaveServer:
         return connection
 
     def _greet(self, connection: ClientConnection, until_s: float) -> None:
-        """Agree on what the messages look like."""
+        """Agree on the version of the messages."""
         version = _received(connection, until_s)
         low, high = version.get("minSchemaVersion"), version.get("maxSchemaVersion")
         if version.get("type") != "version" or not isinstance(low, int):

@@ -29,7 +29,7 @@ NodeValue = Mapping[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a configuration says of a value; None for what it does not say."""
+    """A value as a configuration names it; None for keys that it leaves out."""
 
     node: int
     index: int | str | None
@@ -40,7 +40,7 @@ class Wanted:
     property_key: int | str | None
 
     def __str__(self) -> str:
-        """Say what it is, as the configuration does."""
+        """Return its name for a person, by the keys of the configuration."""
         said = {
             "index": self.index,
             "instance": self.instance if self.endpoint is None else None,
@@ -83,7 +83,7 @@ def wanted(
 
 
 def find(values: Iterable[NodeValue], what: Wanted) -> NodeValue | None:
-    """Return the value that is meant among those of its node, or None."""
+    """Return the wanted value among the values of its node, or None."""
     values = readable(values)
     places = [what.instance - 1, what.instance] if what.endpoint is None else [what.endpoint]
     for endpoint in places:
@@ -99,7 +99,7 @@ def find(values: Iterable[NodeValue], what: Wanted) -> NodeValue | None:
 
 
 def readable(values: Iterable[NodeValue]) -> list[NodeValue]:
-    """Return those that have a value; what resets a meter has the same property key as it."""
+    """Return the values that can be read; the reset of a meter has the meter's property key."""
     return [value for value in values if _metadata(value).get("readable") is not False]
 
 
