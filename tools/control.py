@@ -1,13 +1,14 @@
-"""`jph control`: speak to components, and watch the bus.
+"""`jph control`: send commands to components, and watch the bus.
 
-A short command announces its Codifier (N), says what it has to say, and waits for the answers. The
-watch only listens, so that any number of people can watch at once.
+A command announces its own Codifier (N), sends its messages, and waits for the answers. The watch
+only listens, so any number of people can watch at the same time.
 """
 
 import select
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import click
 
 from jph.bus import wire
 from jph.bus.wire import BROADCAST, Control
-from jph.config.model import Config
+from jph.config.model import Component, Config
 from jph.node.channel import Channel
 from jph.node.process import Process
 from tools import options
@@ -30,58 +31,105 @@ _timeout = click.option(
     help="Longest wait for answers, in seconds.",
 )
 _codifiers = click.argument("codifiers", nargs=-1, required=True, metavar="CODIFIER...")
+_NEVER_ANSWER = ("Proxy", "ControlProgram")  # other components, and commands, send in their name
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Speaker:
-    """Who speaks: a Codifier of a network."""
+    """A network, and the Codifier to speak as; None for that of the ControlProgram."""
 
     config: Config
     home: Path
     own: str | None
 
-    def codifier(self) -> str:
-        """Return the Codifier to speak as, or end with what to do."""
+    def known(self, codifier: str) -> Component:
+        """Return a component of the configuration, or end the program if there is none."""
+        if codifier not in self.config.components:
+            raise click.ClickException(f'no Codifier "{codifier}" in {self.config.source}')
+        return self.config.components[codifier]
+
+    def component(self) -> Component:
+        """Return the component to speak as, or end the program with what to do."""
         if self.own:
-            if self.own not in self.config.components:
-                raise click.ClickException(f'no Codifier "{self.own}" in {self.config.source}')
-            return self.own
+            return self.known(self.own)
         program = self.config.first("ControlProgram")
         if program is None:
             raise click.ClickException(
                 "the configuration has no component of Type ControlProgram to speak as; "
                 "add one, or name a Codifier with -c"
             )
-        return program.codifier
+        return program
 
+    @contextmanager
+    def channel(self) -> Iterator[Channel]:
+        """Announce the Codifier on the control channel, and close the bus at the end."""
+        component = self.component()
+        bus = opened_bus(self.config, "control")
+        try:
+            channel = Channel(component, Process(self.config, self.home, bus))
+            channel.send_control("N")
+            yield channel
+        finally:
+            bus.close()
 
-class Conversation:
-    """A Codifier on the control channel for as long as a command takes."""
+    def tell(self, flag: str, to: str) -> None:
+        """Send a message, and wait for no answer."""
+        if flag not in wire.CONTROL_FLAGS:
+            flags = " ".join(wire.CONTROL_FLAGS)
+            raise click.ClickException(f"no control flag {flag!r}; there are {flags}")
+        if to != BROADCAST:
+            self.known(to)
+        with self.channel() as channel:
+            channel.send_control(flag, to)
 
-    def __init__(self, speaker: Speaker) -> None:
-        component = speaker.config.components[speaker.codifier()]
-        self._bus = opened_bus(speaker.config, "control")
-        process = Process(speaker.config, speaker.home, self._bus)
-        self.channel = Channel(component, process)
-        self.channel.send_control("N")
+    def ask(
+        self,
+        flag: str,
+        codifiers: Sequence[str],
+        timeout_s: float,
+        active: str,
+        halted: str,
+        number: float | None = None,
+    ) -> None:
+        """Send a flag, print the answers, and exit with status 1 if a component does not answer.
 
-    def __enter__(self) -> "Conversation":
-        return self
+        C is answered by the N of a component that begins again. Any other flag is followed by a
+        ping, which is answered after the flag has had its effect.
 
-    def __exit__(self, *exception: object) -> None:
-        self._bus.close()
+        Args:
+            active, halted: what an answer shows; {ms} is the time from the question to it.
+            number: the time component of the message.
+        """
+        config = self.config
+        wanted = [self.known(codifier).codifier for codifier in codifiers if codifier != BROADCAST]
+        if BROADCAST in codifiers:
+            wanted = [c.codifier for c in config.components.values() if c.type not in _NEVER_ANSWER]
+        silent = dict.fromkeys(wanted)
+        with self.channel() as channel:
+            asked_s = time.monotonic()
+            for codifier in codifiers:
+                channel.send_control(flag, codifier, number)
+                if flag not in "CP":
+                    channel.send_control("P", codifier)
+            answer, to = ("N", BROADCAST) if flag == "C" else ("T", channel.codifier)
+            for message, heard_s in _heard(channel, timeout_s):
+                if message.flag != answer or message.destination != to:
+                    continue
+                if message.source in silent or flag == "P":
+                    text = active if message.is_active else halted
+                    self.show(message.source, text.format(ms=(heard_s - asked_s) * 1000))
+                    silent.pop(message.source, None)
+                if not silent:
+                    return
+        for codifier in silent:
+            self.show(codifier, "no answer")
+        click.echo(f"{len(silent)} of {len(wanted)} did not answer in {timeout_s:g} s", err=True)
+        sys.exit(1)
 
-    def answers(self, timeout_s: float) -> Iterator[tuple[Control, float]]:
-        """Yield what is heard on the control channel, with the time (s, monotonic) it came."""
-        until_s = time.monotonic() + timeout_s
-        receiver = self._bus.control.receiver
-        poll = select.poll()
-        poll.register(receiver.fileno(), select.POLLIN)
-        while (left_s := until_s - time.monotonic()) > 0:
-            if poll.poll(left_s * 1000):
-                now_s = time.monotonic()
-                for message, _ in receiver.receive():
-                    yield message, now_s
+    def show(self, codifier: str, text: str) -> None:
+        """Print a line about a component."""
+        component = self.config.components.get(codifier)
+        click.echo(f"{codifier}  {component.name if component else '(unknown)':24.24}  {text}")
 
 
 @click.group(invoke_without_command=True)
@@ -92,7 +140,7 @@ class Conversation:
 @click.option("-f", "--msg-flag", "flag", metavar="FLAG", help="Flag of the message; needs -t.")
 @click.option("-x", "--exit", "leave", is_flag=True, help="Do not watch after the message.")
 @click.option("-l", "--filter-all", "about", metavar="CODE", help="Watch only to or from CODE.")
-@click.option("-o", "--filter-to", "only_to", metavar="CODE", help="Watch only what goes to CODE.")
+@click.option("-o", "--filter-to", "only_to", metavar="CODE", help="Watch only messages to CODE.")
 @click.option("-r", "--filter-from", "only_from", metavar="CODE", help="Watch only from CODE.")
 @click.option("-n", "--filter-chnl", "channel", metavar="CHNL", help="Watch only Data or Ctrl.")
 @click.option("-F", "--force", is_flag=True, help="Start the own Codifier first (S).")
@@ -113,22 +161,24 @@ def control(
 ) -> None:
     """Ping, halt, start, reload, set, step, and watch.
 
-    Without a subcommand it takes the options of older versions: a message with -t and -f, then the
-    watch, unless -x is given.
+    Without a subcommand it takes the options of older versions: it sends a message with -t and -f,
+    then watches, unless -x is given.
     """
-    speaker = Speaker(options.load(source, home), home, own)
-    ctx.obj = speaker
+    speaker = ctx.obj = Speaker(options.load(source, home), home, own)
     if ctx.invoked_subcommand:
         return
     if (to is None) != (flag is None):
         raise click.UsageError("-t and -f belong together")
     if force:
-        _tell(speaker, "S", speaker.codifier())
+        speaker.tell("S", speaker.component().codifier)
     if to is not None and flag is not None:
-        _tell(speaker, flag[:1], to[:2])
+        speaker.tell(flag[:1], to[:2])
     if not leave:
-        chosen = Filter(about, only_from, only_to, _channel_name(channel))
-        watch_bus(speaker.config, chosen, None)
+        names = {"D": "Data", "C": "Ctrl", None: None}
+        initial = channel and channel[:1].upper()
+        if initial not in names:
+            raise click.UsageError(f"-n takes Data or Ctrl, not {channel!r}")
+        watch_bus(speaker.config, Filter(about, only_from, only_to, names[initial]), None)
 
 
 @control.command()
@@ -136,26 +186,9 @@ def control(
 @_timeout
 @click.pass_obj
 def ping(speaker: Speaker, codifiers: tuple[str, ...], timeout_s: float) -> None:
-    """Say who answers, and after how many milliseconds; everyone if no CODIFIER is given."""
-    wanted = _known(speaker, codifiers) if codifiers else _running(speaker.config)
-    with Conversation(speaker) as conversation:
-        asked_s = time.monotonic()
-        for codifier in codifiers or (BROADCAST,):
-            conversation.channel.send_control("P", codifier)
-        silent = dict.fromkeys(wanted)
-        for message, now_s in conversation.answers(timeout_s):
-            if message.flag != "T" or message.destination != conversation.channel.codifier:
-                continue
-            silent.pop(message.source, None)
-            state = "" if message.is_active else "  halted"
-            _line(speaker, message.source, f"{(now_s - asked_s) * 1000:8.2f} ms{state}")
-            if not silent:
-                break
-    for codifier in silent:
-        _line(speaker, codifier, "  no answer")
-    if silent:
-        click.echo(f"{len(silent)} of {len(wanted)} did not answer in {timeout_s:g} s", err=True)
-        sys.exit(1)
+    """Show which components answer, and after how many ms; all if no CODIFIER is given."""
+    asked = codifiers or (BROADCAST,)
+    speaker.ask("P", asked, timeout_s, "{ms:8.2f} ms", "{ms:8.2f} ms  halted")
 
 
 @control.command()
@@ -164,9 +197,7 @@ def ping(speaker: Speaker, codifiers: tuple[str, ...], timeout_s: float) -> None
 @click.pass_obj
 def halt(speaker: Speaker, codifiers: tuple[str, ...], timeout_s: float) -> None:
     """Halt the readings and callbacks of components; @@ for all."""
-    _command(
-        speaker, "H", codifiers, timeout_s, lambda m: "still active" if m.is_active else "halted"
-    )
+    speaker.ask("H", codifiers, timeout_s, "still active", "halted")
 
 
 @control.command()
@@ -175,9 +206,7 @@ def halt(speaker: Speaker, codifiers: tuple[str, ...], timeout_s: float) -> None
 @click.pass_obj
 def start(speaker: Speaker, codifiers: tuple[str, ...], timeout_s: float) -> None:
     """Start components that were halted; @@ for all."""
-    _command(
-        speaker, "S", codifiers, timeout_s, lambda m: "active" if m.is_active else "still halted"
-    )
+    speaker.ask("S", codifiers, timeout_s, "active", "still halted")
 
 
 @control.command()
@@ -186,17 +215,8 @@ def start(speaker: Speaker, codifiers: tuple[str, ...], timeout_s: float) -> Non
 @click.pass_obj
 def reload(speaker: Speaker, codifiers: tuple[str, ...], timeout_s: float) -> None:
     """Have components read their configuration again; @@ for all."""
-    targets = _targets(speaker, codifiers)
-    with Conversation(speaker) as conversation:
-        for codifier in codifiers:
-            conversation.channel.send_control("C", codifier)
-        for message, _ in conversation.answers(timeout_s + 1):  # a server may have to be asked
-            if message.flag == "N" and message.source in targets:
-                _line(speaker, message.source, "reloaded")
-                targets.remove(message.source)
-                if not targets:
-                    return
-    _unanswered(speaker, targets)
+    # One second more, since they may have to fetch it from a server.
+    speaker.ask("C", codifiers, timeout_s + 1, "reloaded", "reloaded")
 
 
 @control.command("set")
@@ -236,97 +256,27 @@ def watch(
     flags: str | None,
     seconds: float | None,
 ) -> None:
-    """Show what passes on both channels, until Ctrl-C; only about CODIFIER if it is given."""
+    """Show the messages of both channels until Ctrl-C; of one CODIFIER, if it is given."""
     chosen = Filter(about, only_from, only_to, channel and channel.capitalize(), flags)
     watch_bus(speaker.config, chosen, seconds)
 
 
-def _channel_name(text: str | None) -> str | None:
-    """Return Data or Ctrl for any text that begins like it."""
-    if text is None:
-        return None
-    for name in ("Data", "Ctrl"):
-        if text[:1].upper() == name[0]:
-            return name
-    raise click.UsageError(f"-n takes Data or Ctrl, not {text!r}")
-
-
-def _tell(speaker: Speaker, flag: str, to: str, number: float | None = None) -> None:
-    if flag not in wire.CONTROL_FLAGS:
-        flags = " ".join(wire.CONTROL_FLAGS)
-        raise click.ClickException(f"no control flag {flag!r}; there are {flags}")
-    if to != BROADCAST:
-        _known(speaker, [to])
-    with Conversation(speaker) as conversation:
-        conversation.channel.send_control(flag, to, number)
-
-
-def _command(
-    speaker: Speaker,
-    flag: str,
-    codifiers: tuple[str, ...],
-    timeout_s: float,
-    outcome: Callable[[Control], str],
-) -> None:
-    """Send a flag, then ask how they are; a ping behind the command is answered after it."""
-    targets = _targets(speaker, codifiers)
-    with Conversation(speaker) as conversation:
-        for codifier in codifiers:
-            conversation.channel.send_control(flag, codifier)
-            conversation.channel.send_control("P", codifier)
-        for message, _ in conversation.answers(timeout_s):
-            if message.flag == "T" and message.source in targets:
-                _line(speaker, message.source, outcome(message))
-                targets.remove(message.source)
-                if not targets:
-                    return
-    _unanswered(speaker, targets)
-
-
 def _adjust(speaker: Speaker, codifier: str, flag: str, number: float, timeout_s: float) -> None:
-    component = speaker.config.components[_known(speaker, [codifier])[0]]
-    if not component.control_enabled:
+    if not speaker.known(codifier).control_enabled:
         raise click.ClickException(
             f'{codifier} takes no values: its configuration has no "Control": "enabled"'
         )
-    with Conversation(speaker) as conversation:
-        conversation.channel.send_control(flag, codifier, number)
-        conversation.channel.send_control("P", codifier)
-        for message, _ in conversation.answers(timeout_s):
-            if message.flag == "T" and message.source == codifier:
-                _line(speaker, codifier, "told" if message.is_active else "told, but it is halted")
-                return
-    _unanswered(speaker, [codifier])
+    speaker.ask(flag, [codifier], timeout_s, "sent", "sent, but it is halted", number)
 
 
-def _targets(speaker: Speaker, codifiers: tuple[str, ...]) -> list[str]:
-    if BROADCAST in codifiers:
-        return _running(speaker.config)
-    return _known(speaker, codifiers)
-
-
-def _known(speaker: Speaker, codifiers: Iterable[str]) -> list[str]:
-    for codifier in codifiers:
-        if codifier not in speaker.config.components:
-            raise click.ClickException(f'no Codifier "{codifier}" in {speaker.config.source}')
-    return list(codifiers)
-
-
-def _running(config: Config) -> list[str]:
-    """Return the Codifiers that should answer: those that this or another machine runs."""
-    return [
-        component.codifier
-        for component in config.components.values()
-        if component.type not in ("Proxy", "ControlProgram")
-    ]
-
-
-def _unanswered(speaker: Speaker, codifiers: Iterable[str]) -> None:
-    for codifier in codifiers:
-        _line(speaker, codifier, "no answer")
-    sys.exit(1)
-
-
-def _line(speaker: Speaker, codifier: str, text: str) -> None:
-    component = speaker.config.components.get(codifier)
-    click.echo(f"{codifier}  {component.name if component else '(unknown)':24.24}  {text}")
+def _heard(channel: Channel, timeout_s: float) -> Iterator[tuple[Control, float]]:
+    """Yield the messages of the control channel, each with its time of arrival, s, monotonic."""
+    until_s = time.monotonic() + timeout_s
+    receiver = channel.process.bus.control.receiver
+    poll = select.poll()
+    poll.register(receiver.fileno(), select.POLLIN)
+    while (left_s := until_s - time.monotonic()) > 0:
+        if poll.poll(left_s * 1000):
+            now_s = time.monotonic()
+            for message, _ in receiver.receive():
+                yield message, now_s

@@ -1,4 +1,4 @@
-"""The watch of `jph control`: every datagram of both channels as a line."""
+"""The watch of `jph control`: a line for each datagram of both channels."""
 
 import select
 import time
@@ -17,7 +17,7 @@ from jph.errors import DatagramError
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which messages are shown; None shows all."""
+    """The messages to show, by Codifier, channel and flags; None stands for all."""
 
     about: str | None = None
     only_from: str | None = None
@@ -26,7 +26,7 @@ class Filter:
     flags: str | None = None
 
     def shows(self, channel: str, message: Control | Data) -> bool:
-        """Tell whether a message is shown."""
+        """Tell whether to show a message."""
         to = message.destination if isinstance(message, Control) else wire.BROADCAST
         return (
             self.about in (None, message.source, to)
@@ -44,10 +44,8 @@ def opened_bus(config: Config, *channels: str) -> Bus:
         click.ClickException: a channel cannot be joined.
     """
     bus = Bus(config.multicast)
-    if "control" in channels:
-        bus.control.listen()
-    if "data" in channels:
-        bus.data.listen()
+    for name in channels:
+        getattr(bus, name).listen()
     bus.open()
     for name, channel in bus.status().channels.items():
         if not channel.joined:
@@ -57,21 +55,18 @@ def opened_bus(config: Config, *channels: str) -> Bus:
 
 
 def watch_bus(config: Config, chosen: Filter, seconds: float | None) -> None:
-    """Print what passes until Ctrl-C or for a time, invalid datagrams too."""
+    """Print the messages of the bus until Ctrl-C or for a time, invalid datagrams too."""
     until_s = time.monotonic() + seconds if seconds else None
-    wanted = {"Ctrl": "control", "Data": "data"}
+    names = {"Ctrl": "control", "Data": "data"}
     if chosen.channel is not None:
-        wanted = {chosen.channel: wanted[chosen.channel]}
-    bus = opened_bus(config, *wanted.values())
+        names = {chosen.channel: names[chosen.channel]}
+    bus = opened_bus(config, *names.values())
     waiting: dict[int, tuple[str, Datagrams]] = {}
     poll = select.poll()
-    for name, datagrams in (
-        ("Ctrl", bus.control.receiver.datagrams),
-        ("Data", bus.data.receiver.datagrams),
-    ):
-        if name in wanted:
-            waiting[datagrams.fileno()] = name, datagrams
-            poll.register(datagrams.fileno(), select.POLLIN)
+    for label, name in names.items():
+        datagrams = getattr(bus, name).receiver.datagrams
+        waiting[datagrams.fileno()] = label, datagrams
+        poll.register(datagrams.fileno(), select.POLLIN)
     try:
         while until_s is None or time.monotonic() < until_s:
             wait_ms = None if until_s is None else max(0.0, until_s - time.monotonic()) * 1000

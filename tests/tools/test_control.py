@@ -42,7 +42,7 @@ def config(path):
 
 @pytest.fixture
 def node(path, config, tmp_path):
-    """Run A1 and F1; what F1 is set to is in `node.calls`."""
+    """Run A1 and F1; `node.calls` has the commands that they get."""
     node = Node(config, tmp_path)
     Reloader(node, lambda: build(json.loads(path.read_text())))
     node.calls = []
@@ -71,7 +71,7 @@ def test_ping_shows_round_trips_of_everyone(node, control):
     assert "Inlet" in lines[0]
 
 
-def test_ping_says_who_does_not_answer(control):
+def test_ping_names_the_components_that_do_not_answer(control):
     run = control("ping", "A1", "--timeout", "0.2")
     assert run.returncode == 1
     assert "A1" in run.stdout
@@ -96,7 +96,7 @@ def test_set_and_step(node, control):
     eventually(lambda: node.calls == [("A", 21.5), ("E", -0.5)])
 
 
-def test_a_component_that_takes_no_values_is_not_told(node, control):
+def test_a_component_that_takes_no_values_is_sent_none(node, control):
     run = control("set", "A1", "1")
     assert run.returncode == 1
     assert '"Control": "enabled"' in run.stderr
@@ -127,7 +127,7 @@ def test_a_wrong_configuration_names_every_mistake(path, control):
     assert "Traceback" not in run.stderr
 
 
-def test_nobody_to_speak_as_says_what_to_do(path, control):
+def test_a_network_without_a_codifier_to_speak_as_is_told_what_to_do(path, control):
     document = json.loads(path.read_text())
     document["Sensors"].pop()
     path.write_text(json.dumps(document))
@@ -138,7 +138,7 @@ def test_nobody_to_speak_as_says_what_to_do(path, control):
 
 
 class Watch:
-    """A running `jph control watch` or its older form; `lines` are what it printed so far."""
+    """A running `jph control watch` or its older form; `lines` is its output so far."""
 
     def __init__(self, path, home, *arguments):
         self._file = home / "watched"
@@ -219,7 +219,7 @@ def test_the_older_flags_send_a_message_and_leave(node, control):
     eventually(lambda: node.runners["A1"].channel.is_active is True)
 
 
-def test_the_older_flags_that_need_each_other(control):
+def test_mistakes_in_the_older_flags_are_named(control):
     run = control("-t", "A1", "-x")
     assert run.returncode == 2
     assert "-t and -f belong together" in run.stderr
