@@ -1,86 +1,167 @@
-"""Which history a command works on: what the configuration names, or a URL of its command line."""
+"""The history that a command works on: where it is, and connections of the command's own to it."""
 
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import click
 
 from jph.config.model import Component, Config
-from jph.errors import ConfigError
-from jph.stores.address import StoreAddress, history_address, writer_address
+from jph.errors import ConfigError, StoreError
+from jph.stores import open_history
+from jph.stores.address import StoreAddress, writer_address
 from tools import options
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection
 
 password_file = click.option(
     "--password-file",
     type=click.Path(path_type=Path),
-    help="Holds the password of a PostgreSQL that is named by a URL here.",
+    help="File with the password of the PostgreSQL that a URL here names.",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A database of PostgreSQL and the role that owns what JPH makes in it."""
+    """A database of PostgreSQL and the role that owns the tables of JPH in it."""
 
+    server: str  # host and port
     database: str
     role: str
-    password_file: Path | None = None
+    password_file: Path | None
 
 
-def address_in(config: Config, source: str, codifier: str | None = None) -> StoreAddress:
-    """Return where the first HistoryWriter writes, or the component of this Codifier."""
-    try:
-        if codifier is not None:
-            return writer_address(*_settings(_component(config, codifier)))
-        place = history_address(config)
-    except ConfigError as error:
-        raise options.WrongConfig(error, source) from error
-    if place is None:
-        raise options.WrongConfig(ConfigError("there is no HistoryWriter"), source)
-    return place
+def address_for(
+    url: str | None,
+    password_file: Path | None,
+    source: str,
+    home: Path,
+    writer: str | None = None,
+) -> StoreAddress:
+    """Return the history that a URL names, or without one, that of the configuration."""
+    if url is not None:
+        return StoreAddress(url, password_file)
+    with options.wrong_config(source):
+        return address_in(options.load(source, home), writer)
 
 
-def target_in(config: Config, source: str, codifier: str | None = None) -> Target:
-    """Return the database that the first HistoryWriter on PostgreSQL names, or this component."""
-    try:
-        if codifier is not None:
-            found = [_component(config, codifier)]
-        else:
-            found = [each for each in config.components.values() if each.type == "HistoryWriter"]
-        for component in found:
-            place = writer_address(*_settings(component))
-            if is_postgres(place.url):
-                return target_of(place)
-    except ConfigError as error:
-        raise options.WrongConfig(error, source) from error
-    who = f"{codifier} does not name" if codifier else "no HistoryWriter names"
-    mistake = ConfigError(f"{who} a database of PostgreSQL, by an SQL block or a postgresql: URL")
-    raise options.WrongConfig(mistake, source)
+def address_in(config: Config, codifier: str | None = None) -> StoreAddress:
+    """Return where the first HistoryWriter writes, or the component of this Codifier.
+
+    Raises:
+        ConfigError: there is no such component, or one of its settings is wrong.
+    """
+    writers = _writers(config, codifier)
+    if not writers:
+        raise ConfigError("there is no HistoryWriter")
+    return _address(writers[0])
 
 
-def others_in(config: Config, owner: StoreAddress, target: Target) -> dict[Target, bool]:
+def target_in(config: Config, codifier: str | None = None) -> Target:
+    """Return the database that the first HistoryWriter on PostgreSQL names, or this component.
+
+    Raises:
+        ConfigError: no component names one, or one of its settings is wrong.
+    """
+    for place in map(_address, _writers(config, codifier)):
+        if is_postgres(place.url):
+            return _target(place)
+    subject = f"{codifier} does not name" if codifier else "no HistoryWriter names"
+    raise ConfigError(f"{subject} a database of PostgreSQL, by an SQL block or a postgresql: URL")
+
+
+def others_in(config: Config, target: Target) -> dict[Target, bool]:
     """Return the other roles that components name for a database, and whether they write."""
-    where = urlsplit(owner.url).netloc.rpartition("@")[2]
     found: dict[str, tuple[Target, bool]] = {}
     for component in config.components.values():
         if not isinstance(component.settings.get("SQL"), dict):
             continue
-        place = writer_address(*_settings(component))
-        other = target_of(place)
-        is_here = urlsplit(place.url).netloc.rpartition("@")[2] == where
-        if is_here and other.database == target.database and other.role != target.role:
-            writes = component.type in ("HistoryWriter", "Statistics")
-            before = found.get(other.role, (other, False))
-            found[other.role] = (before[0], writes or before[1])
+        other = _target(_address(component))
+        is_here = (other.server, other.database) == (target.server, target.database)
+        if is_here and other.role != target.role:
+            first, writes = found.get(other.role, (other, False))
+            writes = writes or component.type in ("HistoryWriter", "Statistics")
+            found[other.role] = first, writes
     return dict(found.values())
 
 
-def target_of(place: StoreAddress) -> Target:
-    """Return what a postgresql: URL says.
+def codifiers_in(config: Config) -> list[str]:
+    """Return the Codifiers whose readings may be in the history: of components and proxies."""
+    components = config.components.values()
+    proxies = (proxy for component in components for proxy in component.serves)
+    return list(dict.fromkeys([*config.components, *proxies]))
+
+
+def is_postgres(url: str) -> bool:
+    """Tell whether a URL names a database of PostgreSQL."""
+    return url.partition(":")[0].lower() == "postgresql"
+
+
+@contextmanager
+def connected(place: StoreAddress, home: Path) -> Iterator[tuple["Connection", str]]:
+    """Connect to a history in PostgreSQL; yield the connection and a name for messages.
 
     Raises:
-        ConfigError: it names no database or no role.
+        ConfigError: the URL is wrong.
+        StoreError: instead of every error of the driver.
     """
+    open_history(place.url, home, place.password_file).close()  # raises ConfigError
+    import psycopg2
+
+    from jph.stores.postgres.connection import PostgresServer
+
+    server = PostgresServer(place.url, place.password_file)
+    try:
+        with closing(server.connect()) as connection:
+            yield connection, server.name
+    except psycopg2.Error as error:
+        raise server.converted(error) from error
+
+
+def file_of(place: StoreAddress, home: Path) -> Path:
+    """Return the file of a history that is not in PostgreSQL.
+
+    Raises:
+        ConfigError: the URL names no SQLite file.
+    """
+    scheme, _, path = place.url.partition(":")
+    if scheme.lower() != "sqlite" or not path.startswith("///"):
+        open_history(place.url, home).close()  # raises ConfigError
+    return home / path[3:]
+
+
+@contextmanager
+def opened(file: Path) -> Iterator[sqlite3.Connection]:
+    """Open an SQLite file to read it.
+
+    Raises:
+        StoreError: instead of every error of SQLite.
+    """
+    try:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise StoreError(f"{file}: {error}") from error
+
+
+def _writers(config: Config, codifier: str | None) -> Sequence[Component]:
+    if codifier is None:
+        return [each for each in config.components.values() if each.type == "HistoryWriter"]
+    if codifier not in config.components:
+        raise ConfigError(f"there is no component {codifier}")
+    return [config.components[codifier]]
+
+
+def _address(component: Component) -> StoreAddress:
+    return writer_address(component.settings, f"Sensors[{component.index}].Sensor")
+
+
+def _target(place: StoreAddress) -> Target:
     try:
         parts = urlsplit(place.url)
     except ValueError as error:
@@ -93,20 +174,4 @@ def target_of(place: StoreAddress) -> Target:
             f"{place.url}: names no {'role' if database else 'database'}:"
             " postgresql://user@host:port/database"
         )
-    return Target(database, role, place.password_file)
-
-
-def is_postgres(url: str) -> bool:
-    """Tell whether a URL names a database of PostgreSQL."""
-    return url.partition(":")[0].lower() == "postgresql"
-
-
-def _component(config: Config, codifier: str) -> Component:
-    component = config.components.get(codifier)
-    if component is None:
-        raise ConfigError(f"there is no component {codifier}")
-    return component
-
-
-def _settings(component: Component) -> tuple[dict[str, object], str]:
-    return dict(component.settings), f"Sensors[{component.index}].Sensor"
+    return Target(parts.netloc.rpartition("@")[2], database, role, place.password_file)

@@ -1,4 +1,4 @@
-"""What commands that run for hours show meanwhile, and where they go on after an interruption."""
+"""The progress of commands that run for hours: on the screen, and in a file to continue from."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ import click
 from jph.errors import StoreError
 from jph.files import write_file
 
-TERMINAL_S = 0.2  # between two lines of progress, which overwrite each other there
+TERMINAL_S = 0.2  # between two lines of progress; on a terminal they overwrite each other
 PIPE_S = 5.0
 
 
@@ -25,45 +25,46 @@ class Progress:
         self._start_s = self._shown_s = time.monotonic()
 
     def add(self, rows: int) -> None:
-        """Count rows that are done, and show it from time to time."""
+        """Count rows that are done, and show the progress from time to time."""
         self._done += rows
         wait_s = TERMINAL_S if self._is_terminal else PIPE_S
         if time.monotonic() - self._shown_s >= wait_s:
             self._show("\r" if self._is_terminal else "\n")
 
     def end(self) -> None:
-        """Show the last state."""
+        """Show the final numbers."""
         self._show("\n")
 
     def _show(self, end: str) -> None:
         self._shown_s = time.monotonic()
-        # More may be there at the end than in the beginning.
+        # Rows may have been added since they were counted.
         percent = min(100 * self._done // self._total, 100) if self._total else 100
         rate = self._done / max(self._shown_s - self._start_s, 1e-3)
         line = f"{self._name}: {percent:3} %, {self._done:,} of {self._total:,} rows, {rate:,.0f}/s"
         click.echo(f"{line:<70}{end}" if self._is_terminal else line + end, err=True, nl=False)
 
 
-class Positions:
-    """Up to where things are done, by name, in a file of the home that outlives a crash."""
+class Position:
+    """The time up to which a command is done, in a file of the home that outlives a crash."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, name: str) -> None:
         self._file = home / "history-progress.json"
+        self._name = name
         try:
             found = json.loads(self._file.read_text("utf-8"))
-        except (OSError, ValueError):  # none, or a damaged one: from the beginning then
+        except (OSError, ValueError):  # no file, or a damaged one: begin at the beginning
             found = {}
         self._positions = found if isinstance(found, dict) else {}
 
-    def get(self, name: str) -> int | None:
-        """Return the time up to which it is done, ms; None: nothing is."""
-        position = self._positions.get(name)
+    def get(self) -> int | None:
+        """Return the time, ms; None if the command has not begun, or came to its end."""
+        position = self._positions.get(self._name)
         return position if isinstance(position, int) else None
 
-    def set(self, name: str, position_ms: int | None) -> None:
-        """Remember it, or forget it."""
-        self._positions[name] = position_ms
-        kept = {key: value for key, value in self._positions.items() if value is not None}
+    def set(self, position_ms: int | None) -> None:
+        """Write the time to the file; None removes it."""
+        self._positions[self._name] = position_ms
+        kept = {name: time_ms for name, time_ms in self._positions.items() if time_ms is not None}
         try:
             write_file(self._file, json.dumps(kept, indent=1).encode())
         except OSError as error:

@@ -1,7 +1,7 @@
-"""The SQL that makes, empties and fills a history in PostgreSQL, as text for psql.
+"""SQL for psql that makes and empties a history in PostgreSQL.
 
-All of it may be run again and again. Names and texts of the configuration are quoted, so that none
-of them can end a statement; psql replaces no variables inside of quotes.
+All of it may be run again. Names and texts of the configuration are quoted, so that none of them
+can end a statement; psql replaces no variables inside quotes.
 
 Source: https://www.postgresql.org/docs/15/app-psql.html (\\gexec, \\connect)
 """
@@ -12,7 +12,7 @@ from jph.errors import ConfigError
 from jph.stores.postgres import schema
 from jph.stores.postgres.schema import BUCKET_MS, identifier, literal
 
-LONGEST_NAME = 63  # bytes; PostgreSQL cuts what is longer, and then does not find it again
+LONGEST_NAME = 63  # bytes; PostgreSQL cuts a longer name, and then does not find it again
 KEPT_DATABASES = ("postgres", "template0", "template1")
 
 # People who sign in to programs that read this database.
@@ -24,10 +24,10 @@ BUCKET = f"(timestamp + {BUCKET_MS - 1}) / {BUCKET_MS} * {BUCKET_MS}"
 
 
 def check_name(name: str) -> str:
-    """Return the name of a role or database.
+    """Return the name of a role or database unchanged.
 
     Raises:
-        ConfigError: PostgreSQL or psql cannot take it.
+        ConfigError: PostgreSQL or psql cannot use it.
     """
     if not name or len(name.encode()) > LONGEST_NAME:
         raise ConfigError(f"a name in PostgreSQL has 1 to {LONGEST_NAME} bytes, not {name!r}")
@@ -37,18 +37,18 @@ def check_name(name: str) -> str:
 
 
 def begin() -> list[str]:
-    """Return what a script for psql begins with."""
-    # Without it psql would go on in the wrong database, were the right one not there.
+    """Return the first lines of a script for psql."""
+    # Without ON_ERROR_STOP, psql would go on in the wrong database if the right one is missing.
     return ["\\set ON_ERROR_STOP on", "\\encoding UTF8", "SET client_min_messages = warning;"]
 
 
 def drop(database: str, role: str) -> list[str]:
-    """Return what drops a database with all that is in it, and its role.
+    """Return SQL that drops a database with all readings, and its role.
 
-    The role stays where it owns something in other databases, or is who runs the script.
+    The role stays if it owns something in other databases, or runs the script itself.
 
     Raises:
-        ConfigError: a database that belongs to the server.
+        ConfigError: the database belongs to the server.
     """
     if database in KEPT_DATABASES:
         raise ConfigError(f"the database {database} belongs to the server: it is not dropped")
@@ -62,7 +62,7 @@ def drop(database: str, role: str) -> list[str]:
 
 
 def make_role(role: str, password: str | None) -> list[str]:
-    """Return what makes a role that may sign in and sets its password, if it is to have one."""
+    """Return SQL that makes a role which may sign in, and sets its password unless that is None."""
     name, text = identifier(role), literal(role)
     create = literal(f"CREATE ROLE {name} LOGIN")
     alter = literal(f"ALTER ROLE {name} LOGIN")
@@ -76,7 +76,7 @@ def make_role(role: str, password: str | None) -> list[str]:
 
 
 def join(role: str) -> list[str]:
-    """Return what makes whoever runs the script a member of a role, if it is no superuser.
+    """Return SQL that makes the user of the script a member of a role, unless it is a superuser.
 
     Only a member may make a database for a role, and make tables as that role.
     """
@@ -85,28 +85,28 @@ def join(role: str) -> list[str]:
 
 
 def make_database(database: str, role: str) -> list[str]:
-    """Return what makes a database for a role, which another program may have made before."""
+    """Return SQL that makes a database for a role, unless there is one of that name."""
     create = f"CREATE DATABASE {identifier(database)} OWNER {identifier(role)}"
-    # Whatever the server's own locale is; texts are compared by their bytes anyway.
+    # Independent of the locale of the server; texts are compared by their bytes anyway.
     create += " ENCODING 'UTF8' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
     missing = f"NOT EXISTS (SELECT FROM pg_database WHERE datname = {literal(database)})"
     return [f"SELECT {literal(create)} WHERE {missing} \\gexec"]
 
 
 def connect(database: str) -> list[str]:
-    """Return what goes over to a database of the same server."""
+    """Return commands of psql that connect to another database of the same server."""
     value = database.replace("\\", "\\\\").replace("'", "\\'")
     target = identifier(f"dbname='{value}'")
     return [f"\\connect -reuse-previous=on {target}", *begin()[1:], "SET search_path = public;"]
 
 
 def become(role: str) -> list[str]:
-    """Return what makes the role own whatever follows."""
+    """Return SQL that makes the role the owner of all objects that follow."""
     return [f"SET ROLE {identifier(role)};"]
 
 
 def grant(database: str, role: str, views: Iterable[str]) -> list[str]:
-    """Return what lets a role make tables, and own those of JPH that somebody else made."""
+    """Return SQL that lets a role make tables, and gives it those of JPH that others made."""
     name, text = identifier(role), literal(role)
     names = ", ".join(literal(each) for each in OURS)
     view_names = ", ".join([literal(each) for each in views] or ["NULL"])
@@ -128,7 +128,7 @@ def grant(database: str, role: str, views: Iterable[str]) -> list[str]:
 
 
 def grant_to_other(database: str, owner: str, role: str, writes: bool) -> list[str]:
-    """Return what lets another role write, as a member of the owner, or only read."""
+    """Return SQL that lets another role write, as a member of the owner, or only read."""
     name = identifier(role)
     if writes:
         return [f"GRANT {identifier(owner)} TO {name};"]
@@ -142,25 +142,22 @@ def grant_to_other(database: str, owner: str, role: str, writes: bool) -> list[s
 
 
 def make_tables() -> list[str]:
-    """Return what makes the tables, or brings older ones up to date, at once or not at all."""
+    """Return SQL that makes the tables or brings older ones up to date, in one transaction."""
     lock = f"DO {literal(f'BEGIN PERFORM pg_advisory_xact_lock({schema.LOCK}); END')};"
     steps = [f"{statement};" for statement in (*schema.create(), WEB_USER)]
     return ["BEGIN;", lock, *steps, "COMMIT;"]
 
 
 def make_views(
-    codifiers: Sequence[str], data_types: Mapping[str, str], only: Iterable[str] | None = None
+    codifiers: Sequence[str], data_types: Mapping[str, str], only: str | None
 ) -> list[str]:
-    """Return what makes the views of these Codifiers, or of some of them."""
-    wanted = set(codifiers) if only is None else set(only)
+    """Return SQL that makes the views of these Codifiers, or of only one of them."""
     statements = schema.create_views(codifiers, data_types)
-    size = 1 + len(schema.RESOLUTIONS)
-    return [
-        f"{statement};"
-        for place, codifier in enumerate(dict.fromkeys(codifiers))
-        if codifier in wanted
-        for statement in statements[place * size : (place + 1) * size]
-    ]
+    if only is not None:
+        each = 1 + len(schema.RESOLUTIONS)
+        at = each * codifiers.index(only)
+        statements = statements[at : at + each]
+    return [f"{statement};" for statement in statements]
 
 
 def view_names(codifiers: Iterable[str]) -> list[str]:
@@ -173,10 +170,14 @@ def view_names(codifiers: Iterable[str]) -> list[str]:
 
 
 def rebuild_statistics(codifier: str | None) -> list[str]:
-    """Return what has the Statistics component compute anew what there is; None: of all Codifiers.
+    """Return SQL that has the Statistics component compute all intervals of a Codifier again.
 
-    Old results stay until new ones take their place, and so do those of readings that were dropped
-    to save room; what has no readings goes. Partition by partition, since marks hold up writers.
+    Old results stay until new ones take their place; those of readings that were dropped to save
+    room stay for ever, and other results without readings go. It goes partition by partition, since
+    marks hold up writers.
+
+    Args:
+        codifier: None for all Codifiers.
     """
     where = "" if codifier is None else f" AND codifier = {literal(codifier)}"
     lines = []
@@ -195,12 +196,12 @@ def rebuild_statistics(codifier: str | None) -> list[str]:
 
 
 def truncate() -> list[str]:
-    """Return what deletes all readings and statistics."""
+    """Return SQL that deletes all readings and statistics."""
     return ["TRUNCATE measurement, statistic, pending, dropped;"]
 
 
 def set_user(name: str, password_hash: str) -> list[str]:
-    """Return what gives a person of `web_user` a password."""
+    """Return SQL that adds a person to `web_user`, or changes the password of one."""
     return [
         f"{WEB_USER};",
         f"INSERT INTO web_user VALUES ({literal(name)}, {literal(password_hash)})"

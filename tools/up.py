@@ -81,7 +81,7 @@ def _main(source: str, home: Path, port: int | None, codifiers: Collection[str] 
     except ConfigError as error:
         if stop.is_set():  # while it waited for the server of the configuration
             return
-        raise options.WrongConfig(error, source) from error
+        raise options.WrongConfig(error.mistakes, source) from error
     except ChannelError as error:
         raise click.ClickException(str(error)) from error
 

@@ -1,9 +1,9 @@
-"""`jph user`: the accounts of people who sign in with name and password."""
+"""`jph user`: the accounts of people who sign in with a name and a password."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import click
 
@@ -13,21 +13,19 @@ from tools import options
 
 @click.group()
 def user() -> None:
-    """Accounts of people who sign in with name and password."""
+    """Manage the accounts of people who sign in with a name and a password."""
 
 
 @user.command()
 @click.argument("name")
 @options.home
 def add(name: str, home: Path) -> None:
-    """Make an account; asks for its password, or reads it as a line from a pipe."""
-    with _database(home):
-        from web import users
-
+    """Make an account. Asks for its password, or reads it as a line from a pipe."""
+    with _users(home) as users:
         users.check_name(name)
         if name in users.names():
             raise click.ClickException(f"{name} exists already; jph user password changes it")
-        users.set_password(name, _asked_password())
+        users.set_password(name, options.asked_password())
     click.echo(f"{name} can sign in")
 
 
@@ -35,13 +33,11 @@ def add(name: str, home: Path) -> None:
 @click.argument("name")
 @options.home
 def password(name: str, home: Path) -> None:
-    """Give an account another password, which ends its sessions."""
-    with _database(home):
-        from web import users
-
+    """Change the password of an account, which ends its sessions."""
+    with _users(home) as users:
         if name not in users.names():
             raise click.ClickException(f"there is no account {name}")
-        users.set_password(name, _asked_password())
+        users.set_password(name, options.asked_password())
     click.echo(f"{name} has a new password")
 
 
@@ -50,9 +46,7 @@ def password(name: str, home: Path) -> None:
 @options.home
 def remove(name: str, home: Path) -> None:
     """Delete an account, which ends its sessions."""
-    with _database(home):
-        from web import users
-
+    with _users(home) as users:
         if not users.remove(name):
             raise click.ClickException(f"there is no account {name}")
     click.echo(f"{name} is removed")
@@ -62,30 +56,21 @@ def remove(name: str, home: Path) -> None:
 @options.home
 def list_all(home: Path) -> None:
     """Print the names of all accounts."""
-    with _database(home):
-        from web import users
-
+    with _users(home) as users:
         for name in users.names():
             click.echo(name)
 
 
 @contextmanager
-def _database(home: Path) -> Iterator[None]:
-    """Use the database of a home directory, and show what is wrong as one line."""
+def _users(home: Path) -> Iterator[ModuleType]:
+    """Yield `web.users` on the database of a home directory; end with its errors in one line."""
     try:
-        from web import users  # noqa: F401 - shows here what is not installed
+        from web import users
         from web.app import Application
     except ImportError as error:
         raise click.ClickException(f"accounts need pip install 'jph[web]' ({error})") from error
     try:
         with Application(home).app_context():
-            yield
+            yield users
     except (StoreError, ValueError) as error:
         raise click.ClickException(str(error)) from error
-
-
-def _asked_password() -> str:
-    if sys.stdin.isatty():
-        given: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-        return given
-    return sys.stdin.readline().rstrip("\r\n")

@@ -86,13 +86,13 @@ def test_sqlite_is_upgraded_from_every_schema(path, tmp_path):
         connection.commit()
     url = "sqlite:///history.sqlite"
     assert f"version {version} of {today}" in run(tmp_path, "status", url).output
-    said = run(tmp_path, "upgrade", url).output
+    output = run(tmp_path, "upgrade", url).output
     if version < today:
-        assert said == f"{url}: version {version} -> {today}, as every start of JPH does" + (
+        assert output == f"{url}: version {version} -> {today}, as every start of JPH does" + (
             " with an SQLite file\n"
         )
     else:
-        assert said == f"{url}: version {today}, up to date\n"
+        assert output == f"{url}: version {today}, up to date\n"
     assert "up to date" in run(tmp_path, "status", url).output
     with closing(open_history(url, tmp_path)) as store:
         assert store.append(ROWS) == 0
@@ -115,7 +115,9 @@ def test_upgrades_at_once_take_each_step_once(
         from tools import db as module
 
         place = module.StoreAddress(postgres_url)
-        results = list(pool.map(lambda _: module._upgrade_postgres(place, tmp_path), range(4)))
+        results = list(
+            pool.map(lambda _: module._versions(place, tmp_path, upgrades=True), range(4))
+        )
     today = postgres_schema.VERSION
     assert sorted(results) == [(today - 1, today)] + [(today, today)] * 3
     database = postgres_url.rpartition("/")[2]

@@ -23,7 +23,7 @@ PASSWORD = 'it\'s "very" \\ secret; :x $$'
 
 @pytest.fixture
 def network(tmp_path, postgres_server):
-    """Return what prints SQL for a network on a database that is not there yet."""
+    """Return a function that prints SQL for a network whose database is not there yet."""
     file = tmp_path / "password"
     file.write_text(PASSWORD + "\n")
     block = {"Database": DATABASE, "User": ROLE, "Password": str(file)}
@@ -56,13 +56,13 @@ def provisioned(network, postgres_server):
 def store(provisioned, tmp_path):
     """Return the history of the network, opened as its writer does."""
     config = load(str(provisioned.document), tmp_path)
-    place = addresses.address_in(config, "")
+    place = addresses.address_in(config)
     with contextlib.closing(open_history(place.url, tmp_path, place.password_file)) as store:
         yield store
 
 
 def twice(server, result, user="jph"):
-    """Run what was printed two times by psql."""
+    """Run the printed SQL two times by psql."""
     assert result.exit_code == 0, result.output
     for _ in range(2):
         ended = server.psql(result.stdout, user=user)
@@ -81,7 +81,7 @@ def test_a_database_is_made_and_everything_in_it_is_the_roles_own(provisioned, p
     assert owners == [(ROLE,)]
 
 
-def test_whoever_may_make_roles_and_databases_may_run_all_of_it(network, postgres_server):
+def test_a_role_that_may_make_roles_and_databases_may_run_all_of_it(network, postgres_server):
     maker = "maker of databases"
     postgres_server.execute(f'CREATE ROLE "{maker}" LOGIN CREATEDB CREATEROLE')
     document = json.loads(network.document.read_text())
@@ -124,7 +124,7 @@ def test_the_writer_signs_in_by_its_password_and_the_views_show_what_it_stores(
     assert postgres_server.execute("SELECT Mean FROM sensor_a4_hour", DATABASE) == []
 
 
-def test_the_password_stands_only_in_the_statement_that_sets_it(network):
+def test_only_the_statement_that_sets_the_password_has_it(network):
     printed = network("-d").stdout
     quoted = provision.literal(PASSWORD)
     assert [line for line in printed.splitlines() if quoted in line] == [
@@ -177,7 +177,7 @@ def test_one_codifier_gets_its_views_and_nothing_else(network, postgres_server):
     assert "sensor_;-" in names
 
 
-def test_statistics_are_computed_anew_and_what_has_no_readings_goes(
+def test_statistics_are_computed_again_and_those_without_readings_go(
     provisioned, store, postgres_server
 ):
     hour_ms = 3_600_000
@@ -232,7 +232,7 @@ def test_a_user_is_added_and_changed(provisioned, postgres_server):
         (["-c", "zz", "-d"], 78, "zz"),
     ],
 )
-def test_a_mistake_is_said_and_nothing_is_printed(network, options, status, reason):
+def test_a_mistake_is_reported_and_no_sql_is_printed(network, options, status, reason):
     result = network(*options)
     assert result.exit_code == status
     assert reason in result.stderr
@@ -252,6 +252,7 @@ def test_other_roles_of_the_configuration_get_what_they_need(network, postgres_s
     for code, type_, user in (("W1", "Web", readers), ("S1", "Statistics", f"{readers} too")):
         settings_ = {"SQL": {**block, "User": user}}
         document["Sensors"].append({"Codifier": code, "Type": type_, "Sensor": settings_})
+    document["Sensors"].insert(0, {"Codifier": "H0", "Type": "HistoryWriter"})  # on SQLite
     network.document.write_text(json.dumps(document))
     twice(postgres_server, network("-d"))
     try:
@@ -274,7 +275,7 @@ NAMES = st.text(
 
 @given(names=st.lists(NAMES, min_size=1, max_size=60))
 @settings(max_examples=10)
-def test_names_and_texts_are_what_the_server_would_quote(postgres_process, names):
+def test_quoted_names_and_texts_reach_the_server_unchanged(postgres_process, names):
     rows = [f"({n}, {provision.literal(name)})" for n, name in enumerate(names)]
     aliases = [f"{n} AS {provision.identifier(name[:9])}" for n, name in enumerate(names)]
     script = "\\encoding UTF8\n\\pset format unaligned\n\\pset tuples_only on\n"

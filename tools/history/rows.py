@@ -1,22 +1,24 @@
-"""All rows of a history as they are stored, by time, without regard to what they are good for.
+"""All rows of a history as they are stored, by time, for copying.
 
-A store's own calls make points for graphs; these here are for copying. They have connections of
-their own, since they may take longer than any reader should.
+The stores' own calls return points for graphs. These read rows over connections of their own, since
+copying takes longer than any other reader should.
 """
 
-import sqlite3
-from collections import defaultdict
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from sqlite3 import Connection as SqliteConnection
+from typing import TYPE_CHECKING, Any
 
-from jph.errors import ConfigError, StoreError
-from jph.stores import Row, open_history
+from jph.errors import StoreError
+from jph.stores import Row
 from jph.stores.address import StoreAddress
-from tools.addresses import is_postgres
+from tools.addresses import connected, file_of, is_postgres, opened
 
-ROW = "timestamp, codifier, sequence, value, text"
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as PostgresConnection
+
 MOST_ROWS = 100_000  # of a span at once: 20 MB of memory
 FEW_ROWS = 20_000  # below it the next span may be twice as long
 FIRST_SPAN_MS = 3_600_000
@@ -24,26 +26,126 @@ LONGEST_SPAN_MS = 32 * 86_400_000
 FIRST_MS = -(1 << 62)  # before every time
 LAST_MS = 1 << 62
 
+SPAN = (
+    "SELECT timestamp, codifier, sequence, value, text FROM measurement"
+    " WHERE timestamp > {0} AND timestamp <= {0}"
+)
+# The key begins with the Codifier: each is looked up, and the next one found by the key too.
+CODIFIERS = (
+    "WITH RECURSIVE found AS ((SELECT codifier FROM measurement ORDER BY codifier LIMIT 1)"
+    " UNION ALL SELECT (SELECT codifier FROM measurement WHERE codifier > found.codifier"
+    " ORDER BY codifier LIMIT 1) FROM found WHERE found.codifier IS NOT NULL)"
+    " SELECT codifier FROM found WHERE codifier IS NOT NULL"
+)
+EDGE = (
+    "SELECT {edge}(time_ms) FROM unnest(%s::text[]) AS codifiers (code), LATERAL"
+    " (SELECT timestamp AS time_ms FROM measurement WHERE codifier = code AND timestamp > %s"
+    " ORDER BY timestamp {order} LIMIT 1) AS found"
+)
 
-class Rows(Protocol):
-    """The rows of one history. Spans are start_ms < timestamp <= end_ms."""
 
-    name: str
+class SqliteRows:
+    """The rows of an SQLite file, whose key begins with the time.
 
-    def counts(self, start_ms: int, end_ms: int) -> dict[str, int]:
+    Here and in PostgresRows, a span is start_ms < timestamp <= end_ms.
+    """
+
+    def __init__(self, connection: SqliteConnection) -> None:
+        self._connection = connection
+        self._connection.execute("SELECT 1 FROM measurement LIMIT 1")  # an error without the table
+
+    def counts(self, start_ms: int, end_ms: int) -> Counter[str]:
         """Return how many rows each Codifier has in a span."""
+        # Grouping in SQLite would sort all rows in a temporary file.
+        query = "SELECT codifier FROM measurement WHERE timestamp > ? AND timestamp <= ?"
+        rows = self._connection.execute(query, (start_ms, end_ms))
+        return Counter(codifier for (codifier,) in rows)
 
     def first(self, after_ms: int) -> int | None:
         """Return the first time after another one, None if there is none."""
+        return self._edge("min", after_ms)
 
     def last(self) -> int | None:
-        """Return the newest time."""
+        """Return the newest time, None if there are no rows."""
+        return self._edge("max", FIRST_MS)
 
     def span(self, start_ms: int, end_ms: int, most: int) -> list[Row]:
-        """Return some `most` rows of a span, in any order."""
+        """Return at most `most` rows of a span, in any order."""
+        query = f"{SPAN.format('?')} LIMIT ?"
+        return self._connection.execute(query, (start_ms, end_ms, most)).fetchall()
 
     def of_codifier(self, codifier: str, start_ms: int, end_ms: int) -> list[Row]:
         """Return the rows of one Codifier in a span."""
+        query = f"{SPAN.format('?')} AND codifier = ?"
+        return self._connection.execute(query, (start_ms, end_ms, codifier)).fetchall()
+
+    def _edge(self, edge: str, after_ms: int) -> int | None:
+        query = f"SELECT {edge}(timestamp) FROM measurement WHERE timestamp > ?"
+        found: int | None = self._connection.execute(query, (after_ms,)).fetchone()[0]
+        return found
+
+
+class PostgresRows:
+    """The rows of a database in PostgreSQL, whose key begins with the Codifier."""
+
+    def __init__(self, connection: "PostgresConnection") -> None:
+        connection.set_session(readonly=True, autocommit=True)
+        self._connection = connection
+        self._codifiers = [row[0] for row in self._ask(CODIFIERS)]
+
+    def counts(self, start_ms: int, end_ms: int) -> Counter[str]:
+        """Return how many rows each Codifier has in a span."""
+        query = "SELECT codifier, count(*) FROM measurement WHERE timestamp > %s"
+        return Counter(dict(self._ask(f"{query} AND timestamp <= %s GROUP BY 1", start_ms, end_ms)))
+
+    def first(self, after_ms: int) -> int | None:
+        """Return the first time after another one, None if there is none."""
+        return self._edge("min", "ASC", after_ms)
+
+    def last(self) -> int | None:
+        """Return the newest time, None if there are no rows."""
+        return self._edge("max", "DESC", FIRST_MS)
+
+    def span(self, start_ms: int, end_ms: int, most: int) -> list[Row]:
+        """Return at most `most` rows of a span, in any order."""
+        query = f"{SPAN.format('%s')} AND codifier = ANY (%s) LIMIT %s"
+        return self._ask(query, start_ms, end_ms, self._codifiers, most)
+
+    def of_codifier(self, codifier: str, start_ms: int, end_ms: int) -> list[Row]:
+        """Return the rows of one Codifier in a span."""
+        return self._ask(f"{SPAN.format('%s')} AND codifier = %s", start_ms, end_ms, codifier)
+
+    def _edge(self, edge: str, order: str, after_ms: int) -> int | None:
+        query = EDGE.format(edge=edge, order=order)
+        found: int | None = self._ask(query, self._codifiers, after_ms)[0][0]
+        return found
+
+    def _ask(self, query: str, *values: object) -> list[Any]:
+        with self._connection.cursor() as cursor:
+            cursor.execute(query, values)
+            return cursor.fetchall()
+
+
+Rows = SqliteRows | PostgresRows
+
+
+@contextmanager
+def open_rows(place: StoreAddress, home: Path) -> Iterator[Rows]:
+    """Open the rows of a history for reading.
+
+    Raises:
+        ConfigError: no such history.
+        StoreError: not now; also from every call.
+    """
+    if is_postgres(place.url):
+        with connected(place, home) as (connection, _):
+            yield PostgresRows(connection)
+        return
+    file = file_of(place, home)
+    if not file.is_file():
+        raise StoreError(f"{file}: there is no such file")
+    with opened(file) as database:
+        yield SqliteRows(database)
 
 
 def spans(rows: Rows, after_ms: int, until_ms: int) -> Iterator[tuple[int, list[Row]]]:
@@ -64,81 +166,3 @@ def spans(rows: Rows, after_ms: int, until_ms: int) -> Iterator[tuple[int, list[
         yield after_ms, found
         if len(found) < FEW_ROWS:
             width_ms = min(width_ms * 2, LONGEST_SPAN_MS)
-
-
-@contextmanager
-def open_rows(place: StoreAddress, home: Path) -> Iterator[Rows]:
-    """Open the rows of a history for reading.
-
-    Raises:
-        ConfigError: no such history.
-        StoreError: not now; also from every call.
-    """
-    if is_postgres(place.url):
-        open_history(place.url, home, place.password_file).close()  # says what is wrong with it
-        import psycopg2
-
-        from jph.stores.postgres.connection import PostgresServer
-        from tools.history.postgres_rows import PostgresRows
-
-        server = PostgresServer(place.url, place.password_file)
-        try:
-            with closing(server.connect()) as connection:
-                connection.set_session(readonly=True, autocommit=True)
-                yield PostgresRows(server.name, connection)
-        except psycopg2.Error as error:
-            raise server.converted(error) from error
-        return
-    scheme, _, path = place.url.partition(":")
-    if scheme != "sqlite" or not path.startswith("///"):
-        open_history(place.url, home).close()
-        raise ConfigError(f"no rows can be read from {scheme}:")
-    file = home / path[3:]
-    if not file.is_file():
-        raise StoreError(f"{file}: there is no such file")
-    try:
-        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            connection.execute("SELECT 1 FROM measurement LIMIT 1")
-            yield SqliteRows(str(file), connection)
-    except sqlite3.Error as error:
-        raise StoreError(f"{file}: {error}") from error
-
-
-class SqliteRows:
-    """Rows of an SQLite file, whose key begins with the time."""
-
-    def __init__(self, name: str, connection: sqlite3.Connection) -> None:
-        self.name = name
-        self._connection = connection
-
-    def counts(self, start_ms: int, end_ms: int) -> dict[str, int]:
-        """Return how many rows each Codifier has in a span."""
-        # Grouping in SQLite would sort all rows in a temporary file.
-        found: dict[str, int] = defaultdict(int)
-        query = "SELECT codifier FROM measurement WHERE timestamp > ? AND timestamp <= ?"
-        for (codifier,) in self._connection.execute(query, (start_ms, end_ms)):
-            found[codifier] += 1
-        return dict(found)
-
-    def first(self, after_ms: int) -> int | None:
-        """Return the first time after another one, None if there is none."""
-        return self._one("SELECT min(timestamp) FROM measurement WHERE timestamp > ?", after_ms)
-
-    def last(self) -> int | None:
-        """Return the newest time."""
-        return self._one("SELECT max(timestamp) FROM measurement")
-
-    def span(self, start_ms: int, end_ms: int, most: int) -> list[Row]:
-        """Return some `most` rows of a span."""
-        query = f"SELECT {ROW} FROM measurement WHERE timestamp > ? AND timestamp <= ? LIMIT ?"
-        return self._connection.execute(query, (start_ms, end_ms, most)).fetchall()
-
-    def of_codifier(self, codifier: str, start_ms: int, end_ms: int) -> list[Row]:
-        """Return the rows of one Codifier in a span."""
-        query = f"SELECT {ROW} FROM measurement WHERE timestamp > ? AND timestamp <= ?"
-        values = (start_ms, end_ms, codifier)
-        return self._connection.execute(f"{query} AND codifier = ?", values).fetchall()
-
-    def _one(self, query: str, *values: int) -> int | None:
-        found: int | None = self._connection.execute(query, values).fetchone()[0]
-        return found

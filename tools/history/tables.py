@@ -6,11 +6,12 @@ it from the bus or from an earlier import, is the same reading and is not stored
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 
+import click
 from psycopg2.extensions import connection as Connection
 
 from jph.bus.wire import is_codifier
@@ -19,7 +20,7 @@ from jph.stores import HistoryStore, Row, row_of
 from jph.stores.postgres.schema import RESOLUTIONS, identifier, literal, view_names
 from tools.history.copying import append
 from tools.history.rows import FIRST_MS, Rows
-from tools.progress import Progress
+from tools.progress import Position, Progress
 
 PREFIX = "sensor_"
 CHUNK_ROWS = 10_000
@@ -52,15 +53,6 @@ class OldTable:
     codifier: str
     time: str
     value: str
-
-
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """How many rows were read, were new, and have no value that can be stored."""
-
-    read: int
-    new: int
-    empty: int
 
 
 def find_tables(
@@ -101,20 +93,21 @@ def import_table(
     table: OldTable,
     target: HistoryStore,
     stored: Rows,
-    after_ms: int | None,
-    on_position: Callable[[int], None],
-) -> Imported:
-    """Import the rows of a table, oldest first.
+    position: Position,
+    label: str,
+) -> None:
+    """Import the rows of a table from a position on, oldest first, and print their numbers.
 
     Args:
         connection: to its database; nothing is changed there.
-        target: where they go.
-        stored: the rows of the same history.
-        after_ms: rows that are older were imported before.
-        on_position: called with the time up to which rows are stored, again and again.
+        target: history that gets the readings.
+        stored: rows of the same history.
+        label: what the rows are, in the line that is printed.
     """
-    begin_ms = FIRST_MS if after_ms is None else after_ms
-    source = f"FROM {identifier(table.name)} WHERE {table.time} >= {begin_ms}"
+    after_ms = position.get()
+    if after_ms is None or not stored.of_codifier(table.codifier, after_ms - 1, after_ms):
+        after_ms = FIRST_MS  # also if this is another history by now, or was emptied
+    source = f"FROM {identifier(table.name)} WHERE {table.time} >= {after_ms}"
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) {source}")
         progress = Progress(table.name, (cursor.fetchone() or (0,))[0])
@@ -132,9 +125,10 @@ def import_table(
             read += len(chunk)
             progress.add(len(chunk))
             if chunk[-1][0] is not None:
-                on_position(chunk[-1][0])
+                position.set(chunk[-1][0])
     progress.end()
-    return Imported(read, new, empty)
+    unused = f", {empty:,} had no value" if empty else ""
+    click.echo(f"{table.name}: {label}: {read:,} rows, {new:,} new{unused}")
 
 
 def lock(connection: Connection, table: OldTable) -> None:
