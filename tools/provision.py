@@ -108,13 +108,12 @@ def become(role: str) -> list[str]:
 def grant(database: str, role: str, views: Iterable[str]) -> list[str]:
     """Return SQL that lets a role make tables, and gives it those of JPH that others made."""
     name, text = identifier(role), literal(role)
-    names = ", ".join(literal(each) for each in OURS)
-    view_names = ", ".join([literal(each) for each in views] or ["NULL"])
+    tables, view_names = ", ".join(map(literal, OURS)), ", ".join(map(literal, views))
     loop = (
         "DECLARE name text; BEGIN FOR name IN SELECT oid::regclass::text FROM pg_class"
         " WHERE relnamespace = 'public'::regnamespace"
         f" AND relowner <> (SELECT oid FROM pg_roles WHERE rolname = {text})"
-        f" AND (relkind IN ('r', 'p') AND relname IN ({names})"
+        f" AND (relkind IN ('r', 'p') AND relname IN ({tables})"
         f" OR relkind = 'v' AND relname IN ({view_names})"
         " OR relispartition AND relkind = 'r' AND pg_partition_root(oid)"
         " IN (to_regclass('public.measurement'), to_regclass('public.statistic')))"

@@ -1,4 +1,4 @@
-"""`jph up` and `jph run`: components of the configuration at work, in one process."""
+"""`jph up` and `jph run`: run components of the configuration in one process."""
 
 import logging
 import os
@@ -62,22 +62,33 @@ def _main(source: str, home: Path, port: int | None, codifiers: Collection[str] 
     def load(wait: bool = False) -> Config:
         return loading.load(source, home, runs=runs, wait=wait, port=port, stop=stop)
 
+    def runnable(config: Config) -> list[Component]:
+        """Return the components to run whose type has an implementation."""
+        return [
+            component
+            for component in config.components.values()
+            if runs(component.entry)
+            and component.type not in registry.NEVER_RUN
+            and registry.is_run(component.type)
+        ]
+
     try:
         notifier.status(f"reading the configuration from {source}")
         config = load(wait=True)
         set_up_logging(config)
         for warning in config.warnings:
             log.warning("%s", warning)
-        node = Node(config, home, finished=stop)
-        reloader = Reloader(node, load, lambda new: _runnable(new, codifiers))
-        components = list(_chosen(config, codifiers))
+        _check_named(config, codifiers or ())
+        components = runnable(config)
         if not components:
             raise ConfigError(
                 f"no component for this machine ({this_host()}); set JPH_HOST "
                 "to the Host of its entries, or name Codifiers with jph run",
                 source,
             )
-        _serve(node, components, stop, Service(node, reloader, notifier))
+        node = Node(config, home, finished=stop)
+        service = Service(node, Reloader(node, load, runnable), notifier)
+        _serve(node, components, stop, service)
     except ConfigError as error:
         if stop.is_set():  # while it waited for the server of the configuration
             return
@@ -86,53 +97,39 @@ def _main(source: str, home: Path, port: int | None, codifiers: Collection[str] 
         raise click.ClickException(str(error)) from error
 
 
-def _chosen(config: Config, codifiers: Collection[str] | None) -> Iterable[Component]:
-    """Return the components to run.
-
-    Raises:
-        ConfigError: one that was named is unknown, or never run.
-    """
+def _check_named(config: Config, codifiers: Iterable[str]) -> None:
+    """Raise ConfigError if a named component is unknown, or of a type that is never run."""
     mistakes = []
-    for codifier in codifiers or ():
+    for codifier in codifiers:
         component = config.components.get(codifier)
         if component is None:
             mistakes.append(f'no Codifier "{codifier}" in Sensors')
         elif component.type in registry.NEVER_RUN:
-            mistakes.append(f"{codifier} is a {component.type}: others speak for it")
+            mistakes.append(f"{codifier} is of Type {component.type}, which jph run does not run")
     if mistakes:
         raise ConfigError(mistakes)
-    return _runnable(config, codifiers)
-
-
-def _runnable(config: Config, codifiers: Collection[str] | None) -> Iterable[Component]:
-    """Yield those that are named, or that this host runs; not what is without an implementation."""
-    host = this_host()
-    for component in config.components.values():
-        chosen = component.runs_on(host) if codifiers is None else component.codifier in codifiers
-        if chosen and component.type not in registry.NEVER_RUN and registry.is_run(component.type):
-            yield component
 
 
 def _serve(
     node: Node, components: Iterable[Component], stop: threading.Event, service: Service
 ) -> None:
-    """Run until a signal comes, or until newer instances took every component over."""
+    """Run until a signal comes, or until newer instances have replaced every component."""
     began_s = time.monotonic()
     try:
-        # All are built before the first is on the bus: where one cannot be, for a port that is
-        # taken by an instance which runs already, that instance must not think it was replaced.
-        members = [node.add(component, build) for component in components]
+        # All are built before the first is on the bus: if one cannot be built, because a running
+        # instance has its port, then that instance must not think that it was replaced.
+        runners = [node.add(component, build) for component in components]
         service.begin()
-        _on_hangup(node.reload)  # before READY, after which the service manager may ask for it
+        _on_hangup(node.reload)  # before READY, after which the service manager may ask for reloads
         node.start()
-        log.info("%d components started in %.1f s", len(members), time.monotonic() - began_s)
-        for member in members:
-            if member.callbacks.greeting is not None:
-                click.echo(member.callbacks.greeting())
+        log.info("%d components started in %.1f s", len(runners), time.monotonic() - began_s)
+        for runner in runners:
+            if runner.callbacks.greeting is not None:
+                click.echo(runner.callbacks.greeting())
         stop.wait()
     finally:
         service.end()
-        _on_hangup(_nothing)
+        _on_hangup(_ignore)
         node.stop()
     log.info("stopped")
 
@@ -140,8 +137,8 @@ def _serve(
 def _stop_on_signals() -> threading.Event:
     """Return an event that SIGINT and SIGTERM set; a second signal ends the process at once.
 
-    So does SIGHUP on a terminal, which closes then. Elsewhere it means: read the configuration
-    anew; while there is no component yet that is about to be done anyway.
+    SIGHUP on a terminal, which closes then, does the same. Elsewhere it asks for a reload, and is
+    ignored until there are components, since the configuration is about to be read anyway.
     """
     stop = threading.Event()
 
@@ -152,24 +149,16 @@ def _stop_on_signals() -> threading.Event:
 
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGTERM, on_signal)
-    if _has_terminal():
+    if os.isatty(0):
         signal.signal(signal.SIGHUP, on_signal)
-    else:
-        _on_hangup(_nothing)
+    _on_hangup(_ignore)
     return stop
 
 
 def _on_hangup(action: Callable[[], object]) -> None:
-    if not _has_terminal():
+    if not os.isatty(0):
         signal.signal(signal.SIGHUP, lambda number, frame: action())
 
 
-def _has_terminal() -> bool:
-    try:
-        return os.isatty(0)
-    except OSError:
-        return False
-
-
-def _nothing() -> None:
-    pass
+def _ignore() -> None:
+    """Do nothing; unlike SIG_IGN, this is not passed on to the commands of sensors."""

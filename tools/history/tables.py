@@ -1,15 +1,15 @@
 """Importing the tables of older networks, sensor_<codifier>(timestamp, value), into a history.
 
-Such a row has no sequence number: it gets 0, or the first number that is free where several
-readings of its Codifier have the same time. What the history has with the same time and value, be
-it from the bus or from an earlier import, is the same reading and is not stored again.
+Such a row has no sequence number. It gets 0, or the first free number if several readings of its
+Codifier have the same time. A reading that the history has with the same time and value, from the
+bus or from an earlier import, is the same reading and is not stored again.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import itemgetter
+from itertools import count
 
 import click
 from psycopg2.extensions import connection as Connection
@@ -40,31 +40,23 @@ TABLES = (
 
 @dataclass(frozen=True, slots=True)
 class OldTable:
-    """One table of an older network.
-
-    Args:
-        name: of the table.
-        codifier: whose readings it has.
-        time: SQL that gives the time of a row, ms.
-        value: SQL that gives its value.
-    """
+    """A table of an older network, with the readings of one Codifier."""
 
     name: str
     codifier: str
-    time: str
-    value: str
+    time: str  # SQL of the time of a row, ms
+    value: str  # SQL of its value
 
 
 def find_tables(
     connection: Connection, configured: Sequence[str], wanted: Sequence[str], zone: str
 ) -> tuple[list[OldTable], list[str]]:
-    """Return the old tables of some Codifiers, and names of tables that belong to none.
+    """Return the old tables of the wanted Codifiers, and names of tables of unknown ones.
 
     Args:
-        connection: to the database of the older network.
-        configured: the Codifiers of the network, by which names in lower case are understood.
-        wanted: Codifiers to be imported; none: of all that are configured.
-        zone: of times that name none.
+        configured: the Codifiers of the network; they tell whose a name in lower case is.
+        wanted: the Codifiers to import; all that are configured if it is empty.
+        zone: time zone of times that name none.
     """
     names = {view: code for code, view in view_names([*configured, *wanted]).items()}
     with connection.cursor() as cursor:
@@ -132,7 +124,7 @@ def import_table(
 
 
 def lock(connection: Connection, table: OldTable) -> None:
-    """Keep everybody from a table until the end of the transaction."""
+    """Keep other sessions from a table until the end of the transaction."""
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_S}s'")
         cursor.execute(f"LOCK TABLE {identifier(table.name)} IN ACCESS EXCLUSIVE MODE")
@@ -162,7 +154,7 @@ def _time(name: str, kind: str, zone: str) -> str:
     if kind == "timestamp":
         column = f"({column} AT TIME ZONE {literal(zone)})"
     elif kind != "timestamptz":
-        raise StoreError(f"a column {name} of type {kind} is no time")
+        raise StoreError(f"the column {name} has the type {kind}, which is no time")
     return f"(extract(epoch FROM {column}) * 1000)::bigint"
 
 
@@ -173,7 +165,7 @@ def _value(name: str, kind: str) -> str:
 
 
 def _chunks(rows: Iterable[tuple[int | None, object]]) -> Iterator[list[tuple[int | None, object]]]:
-    """Yield rows in pieces that never part those of one time."""
+    """Yield rows in chunks; rows of the same time are in the same chunk."""
     chunk: list[tuple[int | None, object]] = []
     for row in rows:
         if len(chunk) >= CHUNK_ROWS and row[0] != chunk[-1][0]:
@@ -185,24 +177,22 @@ def _chunks(rows: Iterable[tuple[int | None, object]]) -> Iterator[list[tuple[in
 
 
 def _row(codifier: str, time_ms: int | None, value: object) -> Row | None:
-    """Return a row as if its value had come over the bus; None: there is none."""
+    """Return the row that stores a value as if it came over the bus; None without one."""
     if time_ms is None or value is None:
         return None
     if isinstance(value, bool):
         value = int(value)
     elif isinstance(value, str):
         value = _object(value) or value
-    elif isinstance(value, Mapping):
-        value = dict(value)
     elif isinstance(value, list):
         value = json.dumps(value, ensure_ascii=False)
-    elif not isinstance(value, int | float):
+    elif not isinstance(value, int | float | dict):
         value = str(value)
     return row_of((codifier, time_ms, 0, value, "", 0, ("", 0)))
 
 
 def _object(text: str) -> dict[str, object] | None:
-    """Return the JSON object that a text is, if it is one that the bus could carry."""
+    """Return the JSON object in a text, if the bus could carry it."""
     if not text.startswith("{"):
         return None
     try:
@@ -213,23 +203,20 @@ def _object(text: str) -> dict[str, object] | None:
 
 
 def _numbered(rows: Iterable[Row], stored: Iterable[Row]) -> Iterator[Row]:
-    """Give rows, in order of time, their sequence numbers; leave out what is stored."""
-    sequences: dict[int, set[int]] = {}
-    contents: dict[int, set[tuple[object, object]]] = {}
+    """Yield the rows that are not stored, with their sequence numbers, in order of time."""
+    taken: dict[int, set[int]] = defaultdict(set)
+    known: dict[int, set[tuple[object, object]]] = defaultdict(set)
     for time_ms, _, sequence, value, text in stored:
-        sequences.setdefault(time_ms, set()).add(sequence)
-        contents.setdefault(time_ms, set()).add((value, text))
-    for time_ms, group in groupby(rows, key=itemgetter(0)):
-        taken = sequences.get(time_ms, set())
-        known = contents.get(time_ms, set())
-        for _, codifier, _, value, text in sorted(group, key=_by_content):
-            if (value, text) in known:
-                continue
-            known.add((value, text))
-            sequence = next(number for number in range(len(taken) + 1) if number not in taken)
-            taken.add(sequence)
-            yield time_ms, codifier, sequence, value, text
+        taken[time_ms].add(sequence)
+        known[time_ms].add((value, text))
+    for time_ms, codifier, _, value, text in sorted(rows, key=_by_time_and_content):
+        if (value, text) in known[time_ms]:
+            continue
+        known[time_ms].add((value, text))
+        sequence = next(number for number in count() if number not in taken[time_ms])
+        taken[time_ms].add(sequence)
+        yield time_ms, codifier, sequence, value, text
 
 
-def _by_content(row: Row) -> tuple[bool, float, str]:
-    return row[3] is None, row[3] or 0.0, row[4] or ""
+def _by_time_and_content(row: Row) -> tuple[int, bool, float, str]:
+    return row[0], row[3] is None, row[3] or 0.0, row[4] or ""
