@@ -1,4 +1,4 @@
-"""`jph config check`: every mistake of a configuration, with its path."""
+"""`jph config`: check a configuration, and print a schema or an example of one."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from tools.options import EX_CONFIG
 
 @click.group()
 def config() -> None:
-    """Look at the configuration of the network."""
+    """Check a configuration, or print its JSON Schema or an example."""
 
 
 config.add_command(example)
@@ -29,8 +29,8 @@ config.add_command(example)
 def check(source: str | None) -> None:
     """Check a configuration and list its components.
 
-    Without an argument: the one that JPH_CONFIG names, or else the one that JPH ships. Nothing is
-    written, and no component is made.
+    Without an argument, it checks the one that JPH_CONFIG names, or else the one that JPH ships.
+    It writes nothing, and makes no component.
     """
     where = source or os.environ.get("JPH_CONFIG") or str(paths.shipped_config())
     components: list[Component] = []
@@ -55,12 +55,12 @@ def check(source: str | None) -> None:
 
 @config.command()
 def schema() -> None:
-    """Print a JSON Schema of the document, for editors and for programs that make forms of it."""
+    """Print a JSON Schema of the document, for editors and for programs that make forms."""
     click.echo(json.dumps(json_schema(), indent=1, ensure_ascii=False))
 
 
 def _table(components: Iterable[Component]) -> Iterable[str]:
-    """Yield the lines of a table, its columns as wide as what stands in them."""
+    """Yield the lines of a table, with columns as wide as their longest cell."""
     rows = [("Codifier", "Type", "Host", "Name")]
     rows += [(c.codifier, c.type_name, c.host or "any", c.name) for c in components]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]

@@ -1,4 +1,4 @@
-"""`jph config example`: a network of simulated sensors, to try any number of them."""
+"""`jph config example`: a network with any number of simulated sensors, to try JPH."""
 
 import itertools
 import json
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 
 _SIGNS = string.ascii_uppercase + string.ascii_lowercase + string.digits
-_MOST = 3000  # Codifiers of letters and digits are 3,844, and some are taken
+_MOST = 3000  # letters and digits make 3,844 Codifiers, and some are taken
 _INTERFACE = {"Interface": "127.0.0.1", "TTL": 0}
 _COLLECTORS = (
     ("SC", "Last states", "StateCache"),
@@ -24,7 +24,7 @@ _PAGES = "WB"
     type=click.IntRange(1, _MOST),
     default=100,
     show_default=True,
-    help="How many simulated sensors.",
+    help="Number of simulated sensors.",
 )
 @click.option(
     "--interval",
@@ -36,7 +36,7 @@ _PAGES = "WB"
 def example(sensors: int, interval: float) -> None:
     """Print the configuration of a network of simulated sensors.
 
-    It stays on this machine, and has a state cache, a history, statistics and pages:
+    Its messages stay on this machine. It has a state cache, a history, statistics and pages:
 
         jph config example --sensors 1000 > big.json; jph up -u big.json
     """
@@ -44,7 +44,7 @@ def example(sensors: int, interval: float) -> None:
 
 
 def network(sensors: int, interval_s: float) -> dict[str, object]:
-    """Return the document of such a network."""
+    """Return the document of a network of simulated sensors."""
     return {
         "Multicast": {
             "Control-Channel": {"Address": "239.76.82.1", "Port": 7621, **_INTERFACE},
@@ -74,7 +74,7 @@ def _sensor(codifier: str, at: int, interval_s: float) -> dict[str, object]:
 
 
 def _codes(count: int) -> Iterator[str]:
-    """Yield so many Codifiers of two letters or digits: AA, AB, and so on."""
+    """Yield `count` Codifiers of two letters or digits: AA, AB, and so on."""
     taken = {_PAGES, *(code for code, *_ in _COLLECTORS)}
     pairs = map("".join, itertools.product(_SIGNS, repeat=2))
     return itertools.islice((code for code in pairs if code not in taken), count)

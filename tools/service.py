@@ -1,7 +1,7 @@
-"""A node as a service: systemd learns when it is ready, how it is doing, and that it is alive.
+"""A node as a service: it tells systemd that it is ready and alive, and its status.
 
-The signs of life are given by the node's loop itself, between its other work, so they end when the
-loop hangs; systemd then starts the process again.
+The loop of the node itself gives the signs of life, between its other work. They end when the loop
+hangs; systemd then starts the process again.
 """
 
 import faulthandler
@@ -28,13 +28,13 @@ class Service:
         self._lock = threading.Lock()
         self._joined = False  # both channels, at least once
         self._owed = True  # READY=1, for the start or for a reload
-        self._reloads = 0  # that go on; one may begin before the one before it ended
+        self._reloads = 0  # in progress; one may begin before another ends
         self._ended = False
         self._status_s = -STATUS_EVERY_S
-        self._before: tuple[float, int, int] | None = None  # when counted, sent, heard
+        self._before: tuple[float, int, int] | None = None  # time of the last status, sent, heard
 
     def begin(self) -> None:
-        """Follow the node; without a service manager, nothing is done."""
+        """Follow the node, if there is a service manager."""
         if not self._notifier.is_heard:
             return
         watchdog_s = self._notifier.watchdog_s
@@ -46,7 +46,7 @@ class Service:
         self._node.loop.soon(lambda: self._node.loop.timers.every(tick_s, self._tick))
 
     def end(self) -> None:
-        """Say that the node stops."""
+        """Tell the service manager that the node stops."""
         with self._lock:
             self._ended = True
             self._notifier.stopping()
@@ -76,7 +76,7 @@ class Service:
                 self._tell_ready()
 
     def _tell_ready(self) -> None:
-        """Say READY=1 if that is owed; it may be lost, and is then said again at the next tick."""
+        """Send READY=1 if it is owed; if that fails, the next tick sends it again."""
         if self._owed and self._joined and not self._reloads and not self._ended:
             self._owed = not self._notifier.ready()
 
@@ -98,7 +98,7 @@ class Service:
         return f"{text}, failing: {_some(failing)}" if failing else text
 
     def _rates(self, now_s: float, status: BusStatus) -> str:
-        """Return the messages that went out and came in since the last status, our own too."""
+        """Return the rates of messages since the last status; those heard include our own."""
         sent, heard = status.total("sent"), status.total("received")
         before, self._before = self._before, (now_s, sent, heard)
         if before is None:
@@ -121,8 +121,7 @@ def _losses(status: BusStatus) -> str:
         "dropped by the kernel": status.total("kernel_drops"),
         "unsent": status.total("unsent"),
     }
-    said = [f"{count} {what}" for what, count in counts.items() if count]
-    return ", ".join(said) or "none lost"
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none lost"
 
 
 def _rate(count: int, past_s: float) -> str:

@@ -10,7 +10,7 @@ JPH = [sys.executable, "-m", "tools.main"]
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """Return an environment in which only this home and these variables speak."""
+    """Return an environment with this home and these variables, and no others of JPH."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith("JPH_")}
     return {**kept, "PYTHONPATH": str(TOP), "JPH_HOME": str(home), **more}
 

@@ -17,7 +17,7 @@ POSTGRES = sorted(SCHEMAS.glob("postgres-*.sql"))
 SQLITE = sorted(SCHEMAS.glob("sqlite-*.sql"))
 TIME_MS = 1_700_000_000_000
 ROWS = [(TIME_MS + n, "T1", n, float(n), None) for n in range(9)]
-# What a landed schema could store: its oldest columns.
+# The oldest columns, which every schema has.
 INSERT = "INSERT INTO measurement (timestamp, codifier, sequence, value, text) VALUES "
 VALUES = ", ".join(
     f"({time_ms}, '{code}', {n}, {value}, NULL)" for time_ms, code, n, value, _ in ROWS
@@ -38,7 +38,7 @@ def test_every_landed_schema_is_kept():
 
 
 def columns_of(server, database):
-    """Return what the tables look like: columns, keys, partitioning."""
+    """Return the columns, keys and partitioning of the tables."""
     return server.execute(
         "SELECT relname, attname, format_type(atttypid, atttypmod), attnotnull, relkind,"
         " pg_get_partkeydef(pg_class.oid), (SELECT string_agg(pg_get_indexdef(indexrelid), ';')"

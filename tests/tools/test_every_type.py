@@ -15,7 +15,7 @@ EXISTING = Path(__file__).parents[1] / "data" / "existing-config.json"
 
 
 def moved(bus, home: Path) -> dict:
-    """Return the document on a bus of its own, and nobody at the addresses that it names."""
+    """Return the document on a bus of its own, with addresses where no server listens."""
     nobody = f"127.0.0.1:{free_tcp_port()}"
     text = re.sub(r"192\.0\.2\.\d+(:\d+)?", nobody, EXISTING.read_text())
     document = json.loads(text)
@@ -64,7 +64,7 @@ def test_a_network_with_every_type_starts_and_stays(bus, tmp_path):
 
             def failing() -> Counter[str]:
                 lines = (tmp_path / "err").read_text().splitlines()
-                return Counter(found[1] for line in lines if (found := SAID.match(line)))
+                return Counter(found[1] for line in lines if (found := FAILED.match(line)))
 
             expected = {"B1", "C1", "D1", "E1", "F1", "G1", "H1", "I2"}
             eventually(lambda: failing().keys() >= expected, 60, "a line of each that fails")
@@ -83,4 +83,4 @@ def test_a_network_with_every_type_starts_and_stays(bus, tmp_path):
     assert "Traceback" not in (tmp_path / "err").read_text()
 
 
-SAID = re.compile(r"WARNING \w+: (\S\S) .*; it stays on the bus and is tried again$")
+FAILED = re.compile(r"WARNING \w+: (\S\S) .*; it stays on the bus and is tried again$")

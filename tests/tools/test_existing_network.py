@@ -20,11 +20,11 @@ from tests.tools.program import jph, start
 DATABASE, ROLE, MAKER = "heizung", "heizung", "dba of it"
 PASSWORD = "o'pen \\sesame"
 HOUR_MS = 3_600_000
-PATIENCE_S = 40.0  # for what comes from a process that has just started
+PATIENCE_S = 40.0  # for messages of a process that has just started
 
 
 class HeatPump(BaseHTTPRequestHandler):
-    """A device whose JSON is not quite JSON."""
+    """A device that answers with almost JSON."""
 
     def do_GET(self):
         body = b'{"power": 812.5, "supply": {"temperature": 35.25, "pressure": inf,},}'
@@ -106,7 +106,7 @@ def up(home):
 
 
 def feed(document, start_ms):
-    """Speak as old nodes do that were away for some hours: a reading for each 10 s of one."""
+    """Send as old nodes do after some hours away: a reading for each 10 s of an hour."""
     with Peer(build(document)) as peer:
         for n in range(1, 361):
             payload = struct.pack("<f", 20.0 + n % 3)
@@ -162,7 +162,7 @@ def test_a_network_of_the_older_style_runs_on_its_servers(
     assert not re.search("ERROR|sesame", log), log
 
 
-def test_a_wrong_password_is_said_and_what_was_heard_is_stored_once_it_is_right(
+def test_a_wrong_password_is_logged_and_the_readings_are_stored_once_it_is_right(
     network, tmp_path, postgres_server
 ):
     document, _ = network

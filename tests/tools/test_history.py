@@ -36,7 +36,7 @@ def configured(tmp_path, postgres_url):
 
 @pytest.fixture
 def database(postgres_server, postgres_url):
-    """Return what runs a statement in the database of that network."""
+    """Return a function that runs a statement in the database of that network."""
     return lambda sql: postgres_server.execute(sql, postgres_url.rpartition("/")[2])
 
 
@@ -91,7 +91,7 @@ def test_a_copy_is_safe_to_repeat_and_has_its_statistics_computed(configured, ma
     assert made.statistics.due(TIME_MS * 2) >= 270
 
 
-def test_what_comes_while_copying_is_fetched_by_the_next_run(configured, made, tmp_path):
+def test_readings_that_arrive_while_copying_are_copied_by_the_next_run(configured, made, tmp_path):
     fill(FILE, tmp_path)
     run("copy", *configured)
     late = (TIME_MS - 5, "T1", 1, 1.0, None)
@@ -102,7 +102,7 @@ def test_what_comes_while_copying_is_fetched_by_the_next_run(configured, made, t
     assert "all of them and 2 more" in result.stdout
 
 
-def test_both_stores_may_be_written_meanwhile(configured, made, tmp_path):
+def test_both_stores_may_be_written_while_copying(configured, made, tmp_path):
     fill(FILE, tmp_path, [(TIME_MS + n, "T1", n, 1.0, None) for n in range(100_000)])
     process = program.start(tmp_path, "history", "copy", *configured[:2])
     n = 0
@@ -220,7 +220,7 @@ def test_old_tables_are_imported_and_found_again(configured, made, database):
          [(2.0, None), (5.0, None), (None, "[1]")]),
     ],
 )  # fmt: skip
-def test_values_become_what_they_would_be_from_the_bus(
+def test_values_are_stored_as_if_they_came_over_the_bus(
     kind, values, stored, configured, made, database
 ):
     database(f"CREATE TABLE sensor_b2 (timestamp bigint, value {kind})")
@@ -248,7 +248,7 @@ def test_times_become_milliseconds(kind, time, options, time_ms, configured, mad
     assert made.last("B2", 9) == [(time_ms, "B2", 0, 1.0, None)]
 
 
-def test_readings_of_one_time_get_free_numbers_and_those_of_the_bus_are_left_out(
+def test_readings_of_one_time_get_free_numbers_and_known_readings_are_left_out(
     configured, made, database
 ):
     made.append([(5, "B2", 0, 1.0, None), (6, "B2", 12345, 6.0, None)])
@@ -314,7 +314,7 @@ def test_an_import_that_is_killed_goes_on(configured, made, database, tmp_path):
     assert {row[2] for row in rows} == {0}
 
 
-def test_an_import_begins_anew_when_the_history_was_emptied(configured, made, database):
+def test_an_import_begins_again_when_the_history_was_emptied(configured, made, database):
     database("CREATE TABLE sensor_b2 (timestamp bigint, value real)")
     database("INSERT INTO sensor_b2 VALUES (5, 1), (6, 2)")
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""`jph up` and `jph run` as systemd sees them: what they say to its socket, and how they end."""
+"""`jph up` and `jph run` under systemd: the datagrams to its socket, and how they end."""
 
 import json
 import os
@@ -29,19 +29,22 @@ def entry(codifier, **more):
 
 
 class Service:
-    """A process that was started as systemd starts it, and what it said since."""
+    """A process started as systemd starts it, and its datagrams (`sent`) since then."""
 
     def __init__(self, home, *arguments, watchdog_s=1.0, **more):
         self.home = home
-        self.said = []
+        self.sent = []
         self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._manager.bind(str(home / "notify"))
         # WATCHDOG_PID is left out: it can be known only in the process itself.
-        told = {"NOTIFY_SOCKET": str(home / "notify"), "WATCHDOG_USEC": f"{watchdog_s * 1e6:.0f}"}
+        manager = {
+            "NOTIFY_SOCKET": str(home / "notify"),
+            "WATCHDOG_USEC": f"{watchdog_s * 1e6:.0f}",
+        }
         with open(home / "out", "w") as out, open(home / "err", "w") as err:
             self.process = subprocess.Popen(
                 [*JPH, *arguments],
-                env=environment(home, **told, **more),
+                env=environment(home, **manager, **more),
                 cwd=home,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -71,7 +74,7 @@ class Service:
                 before.append(self._manager.recv(4096).decode())
             except TimeoutError:
                 break
-            self.said.append(before[-1])
+            self.sent.append(before[-1])
             if re.search(wanted, before[-1]):
                 return before
         raise AssertionError(f"no {wanted} in {before}\n{self.err}")
@@ -105,7 +108,7 @@ def test_from_the_start_to_the_stop(path, document, fresh_home, arguments):
             service.hear("^WATCHDOG=1$")
         assert service.stop() == 0
         service.hear("^STOPPING=1\nSTATUS=")
-        assert [said for said in service.said if said.startswith("READY")] == ["READY=1"]
+        assert [text for text in service.sent if text.startswith("READY")] == ["READY=1"]
 
 
 @pytest.mark.slow
@@ -141,18 +144,18 @@ def test_it_waits_for_the_network_and_is_ready_when_it_has_joined(path, document
         service.hear("STATUS=.*control and data channel.* jph-none0")
         for _ in range(8):
             service.hear("^WATCHDOG=1$")
-        assert "READY=1" not in service.said
+        assert "READY=1" not in service.sent
         for channel in document["Multicast"].values():
             channel["Interface"] = "127.0.0.1"
         path.write_text(json.dumps(document))
         service.process.send_signal(signal.SIGHUP)
         before = service.hear("^READY=1$")
-        assert not [said for said in before if said.startswith("RELOADING")]
+        assert not [text for text in before if text.startswith("RELOADING")]
         service.stop()
 
 
 @pytest.mark.parametrize("way", ["SIGHUP", "C to all", "C to one"])
-def test_a_reload_is_told_from_its_begin_to_its_end(path, document, fresh_home, way):
+def test_a_reload_is_reported_from_its_begin_to_its_end(path, document, fresh_home, way):
     with Peer(build(document)) as peer, Service(fresh_home, "up", "-u", str(path)) as service:
         service.hear("^READY=1$")
         document["Sensors"].append(entry("LD"))
@@ -172,7 +175,7 @@ def test_a_reload_is_told_from_its_begin_to_its_end(path, document, fresh_home, 
         assert service.stop() == 0
 
 
-def test_a_reload_with_a_mistake_ends_with_ready_and_all_goes_on(path, document, fresh_home):
+def test_a_reload_with_a_mistake_ends_with_ready_and_the_readings_go_on(path, document, fresh_home):
     with Peer(build(document)) as peer, Service(fresh_home, "up", "-u", str(path)) as service:
         service.hear("^READY=1$")
         path.write_text("{")
@@ -196,7 +199,7 @@ def test_a_slow_sensor_does_not_delay_the_watchdog(path, document, fresh_home):
         assert service.stop() == 0
 
 
-def test_what_the_watchdog_ends_says_where_it_was(path, fresh_home):
+def test_a_process_that_the_watchdog_ends_logs_where_it_was(path, fresh_home):
     with Service(fresh_home, "up", "-u", str(path)) as service:
         service.hear("^READY=1$")
         service.process.send_signal(signal.SIGABRT)
@@ -204,7 +207,7 @@ def test_what_the_watchdog_ends_says_where_it_was(path, fresh_home):
         assert re.search(r"/jph/[\w/]+\.py\", line", service.err)  # of the loop
 
 
-def test_commands_of_a_sensor_know_nothing_of_the_service(path, document, fresh_home):
+def test_commands_of_a_sensor_do_not_inherit_the_socket_of_the_manager(path, document, fresh_home):
     document["Sensors"][0]["Sensor"] = {"Pipe": ["sh", "-c", "env >seen; echo 1"]}
     path.write_text(json.dumps(document))
     with Service(fresh_home, "up", "-u", str(path)) as service:
@@ -232,17 +235,17 @@ def test_a_wrong_configuration_ends_with_78_so_that_systemd_does_not_try_again(p
         assert "Multicast" in service.err
 
 
-def test_what_may_mend_ends_with_1_so_that_systemd_tries_again(path, document, fresh_home):
+def test_a_fault_that_may_pass_ends_with_1_so_that_systemd_tries_again(path, document, fresh_home):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         web = {"Host": "127.0.0.1", "Port": taken.getsockname()[1]}
         document["Sensors"].append({"Codifier": "WB", "Type": "Web", "Sensor": web})
         path.write_text(json.dumps(document))
         with Service(fresh_home, "up", "-u", str(path)) as service:
             assert service.process.wait(PATIENCE_S) == 1
-            assert "READY=1" not in service.said
+            assert "READY=1" not in service.sent
 
 
-def test_a_manager_that_is_gone_harms_nobody(path, document, fresh_home):
+def test_a_missing_manager_does_no_harm(path, document, fresh_home):
     with Peer(build(document)) as peer, Service(fresh_home, "up", "-u", str(path)) as service:
         service.hear("^READY=1$")
         (fresh_home / "notify").unlink()
@@ -254,7 +257,7 @@ def test_a_manager_that_is_gone_harms_nobody(path, document, fresh_home):
 
 
 def test_a_terminal_that_closes_stops_it(path, fresh_home):
-    """Elsewhere SIGHUP reloads; a shell sends it to what it started when its window closes."""
+    """A shell sends SIGHUP to its programs when its window closes; elsewhere it reloads."""
     ours, theirs = os.openpty()
     with open(fresh_home / "err", "w") as err:
         process = subprocess.Popen(

@@ -176,7 +176,7 @@ def _live(up):
         return []
 
 
-def test_a_taken_port_is_one_clear_line_and_harms_nobody(path, document, fresh_home):
+def test_a_taken_port_is_one_clear_line_and_replaces_no_component(path, document, fresh_home):
     with (
         socket.create_server(("127.0.0.1", 0)) as taken,
         Peer(build(document)) as peer,
@@ -191,7 +191,7 @@ def test_a_taken_port_is_one_clear_line_and_harms_nobody(path, document, fresh_h
 
 
 @pytest.mark.parametrize(
-    "change, said",
+    "change, text",
     [
         (
             lambda d: d["Sensors"][0].update(SensorInterval=0),
@@ -202,17 +202,17 @@ def test_a_taken_port_is_one_clear_line_and_harms_nobody(path, document, fresh_h
         (lambda d: d["Sensors"][0]["Sensor"].pop("Pipe"), "Sensors[0].Sensor.Pipe: is required"),
     ],
 )
-def test_a_wrong_configuration_names_the_place(path, document, fresh_home, change, said):
+def test_a_wrong_configuration_names_the_place(path, document, fresh_home, change, text):
     change(document)
     path.write_text(json.dumps(document))
     run = jph(fresh_home, "up", "-u", str(path))
     assert run.returncode == 78
-    assert said in run.stderr
+    assert text in run.stderr
     assert "Traceback" not in run.stderr
 
 
 @pytest.mark.parametrize(
-    "arguments, status, said",
+    "arguments, status, text",
     [
         (["up", "-u", "/nowhere.json"], 78, "/nowhere.json"),
         (["run", "Q9"], 78, "Q9"),
@@ -222,12 +222,12 @@ def test_a_wrong_configuration_names_the_place(path, document, fresh_home, chang
         (["fly"], 2, "No such command"),
     ],
 )
-def test_mistakes_on_the_command_line(path, fresh_home, arguments, status, said):
+def test_mistakes_on_the_command_line(path, fresh_home, arguments, status, text):
     if arguments[0] == "run":
         arguments = [*arguments, "-u", str(path)]
     run = jph(fresh_home, *arguments)
     assert run.returncode == status
-    assert said in run.stderr
+    assert text in run.stderr
     assert "Traceback" not in run.stderr
 
 
@@ -277,7 +277,7 @@ def test_a_newer_instance_takes_over_and_the_older_process_ends(path, document, 
 
 
 def test_a_configuration_from_a_url_survives_its_server(path, document, fresh_home):
-    """The web server of one machine hands it out; when that is down, the last good copy is used."""
+    """A web server serves the configuration; when it is down, a start uses the last good copy."""
     with Up(fresh_home, path) as up:
         url = f"{up.address}/static/config.json"
         other = fresh_home / "other"
