@@ -1,4 +1,4 @@
-"""What the programs of bench/ share: a bus of their own, C programs, runs side by side, a table."""
+"""Shared by the programs of bench/: a bus of their own, C programs, runs side by side, a table."""
 
 import json
 import os
@@ -24,12 +24,12 @@ Place = tuple[str, int]  # multicast group and port
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A bus that nobody else is on, and the configuration of it.
+    """A bus without other programs, and its configuration.
 
     Args:
         config: path of the configuration, with the Codifiers C1 and C2.
         data: group and port of its data channel.
-        folder: for what a program writes.
+        folder: for the files of a program.
     """
 
     config: Path
@@ -39,7 +39,7 @@ class Network:
 
 @contextmanager
 def network() -> Iterator[Network]:
-    """Make up a network on the loopback interface; its folder is removed at the end."""
+    """Make a network on the loopback interface; its folder is removed at the end."""
     with tempfile.TemporaryDirectory(prefix="jph-bench-") as name:
         folder = Path(name)
         os.environ["JPH_HOME"] = str(folder / "home")
@@ -60,7 +60,7 @@ def network() -> Iterator[Network]:
 
 
 def free_port() -> int:
-    """Return a UDP port that nobody has now."""
+    """Return a UDP port that no program has now."""
     with closing(socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as probe:
         probe.bind(("", 0))
         port: int = probe.getsockname()[1]
@@ -85,7 +85,7 @@ def bare_sender() -> socket.socket:
 
 
 def bare_receiver(place: Place) -> socket.socket:
-    """Open a socket that hears one multicast group on the loopback interface."""
+    """Open a socket that receives from one multicast group on the loopback interface."""
     receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
@@ -97,12 +97,12 @@ def bare_receiver(place: Place) -> socket.socket:
 
 @contextmanager
 def started(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
-    """Start a program that prints "ready" when it is; end it if it has not ended itself."""
+    """Start a program, wait until it prints "ready", and terminate it at the end."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         try:
             assert process.stdout is not None
             if process.stdout.readline() != "ready\n":
-                raise SystemExit(f"did not get ready: {' '.join(command)}")
+                raise SystemExit(f"this program ended before it was ready: {' '.join(command)}")
             yield process
         finally:
             process.terminate()
@@ -117,12 +117,12 @@ def last_line(process: subprocess.Popen[str], timeout_s: float = 60) -> str:
     """Return the last line that a program prints before it ends by itself."""
     lines = process.communicate(timeout=timeout_s)[0].splitlines()
     if process.returncode or not lines:
-        raise SystemExit(f"failed: {process.args!r}")
+        raise SystemExit(f"this program failed: {process.args!r}")
     return str(lines[-1])
 
 
 def interleaved(measures: Mapping[str, Callable[[], T]], runs: int) -> dict[str, list[T]]:
-    """Measure each in turn, several times, so that what disturbs the machine disturbs them all."""
+    """Measure each in turn, several times, so that other load disturbs all of them."""
     results: dict[str, list[T]] = {name: [] for name in measures}
     for _ in range(runs):
         for name, measure in measures.items():
@@ -136,7 +136,7 @@ def median(values: Sequence[float]) -> float:
 
 
 def verdict(ratio: float, least: float | None = None, most: float | None = None) -> list[str]:
-    """Return the last columns of a row: the ratio, the target, whether it is met."""
+    """Return the last columns of a row: the ratio, the target, and whether it is met."""
     if least is not None:
         return [f"{ratio:.2f}", f"at least {least:g}", "met" if ratio >= least else "MISSED"]
     if most is not None:

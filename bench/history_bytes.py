@@ -1,18 +1,18 @@
-"""Bytes written to disk per reading by the history writer on SQLite, beside a limit and a peer.
+"""Measure the bytes that the history writer on SQLite writes to disk for each reading.
 
     python bench/history_bytes.py [--seconds 3600] [--folder DIR]
 
-A process of its own runs the HistoryWriter with its shipped settings and takes what 100 sensors
-send in so many seconds, one reading each per second. Time is simulated: at 100 readings/s a batch
-is 1,000 rows every 10 s, and here the next 1,000 are handed over as soon as the last are committed.
-Log and file reach the disk by fsync, so their bytes are those of real time. The index of the log,
--shm, is written by the kernel when it finds the time; here it is written after each batch, which is
-the most that can happen. --real-time does without either simulation, second by second.
+A process of its own runs the HistoryWriter with its shipped settings and takes the readings of 100
+sensors, one each per second. Time is simulated: at 100 readings/s a batch is 1,000 rows every 10 s,
+and here the next 1,000 follow as soon as the last are committed. Log and file reach the disk by
+fsync, so their bytes are those of real time. The kernel writes the index of the log, -shm, at some
+time; here it is written after each batch, which is the most that can happen. --real-time runs
+without these simulations, second by second.
 
 Measured: write_bytes of /proc/PID/io from before the file is made until after close(), with log and
-checkpoints. What the file system writes into its own journal is the kernel's and not in it. The
-limit case is the payload: timestamp 8, Codifier 2, sequence 4, value 8 bytes. The peer is the
-program one writes first: an INSERT and a commit for each reading, in SQLite as it comes.
+checkpoints, but without the journal of the file system. The limit case is the payload: timestamp 8,
+Codifier 2, sequence 4, value 8 bytes. The peer is the simplest program: an INSERT and a commit for
+each reading, in SQLite with its default settings.
 
 The folder must be on a disk: tmpfs writes nothing.
 """
@@ -43,7 +43,7 @@ Reading = tuple[str, int, int, float, str, int, tuple[str, int]]
 
 
 class NoChannel:
-    """What the HistoryWriter publishes goes nowhere."""
+    """A channel that sends nothing."""
 
     codifier = "HW"
 
@@ -52,7 +52,7 @@ class NoChannel:
 
 
 def seconds_of_readings(seconds: int) -> Iterator[list[Reading]]:
-    """Yield the readings of each second, in order of arrival; each sensor at its own moment."""
+    """Yield the readings of each second in order of arrival; each sensor has its own moment."""
     rng = random.Random(1)
     sequences = [rng.randrange(1, 1 << 31) for _ in SENSORS]
     phases = sorted((rng.randrange(1000), i) for i in range(len(SENSORS)))
@@ -68,7 +68,7 @@ def seconds_of_readings(seconds: int) -> Iterator[list[Reading]]:
 
 
 def write_as_jph(folder: Path, seconds: int, real_time: bool) -> int:
-    """Run the HistoryWriter; return how many readings it took."""
+    """Run the HistoryWriter; return the number of readings that it took."""
     from collectors.history_writer import HistoryWriter
 
     writer = HistoryWriter(cast(Any, NoChannel()), folder)
@@ -93,7 +93,7 @@ def write_as_jph(folder: Path, seconds: int, real_time: bool) -> int:
 
 
 def write_as_peer(folder: Path) -> int:
-    """Insert and commit each reading; return how many."""
+    """Insert and commit each reading; return their number."""
     connection = sqlite3.connect(folder / "history.sqlite")
     connection.execute("CREATE TABLE measurement (codifier, timestamp, sequence, value)")
     seconds = PEER_READINGS // len(SENSORS)

@@ -1,13 +1,13 @@
-"""How many readings a second get from the bus into PostgreSQL, committed.
+"""Measure how many readings a second get from the bus into PostgreSQL, committed.
 
     python -m bench.history_rate [--runs 3] [--seconds 5]
 
 bench/c/flood.c sends 32-byte float messages of 100 sources at 0.95 of the limit case, to a process
-with a HistoryWriter as it is shipped; what counts is the time from the first message until
-all of them are committed. The limit case is psycopg2 alone: rows that are in memory already, packed
+with a HistoryWriter as it is shipped. The time is that from the first message until all of them are
+committed. The limit case is psycopg2 alone: rows that are in memory already, packed
 by struct, 10,000 at a time, COPY (binary) into a temporary table, INSERT … ON CONFLICT DO NOTHING
-into the same partitioned table, COMMIT. The peer is the program one writes first: an INSERT and a
-commit for each reading. The server is a PostgreSQL of its own, which syncs to the disk.
+into the same partitioned table, COMMIT. The peer is the simplest program: an INSERT and a commit
+for each reading. The server is a PostgreSQL of its own, which syncs to the disk.
 """
 
 import argparse
@@ -99,7 +99,7 @@ def rows_in_memory(count: int) -> list[Row]:
 
 
 def run_bare(server: PostgresServer, seconds: float) -> dict[str, float]:
-    """Write as psycopg2 alone can; return rows committed per second."""
+    """Write with psycopg2 alone; return rows committed per second."""
     database = server.create_database()
     rows = rows_in_memory(int(400_000 * seconds))
     written = 0
@@ -148,7 +148,7 @@ def run_peer(server: PostgresServer, seconds: float) -> dict[str, float]:
 def measures(
     net: Network, server: PostgresServer, seconds: float
 ) -> dict[str, Callable[[], dict[str, float]]]:
-    """Return what is to be measured, by the name in the table."""
+    """Return the functions that measure, by the name in the table."""
     last = {"rate": 0.0}
 
     def bare() -> dict[str, float]:

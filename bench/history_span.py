@@ -1,13 +1,13 @@
-"""How long the points of a span take, out of a year of one sensor at 10 s among 100 sensors.
+"""Measure the time for the points of a span, out of a year of one sensor at 10 s among 100 sensors.
 
     python -m bench.history_span [--runs 5] [--days 365] [--store postgresql|sqlite]
 
 A0 has a reading every 10 s for a year, 3.15 million; the 99 others have one every 10 minutes, and
 in the last three days one every 10 s too. Statistics are computed to the end. Spans from an hour to
 the year, at the end of it and in its middle, are read with at most 2,000 points, as value, mean and
-median; what counts is the median of some runs of the slowest of these. A store is opened anew for
-each span, so that its connection has to be made too. The peer is the program one writes first: it
-fetches all readings of the span by (Codifier, timestamp), to thin them out.
+median; the time is the median of some runs of the slowest of these. The store is opened for each
+span, so that the time includes its connection. The peer is the simplest program: it fetches all
+readings of the span by (Codifier, timestamp), to thin them out.
 
 Needs 3 GB of disk and six minutes.
 """
@@ -67,7 +67,7 @@ def first_ms(days: int) -> int:
 
 
 def fill_postgres(url: str, days: int) -> None:
-    """Store the year, a day at a time, in the order in which it would have come."""
+    """Store the year, a day at a time, in the order of arrival."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         for week in range(first_ms(days) // schema.WEEK_MS, END_MS // schema.WEEK_MS + 1):
             cursor.execute(schema.add_partition(week))
@@ -87,7 +87,7 @@ def fill_postgres(url: str, days: int) -> None:
 
 
 def rows_of(days: int) -> Iterator[list[Row]]:
-    """Yield the year in batches, in the order in which it would have come."""
+    """Yield the year in batches, in the order of arrival."""
     for day in range(days):
         rows: list[Row] = []
         is_dense = (days - day) * DAY_MS <= DENSE_MS
@@ -107,7 +107,7 @@ def compute(store: HistoryStore) -> None:
 
 
 def median_ms(runs: int, call: Callable[[], object]) -> float:
-    """Return how long a call takes."""
+    """Return the median time of a call."""
     taken = []
     for _ in range(runs):
         began_s = time.perf_counter()

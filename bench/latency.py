@@ -1,11 +1,11 @@
-"""How long a message takes from one process to another, at 1,000 messages a second.
+"""Measure the time of a message from one process to another, at 1,000 messages a second.
 
     python -m bench.latency [--runs 5] [--messages 4000]
 
 One way, from just before the sender's call to the first line of the receiver's callback. The limit
-is a pair of bare sockets with select. Both clocks are the machine's monotonic clock. What is noted
-goes into memory that was touched before: the page faults of a growing list, one for about sixty
-messages, would be counted as latency.
+is a pair of bare sockets with select. Both clocks are the monotonic clock of the machine. Times are
+written into memory that was touched before: the page faults of a growing list, one for about sixty
+messages, would count as latency.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def pace(send: Callable[[], object], messages: int) -> list[int]:
 
 
 def receive_bare(net_data: common.Place, messages: int) -> None:
-    """Receive with select and recv; print when each message was there."""
+    """Receive with select and recv; print when each message arrived."""
     receiver = common.bare_receiver(net_data)
     receiver.setblocking(False)
     arrivals = Arrivals(messages)
@@ -71,7 +71,7 @@ def receive_bare(net_data: common.Place, messages: int) -> None:
 
 
 def receive_with_jph(config: Path, messages: int) -> None:
-    """Receive with a data callback; print when each message was there."""
+    """Receive with a data callback; print when each message arrived."""
     from jph import jph
     from jph.bus.wire import Address
 
@@ -129,7 +129,7 @@ def latencies_us(kind: str, net: Network, messages: int) -> tuple[float, float]:
         arrived = json.loads(common.last_line(process))
     if len(arrived) != messages:
         print(f"{kind}: {messages - len(arrived)} of {messages} messages were lost")
-    # Sequences begin anywhere; the first that arrived is the first that was sent.
+    # Sequences begin at any number; the first message that arrived is the first that was sent.
     first = arrived[0][0]
     waits_us = sorted((at_ns - started_ns[number - first]) / 1000 for number, at_ns in arrived)
     return waits_us[len(waits_us) // 2], waits_us[len(waits_us) * 99 // 100]

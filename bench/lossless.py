@@ -1,4 +1,4 @@
-"""Whether 50,000 messages a second for 10 s all arrive in a batch callback that counts.
+"""Check that 50,000 messages a second for 10 s all arrive in a batch callback that counts.
 
     python -m bench.lossless [--rate 50000] [--seconds 10]
 
@@ -19,7 +19,7 @@ IDLE_S = 1.0
 
 
 def receive(config: Path) -> None:
-    """Count what arrives until nothing does; print it, with what JPH says of its sources."""
+    """Count messages until no more arrive; print the number, and the counters of the channel."""
     from jph import jph
     from jph.bus.wire import Reading
 
@@ -55,7 +55,7 @@ def receive(config: Path) -> None:
 
 
 def send_with_jph(config: Path, rate: float, seconds: float) -> int:
-    """Send at a rate from this process; return how many."""
+    """Send at a rate from this process; return the number of messages."""
     from jph import jph, timeNow
 
     channel = jph(str(config), "C1")

@@ -1,10 +1,10 @@
-"""What a node needs of memory: the shipped network, and one with three Pipe sensors.
+"""Measure the memory of a node: with the shipped network, and with three Pipe sensors.
 
     python -m bench.memory [--seconds 20]
 
-Resident memory from /proc/PID/status after so many seconds of work, in processes of their
-own. Somebody signs in to the shipped network and opens its pages, so that nothing is left to be
-imported. Then what an import adds, each in a fresh interpreter, with all that it imports in turn.
+It is the resident memory in /proc/PID/status after some seconds of work, in processes of their
+own. A browser signs in to the shipped network and opens its pages, so that all modules are
+imported. Then the cost of an import, each in a fresh interpreter, with all that it imports in turn.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def resident_mb(pid: int | str = "self") -> float:
 
 
 def loaded(pid: int) -> str:
-    """Return which heavy packages with compiled parts a process has in memory, and its threads."""
+    """Return the number of threads of a process, and the heavy packages that it has loaded."""
     maps = Path(f"/proc/{pid}/maps").read_text()
     found = [name for name in HEAVY if f"/{name}/" in maps or f"/{name}." in maps]
     threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
@@ -112,12 +112,12 @@ def visit(output: str) -> None:
 def measure(
     name: str, config: Path, seconds: float, most_mb: float, net: Network, port: int
 ) -> list[str]:
-    """Run `jph up` for a while, the second time with this home; return a row of the table."""
+    """Run `jph up` twice with one home; return a row of the table about the second run."""
     command = [str(Path(sys.executable).with_name("jph")), "up", "--port", str(port)]
     command += ["--home", str(net.folder / name), "--config", str(config)]
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     log = net.folder / "log"
-    # The first start makes the home; what stays is measured at the second one.
+    # The first start makes the home; the second one is measured.
     for wait_s in (3.0, seconds):
         with (
             open(log, "wb") as output,
@@ -140,7 +140,7 @@ def measure(
 
 
 def import_cost_mb(module: str) -> tuple[float, float]:
-    """Return MB and ms that an import costs in a fresh interpreter."""
+    """Return the MB and ms that an import costs in a fresh interpreter."""
     program = (
         "import time, bench.memory as m; before = m.resident_mb(); start = time.perf_counter()\n"
         f"import {module}\n"

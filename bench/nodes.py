@@ -1,14 +1,13 @@
-"""What a node with many sensors costs, how soon a small one reads, and one process against many.
+"""Measure a node with many sensors, the start of a small one, and one process against many.
 
     python -m bench.nodes [--seconds 20] [--runs 7]
 
-1. A thousand simulated sensors, a reading each every second, in one process: processor time,
-   resident memory, and how late the readings are. Late is what an interval's end is behind the
-   schedule of its sensor: the earliest line through its times of sending, one a second, that none
-   of them is ahead of.
+1. A thousand simulated sensors in one process, each with a reading every second: processor time,
+   resident memory, and how late the readings are. A reading is late by its distance from the
+   schedule of its sensor: the latest schedule, one reading a second, that no reading is ahead of.
 2. From the start of `jph up` to the first reading of a node with ten sensors on the bus.
-3. The 76 components of a network in one process, and in a process each: until all of them are on
-   the bus, and the memory (proportional set size, so that what they share counts once).
+3. The 76 components of a network in one process, and in a process each: the time until all of them
+   are on the bus, and the memory (proportional set size, which counts shared pages once).
 """
 
 import argparse
@@ -43,7 +42,7 @@ HEADER = struct.Struct("<I4xQc2s2s3xI")
 
 
 def codes(count: int) -> list[str]:
-    """Return so many Codifiers."""
+    """Return `count` Codifiers."""
     signs = LETTERS + LETTERS.lower() + "0123456789"
     return [first + second for first in LETTERS for second in signs][:count]
 
@@ -94,7 +93,7 @@ def up(config: Path, home: Path, *codifiers: str) -> Iterator[subprocess.Popen[b
 
 
 def messages(receiver: socket.socket, until_s: float) -> Iterator[tuple[float, str, str, int]]:
-    """Yield when each message arrived, its flag, source and timestamp in ms."""
+    """Yield the time of arrival of each message, its flag, its source and its timestamp in ms."""
     while (left_s := until_s - time.monotonic()) > 0:
         if select.select([receiver], [], [], left_s)[0]:
             datagram = receiver.recv(2048)
@@ -128,7 +127,7 @@ def a_thousand(net: Network, seconds: float) -> list[list[str]]:
     with up(simulated(net), net.folder / "thousand") as process:
         receiver = common.bare_receiver(net.data)
         for _ in messages(receiver, time.monotonic() + 60):
-            break  # it is there; its configuration was checked
+            break  # the node is on the bus
         for _ in messages(receiver, time.monotonic() + WARM_UP_S):
             pass
         before_s, began_s = cpu_s(process.pid), time.monotonic()
@@ -170,7 +169,7 @@ def first_reading_s(net: Network, config: Path, home: Path) -> float:
 
 
 def on_the_bus(net: Network, config: Path, *, together: bool) -> tuple[float, float]:
-    """Start all components; return the seconds until all said N, and the MB they take."""
+    """Start all components; return the seconds until all sent N, and their memory in MB."""
     document = json.loads(config.read_text())
     control = document["Multicast"]["Control-Channel"]
     place: Place = (control["Address"], control["Port"])
@@ -210,20 +209,20 @@ def main() -> None:
         rows = a_thousand(net, arguments.seconds)
         common.print_table(f"{SENSORS} sensors at 1 s for {arguments.seconds:g} s", heads, rows)
         ten, home = pipes(net, 10, 1.0), net.folder / "ten"
-        checking_s = first_reading_s(net, ten, home)
+        first_s = first_reading_s(net, ten, home)
         took_s = common.median([first_reading_s(net, ten, home) for _ in range(arguments.runs)])
         rows = [
             [
-                "known configuration",
+                "later starts",
                 f"{took_s:.2f}",
                 *common.verdict(took_s / MOST_START_S, most=1),
             ],
-            ["first start, checks it", f"{checking_s:.2f}"],
+            ["first start, which makes the home", f"{first_s:.2f}"],
         ]
         title = f"Start to first reading of 10 sensors, s, median of {arguments.runs}"
         common.print_table(title, heads, rows)
         many = pipes(net, COMPONENTS, 10.0)
-        on_the_bus(net, many, together=True)  # so that the configuration is known
+        on_the_bus(net, many, together=True)  # fills the caches of the system
         results = {kind: on_the_bus(net, many, together=kind == "one") for kind in ("one", "each")}
         rows = []
         for at, name in enumerate(("until all are on the bus, s", "memory, MB")):

@@ -1,9 +1,9 @@
-"""How many messages a second are received, decoded and handed over, when they come in a flood.
+"""Measure how many messages a second JPH receives, decodes and hands over in a flood.
 
     python -m bench.receive [--runs 3] [--seconds 3]
 
 bench/c/flood.c sends 32-byte float messages of ten sources faster than most receivers take them.
-The limit is a C program that calls recvmmsg and looks at nothing. The peer is the Python subscriber
+The limit is a C program that calls recvmmsg and decodes nothing. The peer is the Python subscriber
 of LCM with an unbounded queue; it gets messages of the same size, once from the same flood and once
 from LCM's own publisher, and the better of the two counts.
 """
@@ -28,7 +28,7 @@ Result = dict[str, float]
 
 
 def report_when_idle(count: Callable[[], int], seconds: float) -> None:
-    """Print the rate in the middle of a flood and the number of all messages."""
+    """Print the rate in the middle of a flood, and the number of all messages."""
     while not count():
         time.sleep(0.002)
     time.sleep(SETTLE_S)
@@ -116,7 +116,7 @@ def receive_with_lcm(url: str, seconds: float) -> None:
 
 
 def publish_with_lcm(url: str, seconds: float) -> None:
-    """Publish 20 bytes with LCM as fast as it goes; print how many."""
+    """Publish 20 bytes again and again with LCM, as fast as it can; print how many times."""
     import lcm
 
     publisher = lcm.LCM(url)
@@ -131,7 +131,7 @@ def publish_with_lcm(url: str, seconds: float) -> None:
 
 
 def run_one(receiver: list[str], sender: list[str]) -> Result:
-    """Return received, rate and sent of one flood."""
+    """Return the messages received and sent in one flood, and the rate."""
     with common.started(receiver) as process:
         sent = int(subprocess.run(sender, cwd=common.ROOT, check=True, capture_output=True).stdout)
         line = common.last_line(process)
@@ -142,7 +142,7 @@ def run_one(receiver: list[str], sender: list[str]) -> Result:
 
 
 def measures(net: Network, seconds: float) -> dict[str, Callable[[], Result]]:
-    """Return what is to be measured, by the name in the table."""
+    """Return the functions that measure, by the name in the table."""
     flood = common.compiled("flood", net.folder)
     bare = common.compiled("bare_receive", net.folder)
     group, port = net.data

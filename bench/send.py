@@ -1,9 +1,9 @@
-"""How many messages a second `sendData` sends in a loop, beside a bare `sendto` of the same bytes.
+"""Measure how many messages a second `sendData` sends, beside a bare `sendto` of the same bytes.
 
     python -m bench.send [--runs 25] [--messages 20000]
 
-Both send to the same multicast group, once while nobody listens and once while a C program
-receives, for which the kernel copies each datagram.
+Both send in a loop to the same multicast group, once without a receiver, and once with a C
+program that receives, for which the kernel copies each datagram.
 """
 
 import argparse
@@ -18,7 +18,7 @@ LEAST = 0.75  # of the bare rate
 
 
 def measures(net: Network, messages: int) -> dict[str, Callable[[], float]]:
-    """Return the loops, each giving messages a second."""
+    """Return the loops; each returns messages a second."""
     from jph import jph, timeNow
 
     channel = jph(str(net.config), "C1")
@@ -57,7 +57,7 @@ def measures(net: Network, messages: int) -> dict[str, Callable[[], float]]:
 
 
 def rows(heading: str, results: dict[str, list[float]]) -> list[list[str]]:
-    """Return the rows of one table part, the limit first."""
+    """Return the rows of one part of the table, the limit first."""
     rates = {name: common.median(runs) for name, runs in results.items()}
     limit = next(iter(rates))
     lines = [[f"{heading}:"], [f"  {limit}", f"{rates.pop(limit):,.0f}"]]

@@ -1,15 +1,15 @@
-"""How fast last states get into Redis, beside programs that write them with redis-py.
+"""Measure how fast last states get into Redis, beside programs that write them with redis-py.
 
     python -m bench.state [--seconds 4] [--runs 5]
 
 Bus to Redis: float messages of 100 Codifiers from bench/c/flood.c, at rates that rise until one is
-lost. The state cache runs in a process of its own; afterwards what it counted, the losses it wrote
-and the last values in Redis are compared with what was sent. The age is that of a state in Redis,
-looked at from outside while it goes on. Peers, with bare sockets and redis-py: one call for each
-message, and one for each field of it, as simple programs do it.
+lost. The state cache runs in a process of its own; afterwards its counts, the losses that it wrote
+and the last values in Redis are compared with the sent messages. The age is that of a state in
+Redis, read by another connection during the flood. Peers, with bare sockets and redis-py: one call
+for each message, and one for each field of it, as simple programs do it.
 
-Writes: HSET of states with all fields, by what the state cache does in one round trip, and by
-pipelines of redis-py with their best number of states, prepared beforehand.
+Writes: HSET of states with all fields, by one round trip of the state cache, and by pipelines of
+redis-py with their best number of states, prepared beforehand.
 
 The Redis is one of its own, on this machine.
 """
@@ -57,7 +57,7 @@ HEADER = struct.Struct("<I4xQ1s2s2s3xIf")
 
 @dataclass
 class Counting(StateCache):
-    """A state cache that says how many readings it took."""
+    """A state cache that counts the readings it took."""
 
     taken: int = 0
 
@@ -68,7 +68,7 @@ class Counting(StateCache):
 
 
 def receive(config: Path, url: str) -> None:
-    """Be the state cache until nothing arrives any more; print what it took."""
+    """Run the state cache until no more readings arrive; print how many it took."""
     home = config.parent
     node = Node(load(config, home), home)
     caches = []
@@ -91,7 +91,7 @@ def receive(config: Path, url: str) -> None:
 
 
 class Ages:
-    """Looks how old a state in Redis is, from a thread, while messages arrive."""
+    """Measures the age of a state in Redis, in a thread, while messages arrive."""
 
     def __init__(self, server: RedisServer) -> None:
         self.ages_ms: list[float] = []
@@ -115,13 +115,13 @@ class Ages:
                     self.ages_ms.append(time.time() * 1000 - float(str(stored)))
 
     def most(self) -> float:
-        """Return the age that 99 of 100 looks did not find exceeded, in ms."""
+        """Return the 99th percentile of the ages, in ms."""
         ages = sorted(self.ages_ms)
         return ages[len(ages) * 99 // 100] if ages else float("inf")
 
 
 def flood(net: Network, seconds: float, rate: float) -> list[str]:
-    """Return the command that sends."""
+    """Return the command of the sender."""
     place = [net.data[0], str(net.data[1]), common.LOOPBACK]
     program = common.compiled("flood", net.folder)
     return [program, "jph", *place, str(seconds), str(len(CODIFIERS)), str(rate)]
@@ -200,7 +200,7 @@ def store(client: "redis.Redis", receiver: socket.socket, by_field: bool) -> Non
 
 
 def full_states() -> dict[str, Fields]:
-    """Return states in which every field is known."""
+    """Return states with all fields."""
     now_ms = time.time_ns() // 1_000_000
     source = SequenceTracker("", 1, now_ms, lost=3)
     states: dict[str, Fields] = {}
@@ -214,7 +214,7 @@ def full_states() -> dict[str, Fields]:
 
 
 def by_jph(server: RedisServer, states: dict[str, Fields]) -> float:
-    """Return how many states/s the state cache's round trips write."""
+    """Return the states/s that round trips of the state cache write."""
     written, began_s = 0, time.monotonic()
     with closing(RedisClient(address_of(server.url), None)) as client:
         while (passed_s := time.monotonic() - began_s) < PEER_S:
@@ -224,7 +224,7 @@ def by_jph(server: RedisServer, states: dict[str, Fields]) -> float:
 
 
 def by_pipeline(server: RedisServer, states: dict[str, Fields], size: int) -> float:
-    """Return how many states/s pipelines of redis-py write, of so many states each."""
+    """Return the states/s that pipelines of redis-py write, with `size` states each."""
     mappings = [
         (
             codifier,

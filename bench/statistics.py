@@ -1,13 +1,13 @@
-"""How long the statistics of one day of 100 sensors at 1 s take: 8.64 million readings.
+"""Measure the time for the statistics of one day of 100 sensors at 1 s: 8.64 million readings.
 
     python -m bench.statistics [--seconds 86400] [--sqlite]
 
-The readings are in PostgreSQL, marked as due, as after an import; what counts is the time until all
+The readings are in PostgreSQL, marked as due, as after an import. The time is that until all
 10-minute and hourly statistics are committed, by the calls of the Statistics component. The limit
 case is one query over the same readings that computes mean, lowest, highest and deviation of each
-hour and writes nothing: no median, no mode, no 10 minutes. The peer is the program one writes
-first, which fetches the readings of a bucket, has Python's statistics module compute, and inserts;
-it is run for the first half hour of the day and its time multiplied. The server is a PostgreSQL of
+hour and writes nothing: no median, no mode, no 10 minutes. The peer is the simplest program, which
+fetches the readings of a bucket, computes with Python's statistics module, and inserts; it runs for
+the first half hour of the day, and its time is multiplied. The server is a PostgreSQL of
 its own, which syncs to the disk and has the settings of a fresh cluster.
 """
 
@@ -46,7 +46,7 @@ AGGREGATE = (
 
 
 def fill(url: str, seconds: int, places: int) -> None:
-    """Store a day of readings, in the order in which they would have come."""
+    """Store a day of readings in the order of their arrival."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         week_ms = schema.WEEK_MS
         for week in range(START_MS // week_ms, (START_MS + seconds * 1000) // week_ms + 1):
@@ -61,7 +61,7 @@ def fill(url: str, seconds: int, places: int) -> None:
 
 
 def compute_all(store: HistoryStore) -> tuple[float, float, int]:
-    """Compute what is due; return seconds, the longest of the calls, and how many buckets."""
+    """Compute all due buckets; return seconds, those of the longest call, and the buckets."""
     done, longest_s = 0, 0.0
     began_s = time.monotonic()
     while True:

@@ -1,9 +1,9 @@
-/* Receive from a multicast group on the loopback interface with recvmmsg, and look at nothing.
+/* Receive from a multicast group on the loopback interface with recvmmsg, and decode nothing.
  *
  *     bare_receive GROUP PORT
  *
- * Says "ready", waits for the first message, stops after half a second without one, and prints
- * how many came, the seconds from the first to the last batch, and their ratio.
+ * Prints "ready", waits for the first message, stops after half a second without one, and prints
+ * the number of messages, the seconds from the first to the last batch, and their ratio.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>

@@ -1,11 +1,11 @@
-/* Send well-formed 32-byte messages to a multicast group on this machine, as fast as it goes or at a rate.
+/* Send well-formed 32-byte messages to a multicast group on this machine, as fast as possible or at a rate.
  *
  *     flood jph|lcm GROUP PORT INTERFACE SECONDS SOURCES [RATE]
  *
- * UDP_SEGMENT hands 60 datagrams to the kernel with one call, so that the receiver is what limits.
+ * UDP_SEGMENT hands 60 datagrams to the kernel with one call, so that the receiver is the limit.
  * jph: float messages of SOURCES Codifiers in turn (AA, AB, ...), each with its own sequence from 1.
  * lcm: small messages of LCM on the channel "JPH", with one sequence; payload of 20 bytes.
- * INTERFACE is an address, or "default". TTL is 0: nothing leaves the machine. Prints how many were sent.
+ * INTERFACE is an address, or "default". TTL is 0: nothing leaves the machine. Prints the number of sent messages.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
