@@ -1,4 +1,4 @@
-# What run, test, check, wheel and bench share. Sourced by them, never run.
+# Shared by run, test, check, wheel and bench, which source it. It does nothing when it is run.
 # shellcheck shell=bash
 
 set -euo pipefail
@@ -17,7 +17,7 @@ die() {
     exit 1
 }
 
-# step TEXT HINT COMMAND...: say TEXT, run COMMAND without its noise; when it fails, show how its output ends and HINT.
+# step TEXT HINT COMMAND...: print TEXT, run COMMAND without its output; if it fails, show the end of the output and HINT.
 step() {
     local text=$1 hint=$2 log
     shift 2
@@ -35,7 +35,7 @@ step() {
     fi
     trap - INT TERM
     grep -v 'WARNING: Retrying' -- "$log" | tail -n 12 | cut -c -160 | sed 's/^/    /' >&2
-    say "$hint (everything it said: $log)"
+    say "$hint (its whole output: $log)"
     return 1
 }
 
@@ -54,7 +54,7 @@ _apt_get_install() {
         { as_root apt-get -q update && as_root env DEBIAN_FRONTEND=noninteractive "${command[@]}"; }
 }
 
-# apt_install PACKAGE...: install Debian packages, or tell what to type.
+# apt_install PACKAGE...: install Debian packages, or print the command that does.
 apt_install() {
     if ! command -v apt-get >/dev/null; then
         die "missing on this machine: $* (these are the Debian names); please install and start again"
@@ -71,7 +71,7 @@ _has_font() {
     return 1
 }
 
-# need_system NAME...: this machine has these when this returns; apt-get brings what is missing.
+# need_system NAME...: make sure that this machine has these programs; apt-get installs missing ones.
 need_system() {
     local name missing=()
     for name in "$@"; do
@@ -114,7 +114,7 @@ find_python() {
     fi
 }
 
-# What an installation depends on: the project's files, where it stands, and its interpreter.
+# Print a hash of everything that an installation depends on: project files, folder, interpreter.
 fingerprint() {
     {
         printf '%s\n' "$root" "$(readlink -f -- "$venv/bin/python" || true)"
@@ -122,7 +122,7 @@ fingerprint() {
     } | sha256sum
 }
 
-# has EXTRA...: all of these are installed, by the files as they are now.
+# has EXTRA...: tell whether all of these are installed from the present project files.
 has() {
     local now extra stamp
     [[ ! -e $venv/.unfinished ]] || return 1
@@ -134,7 +134,7 @@ has() {
     done
 }
 
-# While .venv/.unfinished is there, what is in .venv cannot be trusted: somebody was killed while making it.
+# While .venv/.unfinished is there, .venv may be incomplete: an earlier start was killed while it made it.
 _make_venv() {
     [[ ! -e $venv/.unfinished ]] && "$venv/bin/python" -m pip --version >/dev/null 2>&1 && return 0
     find_python
@@ -162,11 +162,11 @@ _install() {
     for extra in "$@"; do fingerprint >"$venv/.has-$extra"; done
 }
 
-# need EXTRA...: .venv holds JPH with these extras when this returns.
+# need EXTRA...: make sure that .venv holds JPH with these extras.
 need() {
     has "$@" && return 0
     [[ -w $root ]] || die "cannot write to $root, where .venv belongs"
-    exec 9<"$root" # the lock of two first starts at once; closed again below, and by the kernel if we die
+    exec 9<"$root" # a lock between two first starts; closed again below, and by the kernel if this program dies
     if ! flock -n 9; then
         say "another start is installing here; waiting for it ..."
         flock 9
