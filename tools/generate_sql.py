@@ -73,7 +73,7 @@ def generate_sql(
             if only:
                 lines += provision.make_views(*_known(config, only), only)
         if truncate:
-            lines += provision.truncate()
+            lines += [provision.TRUNCATE]
         if one or every:
             lines += [LATER, *provision.rebuild_statistics(None if every else one)]
         if user:

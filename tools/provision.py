@@ -19,6 +19,7 @@ KEPT_DATABASES = ("postgres", "template0", "template1")
 WEB_USER = (
     "CREATE TABLE IF NOT EXISTS web_user (name text PRIMARY KEY, password_hash text NOT NULL)"
 )
+TRUNCATE = "TRUNCATE measurement, statistic, pending, dropped;"
 OURS = (*schema.TABLES, "web_user")
 BUCKET = f"(timestamp + {BUCKET_MS - 1}) / {BUCKET_MS} * {BUCKET_MS}"
 
@@ -192,11 +193,6 @@ def rebuild_statistics(codifier: str | None) -> list[str]:
             f" FROM pg_partition_tree({literal(table)}) WHERE isleaf \\gexec"
         )
     return lines
-
-
-def truncate() -> list[str]:
-    """Return SQL that deletes all readings and statistics."""
-    return ["TRUNCATE measurement, statistic, pending, dropped;"]
 
 
 def set_user(name: str, password_hash: str) -> list[str]:

@@ -95,7 +95,8 @@ class Service:
         components = self._node.process.components()
         failing = sorted(code for code, one in components.items() if one.state == STATE.FAILED)
         text = f"{len(components)} component{'s' * (len(components) != 1)}"
-        return f"{text}, failing: {_some(failing)}" if failing else text
+        more = f" and {len(failing) - 8} more" if len(failing) > 8 else ""
+        return f"{text}, failing: {' '.join(failing[:8])}{more}" if failing else text
 
     def _rates(self, now_s: float, status: BusStatus) -> str:
         """Return the rates of messages since the last status; those heard include our own."""
@@ -127,9 +128,3 @@ def _losses(status: BusStatus) -> str:
 def _rate(count: int, past_s: float) -> str:
     per_s = count / past_s
     return f"{per_s:.0f}/s" if per_s >= 10 else f"{60 * per_s:.0f}/min"
-
-
-def _some(codifiers: list[str]) -> str:
-    """Name up to eight Codifiers."""
-    more = len(codifiers) - 8
-    return " ".join(codifiers[:8]) + (f" and {more} more" if more > 0 else "")

@@ -129,7 +129,7 @@ def _serve(
         stop.wait()
     finally:
         service.end()
-        _on_hangup(_ignore)
+        _on_hangup(lambda: None)
         node.stop()
     log.info("stopped")
 
@@ -151,14 +151,10 @@ def _stop_on_signals() -> threading.Event:
     signal.signal(signal.SIGTERM, on_signal)
     if os.isatty(0):
         signal.signal(signal.SIGHUP, on_signal)
-    _on_hangup(_ignore)
+    _on_hangup(lambda: None)
     return stop
 
 
 def _on_hangup(action: Callable[[], object]) -> None:
-    if not os.isatty(0):
+    if not os.isatty(0):  # never SIG_IGN there, which the commands of sensors would inherit
         signal.signal(signal.SIGHUP, lambda number, frame: action())
-
-
-def _ignore() -> None:
-    """Do nothing; unlike SIG_IGN, this is not passed on to the commands of sensors."""

@@ -11,6 +11,7 @@ from jph.stores import open_history
 from jph.stores.address import DEFAULT_HISTORY, StoreAddress
 from tools import addresses, options
 from tools.history.copying import copy_all
+from tools.history.importing import import_all
 from tools.history.rows import FIRST_MS, open_rows
 from tools.progress import Position
 
@@ -100,8 +101,6 @@ def import_(
     if not addresses.is_postgres(origin.url):
         raise click.UsageError("older networks have their tables in PostgreSQL: give --from")
     with _errors():
-        from tools.history.import_run import import_all
-
         configured = addresses.codifiers_in(config)
         import_all(
             origin, goal, home, configured, codifiers, zone=zone, again=again, renames=rename

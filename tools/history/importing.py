@@ -8,19 +8,26 @@ bus or from an earlier import, is the same reading and is not stored again.
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from psycopg2.extensions import connection as Connection
 
 from jph.bus.wire import is_codifier
 from jph.errors import StoreError
-from jph.stores import HistoryStore, Row, row_of
+from jph.stores import HistoryStore, Row, open_history, row_of
+from jph.stores.address import StoreAddress
 from jph.stores.postgres.schema import RESOLUTIONS, identifier, literal, view_names
+from tools.addresses import connected
 from tools.history.copying import append
-from tools.history.rows import FIRST_MS, Rows
+from tools.history.rows import FIRST_MS, Rows, open_rows
 from tools.progress import Position, Progress
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import connection as Connection
 
 PREFIX = "sensor_"
 CHUNK_ROWS = 10_000
@@ -48,15 +55,71 @@ class OldTable:
     value: str  # SQL of its value
 
 
-def find_tables(
-    connection: Connection, configured: Sequence[str], wanted: Sequence[str], zone: str
+def import_all(
+    origin: StoreAddress,
+    goal: StoreAddress,
+    home: Path,
+    configured: Sequence[str],
+    wanted: Sequence[str],
+    *,
+    zone: str,
+    again: bool,
+    renames: bool,
+) -> None:
+    """Import the old tables of the wanted Codifiers, by default of all that are configured.
+
+    Args:
+        origin: database of the older network.
+        goal: history that gets the readings.
+        zone: time zone of times that name none.
+        again: begin each table at its first row, not where the last run ended.
+        renames: rename each table at its end.
+
+    Raises:
+        StoreError: a store or table cannot be used, or a Codifier has no table.
+    """
+    with (
+        closing(open_history(goal.url, home, goal.password_file)) as target,
+        connected(origin, home) as (connection, server),
+    ):
+        target.last("@@", 0)  # raises an error if the history cannot be used
+        tables, unknown = _find_tables(connection, configured, wanted, zone)
+        connection.rollback()
+        for name in unknown:
+            hint = "not in the configuration; name its Codifier with --codifier to import it"
+            click.echo(f"{name}: left out, {hint}", err=True)
+        for codifier in wanted:
+            if codifier not in {table.codifier for table in tables}:
+                raise StoreError(f"{server}: no table sensor_{codifier}")
+        if not tables:
+            click.echo(f"{server}: no tables to import", err=True)
+        for table in tables:
+            name = f"import {server} {table.name} -> {goal.url} {table.codifier}"
+            position = Position(home, name)
+            if again:
+                position.set(None)
+            with open_rows(goal, home) as stored:
+                _import_table(connection, table, target, stored, position, table.codifier)
+            if not renames:
+                continue
+            connection.rollback()
+            _lock(connection, table)
+            with open_rows(goal, home) as stored:  # now the rows that were added meanwhile
+                _import_table(connection, table, target, stored, position, "the last of them")
+            for old in _rename(connection, table):
+                click.echo(f"renamed to {old}")
+            connection.commit()
+            position.set(None)
+            click.echo(f"its view: jph generateSQL -l '{table.codifier}' | psql")
+
+
+def _find_tables(
+    connection: "Connection", configured: Sequence[str], wanted: Sequence[str], zone: str
 ) -> tuple[list[OldTable], list[str]]:
     """Return the old tables of the wanted Codifiers, and names of tables of unknown ones.
 
     Args:
         configured: the Codifiers of the network; they tell whose a name in lower case is.
-        wanted: the Codifiers to import; all that are configured if it is empty.
-        zone: time zone of times that name none.
     """
     names = {view: code for code, view in view_names([*configured, *wanted]).items()}
     with connection.cursor() as cursor:
@@ -80,8 +143,8 @@ def find_tables(
     return tables, unknown
 
 
-def import_table(
-    connection: Connection,
+def _import_table(
+    connection: "Connection",
     table: OldTable,
     target: HistoryStore,
     stored: Rows,
@@ -123,14 +186,14 @@ def import_table(
     click.echo(f"{table.name}: {label}: {read:,} rows, {new:,} new{unused}")
 
 
-def lock(connection: Connection, table: OldTable) -> None:
+def _lock(connection: "Connection", table: OldTable) -> None:
     """Keep other sessions from a table until the end of the transaction."""
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_S}s'")
         cursor.execute(f"LOCK TABLE {identifier(table.name)} IN ACCESS EXCLUSIVE MODE")
 
 
-def rename(connection: Connection, table: OldTable) -> list[str]:
+def _rename(connection: "Connection", table: OldTable) -> list[str]:
     """Rename a table, and those of its statistics, so that views can take their names."""
     renamed = []
     with connection.cursor() as cursor:
