@@ -139,11 +139,15 @@ class Speaker:
 @click.option("-t", "--msg-to", "to", metavar="CODE", help="Send a message to CODE; needs -f.")
 @click.option("-f", "--msg-flag", "flag", metavar="FLAG", help="Flag of the message; needs -t.")
 @click.option("-x", "--exit", "leave", is_flag=True, help="Do not watch after the message.")
-@click.option("-l", "--filter-all", "about", metavar="CODE", help="Watch only to or from CODE.")
+@click.option(
+    "-l", "--filter-all", "about", metavar="CODE", help="Watch only messages to or from CODE."
+)
 @click.option("-o", "--filter-to", "only_to", metavar="CODE", help="Watch only messages to CODE.")
-@click.option("-r", "--filter-from", "only_from", metavar="CODE", help="Watch only from CODE.")
+@click.option(
+    "-r", "--filter-from", "only_from", metavar="CODE", help="Watch only messages from CODE."
+)
 @click.option("-n", "--filter-chnl", "channel", metavar="CHNL", help="Watch only Data or Ctrl.")
-@click.option("-F", "--force", is_flag=True, help="Start the own Codifier first (S).")
+@click.option("-F", "--force", is_flag=True, help="First start the own Codifier (S).")
 @click.pass_context
 def control(
     ctx: click.Context,

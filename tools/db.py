@@ -16,7 +16,7 @@ from tools import addresses, options
 
 @click.group()
 def db() -> None:
-    """The tables of the history that URL names, or without it the configuration."""
+    """Show and upgrade the tables of a history: of URL, or else of the configuration."""
 
 
 def _command(act: Callable[[StoreAddress, Path], None]) -> click.Command:
@@ -26,7 +26,7 @@ def _command(act: Callable[[StoreAddress, Path], None]) -> click.Command:
     @click.argument("url", required=False)
     @addresses.password_file
     @click.option(
-        "-c", "--code", "writer", metavar="CODE", help="Of this HistoryWriter, not of the first."
+        "-c", "--code", "writer", metavar="CODE", help="HistoryWriter, if it is not the first one."
     )
     @options.source
     @options.home

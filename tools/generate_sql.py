@@ -30,10 +30,10 @@ _code_option = functools.partial(click.option, metavar="CODE", callback=_codifie
 @click.command("generateSQL")
 @options.source
 @options.home
-@_code_option("-c", "--code", "writer", help="Of this HistoryWriter, not of the first.")
-@click.option("-d", "--database", "whole", is_flag=True, help="Role, database, tables, views.")
+@_code_option("-c", "--code", "writer", help="HistoryWriter, if it is not the first one.")
+@click.option("-d", "--database", "whole", is_flag=True, help="Make role, database, tables, views.")
 @click.option("-f", "--force", is_flag=True, help="With -d: drop them first, with all readings.")
-@_code_option("-l", "--limit", "only", help="Only the views of one Codifier.")
+@_code_option("-l", "--limit", "only", help="Make only the views of one Codifier.")
 @_code_option("-s", "--statistics", "one", help="Compute the statistics of one Codifier again.")
 @click.option("-S", "--all-statistics", "every", is_flag=True, help="Compute all of them again.")
 @click.option("-p", "--password", "person", metavar="USER:PASSWORD", help="Add or change a user.")

@@ -24,8 +24,8 @@ def history() -> None:
 
 
 @history.command()
-@click.option("--from", "from_", metavar="URL", help="By default history.sqlite in the home.")
-@click.option("--to", metavar="URL", help="By default that of the configuration.")
+@click.option("--from", "from_", metavar="URL", help="Source; by default history.sqlite.")
+@click.option("--to", metavar="URL", help="Target; by default that of the configuration.")
 @addresses.password_file
 @options.source
 @options.home
@@ -65,15 +65,23 @@ def copy(
 
 
 @history.command("import")
-@click.option("--from", "from_", metavar="URL", help="By default the database of the writer.")
-@click.option("--to", metavar="URL", help="By default that of the configuration.")
-@click.option("--codifier", "codifiers", metavar="CODE", multiple=True, help="May be repeated.")
-@click.option("--all", "every", is_flag=True, help="All Codifiers of the configuration.")
+@click.option("--from", "from_", metavar="URL", help="Source; by default the database of --to.")
+@click.option("--to", metavar="URL", help="Target; by default that of the configuration.")
+@click.option(
+    "--codifier",
+    "codifiers",
+    metavar="CODE",
+    multiple=True,
+    help="Codifier to import; may be repeated.",
+)
+@click.option("--all", "every", is_flag=True, help="Import all Codifiers of the configuration.")
 @click.option(
     "--again", is_flag=True, help="Begin with the first row, not where the last run ended."
 )
 @click.option("--rename", is_flag=True, help="Rename each table at its end, to NAME_old.")
-@click.option("--timezone", "zone", default="UTC", help="Of times that name none; by default UTC.")
+@click.option(
+    "--timezone", "zone", default="UTC", help="Time zone of times that name none; by default UTC."
+)
 @addresses.password_file
 @options.source
 @options.home
