@@ -8,6 +8,7 @@ connected to ground.
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -30,7 +31,8 @@ class Conversion:
     """The meaning of a voltage: volts, a quantity in proportion to it, or a temperature.
 
     A thermistor is the upper resistor of a divider, from the supply to the input; the lower one is
-    the reference, which is the board's own 16.8 kΩ where nothing else is wired to ground.
+    the reference, which is the board's own 16.8 kΩ where nothing else is wired to ground. Its
+    temperature is x in °C. By SteinhartHart 1/T = A + B ln R + C (ln R)^3, T in K, R in ohm.
     """
 
     scale: float = setting(1.0, doc="value = x * Scale + Offset")
@@ -86,7 +88,7 @@ _VOLTS = Conversion()
 
 @dataclass(frozen=True, slots=True)
 class InputOf:
-    """Which input is the value of which proxy."""
+    """The input whose value a proxy has."""
 
     codifier: str = setting(key="Codifier", doc="the proxy")
     pin: int = setting(ge=1, le=8, doc="its input")
@@ -95,26 +97,20 @@ class InputOf:
 
 @dataclass
 class AdcPi:
-    """Read inputs of an ADC Pi Plus.
-
-    Args:
-        conversion: of the component's own voltage, and of proxies that have none of their own.
-        bits: 12 (4 ms for each input), 14 (17 ms), 16 (67 ms) or 18 (267 ms).
-        gain: the range is 5.06 V / gain.
-        bus: number of the I2C bus.
-        addresses: of the chips, that of inputs 1 to 4 first, as numbers or as text, "0x68".
-        connected_above_v: an input with no more than this counts as not connected. An open one
-            shows the chip's offset and noise, a few steps of 18 bits (39 µV each).
-    """
+    """Read inputs of an ADC Pi Plus."""
 
     codifier: str
     pin: int = setting(ge=1, le=8, doc="input, 1 to 8")
     proxy: tuple[InputOf, ...] = setting((), doc="further inputs, each the value of a proxy")
     conversion: Conversion | None = setting(None, doc="meaning of the voltages")
+    # A reading takes 4, 17, 67 or 267 ms for each input.
     bits: Literal[12, 14, 16, 18] = setting(18, doc="resolution")
     gain: Literal[1, 2, 4, 8] = setting(1, doc="the range is 5.06 V / Gain")
     bus: int = setting(1, ge=0, doc="number of the I2C bus")
-    addresses: tuple[int | str, ...] = setting(("0x68", "0x69"), doc="of the two chips")
+    addresses: tuple[int | str, ...] = setting(
+        ("0x68", "0x69"), doc="of the chips, that of inputs 1 to 4 first"
+    )
+    # An open input shows the chip's offset and noise, a few steps of 18 bits (39 µV each).
     connected_above_v: float = setting(
         0.0002, key="ConnectedAbove", doc="with no more an input is not connected, V"
     )
@@ -123,11 +119,12 @@ class AdcPi:
     _sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
 
     def __post_init__(self) -> None:
-        own = InputOf(self.codifier, self.pin)
-        self._inputs = (own, *self.proxy)
+        self._inputs = (InputOf(self.codifier, self.pin), *self.proxy)
         addresses = _chips_of(self.addresses, [each.pin for each in self._inputs])
-        bus = i2c.acquire(self.bus, self._opener)
-        self._holds_bus = True
+        key = self.bus, self._opener
+        bus = i2c.BUSES.acquire(key)
+        self._to_close = ExitStack()
+        self._to_close.callback(i2c.BUSES.release, key)
         self._gaps = MissingValues(self.codifier)
         self._chips = [Mcp3424(bus, at, self._clock, self._sleep) for at in addresses]
 
@@ -140,49 +137,39 @@ class AdcPi:
     def read(self) -> Mapping[str, Value]:
         """Return the values of the inputs that are connected and can be read.
 
-        An input that fails while others can be read is logged once.
-
         Raises:
             NoReading: no input is connected.
             SensorError: no input can be read.
         """
-        values: dict[str, Value] = {}
-        faults: dict[str, str] = {}
-        silent: dict[int, str] = {}  # chips that failed in this reading are not asked again
-        for each in self._inputs:
-            chip = (each.pin - 1) // _INPUTS
-            try:
-                if chip in silent:
-                    raise SensorError(silent[chip])
-                found = self._read_input(each)
-            except _InputError as error:
-                faults[each.codifier] = str(error)
-            except SensorError as error:
-                faults[each.codifier] = silent[chip] = str(error)
-            else:
-                if found is not None:
-                    values[each.codifier] = found
-        if not self._gaps.settle(values, faults):
+        broken: dict[int, str] = {}  # chips that failed in this reading are not asked again
+        values = self._gaps.collect(
+            [(each.codifier, each) for each in self._inputs],
+            lambda each: self._read_input(each, broken),
+        )
+        if not values:
             pins = ", ".join(str(each.pin) for each in self._inputs)
             raise NoReading(f"0 V at input {pins}: not connected")
         return values
 
     def close(self) -> None:
         """Give the bus back."""
-        if self._holds_bus:
-            self._holds_bus = False
-            i2c.release(self.bus, self._opener)
+        self._to_close.close()
 
-    def _read_input(self, each: InputOf) -> dict[str, object] | None:
+    def _read_input(self, each: InputOf, broken: dict[int, str]) -> Value | None:
         """Return the value and the voltage of an input; None if it is not connected."""
         chip, channel = divmod(each.pin - 1, _INPUTS)
+        if chip in broken:
+            raise SensorError(broken[chip])
         try:
             at_chip_v = self._chips[chip].read_v(channel + 1, self.bits, self.gain)
         except OutOfRange as error:
             limit_v = REFERENCE_V * DIVIDER / self.gain
-            raise _InputError(
+            raise SensorError(
                 f"input {each.pin}: beyond the {limit_v:.3g} V of Gain {self.gain}"
             ) from error
+        except SensorError as error:
+            broken[chip] = str(error)
+            raise
         voltage = round(at_chip_v * DIVIDER, _DECIMALS)
         if voltage <= self.connected_above_v:
             return None
@@ -190,11 +177,7 @@ class AdcPi:
         try:
             return {"value": conversion.value(voltage), "voltage": voltage}
         except SensorError as error:
-            raise _InputError(f"input {each.pin}: {error}") from error
-
-
-class _InputError(SensorError):
-    """One input has no value; the chip is in order."""
+            raise SensorError(f"input {each.pin}: {error}") from error
 
 
 def _chips_of(addresses: Iterable[int | str], pins: Iterable[int]) -> list[int]:

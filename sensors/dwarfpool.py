@@ -8,7 +8,7 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-from jph.bus.wire import Value
+from jph.bus.wire import Value, number_of
 from jph.errors import SensorError
 from jph.settings import setting
 from jph.tcp import plain
@@ -18,7 +18,7 @@ from sensors.missing_values import MissingValues
 
 @dataclass(frozen=True, slots=True)
 class ProxyOf:
-    """Who sends the calculated hash rate, and of which worker."""
+    """The worker whose calculated hash rate a proxy has."""
 
     codifier: str = setting(key="Codifier", doc="the proxy")
     field: str = setting("", doc="name of the worker; absent: that of the component")
@@ -28,14 +28,14 @@ class ProxyOf:
 class Dwarfpool:
     """Read the hash rate that a miner reports and, for its proxies, the pool's own calculation.
 
-    There is a reading when work was submitted since the last one.
+    There is a reading only if work was submitted since the last one.
     """
 
     codifier: str
     url: str = setting(key="URL", doc="address of the API with wallet and email")
     server: str = setting("", doc="name of the worker; absent: the whole account")
     field: str = setting("", doc="the same as Server")
-    proxy: tuple[ProxyOf, ...] = setting((), doc="who sends the calculated hash rate")
+    proxy: tuple[ProxyOf, ...] = setting((), doc="the pool's own calculation")
     timeout_s: float = setting(10.0, key="Timeout", gt=0, doc="longest wait for the answer, s")
     _worker: str = dataclasses.field(default="", init=False)
     _submitted_s: float = dataclasses.field(default=-math.inf, init=False)  # of the last value sent
@@ -49,7 +49,7 @@ class Dwarfpool:
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
         """Refuse settings that contradict each other; see `jph.config.checks`."""
-        cls("", **given)  # which asks no server yet
+        cls("", **given)  # it asks the pool at the first reading
 
     def read(self) -> Mapping[str, Value]:
         """Return the hash rates; nothing if no work was submitted since the last reading.
@@ -60,41 +60,28 @@ class Dwarfpool:
         answer = json_api.ask(self.url, timeout_s=self.timeout_s)
         account = json_api.members(answer)
         try:
-            _check(account)
+            if account.get("error"):
+                code = account.get("error_code", "unnamed")
+                raise SensorError(f"the pool reports an error: {code}")
             submitted_s = _submitted_s(account, self._worker)
             if submitted_s <= self._submitted_s:
                 return {}
-            values = self._gaps.settle(*self._rates(account))
-        except (ValueError, SensorError) as error:
+            own = self.codifier, (self._worker, "hashrate")
+            proxies = [
+                (each.codifier, (each.field or self._worker, "hashrate_calculated"))
+                for each in self.proxy
+            ]
+            values = self._gaps.collect([own, *proxies], lambda rate: _rate(account, *rate))
+        except SensorError as error:
             raise SensorError(f"{answer.address}: {plain(error)}") from error
         self._submitted_s = submitted_s
         return values
-
-    def _rates(self, account: Mapping[str, object]) -> tuple[dict[str, Value], dict[str, str]]:
-        """Return the rates by Codifier, and why others are missing."""
-        wanted = [(self.codifier, self._worker, "hashrate")]
-        wanted += [
-            (of.codifier, of.field or self._worker, "hashrate_calculated") for of in self.proxy
-        ]
-        values: dict[str, Value] = {}
-        missing = {}
-        for codifier, worker, key in wanted:
-            try:
-                values[codifier] = _rate(account, worker, key)
-            except (ValueError, OverflowError) as error:
-                missing[codifier] = str(error)
-        return values, missing
-
-
-def _check(account: Mapping[str, object]) -> None:
-    if account.get("error"):
-        raise ValueError(f"the pool reports an error: {account.get('error_code', 'unnamed')}")
 
 
 def _workers(account: Mapping[str, object]) -> Mapping[str, object]:
     workers = account.get("workers")
     if not isinstance(workers, dict) or not workers:
-        raise ValueError("the account has no workers")
+        raise SensorError("the account has no workers")
     return workers
 
 
@@ -102,7 +89,7 @@ def _worker(account: Mapping[str, object], name: str) -> Mapping[str, object]:
     workers = _workers(account)
     worker = workers.get(name)
     if not isinstance(worker, dict):
-        raise ValueError(f"there is no worker {name}, but {', '.join(sorted(workers))}")
+        raise SensorError(f"there is no worker {name}, but {', '.join(sorted(workers))}")
     return worker
 
 
@@ -111,7 +98,7 @@ def _submitted_s(account: Mapping[str, object], name: str) -> float:
     ones = [_worker(account, name)] if name else _workers(account).values()
     known = [time_s for time_s in map(_time_s, ones) if time_s is not None]
     if not known:
-        raise ValueError("there is no time at last_submit")
+        raise SensorError("there is no time at last_submit")
     return max(known)
 
 
@@ -129,6 +116,7 @@ def _rate(account: Mapping[str, object], name: str, key: str) -> float:
     """Return a rate of a worker, or that of the account, which is a total."""
     key = key if name else f"total_{key}"
     found = (_worker(account, name) if name else account).get(key)
-    if not isinstance(found, int | float) or isinstance(found, bool) or not math.isfinite(found):
-        raise ValueError(f"{key} is no number")
-    return float(found)
+    rate = number_of(found)
+    if rate is None or isinstance(found, bool | dict):
+        raise SensorError(f"{key} is no finite number")
+    return rate

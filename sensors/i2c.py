@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from jph import registry
 from jph.errors import SensorError
+from sensors.shared import Shared
 
 if TYPE_CHECKING:
     from smbus2 import i2c_msg
@@ -117,23 +118,5 @@ class I2cBus:
                 handle.close()
 
 
-_shared: dict[tuple[int, Opener], tuple[I2cBus, int]] = {}  # the bus and how many use it
-_shared_lock = threading.Lock()
-
-
-def acquire(number: int, opener: Opener = open_bus) -> I2cBus:
-    """Return the bus that all components share; each that acquires it releases it once."""
-    with _shared_lock:
-        bus, users = _shared.get((number, opener), (I2cBus(number, opener), 0))
-        _shared[number, opener] = bus, users + 1
-        return bus
-
-
-def release(number: int, opener: Opener = open_bus) -> None:
-    """Give a shared bus back; the last one closes it."""
-    with _shared_lock:
-        bus, users = _shared.pop((number, opener))
-        if users > 1:
-            _shared[number, opener] = bus, users - 1
-        else:
-            bus.close()
+# Number and opener -> the bus, for all components of this process.
+BUSES: Shared[tuple[int, Opener], I2cBus] = Shared(lambda key: I2cBus(*key))

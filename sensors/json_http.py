@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from jph.bus.wire import Value
 from jph.config.host import this_host
 from jph.config.model import Config
+from jph.errors import SensorError
 from jph.settings import setting
 from sensors import json_api, json_text
 from sensors.missing_values import MissingValues
@@ -15,7 +16,7 @@ from sensors.missing_values import MissingValues
 
 @dataclass(frozen=True, slots=True)
 class FieldOf:
-    """Which field of the document is the value of which proxy."""
+    """The field whose value a proxy has."""
 
     codifier: str = setting(key="Codifier", doc="the proxy")
     field: str = setting(doc="dotted path of its value")
@@ -54,16 +55,15 @@ class JsonHttp:
         """
         answer = json_api.ask(self._address(), timeout_s=self.timeout_s, most_bytes=self.most_bytes)
         document = json_api.document(answer, mend=True)
-        wanted = [(self.codifier, self.field)] + [(of.codifier, of.field) for of in self.proxy]
-        values: dict[str, Value] = {}
-        missing = {}
-        for codifier, path in wanted:
+
+        def find(path: str) -> Value:
             value = json_text.pick(document, path)
             if value is None:
-                missing[codifier] = f"{answer.address}: no value at {path}"
-            else:
-                values[codifier] = value
-        return self._gaps.settle(values, missing)
+                raise SensorError(f"{answer.address}: no value at {path}")
+            return value
+
+        proxies = [(each.codifier, each.field) for each in self.proxy]
+        return self._gaps.collect([(self.codifier, self.field), *proxies], find)
 
     def _address(self) -> str:
         if not self.url.startswith("/"):

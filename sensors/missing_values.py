@@ -1,8 +1,8 @@
 """Readings of several values of which some may be missing."""
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from typing import TypeVar
 
 from jph.bus.wire import Value
 from jph.errors import SensorError
@@ -10,19 +10,49 @@ from jph.faults import Fault
 
 log = logging.getLogger(__name__)
 
+Wanted = TypeVar("Wanted")
 
-@dataclass
+
 class MissingValues:
-    """Logs once that one value of several is missing, and once that it is back."""
+    """Logs once that one value of several is missing, and once that it is back.
 
-    codifier: str
-    _faults: dict[str, Fault] = field(default_factory=dict, init=False)
+    Args:
+        codifier: of the component, for the log.
+    """
 
-    def settle(self, values: dict[str, Value], missing: Mapping[str, str]) -> dict[str, Value]:
-        """Return the values that are there.
+    def __init__(self, codifier: str) -> None:
+        self._codifier = codifier
+        self._faults: dict[str, Fault] = {}
+
+    def collect(
+        self, wanted: Iterable[tuple[str, Wanted]], find: Callable[[Wanted], Value | None]
+    ) -> dict[str, Value]:
+        """Return the values that can be found, by Codifier.
+
+        Args:
+            wanted: pairs of a Codifier and what finds its value.
+            find: returns a value, or None if there is none to send; SensorError if it is missing.
 
         Raises:
-            SensorError: there are none at all.
+            SensorError: all are missing.
+        """
+        values: dict[str, Value] = {}
+        missing = {}
+        for codifier, what in wanted:
+            try:
+                value = find(what)
+            except SensorError as error:
+                missing[codifier] = str(error)
+            else:
+                if value is not None:
+                    values[codifier] = value
+        return self.settle(values, missing)
+
+    def settle(self, values: dict[str, Value], missing: Mapping[str, str]) -> dict[str, Value]:
+        """Return the values, by Codifier, after noting why others are missing.
+
+        Raises:
+            SensorError: there is no value, but a reason for it.
         """
         if missing and not values:
             reasons = list(dict.fromkeys(missing.values()))
@@ -30,7 +60,7 @@ class MissingValues:
             raise SensorError("; ".join(reasons[:2]) + more)
         for codifier, reason in missing.items():
             fault = self._faults.setdefault(codifier, Fault(log))
-            fault.note(f"{self.codifier}: no value for {codifier}: {reason}")
+            fault.note(f"{self._codifier}: no value for {codifier}: {reason}")
         for codifier in self._faults.keys() & values.keys():
-            self._faults[codifier].end(f"{self.codifier}: there is a value for {codifier} again")
+            self._faults[codifier].end(f"{self._codifier}: there is a value for {codifier} again")
         return values

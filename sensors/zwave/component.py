@@ -1,7 +1,7 @@
 """Values of Z-Wave devices, from a running zwave-js-server.
 
 The server keeps the last reports of the devices, and answers without using the radio. Whether a
-device is still there is asked once a minute, or at each reading while something is missing.
+device is still there is asked once a minute, or at each reading while a value is missing.
 """
 
 import dataclasses
@@ -16,72 +16,40 @@ from jph.errors import SensorError
 from jph.settings import setting
 from sensors import json_text
 from sensors.missing_values import MissingValues
-from sensors.zwave import server as zwave_server
-from sensors.zwave.value import Node, NodeValue, Wanted, choices, find, id_of, wanted
+from sensors.zwave.server import SERVERS, Refused, ZwaveServer
+from sensors.zwave.value import Node, ValueOf, choices, find, id_of
 
-STATE_S = 60.0  # the state of a node is asked for so often
+STATE_S = 60.0  # how long the state of a node is not asked for again
 _DEAD = 3  # the status of a node that no longer answers
 
-_INDEX = "as OpenZWave numbers it, or the name of a property"
-
-
-@dataclass(frozen=True, slots=True)
-class ValueOf:
-    """Which value is that of which proxy."""
-
-    codifier: str = setting(key="Codifier", doc="the proxy")
-    node: int | str = setting(key="node", ge=1, doc="number of the device")
-    index: int | str | None = setting(None, key="index", ge=0, doc=_INDEX)
-    instance: int | str = setting(
-        1, key="instance", ge=1, doc="part of the device, 1 for the first"
-    )
-    command_class: int | None = setting(None, ge=0, le=0xFFFF, doc="number of the command class")
-    endpoint: int | None = setting(None, ge=0, doc="instead of instance")
-    property: int | str | None = setting(None, doc="instead of index")
-    property_key: int | str | None = setting(None, doc="where a property has several values")
-
-    def __post_init__(self) -> None:
-        _wanted(self)
+Ids = Mapping[str, Mapping[str, object]]  # Codifier -> what names its value to the server
 
 
 @dataclass
-class Zwave:
+class Zwave(ValueOf):
     """Read values of Z-Wave devices.
 
     Components that name the same server share one connection to it.
     """
 
-    codifier: str
-    node: int | str = setting(key="node", ge=1, doc="number of the device")
-    index: int | str | None = setting(None, key="index", ge=0, doc=_INDEX)
-    instance: int | str = setting(
-        1, key="instance", ge=1, doc="part of the device, 1 for the first"
-    )
-    command_class: int | None = setting(None, ge=0, le=0xFFFF, doc="number of the command class")
-    endpoint: int | None = setting(None, ge=0, doc="instead of instance")
-    property: int | str | None = setting(None, doc="instead of index")
-    property_key: int | str | None = setting(None, doc="where a property has several values")
-    proxy: tuple[ValueOf, ...] = setting((), doc="further values, each that of a proxy")
+    proxy: tuple[ValueOf, ...] = setting((), doc="further values, also of other devices")
     server: str = setting("ws://127.0.0.1:3000", doc="address of the zwave-js-server")
     timeout_s: float = setting(10.0, key="Timeout", gt=0, doc="longest wait for all values, s")
-    _nodes: dict[int, dict[str, Wanted]] = dataclasses.field(init=False, repr=False)
-    _known: dict[int, "_Known"] = dataclasses.field(default_factory=dict, init=False, repr=False)
-    _gaps: MissingValues = dataclasses.field(init=False, repr=False)
-    _link: zwave_server.ZwaveServer | None = dataclasses.field(default=None, init=False)
+    _link: ZwaveServer | None = dataclasses.field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        _check(self.server)
-        self._nodes = {}
-        ones: list[Zwave | ValueOf] = [self, *self.proxy]
-        for one in ones:
-            what = _wanted(one)
-            self._nodes.setdefault(what.node, {})[one.codifier] = what
+        super().__post_init__()
+        _check_address(self.server)
+        self._nodes: dict[int, dict[str, ValueOf]] = {}
+        for each in (self, *self.proxy):
+            self._nodes.setdefault(each.node, {})[each.codifier] = each
+        self._known: dict[int, tuple[float, Ids]] = {}  # node -> until when (s)
         self._gaps = MissingValues(self.codifier)
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
         """Refuse settings that contradict each other; see `jph.config.checks`."""
-        cls("", **given)  # which asks no server yet
+        cls("", **given)  # it connects at the first reading
 
     def read(self) -> Mapping[str, Value]:
         """Return the values of the component and of its proxies that the server has.
@@ -91,91 +59,64 @@ class Zwave:
         """
         until_s = time.monotonic() + self.timeout_s
         if self._link is None:
-            self._link = zwave_server.acquire(self.server)
+            self._link = SERVERS.acquire(self.server)
         values: dict[str, Value] = {}
         missing: dict[str, str] = {}
-        for node, those in self._nodes.items():
+        for node, wanted in self._nodes.items():
             try:
-                found = self._read(self._link, node, those, until_s, missing)
-            except (_Absent, zwave_server.Refused) as error:
+                values |= self._read_node(self._link, node, until_s, missing)
+            except (_Absent, Refused) as error:
+                missing |= dict.fromkeys(wanted, str(error))
+            if not values.keys() >= wanted.keys():
                 self._known.pop(node, None)
-                missing |= dict.fromkeys(those, str(error))
-            else:
-                values |= found
         return self._gaps.settle(values, missing)
 
     def close(self) -> None:
         """Give the connection back."""
         if self._link is not None:
-            zwave_server.release(self._link)
             self._link = None
+            SERVERS.release(self.server)
 
-    def _read(
-        self,
-        server: zwave_server.ZwaveServer,
-        node: int,
-        those: Mapping[str, Wanted],
-        until_s: float,
-        missing: dict[str, str],
+    def _read_node(
+        self, server: ZwaveServer, node: int, until_s: float, missing: dict[str, str]
     ) -> dict[str, Value]:
         """Return the values of one node by Codifier, and add why others are missing."""
-        known = self._known.get(node)
-        if known is None or time.monotonic() >= known.until_s:
-            raw = self._look(server, node, those, until_s, missing)
+        wanted = self._nodes[node]
+        valid_until_s, ids = self._known.get(node, (0.0, {}))
+        found: dict[str, Mapping[str, object]] = {}
+        if time.monotonic() < valid_until_s:
+            for codifier, value_id in ids.items():
+                found[codifier] = server.ask(
+                    "node.get_value", until_s, nodeId=node, valueId=value_id
+                )
         else:
-            raw = {
-                codifier: server.ask("node.get_value", until_s, nodeId=node, valueId=value_id)
-                for codifier, value_id in known.ids.items()
-            }
-        values = {}
-        for codifier, answer in raw.items():
-            value = json_text.value_of(answer.get("value"))
-            if value is None:
-                missing[codifier] = f"{those[codifier]}: nothing was reported yet"
+            listed = _state(server, node, until_s).get("values")
+            there = [v for v in listed if isinstance(v, dict)] if isinstance(listed, list) else []
+            for codifier, each in wanted.items():
+                if value := find(there, each):
+                    found[codifier] = value
+                else:
+                    missing[codifier] = f"{each}: there is no such value; {choices(there)}"
+            ids = {codifier: id_of(value) for codifier, value in found.items()}
+            self._known[node] = time.monotonic() + STATE_S, ids
+        values: dict[str, Value] = {}
+        for codifier, answer in found.items():
+            reported = json_text.value_of(answer.get("value"))
+            if reported is None:
+                missing[codifier] = f"{wanted[codifier]}: nothing was reported yet"
             else:
-                values[codifier] = value
-        if len(values) < len(those):
-            self._known.pop(node, None)
+                values[codifier] = reported
         return values
-
-    def _look(
-        self,
-        server: zwave_server.ZwaveServer,
-        node: int,
-        those: Mapping[str, Wanted],
-        until_s: float,
-        missing: dict[str, str],
-    ) -> dict[str, NodeValue]:
-        """Ask for the state of a node, and remember which of its values are wanted."""
-        state = _state(server, node, until_s)
-        listed = state.get("values")
-        values = [v for v in listed if isinstance(v, dict)] if isinstance(listed, list) else []
-        found = {}
-        for codifier, what in those.items():
-            value = find(values, what)
-            if value is None:
-                missing[codifier] = f"{what}: there is no such value; {choices(values)}"
-            else:
-                found[codifier] = value
-        ids = {codifier: id_of(value) for codifier, value in found.items()}
-        self._known[node] = _Known(time.monotonic() + STATE_S, ids)
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Known:
-    until_s: float
-    ids: Mapping[str, Mapping[str, object]]  # Codifier -> what names its value to the server
 
 
 class _Absent(Exception):
     """A node is not there, or not in order."""
 
 
-def _state(server: zwave_server.ZwaveServer, node: int, until_s: float) -> Node:
+def _state(server: ZwaveServer, node: int, until_s: float) -> Node:
     try:
         state = server.ask("node.get_state", until_s, nodeId=node).get("state")
-    except zwave_server.Refused as error:
+    except Refused as error:
         if error.code == "node_not_found":
             raise _Absent(f"there is no node {node} in the Z-Wave network") from error
         raise
@@ -188,24 +129,12 @@ def _state(server: zwave_server.ZwaveServer, node: int, until_s: float) -> Node:
     return state
 
 
-def _wanted(one: Zwave | ValueOf) -> Wanted:
-    return wanted(
-        node=one.node,
-        index=one.index,
-        instance=one.instance,
-        command_class=one.command_class,
-        endpoint=one.endpoint,
-        property=one.property,
-        property_key=one.property_key,
-    )
-
-
-def _check(address: str) -> None:
+def _check_address(address: str) -> None:
     try:
         parts = urlsplit(address)
-        is_one = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
-        is_one = is_one and not parts.fragment
+        is_valid = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+        is_valid = is_valid and not parts.fragment
     except ValueError:
-        is_one = False
-    if not is_one:
+        is_valid = False
+    if not is_valid:
         raise ValueError("Server: must be ws://HOST:PORT or wss://HOST:PORT")

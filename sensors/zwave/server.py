@@ -1,8 +1,7 @@
 """One connection to a zwave-js-server, for all components of this process that use it.
 
-It asks and gets answers; it does not listen to the network, so that nothing comes that nothing
-wants, and a node that is asked once a minute costs nothing in between. A connection that was lost
-is opened again by the next question.
+It asks and gets answers; it does not listen to events of the network, so that a node that is asked
+once a minute costs nothing in between. After a connection was lost the next command connects again.
 """
 
 import itertools
@@ -20,17 +19,22 @@ from websockets.sync.client import ClientConnection, connect
 
 from jph import tcp
 from jph.errors import SensorError
+from sensors.shared import Shared
 
 # The state of one node has up to 0.3 MB.
 MOST_BYTES = 4 << 20
 _SCHEMA = 14  # of the server's API: the first that tells single values and the state of one node
 _CLOSE_S = 0.5
-# What websockets would log, with a traceback, it also raises.
+# websockets logs, with a traceback, the errors that it also raises.
 _SILENT = logging.Logger("websockets", logging.CRITICAL)
 
 
 class Refused(SensorError):
-    """The server answers that it cannot do it."""
+    """The server refuses a command.
+
+    Args:
+        code: such as "node_not_found".
+    """
 
     def __init__(self, text: str, code: str) -> None:
         super().__init__(text)
@@ -47,7 +51,6 @@ class ZwaveServer:
     def __init__(self, address: str) -> None:
         self.url = address
         self.address = tcp.shown(address)  # for people
-        self.users = 0
         self._lock = threading.Lock()
         self._open: tuple[ClientConnection, ExitStack] | None = None
         self._numbers = itertools.count(1)
@@ -56,7 +59,7 @@ class ZwaveServer:
         """Return the result of a command.
 
         Raises:
-            Refused: the server refuses.
+            Refused: the server refuses the command.
             SensorError: no connection, or no answer in time.
         """
         if not self._lock.acquire(timeout=max(0.0, until_s - time.monotonic())):
@@ -75,7 +78,7 @@ class ZwaveServer:
             self._lock.release()
 
     def close(self) -> None:
-        """End the connection; a later question makes a new one."""
+        """End the connection; the next command connects again."""
         with self._lock:
             self._drop()
 
@@ -136,7 +139,7 @@ class ZwaveServer:
         return connection
 
     def _greet(self, connection: ClientConnection, until_s: float) -> None:
-        """Agree on the version of the messages."""
+        """Agree on a schema of the messages."""
         version = _received(connection, until_s)
         low, high = version.get("minSchemaVersion"), version.get("maxSchemaVersion")
         if version.get("type") != "version" or not isinstance(low, int):
@@ -188,24 +191,5 @@ def _received(connection: ClientConnection, until_s: float) -> Mapping[str, obje
     return message
 
 
-_servers: dict[str, ZwaveServer] = {}
-_servers_lock = threading.Lock()
-
-
-def acquire(address: str) -> ZwaveServer:
-    """Return the server at an address, the same for all."""
-    with _servers_lock:
-        server = _servers.setdefault(address, ZwaveServer(address))
-        server.users += 1
-        return server
-
-
-def release(server: ZwaveServer) -> None:
-    """Give a server back; the last one closes the connection."""
-    with _servers_lock:
-        server.users -= 1
-        is_last = server.users <= 0
-        if is_last:
-            _servers.pop(server.url, None)
-    if is_last:
-        server.close()
+# Address -> the server, for all components of this process.
+SERVERS: Shared[str, ZwaveServer] = Shared(ZwaveServer)

@@ -17,31 +17,40 @@ has the value only there.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from jph.settings import setting
 from jph.tcp import plain
 
 BINARY_SENSOR, MULTILEVEL_SENSOR, METER = 48, 49, 50
 _SENSORS = (METER, MULTILEVEL_SENSOR, BINARY_SENSOR)
 _PRESENT = ("currentValue", "value", "level")  # properties that hold the state of a device
+_INDEX = "as OpenZWave numbers it, or the name of a property"
 
 Node = Mapping[str, object]
 NodeValue = Mapping[str, object]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """A value as a configuration names it; None for keys that it leaves out."""
+@dataclass(slots=True)
+class ValueOf:
+    """Which value of a node belongs to a component or a proxy."""
 
-    node: int
-    index: int | str | None
-    instance: int
-    command_class: int | None
-    endpoint: int | None
-    property: int | str | None
-    property_key: int | str | None
+    codifier: str = setting(key="Codifier", doc="the proxy")
+    node: int = setting(key="node", ge=1, doc="number of the device")
+    index: int | str | None = setting(None, key="index", ge=0, doc=_INDEX)
+    instance: int = setting(1, key="instance", ge=1, doc="part of the device, 1 for the first")
+    command_class: int | None = setting(None, ge=0, le=0xFFFF, doc="number of the command class")
+    endpoint: int | None = setting(None, ge=0, doc="instead of instance")
+    property: int | str | None = setting(None, doc="instead of index")
+    property_key: int | str | None = setting(None, doc="where a property has several values")
+
+    def __post_init__(self) -> None:
+        if self.index is None and self.property is None:
+            raise ValueError("index: is required, or Property")
+        if isinstance(self.index, str) and self.index.isdecimal():
+            self.index = int(self.index)  # as older configurations have it
 
     def __str__(self) -> str:
-        """Return its name for a person, by the keys of the configuration."""
-        said = {
+        """Name the value as the configuration does."""
+        given = {
             "index": self.index,
             "instance": self.instance if self.endpoint is None else None,
             "CommandClass": self.command_class,
@@ -49,48 +58,21 @@ class Wanted:
             "Property": self.property,
             "PropertyKey": self.property_key,
         }
-        words = [f"{key} {value}" for key, value in said.items() if value is not None]
+        words = [f"{key} {value}" for key, value in given.items() if value is not None]
         return f"node {self.node}, {', '.join(words)}"
 
 
-def wanted(
-    *,
-    node: int | str,
-    index: int | str | None,
-    instance: int | str,
-    command_class: int | None,
-    endpoint: int | None,
-    property: int | str | None,
-    property_key: int | str | None,
-) -> Wanted:
-    """Return what settings mean; older ones write their numbers as text, too.
-
-    Raises:
-        ValueError: names the key.
-    """
-    if index is None and property is None:
-        raise ValueError("index: is required, or Property")
-    index = int(index) if isinstance(index, str) and index.isdecimal() else index
-    return Wanted(
-        _whole(node, "node"),
-        index,
-        _whole(instance, "instance"),
-        command_class,
-        endpoint,
-        property,
-        property_key,
-    )
-
-
-def find(values: Iterable[NodeValue], what: Wanted) -> NodeValue | None:
-    """Return the wanted value among the values of its node, or None."""
+def find(values: Iterable[NodeValue], wanted: ValueOf) -> NodeValue | None:
+    """Return the value that is wanted among those of its node, or None."""
     values = readable(values)
-    places = [what.instance - 1, what.instance] if what.endpoint is None else [what.endpoint]
+    places = (
+        [wanted.instance - 1, wanted.instance] if wanted.endpoint is None else [wanted.endpoint]
+    )
     for endpoint in places:
         ranked = []
         for number, value in enumerate(values):
             if (value.get("endpoint") or 0) == endpoint:
-                rank = _rank(value, what)
+                rank = _rank(value, wanted)
                 if rank is not None:
                     ranked.append((rank, number))
         if ranked:
@@ -122,24 +104,24 @@ def choices(values: Iterable[NodeValue]) -> str:
     return f"it has (CommandClass Endpoint Property PropertyKey) {', '.join(found[:8])}{more}"
 
 
-def _rank(value: NodeValue, what: Wanted) -> int | None:
+def _rank(value: NodeValue, wanted: ValueOf) -> int | None:
     """Tell how well a value fits, 0 best; None: not at all."""
     kind = value.get("commandClass")
-    if what.command_class is not None and kind != what.command_class:
+    if wanted.command_class is not None and kind != wanted.command_class:
         return None
-    if what.property is not None:
-        if not _same(value.get("property"), what.property):
+    if wanted.property is not None:
+        if not _same(value.get("property"), wanted.property):
             return None
-        if what.property_key is None:
+        if wanted.property_key is None:
             return 0 if value.get("propertyKey") is None else 1
-        return 0 if _same(value.get("propertyKey"), what.property_key) else None
-    if what.command_class is None and kind not in _SENSORS:
+        return 0 if _same(value.get("propertyKey"), wanted.property_key) else None
+    if wanted.command_class is None and kind not in _SENSORS:
         return None
-    if isinstance(what.index, str):
+    if isinstance(wanted.index, str):
         names = ("property", "propertyName", "propertyKeyName")
-        return 0 if any(_same(value.get(name), what.index) for name in names) else None
-    assert what.index is not None
-    return _rank_of_index(value, kind, what.index)
+        return 0 if any(_same(value.get(name), wanted.index) for name in names) else None
+    assert wanted.index is not None
+    return _rank_of_index(value, kind, wanted.index)
 
 
 def _rank_of_index(value: NodeValue, kind: object, index: int) -> int | None:
@@ -150,7 +132,8 @@ def _rank_of_index(value: NodeValue, kind: object, index: int) -> int | None:
         is_it = scale is not None and 4 * scale == index and rate in (0, 1)
         return 2 - rate if is_it and rate is not None else None
     if kind == MULTILEVEL_SENSOR:
-        return 3 if _specific(value).get("sensorType") == index else None
+        specific = _mapping(_metadata(value).get("ccSpecific"))
+        return 3 if specific.get("sensorType") == index else None
     if kind == BINARY_SENSOR:
         return 4 if index == 0 else None
     return 5 if index == 0 and value.get("property") in _PRESENT else None
@@ -164,10 +147,6 @@ def _meter(value: NodeValue) -> tuple[int | None, int | None]:
     return key >> 8 & 0xFF, key & 0xFF
 
 
-def _specific(value: NodeValue) -> Mapping[str, object]:
-    return _mapping(_metadata(value).get("ccSpecific"))
-
-
 def _metadata(value: NodeValue) -> Mapping[str, object]:
     return _mapping(value.get("metadata"))
 
@@ -178,9 +157,3 @@ def _mapping(found: object) -> Mapping[str, object]:
 
 def _same(found: object, said: int | str) -> bool:
     return found is not None and str(found).casefold() == str(said).casefold()
-
-
-def _whole(number: int | str, key: str) -> int:
-    if isinstance(number, str) and not number.isdecimal():
-        raise ValueError(f"{key}: must be a whole number")
-    return int(number)

@@ -206,12 +206,12 @@ def test_conversions_of_several_threads_do_not_mix():
 
 
 def test_a_shared_bus_is_one_and_closed_by_the_last(fake):
-    first, second = i2c.acquire(1, fake.open), i2c.acquire(1, fake.open)
+    first, second = i2c.BUSES.acquire((1, fake.open)), i2c.BUSES.acquire((1, fake.open))
     assert first is second
-    assert i2c.acquire(2, fake.open) is not first
-    i2c.release(2, fake.open)
+    assert i2c.BUSES.acquire((2, fake.open)) is not first
+    i2c.BUSES.release((2, fake.open))
     first.write(0x68, b"\x00")
-    i2c.release(1, fake.open)
+    i2c.BUSES.release((1, fake.open))
     assert fake.is_open
-    i2c.release(1, fake.open)
+    i2c.BUSES.release((1, fake.open))
     assert not fake.is_open
