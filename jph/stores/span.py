@@ -1,16 +1,14 @@
-"""How a span of history becomes a few points: from readings, 10-minute or hourly statistics. Pure.
+"""How a span of history becomes a few points: from readings, 10-minute or hourly statistics.
 
 Strategy: readings where they are few enough to be looked at; else the coarsest statistics that are
 no wider than a point. Where these are not computed yet, and at the edges of the span, readings take
 their place; where the readings were dropped, statistics take theirs. All of it falls into cells of
 equal width, one for each point.
-
-A store gives what stands in SpanReader, for one moment in time.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from jph.stores.buckets import (
     HOUR,
@@ -26,6 +24,7 @@ from jph.stores.buckets import (
     without,
 )
 from jph.stores.series import Series
+from jph.stores.span_reader import Cell, SpanReader
 
 FIELDS = ("value", "mean", "median", "mode", "max", "min", "stdev")
 FROM_VALUES = ("median", "mode", "stdev")  # of readings: no database computes them while it groups
@@ -41,51 +40,12 @@ COLUMNS = {
 }
 NEVER_MS = -(1 << 62)  # up to where something was dropped that never was
 
-Labelled = tuple[int, Statistic]  # with the end of its bucket
-
 
 class Field(NamedTuple):
     """What is asked for: a column, and the resolution if a suffix forces one."""
 
     name: str
     resolution: int | None
-
-
-class Cell(NamedTuple):
-    """Readings that fall into one cell: its number, first and last timestamp, and what they are."""
-
-    cell: int
-    first_ms: int
-    last_ms: int
-    statistic: Statistic
-
-
-class SpanReader(Protocol):
-    """The history of one Codifier, in one moment. Spans are (start, end]."""
-
-    def extent(self, span: Span) -> Span | None:
-        """Return a span that holds everything there is, at least of a span; None: nothing is."""
-
-    def dropped_ms(self) -> dict[int, int]:
-        """Return up to where each resolution was dropped; RAW for readings."""
-
-    def is_quick(self, span: Span) -> bool:
-        """Tell whether its readings are few enough to be looked at."""
-
-    def marks(self, span: Span) -> list[int]:
-        """Return the ends of 10-minute buckets that are not computed."""
-
-    def unmarked(self) -> Span | None:
-        """Return a span in which nothing is computed and nothing marked."""
-
-    def readings(self, span: Span, most: int | None = None) -> list[tuple[int, float]]:
-        """Return the first `most` numbers with their timestamps, oldest first."""
-
-    def groups(self, span: Span, origin_ms: int, width_ms: int) -> list[Cell]:
-        """Return means, highest and lowest by cell, (timestamp - origin - 1) // width, in order."""
-
-    def statistics(self, span: Span, resolution: int, columns: str) -> list[Labelled]:
-        """Return the statistics of the buckets whose ends lie in the span, oldest first."""
 
 
 def parse_field(text: str) -> Field:

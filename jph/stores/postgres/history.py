@@ -20,14 +20,13 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from jph.errors import StoreError
-from jph.stores import HistoryStore, Row, StatisticsStore, text_of
+from jph.stores import HistoryStore, Row, StatisticsStore
 from jph.stores.postgres import schema
 from jph.stores.postgres.binary_copy import Packed, pack
 from jph.stores.postgres.connection import PROVISION, Connections, PostgresServer
-from jph.stores.postgres.span import PostgresSpanReader, snapshot
+from jph.stores.postgres.span import PostgresSpanReader
 from jph.stores.postgres.statistics import PostgresStatistics
-from jph.stores.series import Series
-from jph.stores.span import parse_field, read_series
+from jph.stores.sql import SqlHistory
 
 READ_S = 30  # longest statement of a reader
 READER_S = READ_S + 10.0  # and until it gives up on a server that does not answer at all
@@ -59,12 +58,16 @@ def open_postgres(url: str, home: Path, password_file: Path | None = None) -> Hi
     return PostgresHistory(PostgresServer(url, password_file))
 
 
-class PostgresHistory:
+class PostgresHistory(SqlHistory):
     """History in a database of PostgreSQL; see HistoryStore for the calls.
 
     Nothing is connected before the first call. The first one that writes makes the tables where
     there are none and the role may.
     """
+
+    SPAN_READER = PostgresSpanReader
+    # Compiling would take longer than the queries.
+    BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off"
 
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
@@ -117,49 +120,6 @@ class PostgresHistory:
         if packed.marks:
             codifiers, ends_ms = zip(*packed.marks, strict=True)
             cursor.execute(MARK, (list(codifiers), list(ends_ms)))
-
-    def read(
-        self,
-        codifiers: Sequence[str],
-        field: str,
-        start_ms: int,
-        end_ms: int,
-        most_points: int = 1000,
-    ) -> dict[str, Series]:
-        """Return a field of some Codifiers, start_ms <= timestamp < end_ms; see HistoryStore."""
-        asked = parse_field(field)
-        with self.reading() as connection, snapshot(connection) as cursor:
-            return {
-                codifier: read_series(
-                    PostgresSpanReader(cursor, codifier), asked, start_ms, end_ms, most_points
-                )
-                for codifier in codifiers
-            }
-
-    def read_text(
-        self, codifier: str, start_ms: int, end_ms: int, most: int = 1000, *, objects: bool = False
-    ) -> list[tuple[int, str]]:
-        """Return (timestamp_ms, text) of the newest `most` texts of a span; see HistoryStore."""
-        query = (
-            "SELECT timestamp, value, text FROM measurement WHERE codifier = %s AND timestamp >= %s"
-            f" AND timestamp < %s{'' if objects else ' AND text IS NOT NULL'}"
-            " ORDER BY timestamp DESC, sequence DESC LIMIT %s"
-        )
-        with self.reading() as connection, connection.cursor() as cursor:
-            cursor.execute(query, (codifier, start_ms, end_ms, max(most, 0)))
-            return [(at_ms, text_of(*stored)) for at_ms, *stored in reversed(cursor.fetchall())]
-
-    def last(self, codifier: str, n: int, since_ms: int = 0) -> list[Row]:
-        """Return the newest n rows that are not older than since_ms, oldest first."""
-        query = (
-            "SELECT timestamp, codifier, sequence, value, text FROM measurement"
-            " WHERE codifier = %s AND timestamp >= %s"
-            " ORDER BY timestamp DESC, sequence DESC LIMIT %s"
-        )
-        with self.reading() as connection, connection.cursor() as cursor:
-            cursor.execute(query, (codifier, since_ms, max(n, 0)))
-            rows: list[Row] = cursor.fetchall()
-            return rows[::-1]
 
     @property
     def statistics(self) -> StatisticsStore:

@@ -33,11 +33,10 @@ from operator import itemgetter
 from pathlib import Path
 
 from jph.errors import ConfigError, JphError, StoreError
-from jph.stores import HistoryStore, Row, StatisticsStore, text_of
+from jph.stores import HistoryStore, Row, StatisticsStore
 from jph.stores.buckets import TEN_MINUTES_MS
-from jph.stores.series import Series
-from jph.stores.span import parse_field, read_series
-from jph.stores.sqlite.span import SqliteSpanReader, snapshot
+from jph.stores.sql import SqlHistory
+from jph.stores.sqlite.span import SqliteSpanReader
 from jph.stores.sqlite.statistics import SqliteStatistics
 
 # As the pages of the kernel. 1,024 saves 15 % of the bytes written and takes 40 % more time; 8,192
@@ -49,7 +48,6 @@ WAL_AUTOCHECKPOINT = 1000
 JOURNAL_SIZE_LIMIT = 8 << 20  # bytes the log may keep after a long reader made it grow
 BUSY_S = 2.0  # longest wait for another process that writes; a stop has 5 s in all
 IDLE_READERS = 4  # connections kept open for reading, 2 MB each at most
-MAX_MS = (1 << 63) - 1  # what an SQLite integer holds
 
 # One step per schema version. A step that has been landed never changes; a new one is added.
 STEPS = (
@@ -86,12 +84,6 @@ MARK = (
     "INSERT INTO pending (timestamp, codifier) VALUES (?, ?)"
     " ON CONFLICT DO UPDATE SET taken = 0 WHERE taken"
 )
-SPAN = "timestamp >= ? AND timestamp < ? AND codifier = ?"
-NEWEST = " ORDER BY timestamp DESC, codifier DESC, sequence DESC LIMIT ?"
-OBJECTS = f"SELECT timestamp, value, text FROM measurement WHERE {SPAN}{NEWEST}"
-TEXTS = OBJECTS.replace(NEWEST, f" AND text IS NOT NULL{NEWEST}")
-ROWS = f"SELECT timestamp, codifier, sequence, value, text FROM measurement WHERE {SPAN}{NEWEST}"
-
 ADVICE = {
     sqlite3.SQLITE_FULL: "the disk is full: free some space",
     sqlite3.SQLITE_BUSY: "another program keeps it locked: end that program",
@@ -118,8 +110,11 @@ def open_sqlite(url: str, home: Path, password_file: Path | None = None) -> Hist
     return SqliteHistory(home / path[3:])
 
 
-class SqliteHistory:
+class SqliteHistory(SqlHistory):
     """History in one SQLite file; see HistoryStore for the calls."""
+
+    SPAN_READER = SqliteSpanReader
+    BEGIN = "BEGIN"
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -150,41 +145,6 @@ class SqliteHistory:
             connection.executemany(EXTEND, spans)
             connection.executemany(MARK, sorted(marks))
         return added
-
-    def read(
-        self,
-        codifiers: Sequence[str],
-        field: str,
-        start_ms: int,
-        end_ms: int,
-        most_points: int = 1000,
-    ) -> dict[str, Series]:
-        """Return a field of some Codifiers, start_ms <= timestamp < end_ms; see HistoryStore."""
-        asked = parse_field(field)
-        with self.reading() as connection, snapshot(connection):
-            return {
-                codifier: read_series(
-                    SqliteSpanReader(connection, codifier), asked, start_ms, end_ms, most_points
-                )
-                for codifier in codifiers
-            }
-
-    def read_text(
-        self, codifier: str, start_ms: int, end_ms: int, most: int = 1000, *, objects: bool = False
-    ) -> list[tuple[int, str]]:
-        """Return (timestamp_ms, text) of the newest `most` texts of a span; see HistoryStore."""
-        with self.reading() as connection:
-            span = _within(connection, codifier, start_ms, end_ms)
-            query = OBJECTS if objects else TEXTS
-            rows = connection.execute(query, (*span, codifier, max(most, 0))).fetchall()
-            return [(time_ms, text_of(*stored)) for time_ms, *stored in reversed(rows)]
-
-    def last(self, codifier: str, n: int, since_ms: int = 0) -> list[Row]:
-        """Return the newest n rows that are not older than since_ms, oldest first."""
-        with self.reading() as connection:
-            span = _within(connection, codifier, since_ms, MAX_MS)
-            rows = connection.execute(ROWS, (*span, codifier, max(n, 0))).fetchall()
-            return rows[::-1]
 
     def close(self) -> None:
         """Close all connections; the last one moves the log into the file and removes it."""
@@ -353,16 +313,6 @@ def _switch_to_wal(connection: sqlite3.Connection) -> str:
             if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until_s:
                 raise
             time.sleep(0.01)
-
-
-def _within(
-    connection: sqlite3.Connection, codifier: str, start_ms: int, end_ms: int
-) -> tuple[int, int]:
-    """Cut a span to where the Codifier has readings at all; an empty one where it has none."""
-    known = connection.execute(
-        "SELECT first_ms, last_ms FROM series WHERE codifier = ?", (codifier,)
-    ).fetchone()
-    return (0, 0) if known is None else (max(start_ms, known[0]), min(end_ms, known[1] + 1))
 
 
 def _code(error: sqlite3.Error) -> int:

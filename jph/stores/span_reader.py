@@ -1,0 +1,96 @@
+"""The history of one Codifier in an SQL database: the queries that SQLite and PostgreSQL share."""
+
+from abc import ABC, abstractmethod
+from typing import Any, NamedTuple
+
+from jph.stores.buckets import Span, Statistic
+
+MAX_MS = 1 << 62  # later than every reading, and an integer for both databases
+MOST = 1 << 62  # rows: no limit
+
+# Both planners know that one Codifier is asked for; SQLite walks its key only in this full order.
+NEWEST = " ORDER BY timestamp DESC, codifier DESC, sequence DESC LIMIT %(most)s"
+SPAN = "codifier = %(codifier)s AND timestamp > %(start)s AND timestamp <= %(end)s"
+WHERE = f" FROM measurement WHERE {SPAN}"
+NUMBERS = f"{WHERE} AND value IS NOT NULL"
+ROWS = f"SELECT timestamp, codifier, sequence, value, text{WHERE}"
+READINGS = f"SELECT timestamp, value{NUMBERS} ORDER BY timestamp, sequence LIMIT %(most)s"
+GROUPS = (
+    "SELECT (timestamp - %(origin)s - 1) / %(width)s AS cell, min(timestamp), max(timestamp),"
+    f" avg(value), max(value), min(value), count(*){NUMBERS} GROUP BY cell ORDER BY cell"
+)
+STATISTICS = (
+    "SELECT timestamp, {columns} FROM statistic"
+    f" WHERE resolution = %(resolution)s AND {SPAN} ORDER BY timestamp"
+)
+MARKS = f"SELECT timestamp FROM pending WHERE {SPAN} ORDER BY timestamp"
+
+Labelled = tuple[int, Statistic]  # with the end of its bucket
+
+
+class Cell(NamedTuple):
+    """The readings of one point: number of the cell, their first and last timestamp."""
+
+    cell: int
+    first_ms: int
+    last_ms: int
+    statistic: Statistic
+
+
+class SpanReader(ABC):
+    """The history of one Codifier. Spans are (start, end].
+
+    Args:
+        cursor: in a transaction, where several answers have to be of one moment.
+        codifier: whose history.
+    """
+
+    def __init__(self, cursor: Any, codifier: str) -> None:
+        self._cursor = cursor
+        self._codifier = codifier
+
+    @abstractmethod
+    def extent(self, span: Span) -> Span | None:
+        """Return a span with all readings, at least with those of a span; None: there are none."""
+
+    @abstractmethod
+    def is_quick(self, span: Span) -> bool:
+        """Tell whether a span has so few readings that all of them can be read."""
+
+    @abstractmethod
+    def unmarked(self) -> Span | None:
+        """Return a span in which no bucket is computed and none is marked."""
+
+    @abstractmethod
+    def ask(self, query: str, span: Span = (0, 0), **values: object) -> list[Any]:
+        """Return the rows of a query with %(codifier)s, %(start)s, %(end)s and these values."""
+
+    def dropped_ms(self) -> dict[int, int]:
+        """Return up to where each resolution was dropped; RAW for readings."""
+        return dict(self.ask("SELECT resolution, before_ms FROM dropped"))
+
+    def marks(self, span: Span) -> list[int]:
+        """Return the ends of 10-minute buckets that are not computed."""
+        return [end_ms for (end_ms,) in self.ask(MARKS, span)]
+
+    def rows(self, span: Span, most: int, where: str = "") -> list[Any]:
+        """Return the newest `most` rows that meet a further condition, oldest first."""
+        return self.ask(f"{ROWS}{where}{NEWEST}", span, most=max(most, 0))[::-1]
+
+    def readings(self, span: Span, most: int = MOST) -> list[tuple[int, float]]:
+        """Return the first `most` numbers with their timestamps, oldest first."""
+        return self.ask(READINGS, span, most=most)
+
+    def groups(self, span: Span, origin_ms: int, width_ms: int) -> list[Cell]:
+        """Return means, highest and lowest by cell, (timestamp - origin - 1) // width, in order."""
+        return [
+            Cell(cell, first_ms, last_ms, Statistic(mean, None, mean, high, low, 0.0, count))
+            for cell, first_ms, last_ms, mean, high, low, count in self.ask(
+                GROUPS, span, origin=origin_ms, width=width_ms
+            )
+        ]
+
+    def statistics(self, span: Span, resolution: int, columns: str) -> list[Labelled]:
+        """Return the statistics of the buckets whose ends lie in the span, oldest first."""
+        rows = self.ask(STATISTICS.format(columns=columns), span, resolution=resolution)
+        return [(row[0], Statistic._make(row[1:])) for row in rows]
