@@ -9,8 +9,9 @@ Source: https://www.postgresql.org/docs/15/app-psql.html (\\gexec, \\connect)
 from collections.abc import Iterable, Mapping, Sequence
 
 from jph.errors import ConfigError
+from jph.stores.buckets import RESOLUTIONS, TEN_MINUTES_MS
 from jph.stores.postgres import schema
-from jph.stores.postgres.schema import BUCKET_MS, identifier, literal
+from jph.stores.postgres.schema import identifier, literal
 
 LONGEST_NAME = 63  # bytes; PostgreSQL cuts a longer name, and then does not find it again
 KEPT_DATABASES = ("postgres", "template0", "template1")
@@ -21,7 +22,7 @@ WEB_USER = (
 )
 TRUNCATE = "TRUNCATE measurement, statistic, pending, dropped;"
 OURS = (*schema.TABLES, "web_user")
-BUCKET = f"(timestamp + {BUCKET_MS - 1}) / {BUCKET_MS} * {BUCKET_MS}"
+BUCKET = f"(timestamp + {TEN_MINUTES_MS - 1}) / {TEN_MINUTES_MS} * {TEN_MINUTES_MS}"
 
 
 def check_name(name: str) -> str:
@@ -154,7 +155,7 @@ def make_views(
     """Return SQL that makes the views of these Codifiers, or of only one of them."""
     statements = schema.create_views(codifiers, data_types)
     if only is not None:
-        each = 1 + len(schema.RESOLUTIONS)
+        each = 1 + len(RESOLUTIONS)
         at = each * codifiers.index(only)
         statements = statements[at : at + each]
     return [f"{statement};" for statement in statements]
@@ -165,7 +166,7 @@ def view_names(codifiers: Iterable[str]) -> list[str]:
     return [
         f"{name}{suffix}"
         for name in schema.view_names(codifiers).values()
-        for suffix in ("", *(f"_{each}" for each in schema.RESOLUTIONS))
+        for suffix in ("", *(f"_{each}" for each in RESOLUTIONS))
     ]
 
 

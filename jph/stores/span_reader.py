@@ -1,6 +1,7 @@
 """The history of one Codifier in an SQL database: the queries that SQLite and PostgreSQL share."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from jph.stores.buckets import Span, Statistic
@@ -25,6 +26,7 @@ STATISTICS = (
 )
 MARKS = f"SELECT timestamp FROM pending WHERE {SPAN} ORDER BY timestamp"
 
+Ask = Callable[..., list[Any]]  # a query with %(name)s, and values by name, to its rows
 Labelled = tuple[int, Statistic]  # with the end of its bucket
 
 
@@ -41,12 +43,12 @@ class SpanReader(ABC):
     """The history of one Codifier. Spans are (start, end].
 
     Args:
-        cursor: in a transaction, where several answers have to be of one moment.
+        ask: in a transaction, where several answers have to be of one moment.
         codifier: whose history.
     """
 
-    def __init__(self, cursor: Any, codifier: str) -> None:
-        self._cursor = cursor
+    def __init__(self, ask: Ask, codifier: str) -> None:
+        self._ask = ask
         self._codifier = codifier
 
     @abstractmethod
@@ -61,9 +63,10 @@ class SpanReader(ABC):
     def unmarked(self) -> Span | None:
         """Return a span in which no bucket is computed and none is marked."""
 
-    @abstractmethod
     def ask(self, query: str, span: Span = (0, 0), **values: object) -> list[Any]:
         """Return the rows of a query with %(codifier)s, %(start)s, %(end)s and these values."""
+        start_ms, end_ms = (min(max(ms, -MAX_MS), MAX_MS) for ms in span)
+        return self._ask(query, codifier=self._codifier, start=start_ms, end=end_ms, **values)
 
     def dropped_ms(self) -> dict[int, int]:
         """Return up to where each resolution was dropped; RAW for readings."""

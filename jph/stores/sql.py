@@ -1,21 +1,33 @@
-"""What reading history in SQLite and in PostgreSQL has in common."""
+"""What the histories in SQLite and in PostgreSQL have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any
 
 from jph.stores import Row, text_of
+from jph.stores.buckets import HOUR, HOUR_MS, Span, end_of
 from jph.stores.series import Series
-from jph.stores.span import parse_field, read_series
-from jph.stores.span_reader import MAX_MS, SpanReader
+from jph.stores.span import NEVER_MS, parse_field, read_series
+from jph.stores.span_reader import MAX_MS, Ask, SpanReader
+
+MOST_MARKS = 600  # in one piece of work: an hour of 100 Codifiers; whole hours are taken
 
 
 class SqlHistory(ABC):
-    """The reading half of a HistoryStore in an SQL database; see there for the calls."""
+    """The reading half of a HistoryStore; see there for the calls.
 
-    SPAN_READER: ClassVar[type[SpanReader]]
-    BEGIN: ClassVar[str]  # a transaction in which everything is of one moment
+    Args:
+        begin: opens a transaction in which everything is of one moment.
+        ask: asks the database of a cursor.
+        reader_of: returns what reads one Codifier.
+    """
+
+    def __init__(self, begin: str, ask: Ask, reader_of: Callable[[Ask, str], SpanReader]) -> None:
+        self._begin = begin
+        self._ask = ask
+        self._reader_of = reader_of
 
     @abstractmethod
     def reading(self) -> AbstractContextManager[Any]:
@@ -32,10 +44,11 @@ class SqlHistory(ABC):
         asked = parse_field(field)
         with self.reading() as connection:
             cursor = connection.cursor()
-            cursor.execute(self.BEGIN)
+            cursor.execute(self._begin)
+            ask = partial(self._ask, cursor)
             found = {
                 codifier: read_series(
-                    self.SPAN_READER(cursor, codifier), asked, start_ms, end_ms, most_points
+                    self._reader_of(ask, codifier), asked, start_ms, end_ms, most_points
                 )
                 for codifier in codifiers
             }
@@ -46,11 +59,45 @@ class SqlHistory(ABC):
         self, codifier: str, start_ms: int, end_ms: int, most: int = 1000, *, objects: bool = False
     ) -> list[tuple[int, str]]:
         where = "" if objects else " AND text IS NOT NULL"
-        with self.reading() as connection:
-            reader = self.SPAN_READER(connection.cursor(), codifier)
-            rows = reader.rows((start_ms - 1, end_ms - 1), most, where)
+        rows = self._rows(codifier, (start_ms - 1, end_ms - 1), most, where)
         return [(time_ms, text_of(*stored)) for time_ms, _, _, *stored in rows]
 
     def last(self, codifier: str, n: int, since_ms: int = 0) -> list[Row]:
+        return self._rows(codifier, (since_ms - 1, MAX_MS), n)
+
+    def _rows(self, codifier: str, span: Span, most: int, where: str = "") -> list[Any]:
         with self.reading() as connection:
-            return self.SPAN_READER(connection.cursor(), codifier).rows((since_ms - 1, MAX_MS), n)
+            ask = partial(self._ask, connection.cursor())
+            return self._reader_of(ask, codifier).rows(span, most, where)
+
+
+def due_hours(ask: Ask, until_ms: int) -> tuple[int, int] | None:
+    """Return from which to which mark to compute in one go: whole hours, the oldest."""
+    ((first_ms, last_ms, count),) = ask(
+        "SELECT min(timestamp), max(timestamp), count(*) FROM (SELECT timestamp FROM pending"
+        " WHERE timestamp <= %(until)s ORDER BY timestamp LIMIT %(most)s) AS oldest",
+        until=until_ms,
+        most=MOST_MARKS + 1,
+    )
+    if first_ms is None:
+        return None
+    last_ms = end_of(last_ms, HOUR)
+    if count > MOST_MARKS and end_of(first_ms, HOUR) < last_ms:
+        last_ms -= HOUR_MS  # the last hour may be cut
+    return first_ms, min(last_ms, until_ms)
+
+
+def dropped_ms(ask: Ask) -> int:
+    """Return up to where readings were dropped."""
+    found = ask("SELECT before_ms FROM dropped WHERE resolution = 0")
+    return int(found[0][0]) if found else NEVER_MS
+
+
+def set_dropped(ask: Ask, resolution: int, before_ms: int) -> None:
+    """Note up to where a resolution is dropped, which never goes back."""
+    ask(
+        "INSERT INTO dropped VALUES (%(resolution)s, %(before)s) ON CONFLICT (resolution) DO UPDATE"
+        " SET before_ms = excluded.before_ms WHERE excluded.before_ms > dropped.before_ms",
+        resolution=resolution,
+        before=before_ms,
+    )

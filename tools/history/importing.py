@@ -20,7 +20,8 @@ from jph.bus.wire import is_codifier
 from jph.errors import StoreError
 from jph.stores import HistoryStore, Row, open_history, row_of
 from jph.stores.address import StoreAddress
-from jph.stores.postgres.schema import RESOLUTIONS, identifier, literal, view_names
+from jph.stores.buckets import RESOLUTIONS
+from jph.stores.postgres.schema import identifier, literal, view_names
 from tools.addresses import connected
 from tools.history.copying import append
 from tools.history.rows import FIRST_MS, Rows, open_rows

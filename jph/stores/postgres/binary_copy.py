@@ -13,7 +13,8 @@ from functools import lru_cache
 from operator import itemgetter
 
 from jph.stores import Row
-from jph.stores.postgres.schema import BUCKET_MS, WEEK_MS
+from jph.stores.buckets import TEN_MINUTES_MS as BUCKET_MS
+from jph.stores.postgres.schema import WEEK_MS
 
 HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # signature, flags, length of an extension
 TRAILER = b"\xff\xff"

@@ -10,7 +10,7 @@ wait for each other in one direction only.
 
 import io
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -20,11 +20,13 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 
 from jph.errors import StoreError
-from jph.stores import HistoryStore, Row, StatisticsStore
+from jph.stores import HistoryStore, Row
+from jph.stores.buckets import RAW
 from jph.stores.postgres import schema
 from jph.stores.postgres.binary_copy import Packed, pack
 from jph.stores.postgres.connection import PROVISION, Connections, PostgresServer
-from jph.stores.postgres.span import PostgresSpanReader
+from jph.stores.postgres.partitions import Partitions
+from jph.stores.postgres.span import PostgresSpanReader, ask
 from jph.stores.postgres.statistics import PostgresStatistics
 from jph.stores.sql import SqlHistory
 
@@ -35,9 +37,6 @@ LOCK_S = 10  # longest wait for other programs that hold a lock
 WRITERS = 2  # idle connections kept
 READERS = 4
 REPEATS_S = 600.0  # so long after a reading that was stored already, more of them are expected
-PARTITION_CHECK_S = 60.0  # others may drop a partition: it is looked for again after this time
-
-
 STAGING = (
     'CREATE TEMPORARY TABLE staging (codifier text COLLATE "C", timestamp bigint, sequence bigint,'
     " value double precision, text text) ON COMMIT DELETE ROWS"
@@ -50,7 +49,8 @@ STATE = (
     " current_setting('synchronous_commit'), to_regclass('schema_version') IS NOT NULL"
 )
 
-CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+# Compiling would take longer than the queries.
+BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off"
 
 
 def open_postgres(url: str, home: Path, password_file: Path | None = None) -> HistoryStore:
@@ -65,17 +65,14 @@ class PostgresHistory(SqlHistory):
     there are none and the role may.
     """
 
-    SPAN_READER = PostgresSpanReader
-    # Compiling would take longer than the queries.
-    BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL jit = off"
-
     def __init__(self, server: PostgresServer) -> None:
+        super().__init__(BEGIN, ask, PostgresSpanReader)
         self._server = server
         self._writers = Connections(server, self._prepare_writer, WRITERS)
         self._readers = Connections(server, self._prepare_reader, READERS, READER_S)
-        self._statistics = PostgresStatistics(self.reading, self.writing)
+        self._partitions = Partitions()
+        self.statistics = PostgresStatistics(self.reading, self.writing, self._partitions)
         self._repeats_until_s = 0.0  # until then some readings are stored already, it is assumed
-        self._partitions: dict[int, float] = {}  # week: when it was looked for, monotonic
 
     def writing(self) -> AbstractContextManager[Connection]:
         """Lend a connection in a transaction, which the borrower commits."""
@@ -91,7 +88,7 @@ class PostgresHistory(SqlHistory):
             return 0
         packed = pack(rows)
         with self.writing() as connection, connection.cursor() as cursor:
-            self._need_partitions(connection, packed.weeks)
+            self._partitions.make(connection, ((week, RAW) for week in packed.weeks))
             if time.monotonic() >= self._repeats_until_s:
                 try:
                     self._copy(cursor, "measurement", packed)
@@ -120,11 +117,6 @@ class PostgresHistory(SqlHistory):
         if packed.marks:
             codifiers, ends_ms = zip(*packed.marks, strict=True)
             cursor.execute(MARK, (list(codifiers), list(ends_ms)))
-
-    @property
-    def statistics(self) -> StatisticsStore:
-        """The statistics of this history."""
-        return self._statistics
 
     def close(self) -> None:
         """Close all connections."""
@@ -186,24 +178,6 @@ class PostgresHistory(SqlHistory):
                 f"its tables are of a newer JPH (version {version}, known up to "
                 f"{schema.VERSION}): install that one"
             )
-
-    def _need_partitions(self, connection: Connection, weeks: Iterable[int]) -> None:
-        """Make the partitions that are missing, each in a transaction of its own."""
-        now_s = time.monotonic()
-        limit_s = now_s - PARTITION_CHECK_S
-        wanted = sorted(week for week in weeks if self._partitions.get(week, limit_s) <= limit_s)
-        if not wanted:
-            return
-        with connection.cursor() as cursor:
-            cursor.execute(CLOCK)
-            now_ms = (cursor.fetchone() or (0,))[0]
-            for week in wanted:
-                if schema.has_partition(week, now_ms):
-                    cursor.execute("SELECT to_regclass(%s)", (schema.partition(week),))
-                    if cursor.fetchone() == (None,):
-                        cursor.execute(schema.add_partition(week))
-                        connection.commit()
-                self._partitions[week] = now_s
 
     def _unusable(self, reason: str) -> StoreError:
         return StoreError(f"{self._server.name}: {reason}")

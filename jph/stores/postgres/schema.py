@@ -24,9 +24,11 @@ Source: https://www.postgresql.org/docs/15/ddl-partitioning.html
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from jph.stores.buckets import HOUR, RAW, RESOLUTIONS, TEN_MINUTES
 
 WEEK_MS = 604_800_000
-BUCKET_MS = 600_000  # the smaller of the two resolutions; its ends are what is marked
 FIRST_WEEK = 1565  # the week in which 2000 began; a clock that was never set is before it
 LOCK = 0x6A7068  # advisory lock of those who change the tables, "jph"
 
@@ -65,7 +67,8 @@ MARK = (
     " DO UPDATE SET timestamp = EXCLUDED.timestamp"
 )
 
-RESOLUTIONS = {"10min": 10, "hour": 60}  # suffix of the view to `resolution`, minutes
+# The table of each resolution, and the weeks in one of its partitions; statistics have few rows.
+TABLES_OF = {RAW: ("measurement", 1), TEN_MINUTES: ("statistic", 13), HOUR: ("statistic", 52)}
 
 # What the view of a Codifier has beside the timestamp, by its DataType; rows without it are left
 # out. A graph asks for "value", and wants a number wherever there is one.
@@ -75,6 +78,14 @@ _COLUMNS = {
     # A number alone is stored without its text, see `jph.stores.row_of`.
     "json": ("""value AS "value", coalesce(text, '{"value":' || value || '}') AS text""", ""),
 }
+
+
+class Partition(NamedTuple):
+    """A partition, and its span: start_ms <= timestamp < end_ms."""
+
+    name: str
+    start_ms: int
+    end_ms: int
 
 
 def identifier(name: str) -> str:
@@ -109,86 +120,52 @@ def has_partition(week: int, now_ms: int) -> bool:
     return FIRST_WEEK <= week <= week_of(now_ms) + 1
 
 
-def partition(week: int) -> str:
-    """Return the name of the partition of a week."""
-    start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(weeks=week)
-    return f"measurement_{start:%Y%m%d}"
-
-
-def week_of_partition(name: str) -> int | None:
-    """Return the week that a partition holds, None for a table that is no partition of a week."""
-    try:
-        start = datetime.strptime(name, "measurement_%Y%m%d").replace(tzinfo=UTC)
-    except ValueError:
-        return None
-    week = int(start.timestamp()) * 1000 // WEEK_MS
-    return week if partition(week) == name else None
-
-
-def add_partition(week: int) -> str:
-    """Return the statement that makes the partition of a week, if there is none.
-
-    It is made aside and attached, which lets readers and writers of other weeks go on. What lies in
-    measurement_default, since its clock was ahead of ours, moves over.
-    """
-    name = partition(week)
-    span = f"({week * WEEK_MS}) TO ({(week + 1) * WEEK_MS})"
-    return (
-        "DO $$ BEGIN"
-        f" PERFORM pg_advisory_xact_lock({LOCK});"
-        # Before the question, since only the lock of a table makes a session hear of new ones.
-        " LOCK TABLE measurement_default IN ACCESS EXCLUSIVE MODE;"
-        f" IF NOT {_is_partition('measurement', name)} THEN"
-        f" CREATE TABLE {name} (LIKE measurement INCLUDING ALL);"
-        " WITH moved AS (DELETE FROM measurement_default"
-        f" WHERE timestamp >= {week * WEEK_MS} AND timestamp < {(week + 1) * WEEK_MS} RETURNING *)"
-        f" INSERT INTO {name} SELECT * FROM moved;"
-        f" ALTER TABLE measurement ATTACH PARTITION {name} FOR VALUES FROM {span};"
-        " END IF; END $$"
-    )
-
-
-def weeks_of_statistics(resolution: int) -> int:
-    """Return how many weeks a partition of statistics holds; their rows are few."""
-    return 13 if resolution == 10 else 52
-
-
-def statistic_partition(resolution: int, week: int) -> tuple[str, int, int]:
-    """Return the name of the partition that a week lies in, its first ms and its end."""
-    weeks = weeks_of_statistics(resolution)
+def partition(week: int, resolution: int = RAW) -> Partition:
+    """Return the partition that a week lies in, of readings or of statistics."""
+    table, weeks = TABLES_OF[resolution]
     first = week // weeks * weeks
     start = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(weeks=first)
-    suffix = next(name for name, known in RESOLUTIONS.items() if known == resolution)
-    name = f"statistic_{suffix}_{start:%Y%m%d}"
-    return name, first * WEEK_MS, (first + weeks) * WEEK_MS
+    suffix = "".join(f"_{name}" for name, known in RESOLUTIONS.items() if known == resolution)
+    name = f"{table}{suffix}_{start:%Y%m%d}"
+    return Partition(name, first * WEEK_MS, (first + weeks) * WEEK_MS)
 
 
-def span_of_statistics(name: str, resolution: int) -> tuple[int, int] | None:
-    """Return first ms and end of a partition of statistics, None if it is of something else."""
+def partition_of(name: str, resolution: int = RAW) -> Partition | None:
+    """Return the partition of a name, None for a table that is no such partition."""
     try:
         start = datetime.strptime(name[-8:], "%Y%m%d").replace(tzinfo=UTC)
     except ValueError:
         return None
-    known, start_ms, end_ms = statistic_partition(
-        resolution, int(start.timestamp()) * 1000 // WEEK_MS
-    )
-    return (start_ms, end_ms) if known == name else None
+    found = partition(int(start.timestamp()) * 1000 // WEEK_MS, resolution)
+    return found if found.name == name else None
 
 
-def add_statistic_partition(resolution: int, week: int) -> str:
-    """Return the statement that makes a partition of statistics, if there is none."""
-    name, start_ms, end_ms = statistic_partition(resolution, week)
+def add_partition(week: int, resolution: int = RAW) -> str:
+    """Return the statement that makes the partition of a week, if there is none.
+
+    It is made aside and attached, which lets readers and writers of other weeks go on. Rows of the
+    default partition that belong to it, since their clock was ahead of ours, move over.
+    """
+    name, start_ms, end_ms = partition(week, resolution)
+    table, _ = TABLES_OF[resolution]
+    is_ours = f"timestamp >= {start_ms} AND timestamp < {end_ms}"
+    first, end = f"{start_ms}", f"{end_ms}"
+    if resolution != RAW:
+        is_ours += f" AND resolution = {resolution}"
+        first, end = f"{resolution}, {first}", f"{resolution}, {end}"
     return (
         "DO $$ BEGIN"
         f" PERFORM pg_advisory_xact_lock({LOCK});"
-        f" IF NOT {_is_partition('statistic', name)} THEN"
-        " LOCK TABLE statistic_default IN ACCESS EXCLUSIVE MODE;"
-        f" CREATE TABLE {name} (LIKE statistic INCLUDING ALL);"
-        f" WITH moved AS (DELETE FROM statistic_default WHERE resolution = {resolution}"
-        f" AND timestamp >= {start_ms} AND timestamp < {end_ms} RETURNING *)"
+        # Before the question, since only the lock of a table makes a session hear of new ones.
+        f" LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE;"
+        # to_regclass would not do: where it was asked before in a transaction, its cache does not
+        # hear what another one committed while this one waited for the advisory lock.
+        " IF NOT EXISTS (SELECT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
+        f" WHERE inhparent = '{table}'::regclass AND relname = '{name}') THEN"
+        f" CREATE TABLE {name} (LIKE {table} INCLUDING ALL);"
+        f" WITH moved AS (DELETE FROM {table}_default WHERE {is_ours} RETURNING *)"
         f" INSERT INTO {name} SELECT * FROM moved;"
-        f" ALTER TABLE statistic ATTACH PARTITION {name}"
-        f" FOR VALUES FROM ({resolution}, {start_ms}) TO ({resolution}, {end_ms});"
+        f" ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({first}) TO ({end});"
         " END IF; END $$"
     )
 
@@ -249,18 +226,6 @@ def drop_views(codifiers: Sequence[str]) -> list[str]:
         for name in view_names(codifiers).values()
         for suffix in ("", *(f"_{suffix}" for suffix in RESOLUTIONS))
     ]
-
-
-def _is_partition(table: str, name: str) -> str:
-    """Return the condition that a partition is there.
-
-    to_regclass would not do: where it was asked before in a transaction, its cache does not hear
-    what another one committed while this one waited for the advisory lock.
-    """
-    return (
-        "EXISTS (SELECT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
-        f" WHERE inhparent = '{table}'::regclass AND relname = '{name}')"
-    )
 
 
 def _create_view(name: str, query: str) -> str:

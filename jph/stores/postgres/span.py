@@ -5,8 +5,10 @@ Times go into a query as literals: the planner leaves out the partitions that li
 
 from typing import Any
 
+from psycopg2.extensions import cursor as Cursor
+
 from jph.stores.buckets import HOUR, HOUR_MS, TEN_MINUTES, Span
-from jph.stores.span_reader import MAX_MS, WHERE, SpanReader
+from jph.stores.span_reader import WHERE, SpanReader
 
 MOST_READINGS = 20_000  # of one Codifier; each may lie in a page of its own
 
@@ -20,6 +22,12 @@ EXTENT = (
     f" (SELECT min(timestamp) - {HOUR_MS}{STATISTICS})),"
     f" greatest((SELECT max(timestamp){WHERE}), (SELECT max(timestamp){STATISTICS}))"
 )
+
+
+def ask(cursor: Cursor, query: str, **values: object) -> list[Any]:
+    """Return the rows of a query with %(name)s for each value."""
+    cursor.execute(query, values)
+    return cursor.fetchall() if cursor.description else []
 
 
 class PostgresSpanReader(SpanReader):
@@ -39,11 +47,3 @@ class PostgresSpanReader(SpanReader):
 
     def unmarked(self) -> Span | None:
         return None  # every reading was marked from the beginning
-
-    def ask(self, query: str, span: Span = (0, 0), **values: object) -> list[Any]:
-        # What no bigint holds is no time of a reading.
-        start_ms, end_ms = (min(max(ms, -MAX_MS), MAX_MS) for ms in span)
-        asked = {"codifier": self._codifier, "start": start_ms, "end": end_ms, **values}
-        self._cursor.execute(query, asked)
-        rows: list[Any] = self._cursor.fetchall()
-        return rows

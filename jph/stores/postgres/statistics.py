@@ -5,10 +5,11 @@ The database computes, a few hundred buckets in a transaction, which has the loc
 earlier could overwrite the hour of the other.
 """
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from itertools import groupby
+from typing import Any
 
 from psycopg2 import DataError, OperationalError
 from psycopg2.extensions import connection as Connection
@@ -26,16 +27,15 @@ from jph.stores.buckets import (
     statistic_of,
 )
 from jph.stores.postgres import schema
+from jph.stores.postgres.partitions import Partitions
 from jph.stores.postgres.schema import WEEK_MS
-from jph.stores.span import NEVER_MS
+from jph.stores.postgres.span import ask
+from jph.stores.span_reader import NUMBERS
+from jph.stores.sql import dropped_ms, due_hours, set_dropped
 
 COMPUTING = 0x6A7073  # advisory lock of whoever computes, "jps"
-# In one transaction: an hour of 100 Codifiers, half a second where each sends once a second. Late
-# readings of these buckets wait for it.
-MOST_MARKS = 600
 MOST_DROPPED = 20_000
 DROP_LOCK = "500ms"  # longest wait of a drop for readers; writers wait behind it
-PARTITION_CHECK_S = 60.0
 LOCK_NOT_AVAILABLE = "55P03"
 
 Lend = Callable[[], AbstractContextManager[Connection]]
@@ -64,10 +64,7 @@ COMPUTE = (
     " AND timestamp > %(start)s AND timestamp <= %(end)s AND value IS NOT NULL"
     f" HAVING count(*) > 0) AS found ORDER BY 2, 3{UPSERT} RETURNING codifier, timestamp"
 )
-VALUES = (
-    "SELECT value FROM measurement WHERE codifier = %s AND timestamp > %s AND timestamp <= %s"
-    " AND value IS NOT NULL"
-)
+VALUES = f"SELECT value{NUMBERS}"
 KEPT = (
     f"{WANTED} SELECT codifier, timestamp FROM wanted WHERE timestamp <= %(dropped)s"
     " AND EXISTS (SELECT FROM statistic WHERE statistic.codifier = wanted.codifier"
@@ -76,46 +73,52 @@ KEPT = (
     f" (wanted.timestamp + {HOUR_MS - 1}) / {HOUR_MS} * {HOUR_MS}))"
 )
 BUCKET = f"(timestamp + {TEN_MINUTES_MS - 1}) / {TEN_MINUTES_MS} * {TEN_MINUTES_MS}"
+BUCKET_OF_ROW = BUCKET.replace("timestamp", "row.timestamp")
 PARTITIONS = (
-    "SELECT relid::regclass::text, pg_total_relation_size(relid) FROM pg_partition_tree(%s)"
+    "SELECT relid::regclass::text, pg_total_relation_size(relid) FROM pg_partition_tree(%(table)s)"
     " WHERE isleaf ORDER BY 1"
 )
+SIZE = (
+    "SELECT sum(pg_total_relation_size(relid)) FROM (SELECT relid FROM"
+    " pg_partition_tree('measurement') UNION SELECT relid FROM"
+    " pg_partition_tree('statistic') UNION SELECT 'pending'::regclass) AS tables"
+)
+DUE = " FROM pending WHERE timestamp >= %(first)s AND timestamp <= %(last)s"
+WEEKS = (  # of the statistics to come, with their resolution
+    f"SELECT timestamp / {WEEK_MS}, {TEN_MINUTES}{DUE} UNION SELECT"
+    f" (timestamp + {HOUR_MS - 1}) / {HOUR_MS} * {HOUR_MS} / {WEEK_MS}, {HOUR}{DUE}"
+)
+TAKE = f"SELECT codifier, timestamp{DUE} ORDER BY codifier, timestamp FOR UPDATE SKIP LOCKED"
 
 
 class PostgresStatistics:
     """Statistics of one database; see StatisticsStore for the calls."""
 
-    def __init__(self, reading: Lend, writing: Lend) -> None:
+    def __init__(self, reading: Lend, writing: Lend, partitions: Partitions) -> None:
         self._reading = reading
         self._writing = writing
-        self._partitions: dict[tuple[int, int], float] = {}  # when looked for, monotonic
+        self._partitions = partitions
 
     def due(self, until_ms: int) -> int:
-        """Return how many buckets are due that end by until_ms."""
         with self._reading() as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT count(*) FROM pending WHERE timestamp <= %s", (until_ms,))
-            return _number(cursor)
+            query = "SELECT count(*) FROM pending WHERE timestamp <= %(until)s"
+            return int(ask(cursor, query, until=until_ms)[0][0])
 
     def compute(self, until_ms: int) -> int:
-        """Compute some buckets that end by until_ms, and their hours; return how many marks."""
         with self._writing() as connection, connection.cursor() as cursor:
-            due = self._due(cursor, until_ms)
+            due = due_hours(partial(ask, cursor), until_ms)
             if due is None:
                 return 0
-            self._need_partitions(connection, cursor, due)
-            open_hour = self._mark_open_hour(connection, cursor, due[1], until_ms)
+            first_ms, last_ms = due
+            weeks = ask(cursor, WEEKS, first=first_ms, last=last_ms)
+            self._partitions.make(connection, ((week, minutes) for week, minutes in weeks))
+            open_hour = self._mark_open_hour(connection, cursor, last_ms, until_ms)
             cursor.execute("SET LOCAL jit = off")
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", (COMPUTING,))
-            if not cursor.fetchone()[0]:  # type: ignore[index]
+            if not ask(cursor, f"SELECT pg_try_advisory_xact_lock({COMPUTING})")[0][0]:
                 return 0
-            cursor.execute(
-                "SELECT codifier, timestamp FROM pending WHERE timestamp >= %s AND timestamp <= %s"
-                " ORDER BY codifier, timestamp FOR UPDATE SKIP LOCKED",
-                due,
-            )
             marks = [
                 (codifier, end_ms)
-                for codifier, end_ms in cursor.fetchall()
+                for codifier, end_ms in ask(cursor, TAKE, first=first_ms, last=last_ms)
                 if end_of(end_ms, HOUR) <= until_ms or codifier in open_hour
             ]
             if not marks:
@@ -126,76 +129,46 @@ class PostgresStatistics:
         return len(marks)
 
     def mark(self, codifier: str | None = None) -> int:
-        """Make all buckets of one Codifier due again, None: of all; return how many."""
         marked = 0
+        where = "" if codifier is None else " AND codifier = %(codifier)s"
         with self._writing() as connection, connection.cursor() as cursor:
-            cursor.execute(PARTITIONS, ("measurement",))
-            for name, _ in cursor.fetchall():
-                where = "" if codifier is None else " AND codifier = %(codifier)s"
+            for name, _ in ask(cursor, PARTITIONS, table="measurement"):
                 query = (
                     f"SELECT DISTINCT codifier, {BUCKET} FROM {name}"
                     f" WHERE value IS NOT NULL{where} ORDER BY 1, 2"
                 )
-                cursor.execute(schema.MARK.format(query=query), {"codifier": codifier})
+                ask(cursor, schema.MARK.format(query=query), codifier=codifier)
                 marked += cursor.rowcount
                 connection.commit()
         return marked
 
     def size_bytes(self) -> int:
-        """Return how much room readings and statistics take, with their indexes."""
         with self._reading() as connection, connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT sum(pg_total_relation_size(relid)) FROM (SELECT relid FROM"
-                " pg_partition_tree('measurement') UNION SELECT relid FROM"
-                " pg_partition_tree('statistic') UNION SELECT 'pending'::regclass) AS tables"
-            )
-            return _number(cursor)
+            return int(ask(cursor, SIZE)[0][0] or 0)
 
     def drop_before(self, resolution: int, before_ms: int) -> Dropped | None:
-        """Drop the oldest partition that is older as a whole; None: there is none."""
+        """Drop the oldest partition that is older as a whole, else some rows that have none."""
         with self._writing() as connection, connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL lock_timeout = '{DROP_LOCK}'")
-            for name, start_ms, end_ms, size in self._whole(cursor, resolution):
-                if end_ms > before_ms:
-                    break
-                try:
-                    is_dropped = self._drop(cursor, resolution, name, start_ms, end_ms)
-                except OperationalError as error:
-                    if error.pgcode == LOCK_NOT_AVAILABLE:  # by a reader: next time
-                        return None
-                    raise
-                if not is_dropped:
-                    return None
-                connection.commit()
-                return Dropped(resolution, end_ms, size)
-            deleted = self._drop_early(cursor, resolution, before_ms)
+            found = self._oldest(cursor, resolution)
+            if found is None or found[0].end_ms > before_ms:
+                deleted = self._drop_early(cursor, resolution, before_ms)
+                dropped = Dropped(resolution, before_ms, deleted * 100) if deleted else None
+            elif self._drop(cursor, resolution, found[0]):
+                dropped = Dropped(resolution, found[0].end_ms, found[1])
+            else:
+                return None
             connection.commit()
-        return Dropped(resolution, before_ms, deleted * 100) if deleted else None
+        return dropped
 
     def drop_oldest(self, resolution: int, keep_ms: int) -> Dropped | None:
-        """Drop the oldest partition whatever its age, unless it goes beyond keep_ms; None: none."""
         with self._writing() as connection, connection.cursor() as cursor:
-            found = self._whole(cursor, resolution)
-        if not found or found[0][2] > keep_ms:
+            found = self._oldest(cursor, resolution)
+        if found is None or found[0].end_ms > keep_ms:
             return None
-        return self.drop_before(resolution, found[0][2])
+        return self.drop_before(resolution, found[0].end_ms)
 
     # Computing
-
-    def _due(self, cursor: Cursor, until_ms: int) -> tuple[int, int] | None:
-        """Return from which to which mark to compute in one go: whole hours, the oldest."""
-        cursor.execute(
-            "SELECT min(timestamp), max(timestamp), count(*) FROM (SELECT timestamp FROM pending"
-            " WHERE timestamp <= %s ORDER BY timestamp LIMIT %s) AS oldest",
-            (until_ms, MOST_MARKS + 1),
-        )
-        first_ms, last_ms, count = cursor.fetchone() or (None, None, 0)
-        if first_ms is None:
-            return None
-        last_ms = end_of(last_ms, HOUR)
-        if count > MOST_MARKS and end_of(first_ms, HOUR) < last_ms:
-            last_ms -= HOUR_MS  # the last hour may be cut
-        return first_ms, min(last_ms, until_ms)
 
     def _mark_open_hour(
         self, connection: Connection, cursor: Cursor, last_ms: int, until_ms: int
@@ -215,39 +188,13 @@ class PostgresStatistics:
             (end_ms, end_ms - HOUR_MS, last_ms),
         )
         connection.commit()
-        cursor.execute("SELECT codifier FROM pending WHERE timestamp = %s", (end_ms,))
-        return {row[0] for row in cursor.fetchall()}
-
-    def _need_partitions(
-        self, connection: Connection, cursor: Cursor, due: tuple[int, int]
-    ) -> None:
-        """Make the partitions of statistics that are missing, each in a transaction of its own."""
-        cursor.execute(
-            f"SELECT DISTINCT timestamp / {WEEK_MS}, (timestamp + {HOUR_MS - 1}) / {HOUR_MS}"
-            f" * {HOUR_MS} / {WEEK_MS}, (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
-            " FROM pending WHERE timestamp >= %s AND timestamp <= %s",
-            due,
-        )
-        now_s = time.monotonic()
-        for *weeks, now_ms in cursor.fetchall():
-            for resolution, week in zip((TEN_MINUTES, HOUR), weeks, strict=True):
-                key = (resolution, week // schema.weeks_of_statistics(resolution))
-                looked_s = self._partitions.get(key, -PARTITION_CHECK_S)
-                if now_s - looked_s < PARTITION_CHECK_S or not schema.has_partition(week, now_ms):
-                    continue
-                name = schema.statistic_partition(resolution, week)[0]
-                cursor.execute("SELECT to_regclass(%s) IS NULL", (name,))
-                if cursor.fetchone()[0]:  # type: ignore[index]
-                    cursor.execute(schema.add_statistic_partition(resolution, week))
-                    connection.commit()
-                self._partitions[key] = now_s
+        return {row[0] for row in ask(cursor, f"SELECT codifier{DUE}", first=end_ms, last=end_ms)}
 
     def _compute(self, cursor: Cursor, marks: list[Mark], until_ms: int) -> None:
-        dropped_ms = _dropped_ms(cursor)
-        if any(end_ms <= dropped_ms for _, end_ms in marks):
+        gone_ms = dropped_ms(partial(ask, cursor))
+        if any(end_ms <= gone_ms for _, end_ms in marks):
             # Not all their readings are there any more: they keep the statistics they have.
-            cursor.execute(KEPT, {**_wanted(marks), "dropped": dropped_ms})
-            kept = set(cursor.fetchall())
+            kept = set(ask(cursor, KEPT, **_wanted(marks), dropped=gone_ms))
             marks = [mark for mark in marks if mark not in kept]
         hours = sorted(
             {
@@ -265,21 +212,15 @@ class PostgresStatistics:
     def _compute_buckets(self, cursor: Cursor, resolution: int, marks: list[Mark]) -> None:
         ends = [end_ms for _, end_ms in marks]
         width = resolution * 60_000
-        asked = {
-            **_wanted(marks),
-            "resolution": resolution,
-            "width": width,
-            "start": min(ends) - width,
-            "end": max(ends),
-        }
+        span = {"start": min(ends) - width, "end": max(ends)}
         cursor.execute("SAVEPOINT computing")
         try:
-            cursor.execute(COMPUTE, asked)
+            wanted = _wanted(marks)
+            rows = ask(cursor, COMPUTE, **wanted, **span, resolution=resolution, width=width)
+            done = set(rows)
         except DataError:  # numbers whose squares no double holds: not in the database then
             cursor.execute("ROLLBACK TO SAVEPOINT computing")
             done = self._compute_here(cursor, resolution, marks)
-        else:
-            done = set(cursor.fetchall())
         cursor.execute("RELEASE SAVEPOINT computing")
         gone = [mark for mark in marks if mark not in done]
         if gone:
@@ -288,8 +229,9 @@ class PostgresStatistics:
     def _compute_here(self, cursor: Cursor, resolution: int, marks: list[Mark]) -> set[Mark]:
         rows = []
         for codifier, end_ms in marks:
-            cursor.execute(VALUES, (codifier, end_ms - resolution * 60_000, end_ms))
-            values = [row[0] for row in cursor.fetchall()]
+            start_ms = end_ms - resolution * 60_000
+            found = ask(cursor, VALUES, codifier=codifier, start=start_ms, end=end_ms)
+            values = [row[0] for row in found]
             if values:
                 rows.append((resolution, codifier, end_ms, *statistic_of(values)))
         if rows:
@@ -298,49 +240,42 @@ class PostgresStatistics:
 
     # Retention
 
-    def _whole(self, cursor: Cursor, resolution: int) -> list[tuple[str, int, int, int]]:
-        """Return the partitions of a resolution: name, start, end, bytes; oldest first."""
-        cursor.execute(PARTITIONS, ("measurement" if resolution == RAW else "statistic",))
-        found = []
-        for name, size in cursor.fetchall():
-            if resolution == RAW:
-                week = schema.week_of_partition(name)
-                span = None if week is None else (week * WEEK_MS, (week + 1) * WEEK_MS)
-            else:
-                span = schema.span_of_statistics(name, resolution)
-            if span is not None:
-                found.append((name, *span, size))
-        return sorted(found, key=lambda partition: partition[1])
+    def _oldest(self, cursor: Cursor, resolution: int) -> tuple[schema.Partition, int] | None:
+        """Return the oldest partition of a resolution, and its bytes."""
+        tables = ask(cursor, PARTITIONS, table=schema.TABLES_OF[resolution][0])
+        known = ((schema.partition_of(name, resolution), size) for name, size in tables)
+        found = [(partition, size) for partition, size in known if partition is not None]
+        return min(found, key=lambda it: it[0].start_ms, default=None)
 
-    def _drop(self, cursor: Cursor, resolution: int, name: str, start_ms: int, end_ms: int) -> bool:
-        """Drop a partition, unless some of its readings are due; tell whether it was."""
-        if resolution == RAW:
-            cursor.execute("LOCK TABLE measurement IN ACCESS EXCLUSIVE MODE")
-            # A reading in the first millisecond belongs to the bucket that ends there.
-            cursor.execute(
-                "SELECT EXISTS (SELECT FROM pending WHERE timestamp >= %s AND timestamp <= %s)",
-                (start_ms, end_ms),
-            )
-            if cursor.fetchone()[0]:  # type: ignore[index]
+    def _drop(self, cursor: Cursor, resolution: int, partition: schema.Partition) -> bool:
+        """Drop a partition, unless it is read or its readings are due; tell whether it was."""
+        end_ms = partition.end_ms
+        try:
+            if resolution == RAW:
+                cursor.execute("LOCK TABLE measurement IN ACCESS EXCLUSIVE MODE")
+                # A reading in the first millisecond belongs to the bucket that ends there.
+                if ask(cursor, f"SELECT 1{DUE} LIMIT 1", first=partition.start_ms, last=end_ms):
+                    return False
+            cursor.execute(f"DROP TABLE {schema.identifier(partition.name)}")
+        except OperationalError as error:
+            if error.pgcode == LOCK_NOT_AVAILABLE:  # by a reader: next time
                 return False
-        cursor.execute(f"DROP TABLE {schema.identifier(name)}")
-        _set_dropped(cursor, resolution, end_ms if resolution == RAW else end_ms - 1)
-        self._partitions.clear()
+            raise
+        set_dropped(partial(ask, cursor), resolution, end_ms if resolution == RAW else end_ms - 1)
+        self._partitions.forget()
         return True
 
     def _drop_early(self, cursor: Cursor, resolution: int, before_ms: int) -> int:
         """Drop rows from before there are partitions, of clocks that were never set."""
         before_ms = min(before_ms, schema.FIRST_WEEK * WEEK_MS)
         if resolution == RAW:
-            table, where = (
-                "measurement_default",
-                (
-                    f"NOT EXISTS (SELECT FROM pending WHERE pending.timestamp = {BUCKET_OF_ROW}"
-                    " AND pending.codifier = row.codifier)"
-                ),
+            where = (
+                f"NOT EXISTS (SELECT FROM pending WHERE pending.timestamp = {BUCKET_OF_ROW}"
+                " AND pending.codifier = row.codifier)"
             )
         else:
-            table, where = "statistic_default", f"resolution = {resolution}"
+            where = f"resolution = {resolution}"
+        table = f"{schema.TABLES_OF[resolution][0]}_default"
         cursor.execute(
             f"DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} AS row"
             f" WHERE timestamp < %s AND {where} LIMIT {MOST_DROPPED}))",
@@ -349,11 +284,7 @@ class PostgresStatistics:
         return cursor.rowcount
 
 
-BUCKET_OF_ROW = BUCKET.replace("timestamp", "row.timestamp")
-
-
-def _wanted(marks: Iterable[Mark]) -> dict[str, object]:
-    marks = list(marks)
+def _wanted(marks: list[Mark]) -> dict[str, Any]:
     return {"codifiers": [mark[0] for mark in marks], "ends": [mark[1] for mark in marks]}
 
 
@@ -363,22 +294,3 @@ def _delete(cursor: Cursor, table: str, marks: list[Mark], where: str = "") -> N
         f" AND {table}.timestamp = wanted.timestamp{where}",
         _wanted(marks),
     )
-
-
-def _dropped_ms(cursor: Cursor) -> int:
-    cursor.execute("SELECT before_ms FROM dropped WHERE resolution = 0")
-    row = cursor.fetchone()
-    return NEVER_MS if row is None else int(row[0])
-
-
-def _set_dropped(cursor: Cursor, resolution: int, before_ms: int) -> None:
-    cursor.execute(
-        "INSERT INTO dropped VALUES (%s, %s) ON CONFLICT (resolution) DO UPDATE SET"
-        " before_ms = greatest(dropped.before_ms, excluded.before_ms)",
-        (resolution, before_ms),
-    )
-
-
-def _number(cursor: Cursor) -> int:
-    row = cursor.fetchone()
-    return int(row[0]) if row and row[0] is not None else 0

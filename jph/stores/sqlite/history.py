@@ -33,10 +33,10 @@ from operator import itemgetter
 from pathlib import Path
 
 from jph.errors import ConfigError, JphError, StoreError
-from jph.stores import HistoryStore, Row, StatisticsStore
+from jph.stores import HistoryStore, Row
 from jph.stores.buckets import TEN_MINUTES_MS
 from jph.stores.sql import SqlHistory
-from jph.stores.sqlite.span import SqliteSpanReader
+from jph.stores.sqlite.span import SqliteSpanReader, ask
 from jph.stores.sqlite.statistics import SqliteStatistics
 
 # As the pages of the kernel. 1,024 saves 15 % of the bytes written and takes 40 % more time; 8,192
@@ -113,10 +113,9 @@ def open_sqlite(url: str, home: Path, password_file: Path | None = None) -> Hist
 class SqliteHistory(SqlHistory):
     """History in one SQLite file; see HistoryStore for the calls."""
 
-    SPAN_READER = SqliteSpanReader
-    BEGIN = "BEGIN"
-
     def __init__(self, path: Path) -> None:
+        super().__init__("BEGIN", ask, SqliteSpanReader)
+        self.statistics = SqliteStatistics(path, self.reading, self.writing)
         self._path = path
         self._closed = False
         self._writing = threading.Lock()
@@ -156,11 +155,6 @@ class SqliteHistory(SqlHistory):
             if self._writer is not None:
                 self._writer.close()
                 self._writer = None
-
-    @property
-    def statistics(self) -> StatisticsStore:
-        """The statistics of this history."""
-        return SqliteStatistics(self._path, self.reading, self.writing)
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

@@ -1,6 +1,7 @@
 """The history of one Codifier in SQLite."""
 
 import re
+import sqlite3
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +18,17 @@ SAMPLE = (
     "SELECT count(*), total(codifier = %(codifier)s) FROM (SELECT codifier FROM measurement"
     " WHERE timestamp > %(start)s AND timestamp <= %(end)s LIMIT %(most)s)"
 )
+
+
+def ask(connection: sqlite3.Connection, query: str, **values: object) -> list[Any]:
+    """Return the rows of a query with %(name)s for each value."""
+    return connection.execute(_in_sqlite(query), values).fetchall()
+
+
+@lru_cache
+def _in_sqlite(query: str) -> str:
+    """Return a query with :name for each %(name)s."""
+    return re.sub(r"%\((\w+)\)s", r":\1", query)
 
 
 class SqliteSpanReader(SpanReader):
@@ -52,14 +64,3 @@ class SqliteSpanReader(SpanReader):
         if known is None:
             return []
         return super().rows((max(span[0], known[0]), min(span[1], known[1])), most, where)
-
-    def ask(self, query: str, span: Span = (0, 0), **values: object) -> list[Any]:
-        asked = {"codifier": self._codifier, "start": span[0], "end": span[1], **values}
-        rows: list[Any] = self._cursor.execute(_in_sqlite(query), asked).fetchall()
-        return rows
-
-
-@lru_cache
-def _in_sqlite(query: str) -> str:
-    """Return a query with :name for each %(name)s."""
-    return re.sub(r"%\((\w+)\)s", r":\1", query)

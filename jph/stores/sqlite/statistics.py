@@ -13,6 +13,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -31,8 +32,9 @@ from jph.stores.buckets import (
     statistic_of,
 )
 from jph.stores.span import NEVER_MS
+from jph.stores.sql import dropped_ms, due_hours, set_dropped
+from jph.stores.sqlite.span import ask
 
-MOST_MARKS = 600  # in one piece of work: an hour of 100 Codifiers; whole hours are taken
 MOST_DROPPED = 20_000  # rows dropped in one transaction, about 20 ms
 MOST_UNMARKED = 100_000  # rows looked at in one piece of work
 
@@ -66,7 +68,6 @@ class SqliteStatistics:
         self._writing = writing
 
     def due(self, until_ms: int) -> int:
-        """Return about how many buckets are due that end by until_ms."""
         with self._reading() as connection:
             count: int = connection.execute(
                 "SELECT count(*) FROM pending WHERE timestamp <= ?", (until_ms,)
@@ -79,20 +80,18 @@ class SqliteStatistics:
         return count
 
     def compute(self, until_ms: int) -> int:
-        """Compute some buckets that end by until_ms, and their hours; return how many marks."""
         with self._alone() as is_alone:
             if not is_alone:
                 return 0
             is_more = self._mark_old()
-            marks, dropped_ms = self._take(until_ms)
+            marks, gone_ms = self._take(until_ms)
             if not marks:
                 return int(is_more)
-            results, gone = self._results(marks, until_ms, dropped_ms)
+            results, gone = self._results(marks, until_ms, gone_ms)
             self._write(marks, results, gone, until_ms)
         return len(marks)
 
     def mark(self, codifier: str | None = None) -> int:
-        """Make all buckets of one Codifier due again, None: of all; return how many, about."""
         marked = 0
         start_ms: int | None = -(1 << 62)
         while start_ms is not None:
@@ -110,13 +109,11 @@ class SqliteStatistics:
             return _used_bytes(connection)
 
     def drop_before(self, resolution: int, before_ms: int) -> Dropped | None:
-        """Drop a piece of what is older, oldest first; None: nothing is left to drop."""
         if resolution == RAW:
             return self._drop_readings(before_ms)
         return self._drop_statistics(resolution, before_ms)
 
     def drop_oldest(self, resolution: int, keep_ms: int) -> Dropped | None:
-        """Drop the oldest piece whatever its age, unless it is younger than keep_ms; None: none."""
         with self._reading() as connection:
             if resolution == RAW:
                 row = connection.execute("SELECT min(timestamp) FROM measurement").fetchone()
@@ -169,34 +166,27 @@ class SqliteStatistics:
     def _take(self, until_ms: int) -> tuple[list[Mark], int]:
         """Take the marks of some whole hours, the oldest; return them, and what was dropped."""
         with self._reading() as connection:
-            found = connection.execute(
-                "SELECT timestamp FROM pending WHERE timestamp <= ? ORDER BY timestamp LIMIT ?",
-                (until_ms, MOST_MARKS + 1),
-            ).fetchall()
-            if not found:
+            due = due_hours(partial(ask, connection), until_ms)
+            if due is None:
                 return [], NEVER_MS
-            last_ms = end_of(found[-1][0], HOUR)
-            if len(found) > MOST_MARKS and end_of(found[0][0], HOUR) < last_ms:
-                last_ms -= HOUR_MS  # the last hour may be cut
-            last_ms = min(last_ms, until_ms)
-            dropped_ms = _dropped_ms(connection)
+            gone_ms = dropped_ms(partial(ask, connection))
         with self._writing() as connection:
             marks = connection.execute(
-                "SELECT codifier, timestamp FROM pending WHERE timestamp <= ?", (last_ms,)
+                "SELECT codifier, timestamp FROM pending WHERE timestamp <= ?", due[1:]
             ).fetchall()
             connection.execute(
-                "UPDATE pending SET taken = 1 WHERE timestamp <= ? AND NOT taken", (last_ms,)
+                "UPDATE pending SET taken = 1 WHERE timestamp <= ? AND NOT taken", due[1:]
             )
-        return marks, dropped_ms
+        return marks, gone_ms
 
     def _results(
-        self, marks: list[Mark], until_ms: int, dropped_ms: int
+        self, marks: list[Mark], until_ms: int, gone_ms: int
     ) -> tuple[list[Result], list[tuple[int, str, int]]]:
         """Return the statistics of marked buckets, and which buckets have no readings any more."""
         results: list[Result] = []
         gone: list[tuple[int, str, int]] = []
         with self._reading() as connection:
-            marks = [mark for mark in marks if not _is_kept(connection, mark, dropped_ms)]
+            marks = [mark for mark in marks if not _is_kept(connection, mark, gone_ms)]
             by_hour = sorted((end_of(end_ms, HOUR), codifier, end_ms) for codifier, end_ms in marks)
             for hour_ms, group in groupby(by_hour, itemgetter(0)):
                 wanted = {(codifier, end_ms) for _, codifier, end_ms in group}
@@ -254,7 +244,7 @@ class SqliteStatistics:
             if first_ms is None or first_ms > cut_ms:
                 return None
             # What is half dropped counts as dropped.
-            _set_dropped(connection, RAW, cut_ms)
+            set_dropped(partial(ask, connection), RAW, cut_ms)
             last_ms = _nth(connection, first_ms, MOST_DROPPED)
             last_ms = cut_ms if last_ms is None else min(last_ms, cut_ms)
             connection.execute("DELETE FROM measurement WHERE timestamp <= ?", (last_ms,))
@@ -271,7 +261,7 @@ class SqliteStatistics:
                     break
             if connection.total_changes == before:
                 return None
-            _set_dropped(connection, resolution, before_ms)
+            set_dropped(partial(ask, connection), resolution, before_ms)
             return Dropped(resolution, before_ms, used - _used_bytes(connection))
 
 
@@ -301,10 +291,10 @@ def _hours(
     return hours
 
 
-def _is_kept(connection: sqlite3.Connection, mark: Mark, dropped_ms: int) -> bool:
+def _is_kept(connection: sqlite3.Connection, mark: Mark, gone_ms: int) -> bool:
     """Tell whether a bucket keeps its statistics, since not all its readings are there any more."""
     codifier, end_ms = mark
-    if end_ms > dropped_ms:
+    if end_ms > gone_ms:
         return False
     keys = ((TEN_MINUTES, end_ms), (HOUR, end_of(end_ms, HOUR)))
     return any(
@@ -336,19 +326,6 @@ def _nth(connection: sqlite3.Connection, start_ms: int, n: int) -> int | None:
 def _unmarked(connection: sqlite3.Connection) -> Span | None:
     row = connection.execute("SELECT first_ms, last_ms FROM unmarked").fetchone()
     return None if row is None else (row[0], row[1])
-
-
-def _dropped_ms(connection: sqlite3.Connection) -> int:
-    row = connection.execute("SELECT before_ms FROM dropped WHERE resolution = 0").fetchone()
-    return NEVER_MS if row is None else int(row[0])
-
-
-def _set_dropped(connection: sqlite3.Connection, resolution: int, before_ms: int) -> None:
-    connection.execute(
-        "INSERT INTO dropped VALUES (?, ?) ON CONFLICT (resolution) DO UPDATE SET"
-        " before_ms = max(before_ms, excluded.before_ms)",
-        (resolution, before_ms),
-    )
 
 
 def _used_bytes(connection: sqlite3.Connection) -> int:

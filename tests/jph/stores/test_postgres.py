@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from jph.errors import ConfigError, StoreError
 from jph.stores import open_history
-from jph.stores.postgres import history, schema
+from jph.stores.postgres import history, partitions, schema
 from tests.helpers import eventually, free_tcp_port
 
 START = 1_795_000_000_000
@@ -123,11 +123,11 @@ def test_readings_are_in_the_partition_of_their_week_and_others_in_the_default(s
     store.append([(time_ms, "C1", n, 1.0, None) for n, time_ms in enumerate(times)])
     found = query("SELECT tableoid::regclass::text FROM measurement ORDER BY sequence")
     assert [name for (name,) in found] == [
-        schema.partition(week),
-        schema.partition(week + 1),
+        schema.partition(week).name,
+        schema.partition(week + 1).name,
         "measurement_default",
         "measurement_default",
-        schema.partition(schema.week_of(now_ms - 10**11)),
+        schema.partition(schema.week_of(now_ms - 10**11)).name,
     ]
 
 
@@ -236,8 +236,8 @@ def test_a_table_that_was_dropped_is_made_again(store, query):
 
 def test_a_partition_that_was_dropped_is_made_again(store, query, monkeypatch):
     store.append(rows(1))
-    query(f"DROP TABLE {schema.partition(schema.week_of(START))}")
-    monkeypatch.setattr(history, "PARTITION_CHECK_S", 0.0)
+    query(f"DROP TABLE {schema.partition(schema.week_of(START)).name}")
+    monkeypatch.setattr(partitions, "PARTITION_CHECK_S", 0.0)
     assert store.append(rows(1)) == 1
     assert query("SELECT count(*) FROM measurement_default") == [(0,)]
 

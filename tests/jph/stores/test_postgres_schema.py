@@ -52,10 +52,10 @@ def test_names_and_texts_are_quoted():
 
 def test_a_partition_is_named_by_its_first_day():
     week = schema.week_of(NOW_MS)
-    assert schema.partition(week) == "measurement_20261119"
-    assert schema.week_of_partition("measurement_20261119") == week
+    assert schema.partition(week).name == "measurement_20261119"
+    assert schema.partition_of("measurement_20261119") == schema.partition(week)
     for name in ("measurement_20261120", "measurement_default", "measurement_2026", "other"):
-        assert schema.week_of_partition(name) is None
+        assert schema.partition_of(name) is None
 
 
 def test_times_that_no_clock_should_show_have_no_partition_of_their_own():

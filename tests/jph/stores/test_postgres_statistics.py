@@ -61,11 +61,11 @@ def test_each_resolution_has_partitions_of_its_own_length(store, query):
 @pytest.mark.parametrize("resolution", [TEN_MINUTES, HOUR])
 def test_the_name_of_a_partition_tells_its_span(resolution):
     week = START // WEEK_MS + 15
-    name, start_ms, end_ms = schema.statistic_partition(resolution, week)
-    assert start_ms <= week * WEEK_MS < end_ms
-    assert schema.span_of_statistics(name, resolution) == (start_ms, end_ms)
-    assert schema.span_of_statistics(name, 70 - resolution) is None
-    assert schema.span_of_statistics("statistic_default", resolution) is None
+    partition = schema.partition(week, resolution)
+    assert partition.start_ms <= week * WEEK_MS < partition.end_ms
+    assert schema.partition_of(partition.name, resolution) == partition
+    assert schema.partition_of(partition.name, 70 - resolution) is None
+    assert schema.partition_of("statistic_default", resolution) is None
 
 
 def test_a_reader_in_the_way_of_a_drop_lets_it_wait_for_the_next_time(store, query, monkeypatch):

@@ -112,10 +112,10 @@ def test_an_empty_file_of_version_1_has_nothing_to_mark(path, tmp_path):
 KILLED = """
 import os, sys
 from pathlib import Path
-from jph.stores import open_history
+from jph.stores import open_history, sql
 from jph.stores.sqlite import statistics as sqlite_statistics
 sqlite_statistics.MOST_UNMARKED = 100
-sqlite_statistics.MOST_MARKS = 5
+sql.MOST_MARKS = 5
 print("ready", flush=True)
 store = open_history("sqlite:///history.sqlite", Path(sys.argv[1]))
 while store.statistics.compute(1 << 50):
