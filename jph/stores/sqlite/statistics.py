@@ -11,8 +11,8 @@ import json
 import sqlite3
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
@@ -30,6 +30,7 @@ from jph.stores.buckets import (
     end_of,
     merged,
     statistic_of,
+    width_ms,
 )
 from jph.stores.span import NEVER_MS
 from jph.stores.sql import dropped_ms, due_hours, set_dropped
@@ -40,6 +41,7 @@ MOST_UNMARKED = 100_000  # rows looked at in one piece of work
 
 Lend = Callable[[], AbstractContextManager[sqlite3.Connection]]
 Mark = tuple[str, int]  # Codifier, end of a bucket
+Bucket = tuple[int, str, int]  # resolution, Codifier, end
 Result = tuple[int, str, int, float, float | None, float, float, float, float, int]
 
 READINGS = (
@@ -53,6 +55,12 @@ MARK_ALL = (
     " codifier FROM measurement WHERE timestamp >= ? AND timestamp < ? AND value IS NOT NULL"
     " AND (? IS NULL OR codifier = ?)"
     " ON CONFLICT DO UPDATE SET taken = 0 WHERE taken"
+)
+# Whether a bucket, or its hour, has statistics.
+KEPT = (
+    "SELECT 1 FROM statistic WHERE resolution = 10 AND codifier = %(codifier)s"
+    " AND timestamp = %(end)s UNION ALL SELECT 1 FROM statistic WHERE resolution = 60"
+    " AND codifier = %(codifier)s AND timestamp = %(hour)s"
 )
 WRITE = "INSERT OR REPLACE INTO statistic VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -80,16 +88,14 @@ class SqliteStatistics:
         return count
 
     def compute(self, until_ms: int) -> int:
-        with self._alone() as is_alone:
-            if not is_alone:
-                return 0
-            is_more = self._mark_old()
-            marks, gone_ms = self._take(until_ms)
-            if not marks:
-                return int(is_more)
-            results, gone = self._results(marks, until_ms, gone_ms)
-            self._write(marks, results, gone, until_ms)
-        return len(marks)
+        try:
+            with self._lock_path.open("a") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return self._compute(until_ms)
+        except BlockingIOError:  # another one computes
+            return 0
+        except OSError as error:
+            raise StoreError(f"{self._lock_path}: {error.strerror}") from error
 
     def mark(self, codifier: str | None = None) -> int:
         marked = 0
@@ -132,19 +138,14 @@ class SqliteStatistics:
 
     # Computing
 
-    @contextmanager
-    def _alone(self) -> Iterator[bool]:
-        """Tell whether nobody else computes; if so, nobody does until the end."""
-        try:
-            with self._lock_path.open("a") as file:
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    yield False
-                    return
-                yield True
-        except OSError as error:
-            raise StoreError(f"{self._lock_path}: {error.strerror}") from error
+    def _compute(self, until_ms: int) -> int:
+        is_more = self._mark_old()
+        marks, gone_ms = self._take(until_ms)
+        if not marks:
+            return int(is_more)
+        results, gone = self._results(marks, until_ms, gone_ms)
+        self._write(marks, results, gone, until_ms)
+        return len(marks)
 
     def _mark_old(self) -> bool:
         """Mark some of the readings that were stored before there were marks; are there more?"""
@@ -181,34 +182,39 @@ class SqliteStatistics:
 
     def _results(
         self, marks: list[Mark], until_ms: int, gone_ms: int
-    ) -> tuple[list[Result], list[tuple[int, str, int]]]:
+    ) -> tuple[list[Result], list[Bucket]]:
         """Return the statistics of marked buckets, and which buckets have no readings any more."""
         results: list[Result] = []
-        gone: list[tuple[int, str, int]] = []
+        gone: list[Bucket] = []
         with self._reading() as connection:
-            marks = [mark for mark in marks if not _is_kept(connection, mark, gone_ms)]
             by_hour = sorted((end_of(end_ms, HOUR), codifier, end_ms) for codifier, end_ms in marks)
+            by_hour = [  # where not all readings are there any more, statistics are kept
+                (hour_ms, codifier, end_ms)
+                for hour_ms, codifier, end_ms in by_hour
+                if end_ms > gone_ms
+                or not ask(connection, KEPT, codifier=codifier, end=end_ms, hour=hour_ms)
+            ]
             for hour_ms, group in groupby(by_hour, itemgetter(0)):
-                wanted = {(codifier, end_ms) for _, codifier, end_ms in group}
-                spans = [(end_ms - TEN_MINUTES_MS, end_ms) for _, end_ms in wanted]
-                if hour_ms <= until_ms:
-                    spans = [(hour_ms - HOUR_MS, hour_ms)]
-                found = _numbers(connection, spans, {codifier for codifier, _ in wanted})
-                buckets = [(TEN_MINUTES, mark, found.get(mark)) for mark in sorted(wanted)]
-                if hour_ms <= until_ms:
-                    buckets += _hours(found, wanted, hour_ms)
-                for resolution, (codifier, end_ms), numbers in buckets:
+                all_ends = range(hour_ms, hour_ms - HOUR_MS, -TEN_MINUTES_MS)
+                parts: dict[Bucket, Sequence[int]] = {}  # the ends of the 10 minutes in each
+                for _, codifier, end_ms in group:
+                    parts[TEN_MINUTES, codifier, end_ms] = (end_ms,)
+                    if hour_ms <= until_ms:
+                        parts[HOUR, codifier, hour_ms] = all_ends
+                found = _numbers(connection, parts)
+                for bucket, ends in parts.items():
+                    numbers = [it for end_ms in ends for it in found.get((bucket[1], end_ms), ())]
                     if numbers:
-                        results.append((resolution, codifier, end_ms, *statistic_of(numbers)))
+                        results.append((*bucket, *statistic_of(numbers)))
                     else:
-                        gone.append((resolution, codifier, end_ms))
+                        gone.append(bucket)
         return results, gone
 
     def _write(
         self,
         marks: list[Mark],
         results: list[Result],
-        gone: list[tuple[int, str, int]],
+        gone: list[Bucket],
         until_ms: int,
     ) -> None:
         # An hour that is not over is due at its end, whether more readings come or not.
@@ -266,44 +272,15 @@ class SqliteStatistics:
 
 
 def _numbers(
-    connection: sqlite3.Connection, spans: list[Span], codifiers: set[str]
+    connection: sqlite3.Connection, buckets: Collection[Bucket]
 ) -> dict[Mark, "array[float]"]:
-    """Return the numbers of some Codifiers by bucket."""
+    """Return all numbers in the time of some buckets, of their Codifiers, by 10 minutes."""
     found: dict[Mark, array[float]] = defaultdict(lambda: array("d"))
-    names = json.dumps(sorted(codifiers))
-    for span in merged(spans):
+    names = json.dumps(sorted({codifier for _, codifier, _ in buckets}))
+    for span in merged((end_ms - width_ms(minutes), end_ms) for minutes, _, end_ms in buckets):
         for codifier, end_ms, value in connection.execute(READINGS, (*span, names)):
             found[codifier, end_ms].append(value)
     return found
-
-
-def _hours(
-    found: dict[Mark, "array[float]"], wanted: set[Mark], hour_ms: int
-) -> list[tuple[int, Mark, "array[float] | None"]]:
-    """Return the numbers of a whole hour for each Codifier with a marked bucket in it."""
-    ends = range(hour_ms - HOUR_MS + TEN_MINUTES_MS, hour_ms + 1, TEN_MINUTES_MS)
-    hours: list[tuple[int, Mark, array[float] | None]] = []
-    for codifier in sorted({codifier for codifier, _ in wanted}):
-        numbers = array("d")
-        for end_ms in ends:
-            numbers.extend(found.get((codifier, end_ms), ()))
-        hours.append((HOUR, (codifier, hour_ms), numbers))
-    return hours
-
-
-def _is_kept(connection: sqlite3.Connection, mark: Mark, gone_ms: int) -> bool:
-    """Tell whether a bucket keeps its statistics, since not all its readings are there any more."""
-    codifier, end_ms = mark
-    if end_ms > gone_ms:
-        return False
-    keys = ((TEN_MINUTES, end_ms), (HOUR, end_of(end_ms, HOUR)))
-    return any(
-        connection.execute(
-            "SELECT 1 FROM statistic WHERE resolution = ? AND codifier = ? AND timestamp = ?",
-            (resolution, codifier, key_ms),
-        ).fetchone()
-        for resolution, key_ms in keys
-    )
 
 
 def _nth(connection: sqlite3.Connection, start_ms: int, n: int) -> int | None:
