@@ -220,24 +220,24 @@ class BatchWriter:
 
     def _write_from_spool(self) -> None:
         try:
-            batch = self._spool.oldest(FROM_SPOOL)
+            rows, last_id = self._spool.oldest(FROM_SPOOL)
         except StoreError as error:
             self._spool_failed(error)
             return
-        if batch is not None:
+        if last_id:
             with self._changed:
                 now_s = time.monotonic()
-                self._offer = Offer(batch.rows, now_s, now_s, kept=True)
+                self._offer = Offer(rows, now_s, now_s, kept=True)
                 self._changed.notify_all()
             try:
-                added = self._store.append(batch.rows)
+                added = self._store.append(rows)
             finally:
                 with self._changed:
                     self._offer = None
             self._stored(added)
-            self._from_spool += len(batch.rows)
+            self._from_spool += len(rows)
             try:
-                self._spool.remove(batch)
+                self._spool.remove(last_id)
             except StoreError as error:
                 self._spool_failed(error)
         if not self._spool.readings and self._from_spool:

@@ -14,18 +14,17 @@ import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import quote
 
 from jph.errors import StoreError
 from jph.stores import Row
+from jph.stores.sqlite.file import PAGE_SIZE, code_of, connect, set_up, used_bytes
 
 log = logging.getLogger(__name__)
 
 DEFAULT_BYTES = 1 << 30
-PAGE_SIZE = 4096
-BUSY_S = 2.0  # longest wait for another process, one that takes over
+JOURNAL_BYTES = 1_000_000
 SHRINK_BYTES = 4 << 20  # an empty file larger than this gives its pages back
 MOST_DROPPED = 100  # batches that go at once to make room; a few hundred kB
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
@@ -39,18 +38,6 @@ CREATE = (
 def spool_of(codifier: str, home: Path, most_bytes: int = DEFAULT_BYTES) -> "Spool":
     """Return the spool of one writer, in the home directory."""
     return Spool(home / f"spool-{quote(codifier, safe='')}.sqlite", most_bytes)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Readings that wait in the spool.
-
-    Args:
-        last_id: what to remove when they are stored, and all before it.
-    """
-
-    last_id: int
-    rows: list[Row] = field(default_factory=list)
 
 
 class Spool:
@@ -91,8 +78,8 @@ class Spool:
             self._readings += len(rows) - dropped
             self._drop(dropped)
 
-    def oldest(self, most_rows: int) -> Batch | None:
-        """Return the oldest rows, about so many; None if there are none."""
+    def oldest(self, most_rows: int) -> tuple[list[Row], int]:
+        """Return the oldest rows, about so many, and the id by which to remove them; 0: none."""
         rows: list[Row] = []
         last_id = 0
         with self._transaction() as connection:
@@ -109,12 +96,12 @@ class Spool:
             if not last_id:
                 self._readings = 0
                 self._shrink(connection)
-        return Batch(last_id, rows) if last_id else None
+        return rows, last_id
 
-    def remove(self, batch: Batch) -> None:
-        """Forget rows that are stored now."""
+    def remove(self, last_id: int) -> None:
+        """Forget rows that are stored now, and all before them."""
         with self._transaction() as connection:
-            self._readings -= self._delete(connection, batch.last_id)
+            self._readings -= self._delete(connection, last_id)
 
     def close(self) -> None:
         """Close the file; a later call opens it again."""
@@ -135,21 +122,15 @@ class Spool:
             except (sqlite3.Error, OSError) as error:
                 self._disconnect()
                 self._readings = before
-                if getattr(error, "sqlite_errorcode", 0) & 0xFF in DAMAGED:
+                if code_of(error) in DAMAGED:
                     self._put_aside()
                 raise StoreError(f"{self.path}: {error}") from error
 
     def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(
-            self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-        )
+        connection = connect(self.path)
         try:
-            connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA journal_size_limit = 1000000")
-            connection.execute("PRAGMA temp_store = MEMORY")
+            set_up(connection, JOURNAL_BYTES)
             connection.execute(CREATE)
             query = "SELECT coalesce(sum(readings), 0) FROM batch"
             self._readings = int(connection.execute(query).fetchone()[0])
@@ -178,7 +159,7 @@ class Spool:
         """Delete the oldest batches until there is room; return how many readings went."""
         dropped = 0
         size += 2 * PAGE_SIZE  # what is begun is counted in full
-        while self._used(connection) + size > self.most_bytes:
+        while used_bytes(connection) + size > self.most_bytes:
             row = connection.execute(
                 "SELECT max(id) FROM (SELECT id FROM batch ORDER BY id LIMIT ?)", (MOST_DROPPED,)
             ).fetchone()
@@ -186,15 +167,6 @@ class Spool:
                 break
             dropped += self._delete(connection, row[0])
         return dropped
-
-    @staticmethod
-    def _used(connection: sqlite3.Connection) -> int:
-        """Return the bytes of the pages that hold something."""
-        pages, free = (
-            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-            for name in ("page_count", "freelist_count")
-        )
-        return (pages - free) * PAGE_SIZE
 
     @staticmethod
     def _delete(connection: sqlite3.Connection, last_id: int) -> int:

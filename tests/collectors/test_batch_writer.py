@@ -122,7 +122,7 @@ def test_a_stop_while_the_server_does_not_answer_is_quick_and_keeps_all(
         writer.close()
         assert time.monotonic() - began_s < 8  # it gives up after 3.5 s
         with closing(spool_of("HW", tmp_path)) as spool:
-            assert len({row[2] for row in spool.oldest(100).rows}) == 20
+            assert len({row[2] for row in spool.oldest(100)[0]}) == 20
     writer._writing._writer.join(10)
 
 

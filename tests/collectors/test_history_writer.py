@@ -18,7 +18,7 @@ from jph.node.node import Node
 from jph.node.process import STATE
 from jph.node.reload import Reloader
 from jph.stores.spool import spool_of
-from jph.stores.sqlite import history as sqlite
+from jph.stores.sqlite import file
 from tests.helpers import eventually, logged
 from tests.network import Peer, config_of, running
 from tests.small_disk import small_disk
@@ -82,7 +82,7 @@ def channel():
 def short_waits(monkeypatch):
     monkeypatch.setattr(batch_writer, "FIRST_RETRY_S", 0.02)
     monkeypatch.setattr(batch_writer, "LAST_RETRY_S", 0.05)
-    monkeypatch.setattr(sqlite, "BUSY_S", 0.02)
+    monkeypatch.setattr(file, "BUSY_S", 0.02)
 
 
 @contextmanager
@@ -192,7 +192,7 @@ def test_what_waits_is_bounded_and_the_oldest_go(channel, tmp_path, path, monkey
 
 
 def test_callbacks_do_not_wait_for_the_store(channel, tmp_path, path, monkeypatch):
-    monkeypatch.setattr(sqlite, "BUSY_S", 10.0)
+    monkeypatch.setattr(file, "BUSY_S", 10.0)
     with closing(HistoryWriter(channel, tmp_path, batch_rows=1)) as writer, locked(path):
         writer.on_batch(readings(1))
         wait_for(lambda: writer._writing._offer)

@@ -26,7 +26,6 @@ import errno
 import os
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from operator import itemgetter
@@ -36,18 +35,15 @@ from jph.errors import ConfigError, JphError, StoreError
 from jph.stores import HistoryStore, Row
 from jph.stores.buckets import TEN_MINUTES_MS
 from jph.stores.sql import SqlHistory
+from jph.stores.sqlite.file import code_of, connect, set_up
 from jph.stores.sqlite.span import SqliteSpanReader, ask
 from jph.stores.sqlite.statistics import SqliteStatistics
 
-# As the pages of the kernel. 1,024 saves 15 % of the bytes written and takes 40 % more time; 8,192
-# costs 25 % more bytes, since the last page of a batch is written again with the next one.
-PAGE_SIZE = 4096
 # Pages, 4 MB: a quarter of an hour at 100 readings/s. More saves nothing, each page is
 # written once to the log and once to the file; less makes more fsyncs.
 WAL_AUTOCHECKPOINT = 1000
-JOURNAL_SIZE_LIMIT = 8 << 20  # bytes the log may keep after a long reader made it grow
-BUSY_S = 2.0  # longest wait for another process that writes; a stop has 5 s in all
-IDLE_READERS = 4  # connections kept open for reading, 2 MB each at most
+JOURNAL_BYTES = 8 << 20
+MOST_IDLE = 5  # connections kept open, 2 MB each at most
 
 # One step per schema version. A step that has been landed never changes; a new one is added.
 STEPS = (
@@ -119,15 +115,12 @@ class SqliteHistory(SqlHistory):
         self._path = path
         self._closed = False
         self._writing = threading.Lock()
-        self._writer: sqlite3.Connection | None = None
-        self._writer_of: Identity = None
         self._idle: list[tuple[Identity, sqlite3.Connection]] = []
         self._idle_lock = threading.Lock()
-        with suppress(StoreError):  # only away at the moment: whoever needs it hears that
-            self._connection_for_writing()
+        with suppress(StoreError), self.reading():  # a file that is only away now may come back
+            pass
 
     def append(self, rows: Sequence[Row]) -> int:
-        """Store rows durably, all or none, in any order; return how many were new."""
         ordered = sorted(rows, key=itemgetter(0, 1, 2))
         last = {codifier: timestamp_ms for timestamp_ms, codifier, *_ in ordered}
         first = {codifier: timestamp_ms for timestamp_ms, codifier, *_ in reversed(ordered)}
@@ -152,85 +145,60 @@ class SqliteHistory(SqlHistory):
             for _, connection in self._idle:
                 connection.close()
             self._idle.clear()
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Lend the connection that writes, in a transaction that is committed at the end."""
-        with self._writing:
-            connection = self._connection_for_writing()
-            try:
-                connection.execute("BEGIN IMMEDIATE")
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException as error:
-                self._after_failure(connection, error)
-                if isinstance(error, sqlite3.Error) and not isinstance(error, MISTAKES):
-                    raise self._converted(error) from error
-                raise
+        """Lend a connection in a transaction that is committed at the end, to one thread."""
+        with self._writing, self.reading() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """Lend a connection; close it instead of keeping it after an error."""
-        identity = self._identity()
-        with self._idle_lock:
-            if self._closed:
-                raise StoreError(f"{self._path}: closed")
-            opened, connection = self._idle.pop() if self._idle else (None, None)
-        if connection is not None and opened != identity:  # of a file that was since replaced
-            connection.close()
-            connection = None
-        if connection is None:
-            connection = self._connect()
-            identity = self._identity()
+        """Lend a connection; close it instead of keeping it after an error that harmed it."""
+        identity, connection = self._take()
         keep = False
         try:
             yield connection
             keep = True
         except sqlite3.Error as error:
+            if isinstance(error, MISTAKES):
+                raise
+            with suppress(sqlite3.Error):
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                keep = code_of(error) in HARMLESS
             raise self._converted(error) from error
         finally:
             with self._idle_lock:
-                if keep and not self._closed and len(self._idle) < IDLE_READERS:
+                if keep and not self._closed and len(self._idle) < MOST_IDLE:
                     self._idle.append((identity, connection))
                 else:
                     connection.close()
 
-    def _connection_for_writing(self) -> sqlite3.Connection:
-        if self._closed:
-            raise StoreError(f"{self._path}: closed")
-        if self._writer is not None and self._identity() != self._writer_of:
-            self._writer.close()  # the file was removed or replaced: it would take rows to nowhere
-            self._writer = None
-        if self._writer is None:
-            self._writer = self._connect()
-            self._writer_of = self._identity()
-        return self._writer
-
-    def _after_failure(self, connection: sqlite3.Connection, error: BaseException) -> None:
-        try:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            if not isinstance(error, sqlite3.Error) or _code(error) in HARMLESS:
-                return
-        except sqlite3.Error:
-            pass
-        connection.close()
-        self._writer = None
+    def _take(self) -> tuple[Identity, sqlite3.Connection]:
+        with self._idle_lock:
+            if self._closed:
+                raise StoreError(f"{self._path}: closed")
+            opened, connection = self._idle.pop() if self._idle else (None, None)
+        if connection is not None:
+            if opened == self._identity():
+                return opened, connection
+            connection.close()  # the file was removed or replaced: it would take rows to nowhere
+        connection = self._connect()
+        return self._identity(), connection
 
     def _connect(self) -> sqlite3.Connection:
         self._make_folder()
-        connection = None
         try:
-            connection = sqlite3.connect(
-                self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-            )
+            connection = connect(self._path)
+        except sqlite3.Error as error:
+            raise self._converted(error) from error
+        try:
             self._prepare(connection)
-        except (sqlite3.Error, JphError) as error:
-            if connection is not None:
-                connection.close()
+        except BaseException as error:
+            connection.close()
             if isinstance(error, sqlite3.Error):
                 raise self._converted(error) from error
             raise
@@ -252,13 +220,9 @@ class SqliteHistory(SqlHistory):
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Set up a connection, and the file where it is new or of an older version."""
         version = self._version(connection)
-        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
-        if _switch_to_wal(connection) != "wal":
+        if set_up(connection, JOURNAL_BYTES) != "wal":
             raise ConfigError(f"{self._path}: no WAL on this file system: name a local disk")
-        connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_AUTOCHECKPOINT}")
-        connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_SIZE_LIMIT}")
-        connection.execute("PRAGMA temp_store = MEMORY")  # reading must not need a free disk
         if version < len(STEPS):
             connection.execute("BEGIN IMMEDIATE")
             for step in STEPS[self._version(connection) :]:  # another process may have been first
@@ -291,23 +255,7 @@ class SqliteHistory(SqlHistory):
         return status.st_dev, status.st_ino
 
     def _converted(self, error: sqlite3.Error) -> JphError:
-        code = _code(error)
+        code = code_of(error)
         advice = ADVICE.get(code, "")
         text = f"{self._path}: {error}{': ' if advice else ''}{advice}"
         return ConfigError(text) if code == sqlite3.SQLITE_NOTADB else StoreError(text)
-
-
-def _switch_to_wal(connection: sqlite3.Connection) -> str:
-    """Return the journal mode after asking for WAL; SQLite itself does not wait for others here."""
-    until_s = time.monotonic() + BUSY_S
-    while True:
-        try:
-            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
-        except sqlite3.OperationalError as error:
-            if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > until_s:
-                raise
-            time.sleep(0.01)
-
-
-def _code(error: sqlite3.Error) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # without the extended part

@@ -34,6 +34,7 @@ from jph.stores.buckets import (
 )
 from jph.stores.span import NEVER_MS
 from jph.stores.sql import dropped_ms, due_hours, set_dropped
+from jph.stores.sqlite.file import used_bytes
 from jph.stores.sqlite.span import ask
 
 MOST_DROPPED = 20_000  # rows dropped in one transaction, about 20 ms
@@ -112,7 +113,7 @@ class SqliteStatistics:
     def size_bytes(self) -> int:
         """Return how much room readings and statistics take; free pages are used again."""
         with self._reading() as connection:
-            return _used_bytes(connection)
+            return used_bytes(connection)
 
     def drop_before(self, resolution: int, before_ms: int) -> Dropped | None:
         if resolution == RAW:
@@ -238,7 +239,7 @@ class SqliteStatistics:
 
     def _drop_readings(self, before_ms: int) -> Dropped | None:
         with self._writing() as connection:
-            used = _used_bytes(connection)
+            used = used_bytes(connection)
             cut_ms = before_ms // HOUR_MS * HOUR_MS
             due_ms = connection.execute("SELECT min(timestamp) FROM pending").fetchone()[0]
             if due_ms is not None:
@@ -254,11 +255,11 @@ class SqliteStatistics:
             last_ms = _nth(connection, first_ms, MOST_DROPPED)
             last_ms = cut_ms if last_ms is None else min(last_ms, cut_ms)
             connection.execute("DELETE FROM measurement WHERE timestamp <= ?", (last_ms,))
-            return Dropped(RAW, last_ms, used - _used_bytes(connection))
+            return Dropped(RAW, last_ms, used - used_bytes(connection))
 
     def _drop_statistics(self, resolution: int, before_ms: int) -> Dropped | None:
         with self._writing() as connection:
-            used = _used_bytes(connection)
+            used = used_bytes(connection)
             codifiers = connection.execute("SELECT codifier FROM series").fetchall()
             before = connection.total_changes
             for (codifier,) in codifiers:
@@ -268,7 +269,7 @@ class SqliteStatistics:
             if connection.total_changes == before:
                 return None
             set_dropped(partial(ask, connection), resolution, before_ms)
-            return Dropped(resolution, before_ms, used - _used_bytes(connection))
+            return Dropped(resolution, before_ms, used - used_bytes(connection))
 
 
 def _numbers(
@@ -303,12 +304,3 @@ def _nth(connection: sqlite3.Connection, start_ms: int, n: int) -> int | None:
 def _unmarked(connection: sqlite3.Connection) -> Span | None:
     row = connection.execute("SELECT first_ms, last_ms FROM unmarked").fetchone()
     return None if row is None else (row[0], row[1])
-
-
-def _used_bytes(connection: sqlite3.Connection) -> int:
-    """Return the bytes of the pages that hold something."""
-    pages, free, size = (
-        int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    return (pages - free) * size

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from jph.errors import ConfigError, StoreError
 from jph.stores import open_history
+from jph.stores.sqlite import file
 from jph.stores.sqlite import history as sqlite
 from tests.small_disk import small_disk
 
@@ -162,8 +163,8 @@ def test_texts_are_read_beside_the_numbers(store):
 
 def test_the_file_is_a_log_that_survives_a_power_cut(store, path):
     store.append(curve([1.0]))
-    writer = store._connection_for_writing()
-    assert writer.execute("PRAGMA synchronous").fetchone() == (2,)
+    with store.writing() as writer:
+        assert writer.execute("PRAGMA synchronous").fetchone() == (2,)
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
         assert connection.execute("PRAGMA user_version").fetchone() == (len(sqlite.STEPS),)
@@ -239,7 +240,7 @@ def test_an_older_schema_is_brought_up_to_date(path, tmp_path, monkeypatch, stor
 def test_a_lock_of_another_program_is_a_store_error_that_hinders_no_reader(
     store, path, monkeypatch, tmp_path
 ):
-    monkeypatch.setattr(sqlite, "BUSY_S", 0.05)
+    monkeypatch.setattr(file, "BUSY_S", 0.05)
     with closing(open_history("sqlite:///history.sqlite", tmp_path)) as store:
         store.append(curve([1.0]))
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -253,8 +254,8 @@ def test_a_lock_of_another_program_is_a_store_error_that_hinders_no_reader(
 def test_a_file_that_was_removed_is_made_anew(store, path):
     store.append(curve([1.0]))
     assert len(store.last("C1", 9)) == 1
-    for file in path.parent.glob("history.sqlite*"):
-        file.unlink()
+    for each in path.parent.glob("history.sqlite*"):
+        each.unlink()
     assert store.last("C1", 9) == []
     assert store.append(curve([1.0, 2.0])) == 2
     assert len(rows_of(path)) == 2
