@@ -255,28 +255,25 @@ class BatchWriter:
 
     def _keep_on(self) -> None:
         try:
-            while self._keep():
-                pass
+            while (act := self._await_job()) is not None:
+                act()
         except Exception:
             log.exception("the keeper fails by a mistake of its own")
             raise
         finally:
             self._spool.close()
 
-    def _keep(self) -> bool:
-        """Do the next thing when it is due; False: the end."""
+    def _await_job(self) -> Callable[[], None] | None:
+        """Wait until a job is due; None: the end."""
         with self._changed:
             while not self._ended:
-                now_s = time.monotonic()
-                left_s, act = min(self._to_keep(now_s), key=itemgetter(0), default=(None, None))
-                if left_s is None or act is None or left_s > 0:
-                    self._changed.wait(left_s)
-                    continue
-                break
-            else:
-                return False
-        act()
-        return True
+                left_s, act = min(
+                    self._to_keep(time.monotonic()), key=itemgetter(0), default=(None, None)
+                )
+                if left_s is not None and left_s <= 0:
+                    return act
+                self._changed.wait(left_s)
+        return None
 
     def _to_keep(self, now_s: float) -> list[tuple[float, Callable[[], None]]]:
         """Return the jobs of the keeper, and in how many seconds each is due."""

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import pairwise
 
 from jph.faults import Fault
@@ -36,14 +37,15 @@ class Keep:
     )
     most_mb: float | None = setting(None, key="MostMB", gt=0, doc="size of all, MB")
 
+    @property
+    def days(self) -> dict[int, float | None]:
+        """The age that each resolution may reach, from the finest on."""
+        return {RAW: self.raw_days, TEN_MINUTES: self.ten_minutes_days, HOUR: self.hour_days}
+
     def __post_init__(self) -> None:
         """Refuse to keep finer data for longer than coarser, since no page would find it."""
-        ages = {
-            "RawDays": self.raw_days,
-            "10minDays": self.ten_minutes_days,
-            "HourDays": self.hour_days,
-        }
-        for (finer, longer), (key, days) in pairwise(ages.items()):
+        ages = zip(("RawDays", "10minDays", "HourDays"), self.days.values(), strict=True)
+        for (finer, longer), (key, days) in pairwise(ages):
             if (days or math.inf) < (longer or math.inf):
                 given = "which is absent: for ever" if longer is None else f"{longer:g}"
                 raise ValueError(f"{key}: must not be less than {finer}, {given}")
@@ -64,52 +66,37 @@ class Retention:
 
     def apply(self, store: StatisticsStore, now_ms: int) -> None:
         """Drop data that is too old, then data beyond the size."""
-        ages = (
-            (RAW, self._keep.raw_days),
-            (TEN_MINUTES, self._keep.ten_minutes_days),
-            (HOUR, self._keep.hour_days),
-        )
-        for resolution, days in ages:
+        for resolution, days in self._keep.days.items():
             if days is not None:
-                before_ms = now_ms - int(days * DAY_MS)
-                self._drop(
-                    lambda r=resolution, b=before_ms: store.drop_before(r, b),  # type: ignore[misc]
-                    f"older than {days:g} days",
-                )
+                drop = partial(store.drop_before, resolution, now_ms - int(days * DAY_MS))
+                self._drop(drop, f"older than {days:g} days")
         if self._keep.most_mb is not None:
-            self._shorten(store, now_ms, int(self._keep.most_mb * 1e6))
+            self._shorten(store, now_ms, self._keep.most_mb)
 
-    def _shorten(self, store: StatisticsStore, now_ms: int, most_bytes: int) -> None:
-        for resolution in (RAW, TEN_MINUTES, HOUR):
+    def _shorten(self, store: StatisticsStore, now_ms: int, most_mb: float) -> None:
+        def drop(resolution: int) -> Dropped | None:
+            if store.size_bytes() <= most_mb * 1e6:
+                return None
+            return store.drop_oldest(resolution, now_ms - LEAST_MS)
 
-            def oldest(resolution: int = resolution) -> Dropped | None:
-                if store.size_bytes() <= most_bytes:
-                    return None
-                return store.drop_oldest(resolution, now_ms - LEAST_MS)
-
-            self._drop(oldest, f"beyond {most_bytes / 1e6:g} MB")
-        size = store.size_bytes()
-        if size > most_bytes:
-            large = f"history takes {size / 1e6:.0f} MB, more than MostMB {most_bytes / 1e6:g}"
+        for resolution in NAMES:
+            self._drop(partial(drop, resolution), f"beyond {most_mb:g} MB")
+        size_mb = store.size_bytes() / 1e6
+        if size_mb > most_mb:
+            large = f"history takes {size_mb:.0f} MB, more than MostMB {most_mb:g}"
             self._too_large.note(f"{large}, and nothing more can be dropped now")
         else:
-            self._too_large.end(f"history takes {size / 1e6:.0f} MB, which MostMB allows")
+            self._too_large.end(f"history takes {size_mb:.0f} MB, which MostMB allows")
 
     def _drop(self, drop: Callable[[], Dropped | None], why: str) -> None:
         """Drop pieces of one resolution until there are no more, and log them."""
-        pieces = 0
-        size = 0
+        size_mb = 0.0
         last: Dropped | None = None
         while self._goes_on() and (piece := drop()) is not None:
-            pieces, size, last = pieces + 1, size + piece.bytes, piece
+            size_mb, last = size_mb + piece.bytes / 1e6, piece
         if last is not None:
-            log.info(
-                "dropped %s up to %s, %s: about %.1f MB",
-                NAMES[last.resolution],
-                _utc(last.before_ms),
-                why,
-                size / 1e6,
-            )
+            name, until = NAMES[last.resolution], _utc(last.before_ms)
+            log.info("dropped %s up to %s, %s: about %.1f MB", name, until, why, size_mb)
 
 
 def _utc(time_ms: int) -> str:

@@ -69,16 +69,12 @@ class StateCache:
         """Publish that the store cannot be written, or that it can again; from any thread."""
         with self._publishing:
             fault = fault and fault[:MOST_TEXT]
-            if fault == self._fault and time.monotonic() < self._said_s + FAULT_EVERY_S:
-                return
-            if fault is None and self._fault is None:
-                return
-            self._fault = fault
-            self._publish(None)
+            is_due = fault is not None and time.monotonic() >= self._said_s + FAULT_EVERY_S
+            if fault != self._fault or is_due:
+                self._fault = fault
+                self._publish(None)
 
     def _publish(self, timestamp_ms: int | None) -> None:
         self._said_s = time.monotonic()
-        value: object = self._per_minute
-        if self._fault is not None:
-            value = {"value": self._per_minute, "fault": self._fault}
-        self.channel.send_data(value, timestamp_ms)
+        number, fault = self._per_minute, self._fault
+        self.channel.send_data({"value": number, "fault": fault} if fault else number, timestamp_ms)

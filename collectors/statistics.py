@@ -129,7 +129,5 @@ class Statistics:
             log.info("computed %d buckets in %.0f s, all that was due", done, said_s - began_s)
 
     def _publish(self, timestamp_ms: int | None = None) -> None:
-        value: object = self._per_minute
-        if fault := self._fault.text:
-            value = {"value": self._per_minute, "fault": fault}
-        self.channel.send_data(value, timestamp_ms)
+        number, fault = self._per_minute, self._fault.text
+        self.channel.send_data({"value": number, "fault": fault} if fault else number, timestamp_ms)

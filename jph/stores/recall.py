@@ -8,6 +8,7 @@ from pathlib import Path
 
 from jph.backoff import Backoff
 from jph.errors import ConfigError, StoreError
+from jph.faults import Fault
 from jph.state import LastStates
 from jph.stores import open_state
 
@@ -50,21 +51,17 @@ class Recall:
 
     def _ask_on(self) -> None:
         backoff = Backoff(_FIRST_RETRY_S, _LONGEST_RETRY_S)
-        said = False
+        fault = Fault(log)
         try:
             with closing(open_state(*self._store, self._states)) as store:
                 while not self._stopping.is_set():
                     try:
                         self._states.recall(store.recall())
                     except StoreError as error:
-                        log.log(
-                            logging.DEBUG if said else logging.WARNING,
-                            "no last states from before the start yet: %s",
-                            error,
-                        )
-                        said = True
+                        fault.note(f"no last states from before the start yet: {error}")
                         self._stopping.wait(backoff.next_s())
                     else:
+                        fault.end("the last states from before the start are known now")
                         self._answer()
                         return
         except ConfigError as error:

@@ -6,8 +6,8 @@ their place; where the readings were dropped, statistics take theirs. All of it 
 equal width, one for each point.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from jph.stores.buckets import (
@@ -171,13 +171,6 @@ def _holes(source: SpanReader, span: Span, resolution: int, dropped_ms: int) -> 
     return merged(cut, MOST_HOLES)
 
 
-@dataclass(slots=True)
-class _Cell:
-    first_ms: int
-    last_ms: int
-    parts: list[Statistic]
-
-
 def _series(
     source: SpanReader,
     field: Field,
@@ -193,32 +186,28 @@ def _series(
         labels: whether a point is placed at the end of its cell, and buckets are sorted by their
             end; else in the middle between its first and its last reading, and by their middle.
     """
-    cells: dict[int, _Cell] = {}
-
-    def put(cell: int, first_ms: int, last_ms: int, statistic: Statistic) -> None:
-        known = cells.get(cell)
-        if known is None:
-            cells[cell] = _Cell(first_ms, last_ms, [statistic])
-        else:
-            known.first_ms = min(known.first_ms, first_ms)
-            known.last_ms = max(known.last_ms, last_ms)
-            known.parts.append(statistic)
-
+    cells: defaultdict[int, list[Cell]] = defaultdict(list)
     for resolution, span in plan:
         if resolution == RAW:
-            for group in _groups(source, field, span, origin_ms, width_ms):
-                put(*group)
-            continue
-        half_ms = 0 if labels else resolution * 30_000
-        for end_ms, statistic in source.statistics(span, resolution, COLUMNS[field.name]):
-            at_ms = end_ms - half_ms
-            put((at_ms - origin_ms - 1) // width_ms, at_ms, at_ms, statistic)
+            found = _groups(source, field, span, origin_ms, width_ms)
+        else:
+            half_ms = 0 if labels else resolution * 30_000
+            statistics = source.statistics(span, resolution, COLUMNS[field.name])
+            placed = ((end_ms - half_ms, statistic) for end_ms, statistic in statistics)
+            found = [
+                Cell((at_ms - origin_ms - 1) // width_ms, at_ms, at_ms, statistic)
+                for at_ms, statistic in placed
+            ]
+        for cell in found:
+            cells[cell.cell].append(cell)
     points = []
-    for number, cell in sorted(cells.items()):
+    for number, parts in sorted(cells.items()):
         at_ms = origin_ms + (number + 1) * width_ms
-        point = _point(field, cell.parts)
+        if not labels:
+            at_ms = (min(it.first_ms for it in parts) + max(it.last_ms for it in parts)) // 2
+        point = _point(field, [it.statistic for it in parts])
         if point is not None:
-            points.append((at_ms if labels else (cell.first_ms + cell.last_ms) // 2, *point))
+            points.append((at_ms, *point))
     return Series.of(points, width_ms)
 
 
