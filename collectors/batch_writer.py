@@ -216,7 +216,11 @@ class BatchWriter:
             raise
         with self._changed:
             self._offer = None
-        self._stored(added)
+        self.rate.add(added)
+        if not self._spool.readings:
+            self.spool_fault.end(_SPOOL_WORKS)
+        if self.fault.end(f"storing again; {self._lost} readings were dropped"):
+            self._lost = 0
 
     def _write_from_spool(self) -> None:
         try:
@@ -227,14 +231,9 @@ class BatchWriter:
         if last_id:
             with self._changed:
                 now_s = time.monotonic()
-                self._offer = Offer(rows, now_s, now_s, kept=True)
+                self._offer = offer = Offer(rows, now_s, now_s, kept=True)
                 self._changed.notify_all()
-            try:
-                added = self._store.append(rows)
-            finally:
-                with self._changed:
-                    self._offer = None
-            self._stored(added)
+            self._write_offer(offer)
             self._from_spool += len(rows)
             try:
                 self._spool.remove(last_id)
@@ -243,13 +242,6 @@ class BatchWriter:
         if not self._spool.readings and self._from_spool:
             log.info("%d readings of the spool are stored", self._from_spool)
             self._from_spool = 0
-
-    def _stored(self, added: int) -> None:
-        self.rate.add(added)
-        if not self._spool.readings:
-            self.spool_fault.end(_SPOOL_WORKS)
-        if self.fault.end(f"storing again; {self._lost} readings were dropped"):
-            self._lost = 0
 
     # The keeper
 

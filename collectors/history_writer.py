@@ -43,8 +43,10 @@ class HistoryWriter:
     )
 
     def __post_init__(self) -> None:
-        self._place = self._named_place()
-        store = open_history(self._place.url, self.home, self._place.password_file)
+        named = address_of(self.url, self.sql, self.password_file)
+        place = named or StoreAddress(DEFAULT_HISTORY)
+        store = open_history(place.url, self.home, place.password_file)
+        usual_s = BATCH_S if place.url.startswith("sqlite:") else SERVER_BATCH_S
         self._spool = spool_of(self.channel.codifier, self.home, self.spool_bytes)
         self._per_minute = 0.0
         self._refused: dict[str, int] = {}
@@ -53,18 +55,10 @@ class HistoryWriter:
             store,
             self._spool,
             batch_rows=self.batch_rows,
-            batch_s=self._batch_s(),
+            batch_s=self.batch_s or usual_s,
             on_change=self._publish,
         )
         self._writing.start()
-
-    def _named_place(self) -> StoreAddress:
-        return address_of(self.url, self.sql, self.password_file) or StoreAddress(DEFAULT_HISTORY)
-
-    def _batch_s(self) -> float:
-        if self.batch_s is not None:
-            return self.batch_s
-        return BATCH_S if self._place.url.startswith("sqlite:") else SERVER_BATCH_S
 
     def on_batch(self, readings: list[Reading]) -> None:
         """Take readings; returns at once."""

@@ -104,11 +104,8 @@ def _forced(source: SpanReader, field: Field, span: Span, most_points: int) -> S
         return Series.of([])
     buckets = (end_ms - start_ms) // bucket_ms
     width_ms = -(-buckets // most_points) * bucket_ms
-    whole = (start_ms, end_ms)
     dropped_ms = source.dropped_ms().get(RAW, NEVER_MS)
-    holes = _holes(source, whole, resolution, dropped_ms)
-    plan = [(RAW, hole) for hole in holes]
-    plan += [(resolution, part) for part in without(whole, holes)]
+    plan = _buckets(source, (start_ms, end_ms), resolution, dropped_ms)
     return _series(source, field, plan, start_ms, width_ms, labels=True)
 
 
@@ -136,11 +133,8 @@ def _pieces(
     start_ms, end_ms = end_of(span[0], resolution), span[1] // bucket_ms * bucket_ms
     if start_ms >= end_ms:
         return _edge(span, resolution, dropped_ms)
-    whole = (start_ms, end_ms)
-    holes = _holes(source, whole, resolution, dropped_ms)
     plan = _edge((span[0], start_ms), resolution, dropped_ms)
-    plan += [(RAW, hole) for hole in holes]
-    plan += [(resolution, part) for part in without(whole, holes)]
+    plan += _buckets(source, (start_ms, end_ms), resolution, dropped_ms)
     return plan + _edge((end_ms, span[1]), resolution, dropped_ms)
 
 
@@ -157,10 +151,12 @@ def _edge(span: Span, resolution: int, dropped_ms: int) -> list[tuple[int, Span]
     return plan
 
 
-def _holes(source: SpanReader, span: Span, resolution: int, dropped_ms: int) -> list[Span]:
-    """Return the stretches of a span, whole buckets, whose readings are there and not computed."""
+def _buckets(
+    source: SpanReader, span: Span, resolution: int, dropped_ms: int
+) -> list[tuple[int, Span]]:
+    """Return the statistics of whole buckets, and the readings of those that are not computed."""
     bucket_ms = resolution * 60_000
-    ends = (end_of(label, resolution) for label in source.marks((span[0], span[1])))
+    ends = (end_of(label, resolution) for label in source.marks(span))
     holes = [(end - bucket_ms, end) for end in ends]
     unmarked = source.unmarked()
     if unmarked is not None:
@@ -168,7 +164,9 @@ def _holes(source: SpanReader, span: Span, resolution: int, dropped_ms: int) -> 
         holes.append((start_ms, end_of(unmarked[1], resolution)))
     start_ms = max(span[0], end_of(dropped_ms, resolution))
     cut = ((max(hole[0], start_ms), min(hole[1], span[1])) for hole in holes)
-    return merged(cut, MOST_HOLES)
+    holes = merged(cut, MOST_HOLES)
+    plan = [(RAW, hole) for hole in holes]
+    return plan + [(resolution, part) for part in without(span, holes)]
 
 
 def _series(

@@ -83,7 +83,6 @@ class PostgresHistory(SqlHistory):
         return self._readers.lend()
 
     def append(self, rows: Sequence[Row]) -> int:
-        """Store rows durably, all or none, in any order; return how many were new."""
         if not rows:
             return 0
         packed = pack(rows)
@@ -119,7 +118,6 @@ class PostgresHistory(SqlHistory):
             cursor.execute(MARK, (list(codifiers), list(ends_ms)))
 
     def close(self) -> None:
-        """Close all connections."""
         self._writers.close()
         self._readers.close()
 

@@ -219,30 +219,16 @@ def create_views(
     return statements
 
 
-def drop_views(codifiers: Sequence[str]) -> list[str]:
-    """Return the statements that drop the views of each Codifier, tables left alone."""
-    return [
-        _unless_table(f"{name}{suffix}", f"DROP VIEW IF EXISTS {identifier(f'{name}{suffix}')}")
-        for name in view_names(codifiers).values()
-        for suffix in ("", *(f"_{suffix}" for suffix in RESOLUTIONS))
-    ]
-
-
 def _create_view(name: str, query: str) -> str:
     view = f"VIEW {identifier(name)}"
     create = f"EXECUTE {literal(f'CREATE OR REPLACE {view} AS {query}')};"
     # A view cannot change the type of a column, as when a DataType was changed.
     again = f"EXECUTE {literal(f'DROP {view}')}; {create}"
-    return _unless_table(
-        name, f"BEGIN {create} EXCEPTION WHEN invalid_table_definition THEN {again} END"
-    )
-
-
-def _unless_table(name: str, statement: str) -> str:
+    make = f"BEGIN {create} EXCEPTION WHEN invalid_table_definition THEN {again} END"
     table = literal(identifier(name))
     body = (
         "BEGIN IF NOT EXISTS (SELECT FROM pg_class WHERE"
-        f" oid = to_regclass({table}) AND relkind <> 'v') THEN {statement}; END IF; END"
+        f" oid = to_regclass({table}) AND relkind <> 'v') THEN {make}; END IF; END"
     )
     return f"DO {literal(body)}"
 

@@ -37,7 +37,10 @@ class RedisClient:
 
     def __init__(self, address: RedisAddress, password_file: Path | None) -> None:
         self._address = address
-        self._password = _password(password_file, address)
+        try:
+            self._password = password_in(password_file) if password_file else None
+        except StoreError as error:
+            raise RedisFault(f"{address}: {error}") from error
         self._reached: set[object] | None = None  # servers; None: a cluster is still looked at
         with self._plain_words():
             self._client = self._opened()
@@ -45,15 +48,15 @@ class RedisClient:
 
     def _opened(self) -> Any:
         address = self._address
+        tls = {"ssl": True, **address.options} if address.tls else {}
         options: dict[str, Any] = {
             "username": address.user or None,
             "password": self._password,
             "socket_timeout": TIMEOUT_S,
             "socket_connect_timeout": TIMEOUT_S,
             "redis_connect_func": self._on_connect,
+            **tls,
         }
-        if address.tls:
-            options |= {"ssl": True, **address.options}
         once = Retry(NoBackoff(), 0)
         if address.kind == "cluster":
             nodes = [ClusterNode(host, port) for host, port in address.hosts]
@@ -64,7 +67,6 @@ class RedisClient:
         if address.kind == "unix":
             return Redis(unix_socket_path=address.path, **options)
         if address.kind == "sentinel":
-            tls = {"ssl": True, **address.options} if address.tls else {}
             asking = {"socket_timeout": SENTINEL_TIMEOUT_S, "retry": once, **tls}
             return Sentinel(address.hosts, 0, asking).master_for(address.primary, **options)
         ((host, port),) = address.hosts
@@ -151,12 +153,3 @@ def _reply(server: Redis, connection: Any, name: str) -> Any:
         return server.parse_response(connection, name)
     except exceptions.ResponseError as error:
         return error
-
-
-def _password(file: Path | None, address: RedisAddress) -> str | None:
-    if file is None:
-        return None
-    try:
-        return password_in(file)
-    except StoreError as error:
-        raise RedisFault(f"{address}: {error}") from error

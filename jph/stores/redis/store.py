@@ -66,15 +66,10 @@ class RedisState:
     # From any thread; nothing here waits for the server
 
     def watch(self, on_fault: Callable[[str | None], object]) -> None:
-        """Have it told, at each failed try, why it cannot be written, and None when it can again.
-
-        It is called on the thread that writes.
-        """
         self._on_fault = on_fault
         self.wake()
 
     def wake(self) -> None:
-        """Have what changed written soon."""
         self._changed.set()
         if self._thread is None:
             with self._starting:
@@ -85,18 +80,12 @@ class RedisState:
             raise RuntimeError("the thread that writes to Redis has ended, see the log")
 
     def close(self) -> None:
-        """Write what is still to be written, if the server answers, and stop."""
         self._stopping.set()
         self._changed.set()
         if self._thread is not None:
             self._thread.join(STOP_S)
 
     def recall(self) -> dict[str, Fields]:
-        """Return the states that the server holds; waits for it, and may be called from any thread.
-
-        Raises:
-            StoreError: not now.
-        """
         with closing(RedisClient(self._address, self._password_file)) as client:
             return _recalled(client)
 
@@ -118,20 +107,16 @@ class RedisState:
                     self._begin_fault(str(fault), fault.code)
                 if stopping:
                     break
-                self._wait(began_s, retry_s)
+                if retry_s:
+                    self._stopping.wait(retry_s)
+                else:
+                    self._changed.wait(BEAT_S)
+                    self._stopping.wait(began_s + PAUSE_S - time.monotonic())
         except Exception:
             log.exception("%s: its writer fails by a mistake of its own", self._address)
             raise
         finally:
             self._disconnect()
-
-    def _wait(self, began_s: float, retry_s: float) -> None:
-        """Wait for a change, but not between two round trips, or for the back-off."""
-        if retry_s:
-            self._stopping.wait(retry_s)
-            return
-        self._changed.wait(BEAT_S)
-        self._stopping.wait(began_s + PAUSE_S - time.monotonic())
 
     def _round_trip(self) -> None:
         """Write what changed; RedisFault if the server does not take it."""
