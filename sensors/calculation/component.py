@@ -1,4 +1,4 @@
-"""Values that a file of Python computes from the last values of other components."""
+"""Values that a Python file computes from the last values of other components."""
 
 import logging
 import os
@@ -25,20 +25,12 @@ if find_spec("jinja2") is None:  # only the worker imports it; here it would tak
 
 log = logging.getLogger(__name__)
 
-MOST_QUICK_S = 10.0  # Timeout; with a longer one it counts as slow before it was
-
-_LEVELS = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warning": logging.WARNING,
-    "error": logging.ERROR,
-    "critical": logging.CRITICAL,
-}
+MOST_QUICK_S = 10.0  # a calculation with a longer Timeout counts as slow from the beginning
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A component of type Proxy that the file sends a value for."""
+    """A component of type Proxy for which the file sends values."""
 
     codifier: str = setting(key="Codifier", doc="the proxy")
 
@@ -49,9 +41,9 @@ class Python:
 
     channel: Channel
     filename: str = setting("", doc="path of the file")
-    proxy: tuple[Sent, ...] = setting((), doc="whose values it sends beside its own")
+    proxy: tuple[Sent, ...] = setting((), doc="for which it sends values, too")
     timeout_s: float = setting(5.0, key="Timeout", gt=0, le=3600, doc="longest run, s")
-    memory_mb: int = setting(256, key="MemoryMB", ge=64, doc="most memory for it, MB")
+    memory_mb: int = setting(256, key="MemoryMB", ge=64, doc="most memory, with Python's own, MB")
     max_age_s: float | None = setting(
         None, key="MaxAge", gt=0, doc="older inputs are None, s; absent: however old"
     )
@@ -59,24 +51,25 @@ class Python:
     _inputs: Inputs = field(init=False)
     _process: WorkerProcess = field(init=False)
     _command: tuple[str, float | None] = field(default=("", None), init=False)
+    _values: dict[str, Value] = field(default_factory=dict, init=False)  # of the present run
     _strangers: set[str] = field(default_factory=set, init=False)
 
     def __post_init__(self) -> None:
-        """Begin to listen; the worker is started by the first reading."""
+        """Begin to listen; the first reading starts the worker."""
         self._inputs = Inputs(self.channel, self.max_age_s)
         self._process = QUICK if self.timeout_s <= MOST_QUICK_S else SLOW
         self._process.acquire()
 
     def command(self, flag: str, number: float) -> None:
-        """Have the next run told that it is to be set (A) or stepped (E)."""
+        """Keep a value to set (A) or a step (E) for the next run."""
         self._command = flag, number
 
     def read(self) -> Mapping[str, Value]:
         """Run the file; return the values that it sent without a time of their own.
 
         Raises:
-            NoReading: it stumbled over an input that has no value yet.
-            SensorError: it failed; values that it sent before that are sent.
+            NoReading: it failed because an input has no value yet.
+            SensorError: it failed; the values that it sent before that are sent.
         """
         path = self._path()
         self._inputs.prepare()
@@ -92,30 +85,29 @@ class Python:
             "command": flag,
             "number": number,
         }
-        run = _Run(self)
+        self._values = {}
         try:
-            done = self._run(order, run)
+            done = self._run(order)
+            if failure := done["failure"]:
+                line = f" line {failure['line']}" if failure["line"] else ""
+                error = NoReading if failure["kind"] == "absent" else SensorError
+                raise error(f"{path}{line}: {failure['reason']}")
         except SensorError:
-            run.send()
+            for codifier, value in self._values.items():
+                self.channel.send_data(value, codifier=codifier)
             raise
-        failure = done.get("failure")
-        if failure:
-            run.send()
-            line = f" line {failure['line']}" if failure["line"] else ""
-            error = NoReading if failure["kind"] == "absent" else SensorError
-            raise error(f"{path}{line}: {failure['reason']}")
         if self.send_duration:
-            run.values.setdefault(self.channel.codifier, float(done["duration"]))
-        return run.values
+            self._values.setdefault(self.channel.codifier, float(done["duration"]))
+        return self._values
 
     def close(self) -> None:
-        """Let go of the worker; the last calculation ends it."""
+        """Give up the worker; the last calculation ends it."""
         self._process.release()
 
-    def _run(self, order: Mapping[str, object], run: "_Run") -> Mapping[str, Any]:
+    def _run(self, order: Mapping[str, object]) -> Mapping[str, Any]:
         began_s = time.monotonic()
         try:
-            done = self._process.run(order, run.answer, self.timeout_s)
+            done = self._process.run(order, self._answer, self.timeout_s)
         except Lost:
             self._move()
             raise
@@ -126,20 +118,16 @@ class Python:
         return done
 
     def _move(self) -> None:
-        """Move to the worker for calculations that are slow or crash."""
+        """Go to the worker for calculations that are slow or crash."""
         if self._process is QUICK:
             SLOW.acquire()
             QUICK.release()
             self._process = SLOW
 
     def _path(self) -> str:
-        """Return where the file is.
-
-        Raises:
-            SensorError: it is nowhere.
-        """
+        """Return the path of the file; SensorError if it is nowhere."""
         if not self.filename:  # existing networks have such an entry, which is not active
-            raise SensorError("Filename is not there; give the path of a file")
+            raise SensorError("Filename is not set; give the path of a file")
         source = self.channel.config.source
         beside = self.channel.home if document.is_url(source) else Path(source).parent
         name = os.path.expanduser(self.filename)
@@ -149,13 +137,47 @@ class Python:
                 return place
         raise SensorError(f"there is no file {' or '.join(places)}")
 
-    def may_send_for(self, codifier: str) -> bool:
-        """Tell whether values of a Codifier are this component's to send."""
-        component = self.channel.component
-        return codifier == component.codifier or codifier in component.serves
+    def _answer(self, message: Mapping[str, Any]) -> object:
+        """Answer one message of the worker.
 
-    def look(self, codifier: str) -> dict[str, object]:
-        """Return the answer to the file's question about a Codifier."""
+        Raises:
+            ValueError, TypeError: the request is refused; the file gets the reason.
+        """
+        config = self.channel.config
+        match message["op"]:
+            case "look":
+                return {codifier: self._look(codifier) for codifier in message["codifiers"]}
+            case "entry":
+                entry = config.components.get(message["codifier"])
+                return entry.entry if entry else None
+            case "document":
+                return config.document
+            case "data":
+                self._send(message["value"], message["timestamp"], message["codifier"])
+            case "control":
+                flag, to, number = message["flag"], message["to"], message["number"]
+                self.channel.send_control(flag, to, number, message["timestamp"])
+            case "log":
+                levels = logging.getLevelNamesMapping()
+                level = levels.get(str(message["level"]).upper(), logging.INFO)
+                log.log(level, "%s: %s", self.channel.codifier, message["text"])
+        return None
+
+    def _send(self, value: Value, timestamp_ms: int | None, codifier: str) -> None:
+        """Send a value that has a time now, and keep another one for the end of the run."""
+        component = self.channel.component
+        if codifier != component.codifier and codifier not in component.serves:
+            raise ValueError(f"{codifier} is neither this component nor one of its proxies")
+        entry = self.channel.config.components.get(codifier)
+        flag, chosen = wire.choose(value, entry.data_type if entry else "float")
+        wire.encode_data(Data(0, timestamp_ms or 0, flag, codifier, chosen))  # raises if it cannot
+        if timestamp_ms is None:
+            self._values[codifier] = value
+        else:
+            self.channel.send_data(value, timestamp_ms, codifier)
+
+    def _look(self, codifier: str) -> dict[str, object]:
+        """Return the last state of a Codifier as the file gets it."""
         seen = self._inputs.look(codifier)
         absence = seen.absence()
         if codifier not in self.channel.config.components and seen.fields is None:
@@ -173,53 +195,3 @@ class Python:
             "limit": seen.limit_s,
             "absence": absence,
         }
-
-
-class _Run:
-    """The node's side of one run: it answers questions and keeps the values that were sent."""
-
-    def __init__(self, python: Python) -> None:
-        self._python = python
-        self._channel = python.channel
-        self.values: dict[str, Value] = {}
-
-    def answer(self, message: Mapping[str, Any]) -> object:
-        """Do what one message asks for.
-
-        Raises:
-            ValueError, TypeError: it cannot be done; the file gets the reason.
-        """
-        config = self._channel.config
-        match message["op"]:
-            case "look":
-                return {codifier: self._python.look(codifier) for codifier in message["codifiers"]}
-            case "entry":
-                entry = config.components.get(message["codifier"])
-                return entry.entry if entry else None
-            case "document":
-                return config.document
-            case "data":
-                self._take(message["value"], message["timestamp"], message["codifier"])
-            case "control":
-                flag, to, number = message["flag"], message["to"], message["number"]
-                self._channel.send_control(flag, to, number, message["timestamp"])
-            case "log":
-                level = _LEVELS.get(message["level"], logging.INFO)
-                log.log(level, "%s: %s", self._channel.codifier, message["text"])
-        return None
-
-    def _take(self, value: Value, timestamp_ms: int | None, codifier: str) -> None:
-        if not self._python.may_send_for(codifier):
-            raise ValueError(f"{codifier} is neither this component nor one of its proxies")
-        entry = self._channel.config.components.get(codifier)
-        flag, chosen = wire.choose(value, entry.data_type if entry else "float")
-        wire.encode_data(Data(0, timestamp_ms or 0, flag, codifier, chosen))  # can be sent
-        if timestamp_ms is None:
-            self.values[codifier] = value
-        else:
-            self._channel.send_data(value, timestamp_ms, codifier)
-
-    def send(self) -> None:
-        """Send the values that were there before the file failed."""
-        for codifier, value in self.values.items():
-            self._channel.send_data(value, codifier=codifier)

@@ -1,6 +1,7 @@
-"""The interface of a calculation's file: last values, the configuration, the bus. In the worker.
+"""The names that the file of a calculation may use: last values, the configuration, the bus.
 
-Each use is a question to the node. Nothing of jph is imported: the worker is to be small.
+They are used in the worker, and each use asks the node. Nothing of jph is imported, so that the
+worker stays small.
 """
 
 import json
@@ -11,7 +12,7 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, BinaryIO, cast
 
@@ -26,7 +27,7 @@ class Ended(BaseException):
 
 
 class Line:
-    """The way to the node."""
+    """The connection to the node."""
 
     def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
         self._reader, self._writer = reader, writer
@@ -44,7 +45,7 @@ class Line:
         return os.getpid() == self._pid
 
     def send(self, message: Message) -> None:
-        if not self.is_ours():  # the answer might reach the other
+        if not self.is_ours():  # the answer might reach the other process
             raise RuntimeError("a process that the file forked cannot use this")
         content = json.dumps(message, default=_plain).encode()
         self._writer.write(_LENGTH.pack(len(content)) + content)
@@ -61,18 +62,18 @@ class Line:
 
 
 class Evaluation:
-    """One run of a file: its interface to the node, and its outcome.
+    """One run of a file.
 
     Args:
-        line: the way to the node.
-        order: the message that asked for it.
-        kept: the `self` of the calculation, which lasts from one reading to the next.
+        line: the connection to the node.
+        order: the message that asked for the run.
+        kept: the `self` of the file, which lasts from one reading to the next.
     """
 
     def __init__(self, line: Line, order: Message, kept: SimpleNamespace) -> None:
         self.order = order
         self.own: str = order["own"]
-        self.absent: dict[str, str] = {}  # Codifiers without a value that it used, and why
+        self.absent: dict[str, str] = {}  # why Codifiers that the file used have no value
         self._line = line
         self._kept = kept
         self._seen: dict[str, Message] = {}
@@ -80,7 +81,7 @@ class Evaluation:
         self._open = True
 
     def close(self) -> None:
-        """Refuse later questions of the file's threads, after the answer to the present one."""
+        """Refuse further questions of the file's threads, after the answer to the present one."""
         with self._line.lock:
             self._open = False
 
@@ -93,7 +94,7 @@ class Evaluation:
     # Other components
 
     def look(self, *codifiers: str) -> Message:
-        """Ask the node for these Codifiers, remember them, and return the last one."""
+        """Return the last state of the last of these Codifiers, and remember those of all."""
         asked = [codifier for codifier in codifiers if codifier not in self._seen]
         if asked:
             self._seen |= self.ask(op="look", codifiers=asked)
@@ -245,13 +246,19 @@ class Evaluation:
             "stale": self.stale,
         }
 
-    def questions(self) -> dict[str, Callable[..., object]]:
-        """Return what filters ask of a Codifier."""
-        return {"age": self.age, "known": self.known, "stale": self.stale, "object": self.whole}
+
+# The filters that ask about a Codifier.
+QUESTIONS: Mapping[str, Callable[..., object]] = {
+    "age": Evaluation.age,
+    "known": Evaluation.known,
+    "stale": Evaluation.stale,
+    "object": Evaluation.whole,
+    "config": Evaluation.entry,
+}
 
 
 class Printed:
-    """Writes the output of a file to the log, line by line."""
+    """Logs the lines that a file prints."""
 
     def __init__(self, evaluation: Evaluation) -> None:
         self._evaluation = evaluation
@@ -271,7 +278,7 @@ class Printed:
 
 
 def _least(*given: Any, **options: Any) -> Any:
-    """Return the least, None where one is None: files have always asked for missing inputs so."""
+    """Return the least, or None if one is None: this is how files check for missing inputs."""
     items = list(given[0]) if len(given) == 1 else given
     return None if any(item is None for item in items) else min(items, **options)
 
@@ -283,7 +290,7 @@ def _codifier(given: object, name: str) -> str:
 
 
 def _plain(value: object) -> object:
-    """Return what JSON has for a number of another package."""
+    """Return a number of another package as one that JSON has."""
     for name, kind in (("__index__", int), ("__float__", float)):
         if hasattr(type(value), name):
             return cast(Callable[[object], object], kind)(value)
@@ -292,7 +299,3 @@ def _plain(value: object) -> object:
 
 def _time_now_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _empty() -> SimpleNamespace:
-    return SimpleNamespace()

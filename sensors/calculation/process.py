@@ -1,7 +1,7 @@
-"""The worker process of calculations as the node sees it: started, asked, killed, started again.
+"""The worker process of calculations as the node sees it: started, used, killed, started again.
 
-All calculations of a process share one, which takes 21 MB. One that is slow, hangs, or crashes goes
-to a second one, so that it delays and harms only others of its kind.
+All calculations of a process share one worker, which takes 21 MB. A calculation that is slow,
+hangs, or crashes goes to a second worker, so that it delays and harms only others of its kind.
 """
 
 import json
@@ -20,10 +20,10 @@ from typing import Any
 
 from jph.errors import SensorError
 
-MOST_BYTES = 1 << 20  # that one reading may send to the node, of all kinds together
+MOST_BYTES = 1 << 20  # of all messages of one reading to the node
 SLOW_S = 1.0  # a calculation that takes longer goes to the second worker
 _START_S = 60.0  # a Pi Zero takes some seconds
-_GRACE_S = 3.0  # for the worker to end itself, and report where it was
+_GRACE_S = 3.0  # for the worker to end itself, and write its traceback
 _STOP_S = 1.0
 _LENGTH = struct.Struct("<I")
 _PROGRAM = "from sensors.calculation.worker import main; main()"
@@ -47,7 +47,7 @@ class WorkerProcess:
         self._counting = threading.Lock()
         self._users = 0
         self._process: subprocess.Popen[bytes] | None = None
-        self._trace = -1  # the file of its last words in a crash
+        self._trace = -1  # descriptor of the file that gets its traceback
 
     @property
     def pid(self) -> int | None:
@@ -60,7 +60,7 @@ class WorkerProcess:
             self._users += 1
 
     def release(self) -> None:
-        """Count one user less; end the worker after the last one."""
+        """Count one user less; the last one ends the worker."""
         with self._counting:
             self._users -= 1
             if not self._users:
@@ -68,28 +68,25 @@ class WorkerProcess:
                     self._end(_STOP_S)
 
     def run(self, order: Mapping[str, Any], answer: Answer, timeout_s: float) -> Mapping[str, Any]:
-        """Have a file run.
+        """Have a file run, and return the worker's last message: failure, and duration in ms.
 
         Args:
-            order: the message to the worker, with the path of the file.
-            answer: answers its questions meanwhile; ValueError and TypeError refuse one.
-            timeout_s: longest time for that.
-
-        Returns:
-            Its last message: the failure if there was one, and the duration in ms.
+            order: for the worker, with the path of the file.
+            answer: answers a message of the worker; ValueError and TypeError refuse it.
+            timeout_s: longest run.
 
         Raises:
             Lost: it hung or crashed; the message names the file and, if possible, the line.
         """
         with self._lock:
             if self._process is not None and self._process.poll() is not None:
-                self._end()  # it was killed meanwhile
+                self._end()  # it was killed since the last run
             if self._process is None:
                 self._start()
             try:
                 done = self._converse(order, answer, time.monotonic() + timeout_s + _GRACE_S)
                 if (done["failure"] or {}).get("kind") == "memory":
-                    self._end()  # the memory may be held by its `self`
+                    self._end()  # the `self` of the file may hold the memory
                 return done
             except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError) as error:
                 raise Lost(self._why_lost(error, str(order["file"]), timeout_s)) from None
@@ -115,7 +112,7 @@ class WorkerProcess:
                 start_new_session=True,
             )
             if self._receive(time.monotonic() + _START_S, [MOST_BYTES]) != {"op": "ready"}:
-                raise ValueError("it does not speak our language")
+                raise ValueError("its first message is not the one of a worker")
         except (OSError, EOFError, ValueError) as error:
             last = self._traced().strip().rpartition("\n")[2]
             self._end()
@@ -172,7 +169,7 @@ class WorkerProcess:
         return int(pipe.fileno())
 
     def _why_lost(self, error: Exception, path: str, timeout_s: float) -> str:
-        """End the worker, and return what happened as an error."""
+        """End the worker, and return why it was lost."""
         process = self._process
         assert process is not None
         if isinstance(error, EOFError):
@@ -200,7 +197,7 @@ class WorkerProcess:
         return os.pread(self._trace, 8192, max(0, size - 8192)).decode(errors="replace")
 
     def _end(self, patience_s: float = 0.0) -> None:
-        """End the worker and all that it started."""
+        """End the worker and every process that it started."""
         process, self._process = self._process, None
         if self._trace >= 0:
             os.close(self._trace)
@@ -217,7 +214,7 @@ class WorkerProcess:
         process.stdout.close()
 
 
-# Of this process: for calculations that behave, and for the others.
+# The workers of this process: for quick calculations, and for slow or crashing ones.
 QUICK, SLOW = WorkerProcess(), WorkerProcess()
 
 
@@ -229,7 +226,7 @@ def _wait(fileno: int, events: int, until_s: float) -> None:
 
 
 def _line_in(trace: str, path: str) -> str:
-    """Return ` line n` if a trace names the line of the file that ran, else nothing."""
+    """Return ` line n` if a traceback tells which line of a file ran, else an empty text."""
     name = path.encode("ascii", "backslashreplace").decode()
     found = re.search(rf'File "{re.escape(name)}", line (\d+)', trace)
     return f" line {found[1]}" if found else ""

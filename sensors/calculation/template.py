@@ -1,7 +1,7 @@
 """The file of a calculation: from text with `{{ A4 }}` in it to code. Used by the worker alone.
 
-Strategy: the result of `{{ … }}` never becomes part of the code. The code gets a name in its place,
-and the value is bound to that name when it runs; inside quotes it is put into the text. So a text
+The value of `{{ … }}` never becomes part of the code. The code gets a name in its place, and the
+value is bound to that name when the code runs; inside quotes it is put into the text. So a text
 that somebody sends on the bus stays text, whatever is in it, `-3` squared is 9, and the code of two
 readings is the same and is compiled once.
 
@@ -23,58 +23,35 @@ from jinja2.exceptions import TemplateRuntimeError
 from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
+from sensors.calculation.evaluation import QUESTIONS, Evaluation
+
 _RUN = "_jph"  # in the context: the reading for which the file is rendered
+_VALUES = "_jph_values"  # in the context: the values that stand in braces, in their order
 _PLACE = re.compile(r"_jph_(\d+)_")
 _SIGN = f"\0{os.urandom(4).hex()}:"  # begins a mark; no text from outside can have it
 _MARK = re.compile(f"{_SIGN}(\\d+)\0")
-
-Namespace = dict[str, object]
-
-
-class Bindings:
-    """The questions of a rendering and their values; `worker` has the answers.
-
-    Args:
-        value: returns the last value of a Codifier.
-        field: returns a field of its last state.
-        entry: returns its entry of the configuration.
-        questions: further filters, of a Codifier and perhaps arguments.
-    """
-
-    def __init__(
-        self,
-        value: Callable[[str], object],
-        field: Callable[[str, str], object],
-        entry: Callable[[str], Mapping[str, object]],
-        questions: Mapping[str, Callable[..., object]],
-    ) -> None:
-        self.value, self.field, self.entry, self.questions = value, field, entry, questions
-        self.values: list[object] = []
-
-    def names(self) -> Namespace:
-        """Return the values, by the names that stand for them in the code."""
-        return {f"_jph_{place}_": value for place, value in enumerate(self.values)}
 
 
 class TemplateFile:
     """One state of the file.
 
+    Args:
+        path: name of the file, for errors.
+        fields: names of the fields of a last state.
+
     Raises:
         TemplateSyntaxError: an expression in braces is wrong; has lineno.
     """
 
-    def __init__(
-        self, text: str, path: str, fields: Collection[str], questions: Collection[str]
-    ) -> None:
+    def __init__(self, text: str, path: str, fields: Collection[str]) -> None:
         self.path = path
         self._rendered = ""
         self._code: CodeType | None = None
         environment = SandboxedEnvironment(finalize=_bind, keep_trailing_newline=True)
-        own = [*fields, *questions, "config", "redis"]
-        environment.filters |= {"default": _default, "d": _default}
-        environment.filters |= {name: _question(name) for name in questions}
+        own = [*fields, *QUESTIONS, "redis"]
+        environment.filters |= {"default": _default, "d": _default, "redis": _redis}
+        environment.filters |= {name: _question(name) for name in QUESTIONS}
         environment.filters |= {name: _field(name) for name in fields}
-        environment.filters |= {"config": _config, "redis": _redis}
         tree = environment.parse(_without_comments(text))
         filters = list(tree.find_all(nodes.Filter))
         for found in filters:
@@ -100,21 +77,22 @@ class TemplateFile:
         compiled = environment.compile(tree, path, path)
         self._template = Template.from_code(environment, compiled, environment.make_globals(None))
 
-    def code(self, bindings: Bindings) -> CodeType:
-        """Render and compile.
+    def code(self, evaluation: Evaluation) -> tuple[CodeType, dict[str, object]]:
+        """Render and compile; return the code, and the values by the names that it has for them.
 
         Raises:
             TemplateError, SyntaxError: the file is wrong; has lineno, or a traceback that tells it.
         """
-        context = {name: bindings.value(name) for name in self.codifiers}
-        rendered = self._template.render(context, **{_RUN: bindings})
+        context = {name: evaluation.value(name) for name in self.codifiers}
+        values: list[object] = []
+        rendered = self._template.render(context, **{_RUN: evaluation, _VALUES: values})
         if self._code is None or rendered != self._rendered:
             self._code, self._rendered = _compile(rendered, self.path), rendered
-        return self._code
+        return self._code, {f"_jph_{place}_": value for place, value in enumerate(values)}
 
 
 def _without_comments(text: str) -> str:
-    """Drop Python's comments, since braces in them stand for nothing."""
+    """Drop Python's comments, so that Jinja leaves the braces in them alone."""
     lines = text.split("\n")
     try:
         for token in tokenize.generate_tokens(io.StringIO(text, newline="\n").readline):
@@ -123,7 +101,7 @@ def _without_comments(text: str) -> str:
                 line = lines[row - 1]
                 if line[column - 1 : column] != "{":  # one of Jinja's
                     lines[row - 1] = line[:column]
-    except (tokenize.TokenError, SyntaxError):  # it is Python only without the braces
+    except (tokenize.TokenError, SyntaxError):  # only with the values in braces it is Python
         lines = ["" if line.lstrip().startswith("#") else line for line in lines]
     return "\n".join(lines)
 
@@ -154,10 +132,10 @@ def _mark_lines(tree: nodes.Template) -> None:
 
 @pass_context
 def _bind(context: Context, value: object) -> str:
-    """Return the name that stands for a value; Jinja calls this for all that it puts out."""
+    """Return the name that stands for a value; Jinja calls this for each value that it prints."""
     if isinstance(value, Undefined):
         raise TemplateRuntimeError(f"{value._undefined_name} is no Codifier")
-    values = context[_RUN].values
+    values = context[_VALUES]
     values.append(_MARK.sub("", value) if isinstance(value, str) else value)
     return f"_jph_{len(values) - 1}_"
 
@@ -189,14 +167,9 @@ def _element(name: str) -> Callable[[object], object]:
 def _question(name: str) -> Callable[..., object]:
     @pass_context
     def question(context: Context, subject: object, *arguments: object) -> object:
-        return context[_RUN].questions[name](_codifier(subject, name), *arguments)
+        return QUESTIONS[name](context[_RUN], _codifier(subject, name), *arguments)
 
     return question
-
-
-@pass_context
-def _config(context: Context, subject: object) -> object:
-    return context[_RUN].entry(_codifier(subject, "config"))
 
 
 def _redis(subject: object) -> str:
@@ -243,7 +216,7 @@ def _unmarked(rendered: str) -> tuple[str, dict[int, int]]:
 
 
 class _Placed(ast.NodeTransformer):
-    """Puts values into the quoted texts that name them, and refuses other odd places."""
+    """Puts values into the quoted texts that name them, and refuses names in impossible places."""
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
         if isinstance(node.value, bytes) and _PLACE.search(node.value.decode("latin-1")):

@@ -1,10 +1,10 @@
 """The process in which calculations run, apart from the node; started by `process`.
 
-It answers one message with others, on what were its standard input and output: each a JSON object
-behind its length, 4 bytes, little-endian. The node asks it to `run` a file; until it says `done` it
-asks the node: `look` at Codifiers, `entry` and `document` of the configuration, `data` and
-`control` to be sent; `log` gets no answer. It ends when its input does. Nothing of jph is imported:
-it is to be small and to start quickly.
+Messages go through the pipes that were its standard input and output: each a JSON object behind its
+length, 4 bytes, little-endian. The node orders it to `run` a file; until it is `done` it asks the
+node: `look` at Codifiers, `entry` and `document` of the configuration, `data` and `control` to be
+sent; `log` gets no answer. It ends when its input does. Nothing of jph is imported, so that it
+stays small and starts quickly.
 """
 
 import faulthandler
@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, cast
 from jinja2.exceptions import TemplateError
 
 from sensors.calculation.evaluation import Ended, Evaluation, Line, Message, Printed
-from sensors.calculation.template import Bindings, TemplateFile
+from sensors.calculation.template import TemplateFile
 
 MOST_SOURCE = 1 << 20  # bytes of a file
 _NICE = 5  # behind the node, which keeps the bus going
@@ -34,8 +34,8 @@ class Worker:
     """Runs files, one at a time.
 
     Args:
-        line: the way to the node.
-        trace: a file; tells where the process was when it hung or crashed.
+        line: the connection to the node.
+        trace: the file that gets the traceback when the process hangs or crashes.
     """
 
     def __init__(self, line: Line, trace: BinaryIO) -> None:
@@ -46,7 +46,7 @@ class Worker:
         self._kept: dict[str, SimpleNamespace] = {}
 
     def serve(self) -> None:
-        """Run the files that the node asks for, until the node is gone."""
+        """Run the files that the node orders, until the node is gone."""
         self._line.send({"op": "ready"})
         while True:
             order = self._line.receive()
@@ -59,7 +59,7 @@ class Worker:
             self._line.send({"op": "done", "failure": failure, "duration": duration_ms})
 
     def _guarded(self, evaluation: Evaluation) -> Message | None:
-        """Run a file within its limits; return what went wrong."""
+        """Run a file within its limits; return its failure."""
         order = evaluation.order
         faulthandler.dump_traceback_later(order["timeout"], exit=True, file=self._trace)
         _limit_memory(order["memory_mb"] << 20)
@@ -86,11 +86,8 @@ class Worker:
         source = self._source(evaluation)
         if source.codifiers:
             evaluation.look(*source.codifiers)
-        bindings = Bindings(
-            evaluation.value, evaluation.field, evaluation.entry, evaluation.questions()
-        )
-        code = source.code(bindings)
-        exec(code, {**evaluation.names(), **bindings.names()})
+        code, values = source.code(evaluation)
+        exec(code, {**evaluation.names(), **values})
 
     def _source(self, evaluation: Evaluation) -> TemplateFile:
         path = evaluation.order["file"]
@@ -103,16 +100,14 @@ class Worker:
             content = file.read(MOST_SOURCE + 1)
         if len(content) > MOST_SOURCE:
             raise ValueError(f"is larger than {MOST_SOURCE} bytes")
-        source = TemplateFile(
-            _decoded(content), path, evaluation.order["fields"], evaluation.questions()
-        )
+        source = TemplateFile(_decoded(content), path, evaluation.order["fields"])
         self._sources[path] = version, source
         return source
 
 
 def _limit_memory(most: int | None) -> None:
-    """Limit the address space to so many bytes; None: to the limit of the system."""
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]  # which only root may raise
+    """Limit the address space to a number of bytes, or with None to what the system allows."""
+    hard = resource.getrlimit(resource.RLIMIT_AS)[1]  # only root may raise it
     if most is None or resource.RLIM_INFINITY != hard < most:
         most = hard
     resource.setrlimit(resource.RLIMIT_AS, (most, hard))
@@ -136,7 +131,7 @@ def _decoded(content: bytes) -> str:
 
 
 def _failure(error: BaseException, evaluation: Evaluation) -> Message | None:
-    """Return an error for a person: where, what, and whether an input was missing."""
+    """Return the line, the reason, and the kind of an error: a missing input is no fault."""
     if isinstance(error, SystemExit) and not error.code:
         return None
     path = evaluation.order["file"]
@@ -160,7 +155,7 @@ def _failure(error: BaseException, evaluation: Evaluation) -> Message | None:
 
 
 def _line_of(traceback: TracebackType | None, path: str) -> int | None:
-    """Return the line of the file in which an error was raised, or from which it came."""
+    """Return the line of the file that raised an error, itself or in a function that it called."""
     line = None
     while traceback is not None:
         if traceback.tb_frame.f_code.co_filename == path:
@@ -172,14 +167,14 @@ def _line_of(traceback: TracebackType | None, path: str) -> int | None:
 def _end_with_node(fileno: int) -> None:
     """Wait until the node is gone; then end."""
     poll = select.poll()
-    poll.register(fileno, 0)  # only that the other end was closed, which is always told
+    poll.register(fileno, 0)  # only the closing of the other end, which poll always reports
     poll.poll()
     _end()
 
 
 def _end() -> None:
-    """End this process, whatever threads a file has left, and all that it started."""
-    os.killpg(0, signal.SIGKILL)  # a group of our own, see process.py
+    """End this process, all its threads, and every process that a file started."""
+    os.killpg(0, signal.SIGKILL)  # its own group, see process.py
 
 
 def main() -> None:
@@ -187,7 +182,7 @@ def main() -> None:
     reader = cast(BinaryIO, os.fdopen(os.dup(0), "rb"))
     writer, trace = (cast(BinaryIO, os.fdopen(os.dup(number), "wb")) for number in (1, 2))
     nothing = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):  # of processes that a file starts: neither the node's line nor its log
+    for number in (0, 1, 2):  # a process that a file starts gets neither the pipes nor the log
         os.dup2(nothing, number)
     faulthandler.enable(file=trace)
     with suppress(OSError):
@@ -196,7 +191,7 @@ def main() -> None:
             score.write(_OOM_SCORE)
     threading.stack_size(_SMALL_STACK)
     threading.Thread(target=_end_with_node, args=(reader.fileno(),), daemon=True).start()
-    threading.stack_size(0)  # the usual one, for threads of a file
+    threading.stack_size(0)  # the usual size, for threads of a file
     with suppress(Ended, BrokenPipeError):
         Worker(Line(reader, writer), trace).serve()
     _end()
