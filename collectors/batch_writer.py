@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from operator import itemgetter
 
 from jph.backoff import Backoff
@@ -272,19 +273,18 @@ class BatchWriter:
         found: list[tuple[float, Callable[[], None]]] = []
         rest_s = self._spool_rests_s - now_s
         if self._waiting:
-            overdue_s = self._since_s + self._patience_s() - now_s
+            # A row may wait longer while the store takes them.
+            more_s = 0.0 if self.fault else max(self.batch_s, SLOW_S)
+            overdue_s = self._since_s + self.batch_s + more_s - now_s
             found.append((max(overdue_s, rest_s), self._keep_waiting))
         if self._offer is not None:
             answer_s = self._offer.given_s - now_s
             if not self._offer.kept:
                 found.append((max(answer_s + SLOW_S, rest_s), self._keep_offer))
             if not self.fault:
-                found.append((answer_s + SILENT_S, self._say_silence))
+                silent = partial(self._failed, f"the store has not answered for {SILENT_S:g} s")
+                found.append((answer_s + SILENT_S, silent))
         return found
-
-    def _patience_s(self) -> float:
-        """Return how long a row may wait in memory: longer while the store takes them."""
-        return self.batch_s if self.fault else self.batch_s + max(self.batch_s, SLOW_S)
 
     def _keep_waiting(self) -> None:
         with self._changed:
@@ -301,9 +301,6 @@ class BatchWriter:
         offer = self._offer
         if offer is not None and self._add_to_spool(offer.rows):
             offer.kept = True
-
-    def _say_silence(self) -> None:
-        self._failed(f"the store has not answered for {SILENT_S:g} s")
 
     def _add_to_spool(self, rows: list[Row]) -> bool:
         try:

@@ -56,15 +56,10 @@ class Spool:
         self.dropped = 0  # readings that went to make room, or with a damaged file
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._readings = 0
+        self.readings = 0  # that wait here
         if path.exists():
             with suppress(StoreError), self._transaction():  # what fails is said when it is needed
                 pass
-
-    @property
-    def readings(self) -> int:
-        """How many readings wait here."""
-        return self._readings
 
     def add(self, rows: Sequence[Row]) -> None:
         """Keep rows durably, behind those that are there."""
@@ -75,7 +70,7 @@ class Spool:
             connection.execute(
                 "INSERT INTO batch (readings, rows) VALUES (?, ?)", (len(rows), packed)
             )
-            self._readings += len(rows) - dropped
+            self.readings += len(rows) - dropped
             self._drop(dropped)
 
     def oldest(self, most_rows: int) -> tuple[list[Row], int]:
@@ -94,14 +89,14 @@ class Spool:
                 if len(rows) >= most_rows:
                     break
             if not last_id:
-                self._readings = 0
+                self.readings = 0
                 self._shrink(connection)
         return rows, last_id
 
     def remove(self, last_id: int) -> None:
         """Forget rows that are stored now, and all before them."""
         with self._transaction() as connection:
-            self._readings -= self._delete(connection, last_id)
+            self.readings -= self._delete(connection, last_id)
 
     def close(self) -> None:
         """Close the file; a later call opens it again."""
@@ -111,17 +106,17 @@ class Spool:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            before = self._readings
+            before = self.readings
             try:
                 if self._connection is None:
                     self._connection = self._connect()
-                    before = self._readings
+                    before = self.readings
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
                 self._connection.execute("COMMIT")
             except (sqlite3.Error, OSError) as error:
                 self._disconnect()
-                self._readings = before
+                self.readings = before
                 if code_of(error) in DAMAGED:
                     self._put_aside()
                 raise StoreError(f"{self.path}: {error}") from error
@@ -133,7 +128,7 @@ class Spool:
             set_up(connection, JOURNAL_BYTES)
             connection.execute(CREATE)
             query = "SELECT coalesce(sum(readings), 0) FROM batch"
-            self._readings = int(connection.execute(query).fetchone()[0])
+            self.readings = int(connection.execute(query).fetchone()[0])
         except sqlite3.Error:
             connection.close()
             raise
@@ -152,20 +147,18 @@ class Spool:
             for suffix in ("-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
             log.error("%s: damaged, put aside as %s; a new one is begun", self.path, aside)
-        self._drop(self._readings)
-        self._readings = 0
+        self._drop(self.readings)
+        self.readings = 0
 
     def _make_room(self, connection: sqlite3.Connection, size: int) -> int:
         """Delete the oldest batches until there is room; return how many readings went."""
         dropped = 0
         size += 2 * PAGE_SIZE  # what is begun is counted in full
         while used_bytes(connection) + size > self.most_bytes:
-            row = connection.execute(
-                "SELECT max(id) FROM (SELECT id FROM batch ORDER BY id LIMIT ?)", (MOST_DROPPED,)
-            ).fetchone()
-            if row[0] is None:
+            first_id = connection.execute("SELECT min(id) FROM batch").fetchone()[0]
+            if first_id is None:
                 break
-            dropped += self._delete(connection, row[0])
+            dropped += self._delete(connection, first_id + MOST_DROPPED - 1)
         return dropped
 
     @staticmethod

@@ -166,16 +166,10 @@ class PostgresHistory(SqlHistory):
         with connection.cursor() as cursor:
             cursor.execute("SELECT version FROM schema_version")
             version = (cursor.fetchone() or (0,))[0]
-        if version < schema.VERSION:
-            raise self._unusable(
-                f"its tables are of version {version}, this JPH needs {schema.VERSION}: "
-                "run: jph db upgrade"
-            )
-        if version > schema.VERSION:
-            raise self._unusable(
-                f"its tables are of a newer JPH (version {version}, known up to "
-                f"{schema.VERSION}): install that one"
-            )
+        if version != schema.VERSION:
+            reason = f"its tables are of version {version}, this JPH needs {schema.VERSION}"
+            advice = "run: jph db upgrade" if version < schema.VERSION else "install a newer JPH"
+            raise self._unusable(f"{reason}: {advice}")
 
     def _unusable(self, reason: str) -> StoreError:
         return StoreError(f"{self._server.name}: {reason}")

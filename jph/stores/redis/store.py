@@ -58,7 +58,7 @@ class RedisState:
         self._client: RedisClient | None = None
         self._version = 0  # of the states that are written
         self._mark: bytes | None = None
-        self._wrong: dict[str, str] = {}  # Codifiers whose keys hold something else, and why
+        self._wrong: set[str] = set()  # Codifiers whose keys hold something else
         self._wrong_due_s = 0.0
         self._fault = Fault(log, logging.ERROR)
         self._fault_code = ""
@@ -140,7 +140,9 @@ class RedisState:
         self._version = version
         self._check_mark(replies[first - 1])
         if self._wrong:
-            self._begin_fault("; ".join(sorted(set(self._wrong.values()))), "WRONGTYPE")
+            why = "holds no hash, so its state is not kept: delete the key, or name another"
+            keys = (f"the key {it} {why} database in the URL" for it in sorted(self._wrong))
+            self._begin_fault(f"{self._address}: {'; '.join(keys)}", "WRONGTYPE")
         else:
             self._end_fault()
 
@@ -148,25 +150,20 @@ class RedisState:
         """Try the keys that held something else once more, now and then."""
         if self._wrong and time.monotonic() >= self._wrong_due_s:
             self._wrong_due_s = time.monotonic() + LAST_RETRY_S
-            for codifier in self._wrong.keys() - changed.keys():
+            for codifier in self._wrong - changed.keys():
                 fields = self._states.get(codifier)
                 if fields is not None:
                     changed[codifier] = fields
 
     def _note(self, commands: Iterable[Command], replies: Iterable[object]) -> None:
         """Look at what became of each state; a refusal of one key stops no other."""
-        wrong: dict[str, str] = {}
+        refused = set()
         for (_, codifier, *_), reply in zip(commands, replies, strict=True):
-            self._wrong.pop(codifier, None)
-            if not isinstance(reply, RedisFault):
-                continue
-            if reply.code != "WRONGTYPE":
-                raise reply
-            wrong[codifier] = (
-                f"{self._address}: the key {codifier} holds no hash, so its state is not kept:"
-                f" delete the key, or name another database in the URL"
-            )
-        self._wrong |= wrong
+            if isinstance(reply, RedisFault):
+                if reply.code != "WRONGTYPE":
+                    raise reply
+                refused.add(codifier)
+        self._wrong = self._wrong.difference(command[1] for command in commands) | refused
 
     def _check_mark(self, found: object) -> None:
         mark = found if isinstance(found, bytes) else b""

@@ -285,20 +285,13 @@ def _numbers(
 
 
 def _nth(connection: sqlite3.Connection, start_ms: int, n: int) -> int | None:
-    """Return the timestamp of the n-th reading from a time on, None if there are not so many."""
+    """Return the timestamp of the n-th reading from a time on, later than that; None: fewer."""
     row = connection.execute(
         "SELECT timestamp FROM measurement WHERE timestamp >= ? ORDER BY timestamp LIMIT 1"
         " OFFSET ?",
         (start_ms, n),
     ).fetchone()
-    if row is None:
-        return None
-    if row[0] > start_ms:
-        return int(row[0])
-    later = connection.execute(  # so many in one millisecond
-        "SELECT min(timestamp) FROM measurement WHERE timestamp > ?", (start_ms,)
-    ).fetchone()
-    return None if later[0] is None else int(later[0])
+    return None if row is None else max(int(row[0]), start_ms + 1)
 
 
 def _unmarked(connection: sqlite3.Connection) -> Span | None:
