@@ -5,9 +5,13 @@ import socket
 import threading
 import time
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from web.site import Site
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +22,7 @@ IDLE_S = 60  # a connection that asks for nothing any more
 LOOP_S = 1.0
 DRAIN_S = 0.3  # for answers that are under way at the stop
 JOIN_S = 1.0
+TRIES = 5  # to make the application
 
 
 class PageServer:
@@ -55,17 +60,10 @@ class PageServer:
         from waitress import wasyncore
         from waitress.server import create_server
 
-        from web.app import create_app
-
         for name in ("waitress", "waitress.queue"):  # a page that was closed is no news
             if (logger := logging.getLogger(name)).level == logging.NOTSET:
                 logger.setLevel(logging.ERROR)
-        app = create_app(
-            self._site,
-            port=self._listener.getsockname()[1],
-            host=self._host,
-            allowed_hosts=self._allowed_hosts,
-        )
+        app = self._application()
         connections: dict[int, Any] = {}
         server = self._waitress = create_server(
             app,
@@ -98,3 +96,23 @@ class PageServer:
         readers.watch(lambda count: None)
         dispatcher.shutdown(timeout=JOIN_S)
         server.trigger.close()
+
+    def _application(self) -> "Flask":
+        """Make the application.
+
+        Its routes are compiled from syntax trees. Python 3.11 may raise SystemError if another
+        thread, such as that of a formula, builds a tree in the same moment (CPython issue 106905).
+        """
+        from web.app import create_app
+
+        make = partial(
+            create_app,
+            self._site,
+            port=self._listener.getsockname()[1],
+            host=self._host,
+            allowed_hosts=self._allowed_hosts,
+        )
+        for _ in range(TRIES - 1):
+            with suppress(SystemError):
+                return make()
+        return make()

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+import web.app
 from jph.errors import ChannelError
 from jph.settings import settings_of
 from tests.helpers import naming
@@ -43,6 +44,20 @@ def test_a_server_that_is_closed_at_once_leaves_nothing(make_web):
     make_web().close()
     assert time.monotonic() - began_s < 2
     assert threading.active_count() == before
+
+
+def test_pages_are_served_although_another_thread_disturbs_the_compiler(make_web, monkeypatch):
+    failures = [SystemError("AST constructor recursion depth mismatch")] * 2
+    make = web.app.create_app
+
+    def disturbed(*args, **kwargs):
+        if failures:
+            raise failures.pop()
+        return make(*args, **kwargs)
+
+    monkeypatch.setattr(web.app, "create_app", disturbed)
+    assert Client(make_web().bound_port).get("/healthz").status == 200
+    assert not failures
 
 
 def test_the_settings_have_the_documented_keys():
