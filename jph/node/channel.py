@@ -13,7 +13,6 @@ from time import time_ns
 from typing import Any
 
 from jph.bus import wire
-from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import BROADCAST, FLOAT, SEQUENCE_MASK, UINT32, Control, Data, Value
 from jph.clock import time_now_ms
 from jph.config.model import Component, Config
@@ -71,16 +70,6 @@ class Channel:
     def home(self) -> Path:
         """The folder for all that is written."""
         return self.process.home
-
-    @property
-    def control_sources(self) -> Mapping[str, SequenceTracker]:
-        """What this process heard of each Codifier on the control channel."""
-        return self.process.bus.control.receiver.sources
-
-    @property
-    def data_sources(self) -> Mapping[str, SequenceTracker]:
-        """What this process heard of each Codifier on the data channel."""
-        return self.process.bus.data.receiver.sources
 
     def last_states(self) -> LastStates:
         """Return the last state of every Codifier, one object for all components of the process.

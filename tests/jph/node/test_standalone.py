@@ -198,7 +198,7 @@ def test_what_waits_in_the_socket_is_heard_though_the_channel_joins_again(path):
         eventually(lambda: joined.status().joins > joins, 20)
         free.set()
         eventually(lambda: heard == [0, 1, 2, 3, 4, 5], 20)
-        assert channel.data_sources["ZZ"].lost == 0
+        assert channel.process.bus.data.receiver.sources["ZZ"].lost == 0
 
 
 def test_run_ends_when_a_newer_instance_takes_over(path):
