@@ -29,9 +29,7 @@ class StateCache:
 
     channel: Channel
     home: Path
-    url: str = setting(
-        "memory:", doc="where last states are kept: memory: or redis://host:port/database"
-    )
+    url: str = setting("memory:", doc="where last states are kept: memory:, or the URL of a Redis")
     password_file: Path | None = setting(None, doc="path of the file with the store's password")
 
     def __post_init__(self) -> None:
