@@ -106,7 +106,7 @@ def run_bare(server: PostgresServer, seconds: float) -> dict[str, float]:
     with closing(server.connect(database)) as connection, connection.cursor() as cursor:
         for statement in schema.create():
             cursor.execute(statement)
-        cursor.execute(schema.add_partition(schema.week_of(rows[0][0])))
+        cursor.execute(schema.add_partition(rows[0][0] // schema.WEEK_MS))
         cursor.execute(STAGING)
         connection.commit()
         began_s = time.monotonic()
@@ -133,7 +133,7 @@ def run_peer(server: PostgresServer, seconds: float) -> dict[str, float]:
     with closing(server.connect(database)) as connection, connection.cursor() as cursor:
         for statement in schema.create():
             cursor.execute(statement)
-        cursor.execute(schema.add_partition(schema.week_of(rows[0][0])))
+        cursor.execute(schema.add_partition(rows[0][0] // schema.WEEK_MS))
         connection.commit()
         began_s = time.monotonic()
         while (passed_s := time.monotonic() - began_s) < seconds:

@@ -24,17 +24,14 @@ _REDIS = (
     *("rediss", "rediss+sentinel", "rediss+cluster"),  # with TLS
     "unix",
 )
+# By scheme: the module and its function, and the extra that brings the driver.
 STATE_STORES = {
-    "memory": ("jph.stores.memory", "open_memory"),
-    **dict.fromkeys(_REDIS, ("jph.stores.redis.store", "open_redis")),
+    "memory": ("jph.stores.memory", "open_memory", ""),
+    **dict.fromkeys(_REDIS, ("jph.stores.redis.store", "open_redis", "redis")),
 }
 HISTORY_STORES = {
-    "sqlite": ("jph.stores.sqlite.history", "open_sqlite"),
-    "postgresql": ("jph.stores.postgres.history", "open_postgres"),
-}
-EXTRAS = {  # what brings the driver
-    "postgresql": "jph[postgres]",
-    **dict.fromkeys(_REDIS, "jph[redis]"),
+    "sqlite": ("jph.stores.sqlite.history", "open_sqlite", ""),
+    "postgresql": ("jph.stores.postgres.history", "open_postgres", "postgres"),
 }
 
 # One stored reading: timestamp_ms, Codifier, sequence, number, text. The first three are its
@@ -204,7 +201,7 @@ def open_history(url: str, home: Path, password_file: Path | None = None) -> His
 
 
 def _open(
-    url: str, home: Path, stores: Mapping[str, tuple[str, str]], kind: str, *further: object
+    url: str, home: Path, stores: Mapping[str, tuple[str, str, str]], kind: str, *further: object
 ) -> Any:
     if _has_password(url):  # before anything else, so that no message can repeat it
         raise ConfigError(
@@ -216,14 +213,14 @@ def _open(
         named = f"{scheme}:" if re.fullmatch(r"[a-z][a-z0-9+.-]{0,20}", scheme) else "this URL"
         known = ", ".join(f"{name}:" for name in stores)
         raise ConfigError(f"no {kind} store is known for {named} (known: {known})")
-    name, function = stores[scheme]
+    name, function, extra = stores[scheme]
     try:
         module = import_module(name)
     except ModuleNotFoundError as error:
-        if scheme not in EXTRAS:
+        if not extra:
             raise
         raise ConfigError(
-            f"{scheme}: needs {error.name}, which is not installed: pip install '{EXTRAS[scheme]}'"
+            f"{scheme}: needs {error.name}, which is not installed: pip install 'jph[{extra}]'"
         ) from error
     return getattr(module, function)(url, home, *further)
 

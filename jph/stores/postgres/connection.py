@@ -163,7 +163,7 @@ class Connections:
             self._closed = True
             idle, self._idle = self._idle, []
         for connection in idle:
-            _close(connection)
+            connection.close()
 
     def _take(self) -> Connection | None:
         while True:
@@ -175,14 +175,14 @@ class Connections:
                 connection = self._idle.pop()
             if not _has_ended(connection):
                 return connection
-            _close(connection)
+            connection.close()
 
     def _give_back(self, connection: Connection, keep: bool) -> None:
         with self._lock:
             if keep and not self._closed and len(self._idle) < self._most_idle:
                 self._idle.append(connection)
                 return
-        _close(connection)
+        connection.close()
 
 
 @contextmanager
@@ -216,11 +216,6 @@ def _has_ended(connection: Connection) -> bool:
     poll = select.poll()
     poll.register(connection.fileno(), select.POLLIN)
     return bool(poll.poll(0))
-
-
-def _close(connection: Connection) -> None:
-    with suppress(psycopg2.Error):
-        connection.close()
 
 
 def _first_line(error: psycopg2.Error) -> str:

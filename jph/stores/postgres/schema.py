@@ -110,14 +110,9 @@ def create(version: int = 0) -> list[str]:
     return [*steps, f"UPDATE schema_version SET version = {VERSION} WHERE version < {VERSION}"]
 
 
-def week_of(timestamp_ms: int) -> int:
-    """Return the number of the week that a time lies in, counted from 1970-01-01."""
-    return timestamp_ms // WEEK_MS
-
-
 def has_partition(week: int, now_ms: int) -> bool:
     """Tell whether a week gets a partition of its own: from 2000 to one week ahead."""
-    return FIRST_WEEK <= week <= week_of(now_ms) + 1
+    return FIRST_WEEK <= week <= now_ms // WEEK_MS + 1
 
 
 def partition(week: int, resolution: int = RAW) -> Partition:

@@ -157,24 +157,25 @@ class SqliteHistory(SqlHistory):
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection; close it instead of keeping it after an error that harmed it."""
-        identity, connection = self._take()
+        connection = None
         keep = False
         try:
+            identity, connection = self._take()
             yield connection
             keep = True
         except sqlite3.Error as error:
             if isinstance(error, MISTAKES):
                 raise
             with suppress(sqlite3.Error):
-                if connection.in_transaction:
+                if connection is not None and connection.in_transaction:
                     connection.execute("ROLLBACK")
                 keep = code_of(error) in HARMLESS
             raise self._converted(error) from error
         finally:
             with self._idle_lock:
-                if keep and not self._closed and len(self._idle) < MOST_IDLE:
+                if keep and connection and not self._closed and len(self._idle) < MOST_IDLE:
                     self._idle.append((identity, connection))
-                else:
+                elif connection is not None:
                     connection.close()
 
     def _take(self) -> tuple[Identity, sqlite3.Connection]:
@@ -191,16 +192,11 @@ class SqliteHistory(SqlHistory):
 
     def _connect(self) -> sqlite3.Connection:
         self._make_folder()
-        try:
-            connection = connect(self._path)
-        except sqlite3.Error as error:
-            raise self._converted(error) from error
+        connection = connect(self._path)
         try:
             self._prepare(connection)
-        except BaseException as error:
+        except BaseException:
             connection.close()
-            if isinstance(error, sqlite3.Error):
-                raise self._converted(error) from error
             raise
         return connection
 

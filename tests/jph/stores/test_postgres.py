@@ -118,7 +118,7 @@ def test_any_reading_is_stored_as_it_is(store, query, given):
 
 def test_readings_are_in_the_partition_of_their_week_and_others_in_the_default(store, query):
     now_ms = int(time.time() * 1000)
-    week = schema.week_of(now_ms)
+    week = now_ms // schema.WEEK_MS
     times = [now_ms, now_ms + schema.WEEK_MS, now_ms + 2 * schema.WEEK_MS, 0, now_ms - 10**11]
     store.append([(time_ms, "C1", n, 1.0, None) for n, time_ms in enumerate(times)])
     found = query("SELECT tableoid::regclass::text FROM measurement ORDER BY sequence")
@@ -127,7 +127,7 @@ def test_readings_are_in_the_partition_of_their_week_and_others_in_the_default(s
         schema.partition(week + 1).name,
         "measurement_default",
         "measurement_default",
-        schema.partition(schema.week_of(now_ms - 10**11)).name,
+        schema.partition((now_ms - 10**11) // schema.WEEK_MS).name,
     ]
 
 
@@ -236,7 +236,7 @@ def test_a_table_that_was_dropped_is_made_again(store, query):
 
 def test_a_partition_that_was_dropped_is_made_again(store, query, monkeypatch):
     store.append(rows(1))
-    query(f"DROP TABLE {schema.partition(schema.week_of(START)).name}")
+    query(f"DROP TABLE {schema.partition(START // schema.WEEK_MS).name}")
     monkeypatch.setattr(partitions, "PARTITION_CHECK_S", 0.0)
     assert store.append(rows(1)) == 1
     assert query("SELECT count(*) FROM measurement_default") == [(0,)]
