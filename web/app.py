@@ -107,7 +107,7 @@ def show_error(error: HTTPException) -> ResponseReturnValue:
 def show_bug(error: Exception) -> ResponseReturnValue:
     """Log an unexpected error, and answer without its details."""
     log.error("%s %s failed", request.method, request.path, exc_info=error)
-    return _error(500, "Something went wrong here; see the log of the server.")
+    return _error(500, "The server failed to answer; its log tells why.")
 
 
 def _error(code: int, message: str) -> ResponseReturnValue:

@@ -1,7 +1,7 @@
 """Where last states and history are kept, each behind one small interface and named by a URL.
 
 A new store is one module with a function (url, home, …) -> store and one line in a table below; it
-is imported when a URL asks for it, so that nobody needs the driver of another store.
+is imported when a URL asks for it, so that no store needs the driver of another.
 """
 
 import json
@@ -64,12 +64,12 @@ class StateStore(Protocol):
         """
 
     def close(self) -> None:
-        """Write what is still to be written and let go of the store."""
+        """Write the last changes and close the store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """What was dropped to save room.
+    """History that was dropped to save room.
 
     Args:
         resolution: 0 for readings, 10 or 60 for statistics.
@@ -83,7 +83,7 @@ class Dropped:
 
 
 class StatisticsStore(Protocol):
-    """What readings come to, and how long they are kept. Calls block; StoreError: not now.
+    """Statistics of readings, and their retention. Calls block; StoreError: not now.
 
     Whoever appends readings marks their buckets as due. Several may compute at once: they take
     turns. A call does a small piece of work, so that a writer hardly waits for it.
@@ -105,7 +105,7 @@ class StatisticsStore(Protocol):
         """Return how much room readings and statistics take."""
 
     def drop_before(self, resolution: int, before_ms: int) -> Dropped | None:
-        """Drop a piece of what is older, oldest first; None: nothing is left to drop.
+        """Drop a piece of older data, the oldest first; None: there is none left.
 
         Readings whose statistics are due stay.
         """
@@ -173,7 +173,7 @@ def open_state(url: str, home: Path, password_file: Path | None, states: LastSta
     Args:
         url: `memory:`, or a Redis, as `jph.stores.redis.url` says.
         home: folder that the store belongs to.
-        password_file: holds the password of the server; None if it wants none.
+        password_file: holds the password of the server; None if it needs none.
 
     Raises:
         ConfigError: no such store, or a URL with a password in it.
@@ -250,10 +250,10 @@ def row_of(reading: Reading) -> Row | None:
     """Return the row that stores a reading, or None for a number that is not finite.
 
     The number goes into the fourth column. The exact text goes into the fifth where the number does
-    not say all: strings, JSON objects with more than a number in them, integers beyond 2**53. So
+    not tell all: strings, JSON objects with more than a number in them, integers beyond 2**53. So
     {"value": 21.5}, as which a double travels or an integer below 0, is stored as a number alone;
     `text_of` gives the object back. A JSON object whose value is null is stored, as text: its other
-    keys may say why.
+    keys may tell why.
     """
     codifier, timestamp_ms, sequence, value, _, _, _ = reading
     if isinstance(value, float):

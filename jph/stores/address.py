@@ -51,7 +51,7 @@ class _Settings:
 def address_of(
     url: str | None, sql: Sql | None, password_file: Path | None = None
 ) -> StoreAddress | None:
-    """Return what a component names by a URL, else by an SQL block; None if it names nothing."""
+    """Return the store that a component names by a URL or an SQL block; None if it names none."""
     if password_file is None and sql is not None:
         password_file = sql.password
     if url is None and sql is not None:

@@ -1,4 +1,4 @@
-"""Buckets of time, and what the numbers in one come to. Pure: no store is opened here.
+"""Buckets of time, and the statistics of their numbers. Pure: no store is opened here.
 
 A bucket is (start, end], labelled by its end, ms since 1970; its resolution is its width in
 minutes, 10 or 60. A reading at the very end belongs to the bucket, one at the start to that before.
@@ -21,7 +21,7 @@ Span = tuple[int, int]  # (start, end], ms since 1970
 
 
 class Statistic(NamedTuple):
-    """What the numbers of a bucket come to.
+    """The statistics of the numbers of a bucket.
 
     Args:
         mode: the most frequent number; None when there is no single one.
@@ -112,7 +112,7 @@ def merged(spans: Iterable[Span], most: int | None = None) -> list[Span]:
 
 
 def without(span: Span, holes: Iterable[Span]) -> list[Span]:
-    """Return what is left of a span without some others, which are in order."""
+    """Return the rest of a span without some others, which are in order."""
     start, end = span
     left: list[Span] = []
     for hole_start, hole_end in holes:

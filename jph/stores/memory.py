@@ -1,5 +1,4 @@
-"""Last states in the memory of this process, where `LastStates` has them: what the shipped
-network uses."""
+"""The state store of the shipped network: the last states in the memory of this process."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a state store knew before this process was started, asked for once."""
+"""The states that a state store has from before the start of this process, asked for once."""
 
 import logging
 import threading

@@ -30,7 +30,7 @@ FIELDS = ("value", "mean", "median", "mode", "max", "min", "stdev")
 FROM_VALUES = ("median", "mode", "stdev")  # of readings: no database computes them while it groups
 MOST_HOLES = 32  # stretches that are read from readings instead, so that a query stays short
 
-# What is read of a statistic for each field: numbers in text take their time.
+# The columns of a statistic to read for each field: numbers in text take their time.
 _ALL = "mean, NULL, {median}, max, min, {stdev}, count"
 COLUMNS = {
     **dict.fromkeys(FIELDS, _ALL.format(median=0, stdev=0)),
@@ -42,7 +42,7 @@ NEVER_MS = -(1 << 62)  # up to where something was dropped that never was
 
 
 class Field(NamedTuple):
-    """What is asked for: a column, and the resolution if a suffix forces one."""
+    """A field of a question: a column, and the resolution if a suffix forces one."""
 
     name: str
     resolution: int | None
@@ -178,7 +178,7 @@ def _series(
     *,
     labels: bool = False,
 ) -> Series:
-    """Read what was planned, and merge it into cells.
+    """Read the planned spans, and merge them into cells.
 
     Args:
         labels: whether a point is placed at the end of its cell, and buckets are sorted by their

@@ -1,7 +1,7 @@
 """Readings on the local disk while their store is away: one SQLite file, oldest first out.
 
 Each batch is one row: the readings as JSON, compressed, about 15 bytes each. A batch is on the disk
-when `add` returns, and stays there until `remove`, so whoever is killed in between offers it again.
+when `add` returns and stays there until `remove`: after a kill in between it is offered again.
 
 Source: https://www.sqlite.org/autoinc.html: an id is never given twice, so that a batch which came
 meanwhile is not removed in place of one that went.
@@ -58,11 +58,11 @@ class Spool:
         self._connection: sqlite3.Connection | None = None
         self.readings = 0  # that wait here
         if path.exists():
-            with suppress(StoreError), self._transaction():  # what fails is said when it is needed
+            with suppress(StoreError), self._transaction():  # reported when the spool is needed
                 pass
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Keep rows durably, behind those that are there."""
+        """Keep rows durably, behind the present ones."""
         text = json.dumps(rows, separators=(",", ":"))
         packed = zlib.compress(text.encode(), 1)
         with self._transaction() as connection:
@@ -153,7 +153,7 @@ class Spool:
     def _make_room(self, connection: sqlite3.Connection, size: int) -> int:
         """Delete the oldest batches until there is room; return how many readings went."""
         dropped = 0
-        size += 2 * PAGE_SIZE  # what is begun is counted in full
+        size += 2 * PAGE_SIZE  # a page that is begun counts in full
         while used_bytes(connection) + size > self.most_bytes:
             first_id = connection.execute("SELECT min(id) FROM batch").fetchone()[0]
             if first_id is None:

@@ -1,7 +1,7 @@
 """Connections to PostgreSQL: made when they are needed, lent, and thrown away after an error.
 
-Whatever the server or the network does becomes a StoreError that says what to do. The next call
-connects anew.
+Each failure of the server or the network becomes a StoreError that tells what to do. The next call
+connects again.
 """
 
 import os
@@ -40,7 +40,7 @@ ADVICE = {
     "3F000": f"there is no such schema: {PROVISION}",
     "40P01": "two programs waited for each other; it is tried again",
     "42501": f"the role lacks a permission: {PROVISION}",
-    "42703": "the tables are not those of this version: run: jph db upgrade",
+    "42703": "the tables are of another version: run: jph db upgrade",
     "42P01": f"there are no tables: {PROVISION}",
     "53100": "the disk of the server is full: free some space there",
     "53200": "the server is out of memory",
@@ -49,7 +49,7 @@ ADVICE = {
     "57014": "the server took too long",
     "58030": "the disk of the server refuses: see its log",
 }
-# What libpq says before there is a session has no code; the server may say it in another language.
+# Errors of libpq before there is a session have no code; the server may word them in any language.
 WORDS = (
     (r'database ".*" does not exist', f"there is no such database: {PROVISION}"),
     (r"too many (clients|connections)|connection slots", ADVICE["53300"]),
@@ -134,7 +134,7 @@ class Connections:
 
     @contextmanager
     def lend(self) -> Iterator[Connection]:
-        """Lend a connection; what was not committed is rolled back.
+        """Lend a connection; roll back an open transaction at the end.
 
         Raises:
             StoreError: instead of every error of the driver.
@@ -158,7 +158,7 @@ class Connections:
                 self._give_back(connection, keep)
 
     def close(self) -> None:
-        """Close what is idle now, and what is lent when it comes back."""
+        """Close the idle connections now, and the lent ones when they come back."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []

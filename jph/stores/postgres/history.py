@@ -2,7 +2,7 @@
 
 Strategy: a batch in PostgreSQL's binary form is copied into the table. Where some of its readings
 are stored already, which a spare or a spool makes the rule, it is copied into a temporary table
-without a key and moved from there by one INSERT that leaves out what is stored; that takes twice as
+without a key and moved from there by one INSERT that leaves out stored rows; that takes twice as
 long. Either is a hundred times as fast as an INSERT for each reading. The marks for statistics are
 set in the same transaction. Batches are sorted by key, so that two writers of the same readings
 wait for each other in one direction only.
@@ -141,7 +141,7 @@ class PostgresHistory(SqlHistory):
             if not has_tables:
                 self._create_tables(connection)
             self._check_version(connection)
-            if commits in ("off", "local"):  # what is reported as stored has to be on the disk
+            if commits in ("off", "local"):  # what is reported as stored has to be on disk
                 cursor.execute("SET synchronous_commit = on")
             cursor.execute(f"SET statement_timeout = '{WRITE_S}s'")
             cursor.execute(f"SET lock_timeout = '{LOCK_S}s'")

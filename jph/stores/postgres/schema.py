@@ -30,7 +30,7 @@ from jph.stores.buckets import HOUR, RAW, RESOLUTIONS, TEN_MINUTES
 
 WEEK_MS = 604_800_000
 FIRST_WEEK = 1565  # the week in which 2000 began; a clock that was never set is before it
-LOCK = 0x6A7068  # advisory lock of those who change the tables, "jph"
+LOCK = 0x6A7068  # advisory lock for changing the tables, "jph"
 
 # One step for each schema version. A step that has been landed never changes; a new one is added.
 # Each may be repeated, since `jph generateSQL` prints them for databases that it cannot see.
@@ -70,8 +70,8 @@ MARK = (
 # The table of each resolution, and the weeks in one of its partitions; statistics have few rows.
 TABLES_OF = {RAW: ("measurement", 1), TEN_MINUTES: ("statistic", 13), HOUR: ("statistic", 52)}
 
-# What the view of a Codifier has beside the timestamp, by its DataType; rows without it are left
-# out. A graph asks for "value", and wants a number wherever there is one.
+# The column of a Codifier's view beside the timestamp, by its DataType; rows without it are left
+# out. A graph asks for "value", and expects a number wherever there is one.
 _NUMBER = ('value AS "value"', " AND value IS NOT NULL")
 _COLUMNS = {
     "string": ('coalesce(text, value::text) AS "value"', ""),
@@ -95,7 +95,7 @@ def identifier(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Quote text, whatever standard_conforming_strings says."""
+    """Quote text for any setting of standard_conforming_strings."""
     _refuse_nul(text)
     quoted = "'" + text.replace("'", "''").replace("\\", "\\\\") + "'"
     return f"E{quoted}" if "\\" in text else quoted
@@ -195,7 +195,7 @@ def create_views(
 
     Args:
         codifiers: all of the network, in the order of the configuration.
-        data_types: the DataType of those whose readings may be no numbers, string or json.
+        data_types: the DataType of Codifiers whose readings may be no numbers, string or json.
     """
     types = data_types or {}
     statements = []

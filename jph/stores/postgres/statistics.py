@@ -33,7 +33,7 @@ from jph.stores.postgres.span import ask
 from jph.stores.span_reader import NUMBERS
 from jph.stores.sql import dropped_ms, due_hours, set_dropped
 
-COMPUTING = 0x6A7073  # advisory lock of whoever computes, "jps"
+COMPUTING = 0x6A7073  # advisory lock for computing, "jps"
 MOST_DROPPED = 20_000
 DROP_LOCK = "500ms"  # longest wait of a drop for readers; writers wait behind it
 LOCK_NOT_AVAILABLE = "55P03"
@@ -173,7 +173,7 @@ class PostgresStatistics:
     def _mark_open_hour(
         self, connection: Connection, cursor: Cursor, last_ms: int, until_ms: int
     ) -> set[str]:
-        """Mark the hour that is not over, for whoever has a bucket in it that is due.
+        """Mark the hour that is not over, for each Codifier with a bucket in it that is due.
 
         So it is due at its end, whether more readings come or not. It is done beforehand: with the
         locks of other marks in hand, a writer could wait for these and we for it.

@@ -29,7 +29,7 @@ _ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError, Val
 
 
 class RedisClient:
-    """What a state store does with a Redis, with one connection to each of its servers.
+    """The commands of a state store to a Redis, with one connection to each of its servers.
 
     Raises:
         RedisFault: as of every method.
@@ -60,7 +60,7 @@ class RedisClient:
         once = Retry(NoBackoff(), 0)
         if address.kind == "cluster":
             nodes = [ClusterNode(host, port) for host, port in address.hosts]
-            # A key that has moved changes what is known of it alone: to look at the whole cluster
+            # A key that has moved changes the knowledge of it alone: to ask the whole cluster
             # again would close connections.
             return RedisCluster(startup_nodes=nodes, retry=once, reinitialize_steps=0, **options)
         options |= {"db": address.database, "retry": once}

@@ -13,12 +13,12 @@ from jph.stores.redis.url import RedisAddress
 TIMEOUT_S = 2.0  # for each step: to connect, to send, until more of a reply comes
 MARK = "jph:state"
 
-# What a person has to do, by the first word of the refusal.
+# Advice for a person, by the first word of the refusal.
 ADVICE = {
     "OOM": "it has reached its maxmemory: raise that, or remove other data from it",
     "READONLY": "it is a read-only replica: name the primary, or its sentinels, in the URL",
     "MISCONF": "it cannot save to its disk and refuses to be written: see its log",
-    "NOAUTH": "it wants a password: name a file with it in PasswordFile",
+    "NOAUTH": "it needs a password: name a file with it in PasswordFile",
     "WRONGPASS": "it refuses the user or the password: look into the PasswordFile",
     "NOPERM": "its user may not do that: allow it SET and GET of the key jph:state, HSET, HDEL,"
     " HGETALL and SCAN of the keys ??, and in a cluster CLUSTER SLOTS and COMMAND",
@@ -27,7 +27,7 @@ ADVICE = {
 }
 # Refusals that pass: it loads its data, a script runs, a replica waits for its primary.
 PASSING = {"LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN"}
-# What a refusal says whose first word is only ERR.
+# Texts of refusals whose first word is only ERR.
 _PHRASES = {
     "without any password": "it has no password: leave out the PasswordFile",
     "DB index": "it has no database {address.database}: name another one in the URL",
@@ -66,7 +66,7 @@ class RedisFault(StoreError):
     """A Redis refuses, or does not answer.
 
     Args:
-        text: names the server, says why, and what to do.
+        text: the server, the reason, and what to do.
         code: first word of the refusal, such as WRONGTYPE; "" where it does not answer.
     """
 
@@ -76,10 +76,10 @@ class RedisFault(StoreError):
 
 
 def fault_of(error: BaseException, address: RedisAddress, *, has_password: bool) -> RedisFault:
-    """Return what an error of redis-py means.
+    """Return the meaning of an error of redis-py.
 
     Args:
-        error: with its causes, of which the innermost says most.
+        error: with its causes, of which the innermost tells most.
         address: of the server.
         has_password: it was told one.
     """

@@ -7,7 +7,7 @@
 Strategy: `LastStates` takes every message in memory, which is quick, and a thread of its own brings
 what changed to the server: all changed states in one round trip, at most one round trip in 30 ms.
 Each has a version, so there is no queue: what could not be written is simply still newer than what
-was. Every new connection begins with the complete state, and so does whoever misses the mark.
+was. Every new connection begins with the complete state, and so does one that misses the mark.
 """
 
 import logging
@@ -180,7 +180,7 @@ class RedisState:
             self._client = None
 
     def _begin_fault(self, text: str, code: str) -> None:
-        # What only a person can end is said even where the fault began as another one.
+        # A fault that only a person can end is logged though it began as another one.
         is_another = code not in ("", self._fault_code, *PASSING)
         self._fault_code = code
         said = f"{text}; last states wait in memory, and it is tried again"

@@ -72,7 +72,7 @@ class RedisAddress:
 
 
 def address_of(url: str) -> RedisAddress:
-    """Return what a URL names.
+    """Return the address that a URL names.
 
     Raises:
         ConfigError: another form, or an option that is not known.

@@ -4,7 +4,7 @@
                  three; the table is its own index, so a reading is written in one place only
     series       codifier, first_ms, last_ms: where its readings begin and end
     statistic    resolution (minutes), codifier, timestamp (end of the bucket), mean, …: what the
-                 readings of 10 minutes and hours come to
+                 statistics of 10 minutes and of hours
     pending      timestamp, codifier: ends of 10-minute buckets that got readings and were not
                  computed since; `taken` while they are being computed, until more readings come
     unmarked     first_ms, last_ms: readings from before there were marks, at most one row
@@ -90,7 +90,7 @@ ADVICE = {
     sqlite3.SQLITE_CORRUPT: "it is damaged: move it away, a new one is begun",
     sqlite3.SQLITE_NOTADB: "it is no SQLite database: move it away or name another file",
 }
-# After these the connection is as good as before; after others it is made anew.
+# After these the connection is as good as before; after others it is opened again.
 HARMLESS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
 
 MISTAKES = (sqlite3.ProgrammingError, sqlite3.InterfaceError)  # the caller's, not the store's

@@ -39,7 +39,7 @@ class SqliteSpanReader(SpanReader):
         return next(iter(self.ask(query)), None)
 
     def is_quick(self, span: Span) -> bool:
-        """Tell whether its readings, and those of all others, are so few that they can be read.
+        """Tell whether its readings, and all others in the span, are few enough to be read.
 
         A sample of one row in a hundred tells.
         """

@@ -2,7 +2,7 @@
 
 Computing takes three steps, of which only the first and the last write, and briefly: marks are
 taken; the readings of whole hours are read and computed; the results are written and the marks
-removed, unless a reading came between, which makes its mark anew. A lock on a file beside the
+removed, unless a reading came between, which makes its mark again. A lock on a file beside the
 history lets only one do so at a time.
 """
 
@@ -166,7 +166,7 @@ class SqliteStatistics:
         return not is_last
 
     def _take(self, until_ms: int) -> tuple[list[Mark], int]:
-        """Take the marks of some whole hours, the oldest; return them, and what was dropped."""
+        """Take the marks of the oldest whole hours; return them and the end of dropped readings."""
         with self._reading() as connection:
             due = due_hours(partial(ask, connection), until_ms)
             if due is None:
@@ -250,7 +250,7 @@ class SqliteStatistics:
             first_ms = connection.execute("SELECT min(timestamp) FROM measurement").fetchone()[0]
             if first_ms is None or first_ms > cut_ms:
                 return None
-            # What is half dropped counts as dropped.
+            # A half dropped piece counts as dropped.
             set_dropped(partial(ask, connection), RAW, cut_ms)
             last_ms = _nth(connection, first_ms, MOST_DROPPED)
             last_ms = cut_ms if last_ms is None else min(last_ms, cut_ms)
