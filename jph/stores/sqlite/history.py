@@ -3,7 +3,7 @@
     measurement  timestamp (ms), codifier, sequence, value, text: every reading, keyed by the first
                  three; the table is its own index, so a reading is written in one place only
     series       codifier, first_ms, last_ms: where its readings begin and end
-    statistic    resolution (minutes), codifier, timestamp (end of the bucket), mean, …: what the
+    statistic    resolution (minutes), codifier, timestamp (end of the bucket), mean, …: the
                  statistics of 10 minutes and of hours
     pending      timestamp, codifier: ends of 10-minute buckets that got readings and were not
                  computed since; `taken` while they are being computed, until more readings come
@@ -15,7 +15,7 @@ touches each only once or twice: 33 bytes of file and 120 bytes written per read
 its index and checkpoints (bench/history_bytes.py). An index by Codifier would write one page for
 each Codifier and batch, 400 bytes more. So a span is read by scanning it, at ten million rows per
 second and more, `series` keeps a Codifier that is rare or absent from scanning all, and long spans
-are read from `statistic` (reading.py).
+are read from `statistic` (../span.py).
 
 One connection writes; readers have their own, and in WAL mode neither waits for the other.
 

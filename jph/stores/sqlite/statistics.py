@@ -1,4 +1,4 @@
-"""Statistics and retention of a history in SQLite; the tables are described in sqlite.py.
+"""Statistics and retention of a history in SQLite; the tables are described in history.py.
 
 Computing takes three steps, of which only the first and the last write, and briefly: marks are
 taken; the readings of whole hours are read and computed; the results are written and the marks
