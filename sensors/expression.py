@@ -10,6 +10,7 @@ import operator
 import re
 import warnings
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from math import inf
@@ -75,7 +76,7 @@ def parse(text: str) -> Expression:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the parser, about nodes that are refused below
-            tree = ast.parse(line, mode="eval")
+            tree = _tree(line)
     except SyntaxError as error:
         column = error.offset or len(line) + 1  # 0: it ends too early
         raise FormulaError(f"column {before + column}: {error.msg}") from None
@@ -83,6 +84,13 @@ def parse(text: str) -> Expression:
         raise FormulaError("cannot be read") from None
     translation = _Translation(line, before)
     return Expression(translation.step(tree.body), translation.codifiers)
+
+
+def _tree(line: str) -> ast.Expression:
+    """Parse; Python 3.11 may raise SystemError while another thread does (CPython issue 106905)."""
+    with suppress(SystemError):
+        return ast.parse(line, mode="eval")
+    return ast.parse(line, mode="eval")
 
 
 _OPERATIONS: Mapping[type[ast.AST], Callable[..., float]] = {

@@ -1,5 +1,6 @@
 """Expressions over other components' last values, from people whom nobody trusts."""
 
+import ast
 import math
 import re
 import time
@@ -302,3 +303,17 @@ PIECES = "A4 A5 9 9**9 ** ( ) , . [ ] { } : ' \" if else for in lambda @ ~ << ma
 @given(st.one_of(st.text(), st.lists(st.sampled_from(PIECES.split(" "))).map(" ".join)))
 def test_any_text_is_a_formula_or_refused(text):
     outcome(text)
+
+
+def test_a_parser_that_another_thread_disturbs_is_asked_again(monkeypatch):
+    failures = [SystemError("AST constructor recursion depth mismatch")]
+    read = ast.parse
+
+    def disturbed(*args, **kwargs):
+        if failures:
+            raise failures.pop()
+        return read(*args, **kwargs)
+
+    monkeypatch.setattr(ast, "parse", disturbed)
+    assert parse("1 + 2").compute({}.get) == 3
+    assert not failures
