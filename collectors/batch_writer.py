@@ -1,11 +1,11 @@
-"""Rows on their way to a history store: in batches, and over the spool while the store is away.
+"""Rows on their way to a history store: in batches, and over the spool while the store is absent.
 
 Strategy: callbacks only put rows into memory. The writer thread offers them to the store and, when
-no batch is due, what lies in the spool. The keeper thread puts into the spool what has waited too
-long, and what was offered and had no answer; so a store that refuses, or hangs, holds up nothing
-but itself. A row may be offered twice, which is safe: no store keeps it twice.
+no batch is due, offers rows of the spool. The keeper thread puts rows into the spool that have
+waited too long, or were offered and got no answer; so a store that refuses, or hangs, holds up
+nothing but itself. A row may be offered twice, which is safe: no store keeps it twice.
 
-Where the spool cannot be written either, rows wait in memory, so many and no more.
+If the spool cannot be written either, rows wait in memory, up to MOST_WAITING.
 """
 
 import logging
@@ -41,7 +41,7 @@ _SPOOL_WORKS = "readings need not wait in memory any more"
 
 @dataclass(slots=True)
 class Offer:
-    """Rows that the store has been given and has not answered for.
+    """Rows that were given to the store, which has not answered yet.
 
     Args:
         rows: in order of arrival.
@@ -83,14 +83,14 @@ class BatchWriter:
         self.dropped = 0  # rows lost because too many waited in memory
         self.fault = Fault(log, logging.ERROR, on_change=on_change)
         self.spool_fault = Fault(log, logging.ERROR)
-        self._lost = 0  # of those that were dropped, by the fault that lasts
+        self._lost = 0  # rows dropped in the present fault
         self._store = store
         self._spool = spool
         self._changed = threading.Condition()
         self._waiting: deque[Row] = deque()
         self._since_s = 0.0  # when the oldest waiting row came
         self._offer: Offer | None = None
-        self._spool_rests_s = 0.0  # until when the spool is left alone, since it failed
+        self._spool_rests_s = 0.0  # until when the spool rests after a fault
         self._from_spool = 0
         self._stopping = False
         self._ended = False
@@ -116,18 +116,18 @@ class BatchWriter:
                 self._changed.notify_all()
 
     def waiting(self) -> int:
-        """Return how many rows are in memory and nowhere else."""
+        """Return how many rows are in memory only."""
         with self._changed:
             offered = self._offer.rows if self._offer and not self._offer.kept else ()
             return len(self._waiting) + len(offered)
 
     def check(self) -> None:
-        """Raise RuntimeError if a thread ended by a mistake of its own."""
+        """Raise RuntimeError if a thread ended by a bug."""
         if not self._stopping and not (self._writer.is_alive() and self._keeper.is_alive()):
             raise RuntimeError("the writing thread has ended, see the log")
 
     def close(self) -> None:
-        """Write what waits, or put it into the spool, and stop."""
+        """Write the waiting rows, or put them into the spool, and stop."""
         self._stopping = True
         self._wake()
         self._writer.join(STOP_S)
@@ -143,7 +143,7 @@ class BatchWriter:
         try:
             self._spool.add(left)
         except StoreError as error:
-            log.error("%d readings could not be stored before the stop: %s", len(left), error)
+            log.error("lost %d readings, which waited at the stop: %s", len(left), error)
         else:
             log.warning("%d readings wait in the spool for the next start", len(left))
 
@@ -165,13 +165,13 @@ class BatchWriter:
                         break
                     pause_s = backoff.next_s()
         except Exception:
-            log.exception("the writer fails by a mistake of its own")
+            log.exception("the writer ends by a bug: please report it")
             raise
         finally:
             self._store.close()
 
     def _await_work(self, pause_s: float) -> bool:
-        """Wait for the pause, then until something is due; False: it is time to stop."""
+        """Wait for the pause, then until rows are due; False: stop."""
         with self._changed:
             if pause_s:
                 self._changed.wait_for(lambda: self._stopping, pause_s)
@@ -186,7 +186,7 @@ class BatchWriter:
             return bool(self._waiting)
 
     def _due_in_s(self, now_s: float) -> float | None:
-        """Return how long it is until a batch is due; None if nothing waits."""
+        """Return how long it is until a batch is due; None if no row waits."""
         if not self._waiting:
             return None
         if len(self._waiting) >= self.batch_rows:
@@ -241,7 +241,7 @@ class BatchWriter:
             except StoreError as error:
                 self._spool_failed(error)
         if not self._spool.readings and self._from_spool:
-            log.info("%d readings of the spool are stored", self._from_spool)
+            log.info("stored all %d readings of the spool", self._from_spool)
             self._from_spool = 0
 
     # The keeper
@@ -251,13 +251,13 @@ class BatchWriter:
             while (act := self._await_job()) is not None:
                 act()
         except Exception:
-            log.exception("the keeper fails by a mistake of its own")
+            log.exception("the keeper of the spool ends by a bug: please report it")
             raise
         finally:
             self._spool.close()
 
     def _await_job(self) -> Callable[[], None] | None:
-        """Wait until a job is due; None: the end."""
+        """Wait until a job is due; None: stop."""
         with self._changed:
             while not self._ended:
                 left_s, act = min(
@@ -292,7 +292,7 @@ class BatchWriter:
         if not rows:
             return
         if self._add_to_spool(rows):
-            self._wake()  # the writer may have looked while they were nowhere
+            self._wake()  # the writer may have looked before they were in the spool
         else:
             with self._changed:
                 self._put_back(rows, since_s)
@@ -338,7 +338,7 @@ class BatchWriter:
         for _ in range(excess):
             self._waiting.popleft()
         if not self._lost:
-            log.error("%d readings wait, the oldest are dropped now", MOST_WAITING)
+            log.error("%d readings wait: the oldest are dropped from now on", MOST_WAITING)
         self._lost += excess
         self.dropped += excess
 

@@ -1,4 +1,4 @@
-"""The history writer: stores every reading that is heard, in batches."""
+"""The history writer: stores every reading on the bus, in batches."""
 
 import logging
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from jph.stores.spool import DEFAULT_BYTES, spool_of
 
 log = logging.getLogger(__name__)
 
-# A file is written as seldom as may be, since flash dies of writes; a server within a second.
+# A file is written rarely, since flash wears out by writes; a server within a second.
 BATCH_S = 10.0
 SERVER_BATCH_S = 0.3
 
@@ -61,7 +61,7 @@ class HistoryWriter:
         self._writing.start()
 
     def on_batch(self, readings: list[Reading]) -> None:
-        """Take readings; returns at once."""
+        """Take readings, without waiting for the store."""
         self._writing.check()
         rows = rows_of(readings)
         if None in rows:
@@ -73,14 +73,14 @@ class HistoryWriter:
             self._writing.put(stored)
 
     def on_timer(self, timestamp_ms: int, command: str, number: float) -> STATE:
-        """Publish how it is doing."""
+        """Publish the status."""
         self._writing.check()
         self._per_minute = self._writing.rate.take()
         self._publish(timestamp_ms)
         return STATE.WITHERRORS if self._writing.fault else STATE.GOOD
 
     def close(self) -> None:
-        """Write what waits and stop."""
+        """Write the waiting rows and stop."""
         self._writing.close()
 
     def status(self) -> dict[str, object]:
@@ -101,7 +101,7 @@ class HistoryWriter:
 
     def _refuse(self, codifier: str) -> None:
         if codifier not in self._refused:
-            log.warning("%s sends numbers that are not finite: they are not stored", codifier)
+            log.warning("%s sends numbers that are not finite: not storing them", codifier)
         self._refused[codifier] = self._refused.get(codifier, 0) + 1
 
     def _publish(self, timestamp_ms: int | None = None) -> None:

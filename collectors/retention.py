@@ -84,7 +84,7 @@ class Retention:
         size_mb = store.size_bytes() / 1e6
         if size_mb > most_mb:
             large = f"history takes {size_mb:.0f} MB, more than MostMB {most_mb:g}"
-            self._too_large.note(f"{large}, and nothing more can be dropped now")
+            self._too_large.note(f"{large}, and nothing more can be dropped now: raise MostMB")
         else:
             self._too_large.end(f"history takes {size_mb:.0f} MB, which MostMB allows")
 

@@ -1,4 +1,4 @@
-"""The state cache: keeps the last state of every Codifier where pages and programs find it."""
+"""The state cache: keeps the last state of every Codifier in a store for pages and programs."""
 
 import threading
 import time
@@ -37,7 +37,7 @@ class StateCache:
         self._per_minute = 0.0
         self._publishing = threading.Lock()
         self._fault: str | None = None
-        self._said_s = 0.0  # when the fault was last published, monotonic
+        self._published_s = 0.0  # when the fault was last published, monotonic
         states = self.channel.last_states()
         self._store = open_state(self.url, self.home, self.password_file, states)
         self._store.watch(self._on_fault)
@@ -67,12 +67,12 @@ class StateCache:
         """Publish that the store cannot be written, or that it can again; from any thread."""
         with self._publishing:
             fault = fault and fault[:MOST_TEXT]
-            is_due = fault is not None and time.monotonic() >= self._said_s + FAULT_EVERY_S
+            is_due = fault is not None and time.monotonic() >= self._published_s + FAULT_EVERY_S
             if fault != self._fault or is_due:
                 self._fault = fault
                 self._publish(None)
 
     def _publish(self, timestamp_ms: int | None) -> None:
-        self._said_s = time.monotonic()
+        self._published_s = time.monotonic()
         number, fault = self._per_minute, self._fault
         self.channel.send_data({"value": number, "fault": fault} if fault else number, timestamp_ms)

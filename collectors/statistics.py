@@ -94,7 +94,7 @@ class Statistics:
                 else:
                     wait_s = backoff.next_s()
         except Exception:
-            log.exception("statistics fail by a mistake of their own")
+            log.exception("the computing of statistics ends by a bug: please report it")
             raise
         finally:
             self._store.close()
@@ -114,19 +114,19 @@ class Statistics:
         return True
 
     def _compute(self, store: StatisticsStore, until_ms: int) -> None:
-        """Compute all that is due, and log how far it is where that takes long."""
-        began_s = said_s = time.monotonic()
+        """Compute all due buckets, and log the progress if that takes long."""
+        began_s = logged_s = time.monotonic()
         done = 0
         while not self._stopping.is_set() and (marks := store.compute(until_ms)):
             done += marks
             self._computed.add(marks)
             now_s = time.monotonic()
-            if now_s >= said_s + PROGRESS_S:
-                said_s = now_s
+            if now_s >= logged_s + PROGRESS_S:
+                logged_s = now_s
                 total = done + store.due(until_ms)
                 log.info("computed %d of %d buckets, %d %%", done, total, 100 * done // total)
-        if said_s > began_s and not self._stopping.is_set():
-            log.info("computed %d buckets in %.0f s, all that was due", done, said_s - began_s)
+        if logged_s > began_s and not self._stopping.is_set():
+            log.info("computed all %d due buckets in %.0f s", done, logged_s - began_s)
 
     def _publish(self, timestamp_ms: int | None = None) -> None:
         number, fault = self._per_minute, self._fault.text

@@ -9,9 +9,10 @@ Source: https://www.postgresql.org/docs/15/app-psql.html (\\gexec, \\connect)
 from collections.abc import Iterable, Mapping, Sequence
 
 from jph.errors import ConfigError
-from jph.stores.buckets import RESOLUTIONS, TEN_MINUTES_MS
+from jph.stores.buckets import RESOLUTIONS
 from jph.stores.postgres import schema
 from jph.stores.postgres.schema import identifier, literal
+from jph.stores.sql import BUCKET
 
 LONGEST_NAME = 63  # bytes; PostgreSQL cuts a longer name, and then does not find it again
 KEPT_DATABASES = ("postgres", "template0", "template1")
@@ -22,7 +23,6 @@ WEB_USER = (
 )
 TRUNCATE = "TRUNCATE measurement, statistic, pending, dropped;"
 OURS = (*schema.TABLES, "web_user")
-BUCKET = f"(timestamp + {TEN_MINUTES_MS - 1}) / {TEN_MINUTES_MS} * {TEN_MINUTES_MS}"
 
 
 def check_name(name: str) -> str:

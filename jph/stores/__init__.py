@@ -1,4 +1,4 @@
-"""Where last states and history are kept, each behind one small interface and named by a URL.
+"""Stores of last states and of history, each behind one small interface and named by a URL.
 
 A new store is one module with a function (url, home, …) -> store and one line in a table below; it
 is imported when a URL asks for it, so that no store needs the driver of another.
@@ -35,46 +35,46 @@ HISTORY_STORES = {
 }
 
 # One stored reading: timestamp_ms, Codifier, sequence, number, text. The first three are its
-# identity: a row that is stored already is never stored again.
+# identity: a store never keeps two rows with the same.
 Row = tuple[int, str, int, float | None, str | None]
 
 EXACT = 1 << 53  # integers beyond it are rounded in a double
 
 
 class StateStore(Protocol):
-    """Brings the last states of this process to where others find them.
+    """Brings the last states of this process to a place where other programs find them.
 
     No call but `recall` waits for a server.
     """
 
     def wake(self) -> None:
-        """Have what changed written soon."""
+        """Write the changed states soon."""
 
     def recall(self) -> dict[str, Fields]:
         """Return all states that the store holds, also of processes before this one.
 
         Raises:
-            StoreError: not now.
+            StoreError: the store does not answer.
         """
 
     def watch(self, on_fault: Callable[[str | None], object]) -> None:
-        """Have it told, at each failed try, why the store cannot be written, and None at the end.
+        """Call this with the reason at each failed try to write, and with None when one succeeds.
 
-        It is called on a thread of the store.
+        The calls come from a thread of the store.
         """
 
     def close(self) -> None:
-        """Write the last changes and close the store."""
+        """Write the last changes, if the store answers, and close the connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """History that was dropped to save room.
+    """A piece of history that was dropped to save room.
 
     Args:
         resolution: 0 for readings, 10 or 60 for statistics.
-        before_ms: all up to this time is gone.
-        bytes: how much room that made, about.
+        before_ms: everything up to this time is gone.
+        bytes: about how much room that made.
     """
 
     resolution: int
@@ -83,10 +83,11 @@ class Dropped:
 
 
 class StatisticsStore(Protocol):
-    """Statistics of readings, and their retention. Calls block; StoreError: not now.
+    """The statistics of a history, and how long it is kept.
 
-    Whoever appends readings marks their buckets as due. Several may compute at once: they take
-    turns. A call does a small piece of work, so that a writer hardly waits for it.
+    Calls block; they raise StoreError when the store does not answer. `HistoryStore.append` marks
+    the buckets of its readings as due. Several processes may compute: they take turns. A call does
+    a small piece of work, so that a writer hardly waits for it.
     """
 
     def due(self, until_ms: int) -> int:
@@ -95,17 +96,17 @@ class StatisticsStore(Protocol):
     def compute(self, until_ms: int) -> int:
         """Compute some buckets that end by until_ms, the oldest first, and their hours.
 
-        Returns how many marks were worked off, 0: nothing is due, or somebody else is at it.
+        Returns how many marks are done; 0: none is due, or another process is computing.
         """
 
     def mark(self, codifier: str | None = None) -> int:
-        """Make all buckets of one Codifier due again, None: of all; return how many, about."""
+        """Make all buckets of a Codifier, or of all, due again; return about how many."""
 
     def size_bytes(self) -> int:
-        """Return how much room readings and statistics take."""
+        """Return the size of readings and statistics, less the free space in their files."""
 
     def drop_before(self, resolution: int, before_ms: int) -> Dropped | None:
-        """Drop a piece of older data, the oldest first; None: there is none left.
+        """Drop the oldest piece that is older than this; None: there is none.
 
         Readings whose statistics are due stay.
         """
@@ -115,7 +116,10 @@ class StatisticsStore(Protocol):
 
 
 class HistoryStore(Protocol):
-    """Every reading, for years. Calls block and may come from any thread; StoreError: not now."""
+    """Every reading, for years.
+
+    Calls block, may come from any thread, and raise StoreError when the store does not answer.
+    """
 
     def append(self, rows: Sequence[Row]) -> int:
         """Store rows durably, all or none, in any order; return how many were new."""
@@ -130,13 +134,13 @@ class HistoryStore(Protocol):
     ) -> dict[str, Series]:
         """Return a field of some Codifiers as at most most_points points each.
 
-        They are the numbers with start_ms <= timestamp < end_ms where these are few enough, and
-        are made of statistics where they are not, by the width of a point. A suffix forces that:
-        then a point is a bucket, labelled by its end, several of them where they are many. Of
-        several medians or modes a point has the middle one.
+        The points are the numbers with start_ms <= timestamp < end_ms if these are few enough, else
+        they are made of statistics, by the width of a point. A suffix forces statistics: then a
+        point is a bucket, labelled by its end, or several if there are many. Of several medians or
+        modes a point has the middle one.
 
         Args:
-            codifiers: whose history; one that is unknown has no points.
+            codifiers: one without history has no points.
             field: value, mean, median, mode, max, min or stdev; with -10min or -hour, of the
                 statistics of that resolution.
             most_points: of each Codifier, at least 1.
@@ -152,8 +156,8 @@ class HistoryStore(Protocol):
 
         Args:
             start_ms, end_ms: the span, start_ms <= timestamp < end_ms.
-            objects: the readings are JSON objects, DataType json; such as were a number alone are
-                stored without text, and are among the texts, too.
+            objects: for DataType json: include objects that are a number and nothing else, which
+                are stored without text.
         """
 
     def last(self, codifier: str, n: int, since_ms: int = 0) -> list[Row]:
@@ -164,14 +168,14 @@ class HistoryStore(Protocol):
         """The statistics of this history."""
 
     def close(self) -> None:
-        """Let go of the store; every later call raises StoreError."""
+        """Close the store; every later call raises StoreError."""
 
 
 def open_state(url: str, home: Path, password_file: Path | None, states: LastStates) -> StateStore:
     """Open the state store that a URL names.
 
     Args:
-        url: `memory:`, or a Redis, as `jph.stores.redis.url` says.
+        url: `memory:`, or a Redis in a form of `jph.stores.redis.url`.
         home: folder that the store belongs to.
         password_file: holds the password of the server; None if it needs none.
 
@@ -184,8 +188,8 @@ def open_state(url: str, home: Path, password_file: Path | None, states: LastSta
 def open_history(url: str, home: Path, password_file: Path | None = None) -> HistoryStore:
     """Open the history store that a URL names.
 
-    A store that is only away at the moment is opened all the same; the calls raise StoreError until
-    it is back.
+    A store that does not answer now is opened all the same; its calls raise StoreError until it
+    does.
 
     Args:
         url: `sqlite:///in-home.sqlite`, `sqlite:////absolute`, or
@@ -194,8 +198,8 @@ def open_history(url: str, home: Path, password_file: Path | None = None) -> His
         password_file: holds the password of the role; None if it needs none.
 
     Raises:
-        ConfigError: no such store, a URL with a password in it, or a store that only a person can
-            make usable.
+        ConfigError: no such store, a URL with a password in it, or a file that only a person can
+            mend.
     """
     return cast(HistoryStore, _open(url, home, HISTORY_STORES, "history", password_file))
 
@@ -205,8 +209,8 @@ def _open(
 ) -> Any:
     if _has_password(url):  # before anything else, so that no message can repeat it
         raise ConfigError(
-            f"the URL of the {kind} store has a password in it; put it into a file and name that "
-            "file in PasswordFile"
+            f"the URL of the {kind} store has a password in it: write the password into a file and "
+            "name that file in PasswordFile"
         )
     scheme = url.partition(":")[0].lower()
     if ":" not in url or scheme not in stores:
@@ -237,7 +241,7 @@ def _has_password(url: str) -> bool:
 
 
 def rows_of(readings: Iterable[Reading]) -> list[Row | None]:
-    """Return the row that stores each reading; see `row_of`, which this is twice as fast as."""
+    """Return `row_of` each reading, twice as fast."""
     return [
         (reading[1], reading[0], reading[2], reading[3], None)
         if type(reading[3]) is float and reading[3] - reading[3] == 0.0  # neither NaN nor infinite
@@ -249,11 +253,11 @@ def rows_of(readings: Iterable[Reading]) -> list[Row | None]:
 def row_of(reading: Reading) -> Row | None:
     """Return the row that stores a reading, or None for a number that is not finite.
 
-    The number goes into the fourth column. The exact text goes into the fifth where the number does
-    not tell all: strings, JSON objects with more than a number in them, integers beyond 2**53. So
-    {"value": 21.5}, as which a double travels or an integer below 0, is stored as a number alone;
-    `text_of` gives the object back. A JSON object whose value is null is stored, as text: its other
-    keys may tell why.
+    The number goes into the fourth column. The exact text goes into the fifth where the number is
+    not the whole value: strings, JSON objects with more than a number in them, integers beyond
+    2**53. So {"value": 21.5}, as which a double travels or an integer below 0, is stored as a
+    number alone; `text_of` returns the object. A JSON object whose value is null is stored as text:
+    its other keys may tell why.
     """
     codifier, timestamp_ms, sequence, value, _, _, _ = reading
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""Where a component of the configuration keeps or finds history: from its settings to a place."""
+"""The address of the history that a component of the configuration writes or reads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from urllib.parse import quote
 from jph.config.model import Config
 from jph.settings import arguments, setting
 
-DEFAULT_HISTORY = "sqlite:///history.sqlite"  # of a HistoryWriter that names none
+DEFAULT_HISTORY = "sqlite:///history.sqlite"  # of a HistoryWriter without a URL
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class _Settings:
 def address_of(
     url: str | None, sql: Sql | None, password_file: Path | None = None
 ) -> StoreAddress | None:
-    """Return the store that a component names by a URL or an SQL block; None if it names none."""
+    """Return the address that a URL gives, else an SQL block; None if there is neither."""
     if password_file is None and sql is not None:
         password_file = sql.password
     if url is None and sql is not None:
@@ -60,7 +60,7 @@ def address_of(
 
 
 def writer_address(settings: Mapping[str, object], path: str = "Sensor") -> StoreAddress:
-    """Return where a HistoryWriter with these settings writes.
+    """Return the address to which a HistoryWriter with these settings writes.
 
     Raises:
         ConfigError: one of the settings is wrong.

@@ -1,4 +1,4 @@
-"""Buckets of time, and the statistics of their numbers. Pure: no store is opened here.
+"""Buckets of time, and the statistics of the numbers in one. Pure: no store is opened here.
 
 A bucket is (start, end], labelled by its end, ms since 1970; its resolution is its width in
 minutes, 10 or 60. A reading at the very end belongs to the bucket, one at the start to that before.
@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-RAW = 0  # the readings themselves, where a resolution is asked for
+RAW = 0  # the resolution of readings themselves
 TEN_MINUTES = 10
 HOUR = 60
 RESOLUTIONS = {"10min": TEN_MINUTES, "hour": HOUR}  # names in fields and views
@@ -21,7 +21,7 @@ Span = tuple[int, int]  # (start, end], ms since 1970
 
 
 class Statistic(NamedTuple):
-    """The statistics of the numbers of a bucket.
+    """The statistics of the numbers in a bucket.
 
     Args:
         mode: the most frequent number; None when there is no single one.
@@ -52,7 +52,7 @@ def end_of(timestamp_ms: int, resolution: int) -> int:
 def statistic_of(values: Sequence[float]) -> Statistic:
     """Return the statistic of one number or more, all of them finite.
 
-    Numbers so large or so small that their squares have no place in a double are scaled.
+    Numbers are scaled if they are so large or so small that a double cannot hold their squares.
     """
     ordered = sorted(values)
     count = len(ordered)
@@ -83,13 +83,13 @@ def statistic_of(values: Sequence[float]) -> Statistic:
 
 
 def single_mode(values: Iterable[float]) -> float | None:
-    """Return the most frequent number, None when there is no single one."""
+    """Return the most frequent number, None if several are equally frequent."""
     (first, most), *second = Counter(values).most_common(2)
     return None if second and second[0][1] == most else first
 
 
 def merged(spans: Iterable[Span], most: int | None = None) -> list[Span]:
-    """Return spans in order with those that touch made one, and the closest until they are few."""
+    """Sort spans and join those that touch, then the closest ones until at most `most` are left."""
     result: list[Span] = []
     for start, end in sorted(spans):
         if result and start <= result[-1][1]:
@@ -112,7 +112,7 @@ def merged(spans: Iterable[Span], most: int | None = None) -> list[Span]:
 
 
 def without(span: Span, holes: Iterable[Span]) -> list[Span]:
-    """Return the rest of a span without some others, which are in order."""
+    """Return the parts of a span that lie outside some others, which are in order."""
     start, end = span
     left: list[Span] = []
     for hole_start, hole_end in holes:

@@ -1,4 +1,4 @@
-"""The state store of the shipped network: the last states in the memory of this process."""
+"""Last states in the memory of this process, where `LastStates` has them: the default."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ class MemoryState:
     """The last states themselves: there is nothing to write, and nothing from before."""
 
     def wake(self) -> None:
-        """Do nothing: what changed is there already."""
+        """Do nothing: the changed states are there already."""
 
     def recall(self) -> dict[str, Fields]:
         """Return nothing: memory holds no states of processes before this one."""
@@ -26,7 +26,7 @@ class MemoryState:
 
 
 def open_memory(url: str, home: Path, password_file: Path | None, states: LastStates) -> StateStore:
-    """Return the store that is the last states of this process, whatever name it is given."""
+    """Return the store, which is the same whatever its name."""
     if not all(letter.isalnum() or letter in "_-" for letter in url.partition(":")[2]):
         raise ConfigError("a memory store is named memory: or memory:name, in letters and digits")
     return MemoryState()

@@ -1,4 +1,4 @@
-"""The states that a state store has from before the start of this process, asked for once."""
+"""The states that a store kept from before this process was started, read once."""
 
 import logging
 import threading
@@ -19,7 +19,7 @@ _LONGEST_RETRY_S = 60.0
 
 
 class Recall:
-    """Asks a state store on a thread of its own, until it has answered."""
+    """Reads a state store on a thread of its own, and tries until the store answers."""
 
     def __init__(
         self, states: LastStates, url: str, home: Path, password_file: Path | None
@@ -34,11 +34,11 @@ class Recall:
         self._thread.start()
 
     def wait(self, timeout_s: float) -> bool:
-        """Wait for the answer, at most so long; tell whether it is there."""
+        """Wait for the answer, at most so long; return whether it is there."""
         return self._answered.wait(timeout_s)
 
     def then(self, action: Callable[[], object]) -> None:
-        """Do something when the answer is there, on the thread that asks; now if it is."""
+        """Call an action when the answer is there, on the thread that reads; now if it is there."""
         with self._lock:
             if not self._answered.is_set():
                 self._actions.append(action)
@@ -46,7 +46,7 @@ class Recall:
         action()
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop trying."""
         self._stopping.set()
 
     def _ask_on(self) -> None:
@@ -58,14 +58,14 @@ class Recall:
                     try:
                         self._states.recall(store.recall())
                     except StoreError as error:
-                        fault.note(f"no last states from before the start yet: {error}")
+                        fault.note(f"waiting for the last states from before the start: {error}")
                         self._stopping.wait(backoff.next_s())
                     else:
-                        fault.end("the last states from before the start are known now")
+                        fault.end("read the last states from before the start")
                         self._answer()
                         return
         except ConfigError as error:
-            log.warning("no last states from before the start: %s", error)
+            log.warning("last states from before the start cannot be read: %s", error)
 
     def _answer(self) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""What reading history returns."""
+"""The points that a history returns."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ class Series:
 
     Where there were more readings than points, each point stands for bucket_ms of time: the mean
     of its readings, their lowest and their highest, so that no peak vanishes, placed in the middle
-    between its first and its last reading. A stretch without readings has no points: between two
-    points that are more than 2 * bucket_ms apart something is missing.
+    between its first and its last reading. A stretch without readings has no points: readings are
+    missing between two points that are more than 2 * bucket_ms apart.
 
     Args:
         times_ms: ms since 1970.
-        values: readings, or means; or what another field asks for.
-        lows: lowest reading of each point; the same as values where nothing was reduced, and for
-            the fields max, min and stdev.
+        values: readings, or means; or those of another field.
+        lows: lowest reading of each point; the same as values if each point is one reading, and
+            for the fields max, min and stdev.
         highs: highest reading of each point; likewise.
         bucket_ms: width of a bucket, 0 where the points are the readings themselves.
     """

@@ -1,13 +1,12 @@
-"""How a span of history becomes a few points: from readings, 10-minute or hourly statistics.
+"""Make a few points of a span of history: from readings, 10-minute or hourly statistics.
 
-Strategy: readings where they are few enough to be looked at; else the coarsest statistics that are
-no wider than a point. Where these are not computed yet, and at the edges of the span, readings take
-their place; where the readings were dropped, statistics take theirs. All of it falls into cells of
-equal width, one for each point.
+Strategy: take the readings if they are few; else the coarsest statistics that are no wider than a
+point. Where statistics are not computed yet, and at the edges of the span, take readings; where the
+readings were dropped, take statistics. Each falls into one of the cells, which have equal width and
+make one point each.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from jph.stores.buckets import (
@@ -27,10 +26,10 @@ from jph.stores.series import Series
 from jph.stores.span_reader import Cell, SpanReader
 
 FIELDS = ("value", "mean", "median", "mode", "max", "min", "stdev")
-FROM_VALUES = ("median", "mode", "stdev")  # of readings: no database computes them while it groups
+FROM_VALUES = ("median", "mode", "stdev")  # no database computes them while it groups readings
 MOST_HOLES = 32  # stretches that are read from readings instead, so that a query stays short
 
-# The columns of a statistic to read for each field: numbers in text take their time.
+# The columns of a statistic that each field needs: to read all would take longer.
 _ALL = "mean, NULL, {median}, max, min, {stdev}, count"
 COLUMNS = {
     **dict.fromkeys(FIELDS, _ALL.format(median=0, stdev=0)),
@@ -38,11 +37,13 @@ COLUMNS = {
     "mode": "mean, mode, 0, max, min, 0, count",
     "stdev": _ALL.format(median=0, stdev="stdev"),
 }
-NEVER_MS = -(1 << 62)  # up to where something was dropped that never was
+NEVER_MS = -(1 << 62)  # up to where nothing was dropped
+
+Plan = list[tuple[int, Span]]  # which resolution to read in each part of a span
 
 
 class Field(NamedTuple):
-    """A field of a question: a column, and the resolution if a suffix forces one."""
+    """A column, and the resolution if a suffix forces one."""
 
     name: str
     resolution: int | None
@@ -109,15 +110,15 @@ def _forced(source: SpanReader, field: Field, span: Span, most_points: int) -> S
     return _series(source, field, plan, start_ms, width_ms, labels=True)
 
 
-def _plan(source: SpanReader, span: Span, width_ms: int) -> list[tuple[int, Span]]:
-    """Return what to read where, for points of a width."""
+def _plan(source: SpanReader, span: Span, width_ms: int) -> Plan:
+    """Plan how to read a span, for points of a width."""
     dropped = source.dropped_ms()
     dropped_ms = dropped.get(RAW, NEVER_MS)
     if width_ms >= HOUR_MS:
         return _pieces(source, span, HOUR, dropped_ms)
     if span[0] >= dropped_ms and source.is_quick(span):
         return [(RAW, span)]
-    plan: list[tuple[int, Span]] = []
+    plan: Plan = []
     old_ms = min(max(dropped.get(TEN_MINUTES, NEVER_MS), span[0]), span[1])
     if span[0] < old_ms:
         plan += _pieces(source, (span[0], old_ms), HOUR, dropped_ms)
@@ -125,9 +126,7 @@ def _plan(source: SpanReader, span: Span, width_ms: int) -> list[tuple[int, Span
     return plan + _pieces(source, span, TEN_MINUTES, dropped_ms)
 
 
-def _pieces(
-    source: SpanReader, span: Span, resolution: int, dropped_ms: int
-) -> list[tuple[int, Span]]:
+def _pieces(source: SpanReader, span: Span, resolution: int, dropped_ms: int) -> Plan:
     """Return statistics where there are any, readings for the rest of a span."""
     bucket_ms = resolution * 60_000
     start_ms, end_ms = end_of(span[0], resolution), span[1] // bucket_ms * bucket_ms
@@ -138,7 +137,7 @@ def _pieces(
     return plan + _edge((end_ms, span[1]), resolution, dropped_ms)
 
 
-def _edge(span: Span, resolution: int, dropped_ms: int) -> list[tuple[int, Span]]:
+def _edge(span: Span, resolution: int, dropped_ms: int) -> Plan:
     """Return the readings of a part of a bucket; where they were dropped, the bucket itself.
 
     It is taken where its middle lies in the part, so that no bucket is taken twice.
@@ -151,9 +150,7 @@ def _edge(span: Span, resolution: int, dropped_ms: int) -> list[tuple[int, Span]
     return plan
 
 
-def _buckets(
-    source: SpanReader, span: Span, resolution: int, dropped_ms: int
-) -> list[tuple[int, Span]]:
+def _buckets(source: SpanReader, span: Span, resolution: int, dropped_ms: int) -> Plan:
     """Return the statistics of whole buckets, and the readings of those that are not computed."""
     bucket_ms = resolution * 60_000
     ends = (end_of(label, resolution) for label in source.marks(span))
@@ -172,7 +169,7 @@ def _buckets(
 def _series(
     source: SpanReader,
     field: Field,
-    plan: Iterable[tuple[int, Span]],
+    plan: Plan,
     origin_ms: int,
     width_ms: int,
     *,

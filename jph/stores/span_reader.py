@@ -9,7 +9,7 @@ from jph.stores.buckets import Span, Statistic
 MAX_MS = 1 << 62  # later than every reading, and an integer for both databases
 MOST = 1 << 62  # rows: no limit
 
-# Both planners know that one Codifier is asked for; SQLite walks its key only in this full order.
+# SQLite walks its key only in this full order; the Codifier is always the same one.
 NEWEST = " ORDER BY timestamp DESC, codifier DESC, sequence DESC LIMIT %(most)s"
 SPAN = "codifier = %(codifier)s AND timestamp > %(start)s AND timestamp <= %(end)s"
 WHERE = f" FROM measurement WHERE {SPAN}"

@@ -1,10 +1,11 @@
-"""Readings on the local disk while their store is away: one SQLite file, oldest first out.
+"""Readings on the local disk while their store does not answer: one SQLite file, oldest first out.
 
 Each batch is one row: the readings as JSON, compressed, about 15 bytes each. A batch is on the disk
-when `add` returns and stays there until `remove`: after a kill in between it is offered again.
+when `add` returns, and stays there until `remove`; a writer that was killed in between offers it
+again.
 
-Source: https://www.sqlite.org/autoinc.html: an id is never given twice, so that a batch which came
-meanwhile is not removed in place of one that went.
+Source: https://www.sqlite.org/autoinc.html: an id is never given twice, so that `remove` cannot
+take a batch that was added meanwhile.
 """
 
 import json
@@ -43,26 +44,26 @@ def spool_of(codifier: str, home: Path, most_bytes: int = DEFAULT_BYTES) -> "Spo
 class Spool:
     """A bounded queue of rows in a file; any thread may call.
 
-    Every call raises StoreError while the disk or the file cannot be used.
+    Every call raises StoreError if the disk or the file cannot be used.
 
     Args:
-        path: of the file, made when something is first to be kept.
-        most_bytes: size of the file; beyond it the oldest rows go.
+        path: of the file, which the first `add` makes.
+        most_bytes: size of the file; beyond it the oldest rows are dropped.
     """
 
     def __init__(self, path: Path, most_bytes: int = DEFAULT_BYTES) -> None:
         self.path = path
         self.most_bytes = most_bytes
-        self.dropped = 0  # readings that went to make room, or with a damaged file
+        self.dropped = 0  # readings dropped to make room, or with a damaged file
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self.readings = 0  # that wait here
         if path.exists():
-            with suppress(StoreError), self._transaction():  # reported when the spool is needed
+            with suppress(StoreError), self._transaction():  # the next call reports the fault
                 pass
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Keep rows durably, behind the present ones."""
+        """Store rows durably, behind those that are there."""
         text = json.dumps(rows, separators=(",", ":"))
         packed = zlib.compress(text.encode(), 1)
         with self._transaction() as connection:
@@ -74,7 +75,7 @@ class Spool:
             self._drop(dropped)
 
     def oldest(self, most_rows: int) -> tuple[list[Row], int]:
-        """Return the oldest rows, about so many, and the id by which to remove them; 0: none."""
+        """Return about so many rows, the oldest, and the id for `remove`, 0 if there are none."""
         rows: list[Row] = []
         last_id = 0
         with self._transaction() as connection:
@@ -82,7 +83,7 @@ class Spool:
                 try:
                     found = json.loads(zlib.decompress(packed))
                 except (zlib.error, ValueError) as error:
-                    log.error("%s: a batch is damaged and left out: %s", self.path, error)
+                    log.error("%s: skipping a damaged batch: %s", self.path, error)
                     found = []
                 last_id = number
                 rows += [(ms, code, sequence, v, text) for ms, code, sequence, v, text in found]
@@ -94,7 +95,7 @@ class Spool:
         return rows, last_id
 
     def remove(self, last_id: int) -> None:
-        """Forget rows that are stored now, and all before them."""
+        """Delete rows up to an id that `oldest` returned."""
         with self._transaction() as connection:
             self.readings -= self._delete(connection, last_id)
 
@@ -146,14 +147,14 @@ class Spool:
             self.path.replace(aside)
             for suffix in ("-wal", "-shm"):
                 self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-            log.error("%s: damaged, put aside as %s; a new one is begun", self.path, aside)
+            log.error("%s is damaged: renamed it to %s and began a new one", self.path, aside)
         self._drop(self.readings)
         self.readings = 0
 
     def _make_room(self, connection: sqlite3.Connection, size: int) -> int:
-        """Delete the oldest batches until there is room; return how many readings went."""
+        """Delete the oldest batches until there is room; return the number of their readings."""
         dropped = 0
-        size += 2 * PAGE_SIZE  # a page that is begun counts in full
+        size += 2 * PAGE_SIZE  # pages that are begun count in full
         while used_bytes(connection) + size > self.most_bytes:
             first_id = connection.execute("SELECT min(id) FROM batch").fetchone()[0]
             if first_id is None:
@@ -177,5 +178,5 @@ class Spool:
 
     def _drop(self, readings: int) -> None:
         if readings and not self.dropped:
-            log.error("%s: it is full, the oldest readings are dropped now", self.path)
+            log.error("%s is full: the oldest readings are dropped from now on", self.path)
         self.dropped += readings

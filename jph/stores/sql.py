@@ -1,37 +1,40 @@
-"""What the histories in SQLite and in PostgreSQL have in common."""
+"""The common part of the histories in SQLite and in PostgreSQL."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
 from jph.stores import Row, text_of
-from jph.stores.buckets import HOUR, HOUR_MS, Span, end_of
+from jph.stores.buckets import HOUR, HOUR_MS, TEN_MINUTES_MS, Span, end_of
 from jph.stores.series import Series
 from jph.stores.span import NEVER_MS, parse_field, read_series
 from jph.stores.span_reader import MAX_MS, Ask, SpanReader
 
+Lend = Callable[[], AbstractContextManager[Any]]  # a connection
+
 MOST_MARKS = 600  # in one piece of work: an hour of 100 Codifiers; whole hours are taken
+# The end of the bucket that a reading lies in.
+BUCKET = f"(timestamp + {TEN_MINUTES_MS - 1}) / {TEN_MINUTES_MS} * {TEN_MINUTES_MS}"
 
 
-class SqlHistory(ABC):
+class SqlHistory:
     """The reading half of a HistoryStore; see there for the calls.
 
     Args:
-        begin: opens a transaction in which everything is of one moment.
-        ask: asks the database of a cursor.
-        reader_of: returns what reads one Codifier.
+        reading: lends a connection that only reads, outside a transaction.
+        begin: statement of a transaction that sees the database at one moment.
+        ask: function of a cursor, a query and its values.
+        reader_of: makes the reader of one Codifier.
     """
 
-    def __init__(self, begin: str, ask: Ask, reader_of: Callable[[Ask, str], SpanReader]) -> None:
+    def __init__(
+        self, reading: Lend, begin: str, ask: Ask, reader_of: Callable[[Ask, str], SpanReader]
+    ) -> None:
+        self._reading = reading
         self._begin = begin
         self._ask = ask
         self._reader_of = reader_of
-
-    @abstractmethod
-    def reading(self) -> AbstractContextManager[Any]:
-        """Lend a connection that only reads, outside a transaction; close it after an error."""
 
     def read(
         self,
@@ -42,7 +45,7 @@ class SqlHistory(ABC):
         most_points: int = 1000,
     ) -> dict[str, Series]:
         asked = parse_field(field)
-        with self.reading() as connection:
+        with self._reading() as connection:
             cursor = connection.cursor()
             cursor.execute(self._begin)
             ask = partial(self._ask, cursor)
@@ -66,13 +69,13 @@ class SqlHistory(ABC):
         return self._rows(codifier, (since_ms - 1, MAX_MS), n)
 
     def _rows(self, codifier: str, span: Span, most: int, where: str = "") -> list[Any]:
-        with self.reading() as connection:
+        with self._reading() as connection:
             ask = partial(self._ask, connection.cursor())
             return self._reader_of(ask, codifier).rows(span, most, where)
 
 
 def due_hours(ask: Ask, until_ms: int) -> tuple[int, int] | None:
-    """Return from which to which mark to compute in one go: whole hours, the oldest."""
+    """Return the first and last mark to compute at once: of whole hours, the oldest."""
     ((first_ms, last_ms, count),) = ask(
         "SELECT min(timestamp), max(timestamp), count(*) FROM (SELECT timestamp FROM pending"
         " WHERE timestamp <= %(until)s ORDER BY timestamp LIMIT %(most)s) AS oldest",
@@ -88,13 +91,13 @@ def due_hours(ask: Ask, until_ms: int) -> tuple[int, int] | None:
 
 
 def dropped_ms(ask: Ask) -> int:
-    """Return up to where readings were dropped."""
+    """Return the time up to which readings were dropped."""
     found = ask("SELECT before_ms FROM dropped WHERE resolution = 0")
     return int(found[0][0]) if found else NEVER_MS
 
 
 def set_dropped(ask: Ask, resolution: int, before_ms: int) -> None:
-    """Note up to where a resolution is dropped, which never goes back."""
+    """Note the time up to which a resolution is dropped; an earlier one changes nothing."""
     ask(
         "INSERT INTO dropped VALUES (%(resolution)s, %(before)s) ON CONFLICT (resolution) DO UPDATE"
         " SET before_ms = excluded.before_ms WHERE excluded.before_ms > dropped.before_ms",

@@ -1,7 +1,7 @@
-"""Rows as what COPY reads in PostgreSQL's binary form. Pure: nothing here connects.
+"""Rows in the binary form that PostgreSQL's COPY reads. Pure: nothing here connects.
 
-What PostgreSQL cannot hold: NUL in text becomes U+2400, the picture of it. Numbers are doubles
-there as here, and the times of the bus end long before those of bigint.
+PostgreSQL cannot hold NUL in text, which becomes its symbol, U+2400. Numbers are doubles there as
+here, and the times of the bus end long before those of bigint.
 
 Source: https://www.postgresql.org/docs/15/sql-copy.html, section "Binary Format".
 """
@@ -34,7 +34,7 @@ class Packed:
     Args:
         content: for COPY … FROM STDIN (FORMAT binary).
         marks: (Codifier, end) of the 10-minute buckets of their numbers, in order.
-        weeks: that they lie in.
+        weeks: the weeks of their timestamps.
     """
 
     content: bytes
@@ -92,7 +92,7 @@ def _weeks(group: list[Row]) -> set[int]:
 
 @lru_cache(maxsize=8)
 def _number(size: int) -> Callable[..., bytes]:
-    """Return what packs a whole row with a Codifier of so many bytes, a number and no text."""
+    """Return the packer of a row with a Codifier of so many bytes, a number and no text."""
     return struct.Struct(f">hi{size}siqiqidi").pack
 
 

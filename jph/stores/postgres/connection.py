@@ -1,6 +1,6 @@
 """Connections to PostgreSQL: made when they are needed, lent, and thrown away after an error.
 
-Each failure of the server or the network becomes a StoreError that tells what to do. The next call
+Every error of the server or the network becomes a StoreError that tells what to do. The next call
 connects again.
 """
 
@@ -36,25 +36,25 @@ OPTIONS = {
 
 PROVISION = "run: jph generateSQL -d | psql"
 ADVICE = {
-    "25006": "this server must not be written, it is a standby or read-only: name the primary",
+    "25006": "this server is a standby or read-only: name the primary",
     "3F000": f"there is no such schema: {PROVISION}",
-    "40P01": "two programs waited for each other; it is tried again",
+    "40P01": "two programs waited for each other: JPH tries again",
     "42501": f"the role lacks a permission: {PROVISION}",
     "42703": "the tables are of another version: run: jph db upgrade",
     "42P01": f"there are no tables: {PROVISION}",
     "53100": "the disk of the server is full: free some space there",
-    "53200": "the server is out of memory",
+    "53200": "the server is out of memory: end other programs there",
     "53300": "the server has no connection left: end other programs or raise max_connections",
     "55P03": "another program locks the tables for long: end that program",
-    "57014": "the server took too long",
-    "58030": "the disk of the server refuses: see its log",
+    "57014": "the server took too long: see whether its machine is overloaded",
+    "58030": "the disk of the server fails: see the log of the server",
 }
-# Errors of libpq before there is a session have no code; the server may word them in any language.
+# Errors before there is a session have no code, and may be in another language.
 WORDS = (
     (r'database ".*" does not exist', f"there is no such database: {PROVISION}"),
     (r"too many (clients|connections)|connection slots", ADVICE["53300"]),
     (r"password|authentication|pg_hba\.conf|role \".*\"", "check role, password file, pg_hba.conf"),
-    (r"starting up|shutting down|recovery", "the server is not ready; it is tried again"),
+    (r"starting up|shutting down|recovery", "the server is not ready yet: JPH tries again"),
     (r"", "check that the server runs and is reachable"),
 )
 
@@ -83,10 +83,10 @@ class PostgresServer:
         self.name = f"postgresql://{host}:{port}/{self._parameters['dbname']}"
 
     def connect(self) -> Connection:
-        """Return a new connection, in a transaction mode of psycopg2's.
+        """Return a new connection.
 
         Raises:
-            StoreError: no connection now.
+            StoreError: the server does not accept one now.
         """
         parameters = dict(self._parameters)
         if self._password_file is not None:
@@ -98,7 +98,7 @@ class PostgresServer:
             raise self.converted(error) from error
 
     def converted(self, error: psycopg2.Error) -> StoreError:
-        """Return an error of the driver as ours, with what to do about it."""
+        """Return an error of the driver as a StoreError that tells what to do."""
         text = _first_line(error)
         if error.pgcode is None:
             advice = next(advice for words, advice in WORDS if re.search(words, text))
@@ -111,7 +111,6 @@ class Connections:
     """Connections of one kind to a server; each is lent to one thread at a time.
 
     Args:
-        server: where to.
         prepare: called with each new connection.
         most_idle: connections that are kept open.
         longest_s: cut a connection that is lent for so long; None: never.
@@ -134,10 +133,10 @@ class Connections:
 
     @contextmanager
     def lend(self) -> Iterator[Connection]:
-        """Lend a connection; roll back an open transaction at the end.
+        """Lend a connection; roll back at the end, if the borrower has not committed.
 
         Raises:
-            StoreError: instead of every error of the driver.
+            StoreError: in place of every error of the driver.
         """
         connection = self._take()
         keep = False
@@ -158,7 +157,7 @@ class Connections:
                 self._give_back(connection, keep)
 
     def close(self) -> None:
-        """Close the idle connections now, and the lent ones when they come back."""
+        """Close idle connections now, and lent ones when they come back."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -187,9 +186,9 @@ class Connections:
 
 @contextmanager
 def _cut_after(longest_s: float | None, connection: Connection) -> Iterator[None]:
-    """Let the call that waits for a server fail after a time.
+    """Make a call that waits for the server fail after a time.
 
-    The limits that the server keeps are of no use where it is stopped, or waits for its disk.
+    Limits that the server itself keeps do not help if it is stopped or waits for its disk.
     """
     if longest_s is None:
         yield
@@ -201,7 +200,7 @@ def _cut_after(longest_s: float | None, connection: Connection) -> Iterator[None
         yield
     finally:
         timer.cancel()
-        timer.join()  # or it might cut who gets the connection next
+        timer.join()  # or it might cut the next borrower
 
 
 def _cut(connection: Connection) -> None:
@@ -210,7 +209,7 @@ def _cut(connection: Connection) -> None:
 
 
 def _has_ended(connection: Connection) -> bool:
-    """Tell whether the server ended a session, which makes its socket readable."""
+    """Return whether the server ended a session, which makes its socket readable."""
     if connection.closed:
         return True
     poll = select.poll()

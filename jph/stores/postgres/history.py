@@ -11,7 +11,6 @@ wait for each other in one direction only.
 import io
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import psycopg2
@@ -66,21 +65,14 @@ class PostgresHistory(SqlHistory):
     """
 
     def __init__(self, server: PostgresServer) -> None:
-        super().__init__(BEGIN, ask, PostgresSpanReader)
         self._server = server
         self._writers = Connections(server, self._prepare_writer, WRITERS)
         self._readers = Connections(server, self._prepare_reader, READERS, READER_S)
+        self.writing, self.reading = self._writers.lend, self._readers.lend
+        super().__init__(self.reading, BEGIN, ask, PostgresSpanReader)
         self._partitions = Partitions()
         self.statistics = PostgresStatistics(self.reading, self.writing, self._partitions)
         self._repeats_until_s = 0.0  # until then some readings are stored already, it is assumed
-
-    def writing(self) -> AbstractContextManager[Connection]:
-        """Lend a connection in a transaction, which the borrower commits."""
-        return self._writers.lend()
-
-    def reading(self) -> AbstractContextManager[Connection]:
-        """Lend a connection that only reads, without transactions."""
-        return self._readers.lend()
 
     def append(self, rows: Sequence[Row]) -> int:
         if not rows:
@@ -135,9 +127,9 @@ class PostgresHistory(SqlHistory):
             assert row is not None
             encoding, read_only, commits, has_tables = row
             if encoding != "UTF8":
-                raise self._unusable(f"the encoding is {encoding}: make a database with UTF8")
+                raise self._unusable(f"its encoding is {encoding}: make a database with UTF8")
             if read_only == "on":
-                raise self._unusable("it must not be written, a standby or read-only: name another")
+                raise self._unusable("it is a standby or read-only: name the primary")
             if not has_tables:
                 self._create_tables(connection)
             self._check_version(connection)

@@ -3,21 +3,20 @@
     schema_version  one row: the number of steps below that the database has been through
     measurement     every reading, one partition for each week, measurement_20261119 being that of
                     the seven days from then; measurement_default holds what lies beyond them
-    statistic       what 10 minutes and hours came to, labelled by their end, in partitions of 13
+    statistic       statistics of 10 minutes and hours, labelled by their end, in partitions of 13
                     and 52 weeks, statistic_10min_20261119; statistic_default holds the rest
     pending         the ends of 10-minute buckets that got readings and were not computed since
     dropped         up to where readings (resolution 0) and statistics were dropped
 
 All times are ms since 1970, UTC; a bucket is (start, end].
 
-Marks. Whoever adds numbers marks their buckets in the same transaction, by MARK, which locks each
-mark, a new one or an old one, until it commits. Whoever computes takes the locks of the marks first
-(`SELECT … FOR UPDATE SKIP LOCKED`), reads the numbers in a later statement and deletes the marks in
-the same transaction. So no reading comes between: either it was committed and is computed, or its
-mark was locked and stays. Keep that transaction short: late readings of such a bucket wait for it.
+Marks. A writer marks the buckets of its numbers in the same transaction, by MARK, which locks each
+mark, new or old, until it commits. A program that computes locks the marks first (`SELECT … FOR
+UPDATE SKIP LOCKED`), reads the numbers in a later statement and deletes the marks in the same
+transaction. So no reading comes between: either it was committed and is computed, or its mark was
+locked and stays. Keep that transaction short: late readings of such a bucket wait for it.
 
-Whoever writes to several rows of a table does so in the order of the key: then two never wait for
-each other.
+Write several rows of a table in the order of its key: then two writers never wait for each other.
 
 Source: https://www.postgresql.org/docs/15/ddl-partitioning.html
 """
@@ -32,7 +31,7 @@ WEEK_MS = 604_800_000
 FIRST_WEEK = 1565  # the week in which 2000 began; a clock that was never set is before it
 LOCK = 0x6A7068  # advisory lock for changing the tables, "jph"
 
-# One step for each schema version. A step that has been landed never changes; a new one is added.
+# One step for each schema version. A released step never changes; a change is a new step.
 # Each may be repeated, since `jph generateSQL` prints them for databases that it cannot see.
 STEPS: tuple[tuple[str, ...], ...] = (
     (
@@ -70,8 +69,8 @@ MARK = (
 # The table of each resolution, and the weeks in one of its partitions; statistics have few rows.
 TABLES_OF = {RAW: ("measurement", 1), TEN_MINUTES: ("statistic", 13), HOUR: ("statistic", 52)}
 
-# The column of a Codifier's view beside the timestamp, by its DataType; rows without it are left
-# out. A graph asks for "value", and expects a number wherever there is one.
+# The columns of a Codifier's view beside the timestamp, by its DataType, and which rows it leaves
+# out. A graph asks for "value", and wants a number wherever there is one.
 _NUMBER = ('value AS "value"', " AND value IS NOT NULL")
 _COLUMNS = {
     "string": ('coalesce(text, value::text) AS "value"', ""),
@@ -95,7 +94,7 @@ def identifier(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Quote text for any setting of standard_conforming_strings."""
+    """Quote text for either value of standard_conforming_strings."""
     _refuse_nul(text)
     quoted = "'" + text.replace("'", "''").replace("\\", "\\\\") + "'"
     return f"E{quoted}" if "\\" in text else quoted
@@ -138,8 +137,8 @@ def partition_of(name: str, resolution: int = RAW) -> Partition | None:
 def add_partition(week: int, resolution: int = RAW) -> str:
     """Return the statement that makes the partition of a week, if there is none.
 
-    It is made aside and attached, which lets readers and writers of other weeks go on. Rows of the
-    default partition that belong to it, since their clock was ahead of ours, move over.
+    It is made aside and attached, which lets readers and writers of other weeks go on. Rows that
+    belong to it move over from the default partition: their clock was ahead of this one.
     """
     name, start_ms, end_ms = partition(week, resolution)
     table, _ = TABLES_OF[resolution]
@@ -151,10 +150,10 @@ def add_partition(week: int, resolution: int = RAW) -> str:
     return (
         "DO $$ BEGIN"
         f" PERFORM pg_advisory_xact_lock({LOCK});"
-        # Before the question, since only the lock of a table makes a session hear of new ones.
+        # Lock before asking: only the lock of a table makes a session notice new partitions.
         f" LOCK TABLE {table}_default IN ACCESS EXCLUSIVE MODE;"
-        # to_regclass would not do: where it was asked before in a transaction, its cache does not
-        # hear what another one committed while this one waited for the advisory lock.
+        # Not to_regclass: if the transaction asked it before, its cache misses a table that another
+        # one committed while this one waited for the advisory lock.
         " IF NOT EXISTS (SELECT FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid"
         f" WHERE inhparent = '{table}'::regclass AND relname = '{name}') THEN"
         f" CREATE TABLE {name} (LIKE {table} INCLUDING ALL);"
@@ -195,7 +194,7 @@ def create_views(
 
     Args:
         codifiers: all of the network, in the order of the configuration.
-        data_types: the DataType of Codifiers whose readings may be no numbers, string or json.
+        data_types: the DataType of those with readings that are not numbers, string or json.
     """
     types = data_types or {}
     statements = []

@@ -1,8 +1,8 @@
 """Statistics and retention of a history in PostgreSQL; the tables are those of schema.py.
 
-The database computes, a few hundred buckets in a transaction, which has the locks of their marks
-(see schema.py). Only one connection does so at a time: of two, the one that had read
-earlier could overwrite the hour of the other.
+The database computes a few hundred buckets in a transaction, which holds the locks of their marks
+(see schema.py). One connection computes at a time: of two, the one that read earlier could
+overwrite the hour of the other.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,6 @@ from jph.stores.buckets import (
     HOUR_MS,
     RAW,
     TEN_MINUTES,
-    TEN_MINUTES_MS,
     end_of,
     statistic_of,
 )
@@ -31,11 +30,11 @@ from jph.stores.postgres.partitions import Partitions
 from jph.stores.postgres.schema import WEEK_MS
 from jph.stores.postgres.span import ask
 from jph.stores.span_reader import NUMBERS
-from jph.stores.sql import dropped_ms, due_hours, set_dropped
+from jph.stores.sql import BUCKET, dropped_ms, due_hours, set_dropped
 
-COMPUTING = 0x6A7073  # advisory lock for computing, "jps"
+COMPUTING = 0x6A7073  # advisory lock of the connection that computes, "jps"
 MOST_DROPPED = 20_000
-DROP_LOCK = "500ms"  # longest wait of a drop for readers; writers wait behind it
+DROP_LOCK = "500ms"  # longest wait of a drop for readers; writers queue behind it
 LOCK_NOT_AVAILABLE = "55P03"
 
 Lend = Callable[[], AbstractContextManager[Connection]]
@@ -72,7 +71,6 @@ KEPT = (
     f" OR resolution = {HOUR} AND statistic.timestamp ="
     f" (wanted.timestamp + {HOUR_MS - 1}) / {HOUR_MS} * {HOUR_MS}))"
 )
-BUCKET = f"(timestamp + {TEN_MINUTES_MS - 1}) / {TEN_MINUTES_MS} * {TEN_MINUTES_MS}"
 BUCKET_OF_ROW = BUCKET.replace("timestamp", "row.timestamp")
 PARTITIONS = (
     "SELECT relid::regclass::text, pg_total_relation_size(relid) FROM pg_partition_tree(%(table)s)"
@@ -173,10 +171,10 @@ class PostgresStatistics:
     def _mark_open_hour(
         self, connection: Connection, cursor: Cursor, last_ms: int, until_ms: int
     ) -> set[str]:
-        """Mark the hour that is not over, for each Codifier with a bucket in it that is due.
+        """Mark the hour that is not over, for each Codifier with a due bucket in it.
 
-        So it is due at its end, whether more readings come or not. It is done beforehand: with the
-        locks of other marks in hand, a writer could wait for these and we for it.
+        So the hour is due at its end, even if no more readings come. This precedes the locks of the
+        other marks: with them, a writer and this connection could wait for each other.
         """
         end_ms = end_of(until_ms, HOUR)
         if end_ms == until_ms or last_ms <= end_ms - HOUR_MS:
@@ -204,7 +202,7 @@ class PostgresStatistics:
             }
         )
         for resolution, buckets in ((TEN_MINUTES, marks), (HOUR, hours)):
-            # Of one week at a time, so that the planner leaves out all other partitions.
+            # One week at a time, so that the planner leaves out all other partitions.
             by_week = sorted(buckets, key=lambda mark: mark[1])
             for _, some in groupby(by_week, lambda mark: mark[1] // WEEK_MS):
                 self._compute_buckets(cursor, resolution, sorted(some))
@@ -218,7 +216,7 @@ class PostgresStatistics:
             wanted = _wanted(marks)
             rows = ask(cursor, COMPUTE, **wanted, **span, resolution=resolution, width=width)
             done = set(rows)
-        except DataError:  # numbers whose squares no double holds: not in the database then
+        except DataError:  # no double holds the squares of some numbers: compute here
             cursor.execute("ROLLBACK TO SAVEPOINT computing")
             done = self._compute_here(cursor, resolution, marks)
         cursor.execute("RELEASE SAVEPOINT computing")
@@ -248,7 +246,7 @@ class PostgresStatistics:
         return min(found, key=lambda it: it[0].start_ms, default=None)
 
     def _drop(self, cursor: Cursor, resolution: int, partition: schema.Partition) -> bool:
-        """Drop a partition, unless it is read or its readings are due; tell whether it was."""
+        """Drop a partition, unless it is read or its readings are due; return whether it was."""
         end_ms = partition.end_ms
         try:
             if resolution == RAW:
@@ -258,7 +256,7 @@ class PostgresStatistics:
                     return False
             cursor.execute(f"DROP TABLE {schema.identifier(partition.name)}")
         except OperationalError as error:
-            if error.pgcode == LOCK_NOT_AVAILABLE:  # by a reader: next time
+            if error.pgcode == LOCK_NOT_AVAILABLE:  # a reader has it: try next time
                 return False
             raise
         set_dropped(partial(ask, cursor), resolution, end_ms if resolution == RAW else end_ms - 1)
@@ -266,7 +264,7 @@ class PostgresStatistics:
         return True
 
     def _drop_early(self, cursor: Cursor, resolution: int, before_ms: int) -> int:
-        """Drop rows from before there are partitions, of clocks that were never set."""
+        """Drop rows that are older than all partitions, of clocks that were never set."""
         before_ms = min(before_ms, schema.FIRST_WEEK * WEEK_MS)
         if resolution == RAW:
             where = (

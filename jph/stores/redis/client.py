@@ -1,7 +1,7 @@
 """A client of redis-py for a state store, and its errors in plain words.
 
-It tries everything once, since the store itself tries again, and a connection that breaks is a
-failure: whatever the server lost with it is to be written again.
+It tries everything once, since the store itself tries again, and reports a broken connection: the
+store then writes again all that the server may have lost.
 """
 
 from collections import defaultdict
@@ -29,10 +29,10 @@ _ERRORS = (exceptions.RedisError, exceptions.RedisClusterException, OSError, Val
 
 
 class RedisClient:
-    """The commands of a state store to a Redis, with one connection to each of its servers.
+    """The requests of a state store to a Redis, with one connection to each of its servers.
 
     Raises:
-        RedisFault: as of every method.
+        RedisFault: the server refuses or does not answer; so do all methods.
     """
 
     def __init__(self, address: RedisAddress, password_file: Path | None) -> None:
@@ -41,7 +41,7 @@ class RedisClient:
             self._password = password_in(password_file) if password_file else None
         except StoreError as error:
             raise RedisFault(f"{address}: {error}") from error
-        self._reached: set[object] | None = None  # servers; None: a cluster is still looked at
+        self._reached: set[object] | None = None  # servers; None while redis-py explores a cluster
         with self._plain_words():
             self._client = self._opened()
         self._reached = set()
@@ -60,7 +60,7 @@ class RedisClient:
         once = Retry(NoBackoff(), 0)
         if address.kind == "cluster":
             nodes = [ClusterNode(host, port) for host, port in address.hosts]
-            # A key that has moved changes the knowledge of it alone: to ask the whole cluster
+            # A key that has moved updates the place of this key alone: exploring the whole cluster
             # again would close connections.
             return RedisCluster(startup_nodes=nodes, retry=once, reinitialize_steps=0, **options)
         options |= {"db": address.database, "retry": once}
@@ -73,9 +73,9 @@ class RedisClient:
         return Redis(host, port, **options)
 
     def _on_connect(self, connection: Any) -> None:
-        """Sign in; refuse to connect again, which redis-py does without telling."""
+        """Sign in; refuse a second connection, which redis-py would open silently."""
         server = None
-        if self._address.kind == "cluster":  # which signs in itself
+        if self._address.kind == "cluster":  # redis-py signs in by itself
             server = connection.host, connection.port
         else:
             connection.on_connect()
@@ -88,7 +88,7 @@ class RedisClient:
             connection.read_response()
 
     def exchange(self, commands: Sequence[Command]) -> list[Any]:
-        """Send commands in one go; return as many replies, with a RedisFault for each refusal."""
+        """Send commands together; return their replies, with a RedisFault for each refusal."""
         with self._plain_words():
             if isinstance(self._client, RedisCluster):
                 replies = self._exchange_with_cluster(self._client, commands)
@@ -99,10 +99,10 @@ class RedisClient:
     def _exchange_with_cluster(
         self, cluster: RedisCluster, commands: Sequence[Command]
     ) -> list[Any]:
-        """Send each server its commands, in one go each.
+        """Send each server its commands together.
 
-        The pipelines of redis-py for a cluster would try each of the commands again, one after the
-        other and 2 s each, where a server does not answer.
+        If a server does not answer, the pipelines of redis-py for a cluster would try each command
+        again, one after the other and 2 s each.
         """
         places: defaultdict[str, list[int]] = defaultdict(list)  # by the name of their server
         for place, (_, key, *_) in enumerate(commands):
@@ -139,7 +139,7 @@ class RedisClient:
 
 
 def _exchange(server: Redis, commands: Sequence[Command]) -> list[Any]:
-    """Do what a pipeline of redis-py does, which takes an eighth longer (bench/state.py)."""
+    """Send commands as a pipeline of redis-py does, an eighth faster (bench/state.py)."""
     connection = server.connection_pool.get_connection()
     try:
         connection.send_packed_command(connection.pack_commands(commands))

@@ -7,8 +7,8 @@ The key is the Codifier, the fields are those of `jph.state`, and each value is 
     Value      a number; the text of a string; a JSON object as JSON
     unknown    no field
 
-Which is what `float(state["Value"])`, `int(state["DTimestamp"])` and `state["IsActive"] == "True"`
-expect. A text that looks like a number is read back as a number: the hash does not tell them apart.
+Programs read `float(state["Value"])`, `int(state["DTimestamp"])`, `state["IsActive"] == "True"`. A
+text that looks like a number is read back as a number: the hash does not tell them apart.
 """
 
 import json
@@ -23,8 +23,8 @@ _PLAIN = {int, float, str}
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+|(?:\.[0-9]+)?[eE][+-]?[0-9]+)?")
 LONGEST_INTEGER = 1500  # digits; a datagram has no room for more
 _TRUTH = {"True": True, "1": True, "False": False, "0": False}
-# Fields that are outdated once the other field is newer; it may still be
-# there from before, since a field that is not known leaves the stored one alone.
+# The first of each pair is outdated if it is unknown and the second is known; it is deleted, since
+# an unknown field leaves the stored one alone otherwise.
 _BESIDE = (
     ("TRequest", "TTimestamp"),
     ("TDuration", "TTimestamp"),
@@ -53,7 +53,7 @@ def _text(value: object) -> str:
 
 
 def fields_of(codifier: str, reply: object) -> Fields | None:
-    """Return the state in a reply to HGETALL, None if there is no state in it."""
+    """Return the state in a reply to HGETALL, None if it has no field of a state."""
     if not isinstance(reply, dict):
         return None
     stored = {

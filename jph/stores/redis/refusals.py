@@ -1,4 +1,4 @@
-"""Why a Redis refuses or does not answer, in plain words, from the errors of redis-py."""
+"""Plain words for the errors of redis-py: why a Redis refuses or does not answer."""
 
 from collections.abc import Iterator
 from socket import gaierror
@@ -13,7 +13,7 @@ from jph.stores.redis.url import RedisAddress
 TIMEOUT_S = 2.0  # for each step: to connect, to send, until more of a reply comes
 MARK = "jph:state"
 
-# Advice for a person, by the first word of the refusal.
+# The remedy, by the first word of the refusal.
 ADVICE = {
     "OOM": "it has reached its maxmemory: raise that, or remove other data from it",
     "READONLY": "it is a read-only replica: name the primary, or its sentinels, in the URL",
@@ -27,7 +27,7 @@ ADVICE = {
 }
 # Refusals that pass: it loads its data, a script runs, a replica waits for its primary.
 PASSING = {"LOADING", "BUSY", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN"}
-# Texts of refusals whose first word is only ERR.
+# Words in refusals that begin with ERR only.
 _PHRASES = {
     "without any password": "it has no password: leave out the PasswordFile",
     "DB index": "it has no database {address.database}: name another one in the URL",
@@ -47,7 +47,7 @@ _CODES: dict[type[BaseException], str] = {
     exceptions.TryAgainError: "TRYAGAIN",
 }
 _NO_ANSWER = f"no answer within {TIMEOUT_S:g} s"
-_NO_REDIS = "what listens there is no Redis"
+_NO_REDIS = "another program than Redis listens there"
 _REASONS: dict[type[Exception], str] = {
     MasterNotFoundError: "no sentinel answers that knows a primary {address.primary}",
     exceptions.TimeoutError: _NO_ANSWER,
@@ -79,9 +79,8 @@ def fault_of(error: BaseException, address: RedisAddress, *, has_password: bool)
     """Return the meaning of an error of redis-py.
 
     Args:
-        error: with its causes, of which the innermost tells most.
-        address: of the server.
-        has_password: it was told one.
+        error: with its causes, of which the innermost is the most exact.
+        has_password: the client sent one.
     """
     code, reason = "", str(error)
     for cause in _causes(error):

@@ -1,13 +1,13 @@
 """Last states in Redis, one hash for each Codifier (`jph.stores.redis.hashes`).
 
     <Codifier>   hash: the last state
-    jph:state    text: a random mark, put there with the complete state; where it is another one or
-                 gone, the server was emptied, and the complete state is written again
+    jph:state    text: a random mark, written with the complete state; if it is gone or another one,
+                 the server was emptied, and the complete state is written again
 
-Strategy: `LastStates` takes every message in memory, which is quick, and a thread of its own brings
-what changed to the server: all changed states in one round trip, at most one round trip in 30 ms.
-Each has a version, so there is no queue: what could not be written is simply still newer than what
-was. Every new connection begins with the complete state, and so does one that misses the mark.
+Strategy: `LastStates` takes every message in memory, which is quick, and a thread of its own writes
+the changed states to the server, all in one round trip, at most one in 30 ms. Each state has a
+version, so there is no queue: one that could not be written is still newer than the last one that
+was. A new connection begins with the complete state, and so does a missing mark.
 """
 
 import logging
@@ -31,7 +31,7 @@ from jph.stores.redis.url import RedisAddress, address_of
 log = logging.getLogger(__name__)
 
 PAUSE_S = 0.03  # between the starts of two round trips; a message waits 50 ms at most
-BEAT_S = 1.0  # the mark is looked at so often when nothing is to be written
+BEAT_S = 1.0  # the mark is read so often when nothing is to be written
 FIRST_RETRY_S = 0.1
 LAST_RETRY_S = 1.5  # with the 2 s that a connection may take, the state is complete in 5 s
 STOP_S = 2.5  # longest wait for the last round trip
@@ -63,7 +63,7 @@ class RedisState:
         self._fault = Fault(log, logging.ERROR)
         self._fault_code = ""
 
-    # From any thread; nothing here waits for the server
+    # From any thread; only `recall` waits for the server
 
     def watch(self, on_fault: Callable[[str | None], object]) -> None:
         self._on_fault = on_fault
@@ -119,7 +119,7 @@ class RedisState:
             self._disconnect()
 
     def _round_trip(self) -> None:
-        """Write what changed; RedisFault if the server does not take it."""
+        """Write the changed states; raise RedisFault if the server refuses."""
         if self._client is None:
             self._client = RedisClient(self._address, self._password_file)
             self._version, self._mark = 0, None
@@ -147,7 +147,7 @@ class RedisState:
             self._end_fault()
 
     def _add_wrong(self, changed: dict[str, Fields]) -> None:
-        """Try the keys that held something else once more, now and then."""
+        """Add the keys that held something else, now and then, to try them again."""
         if self._wrong and time.monotonic() >= self._wrong_due_s:
             self._wrong_due_s = time.monotonic() + LAST_RETRY_S
             for codifier in self._wrong - changed.keys():
@@ -156,7 +156,7 @@ class RedisState:
                     changed[codifier] = fields
 
     def _note(self, commands: Iterable[Command], replies: Iterable[object]) -> None:
-        """Look at what became of each state; a refusal of one key stops no other."""
+        """Note which keys hold something else; a refusal of one key stops no other."""
         refused = set()
         for (_, codifier, *_), reply in zip(commands, replies, strict=True):
             if isinstance(reply, RedisFault):
@@ -170,7 +170,7 @@ class RedisState:
         if self._mark is None:
             self._mark = mark
         elif self._mark != mark:
-            log.warning("%s was emptied; all last states are written again", self._address)
+            log.warning("%s was emptied: writing all last states again", self._address)
             self._mark, self._version = None, 0
             self._changed.set()
 
@@ -180,10 +180,10 @@ class RedisState:
             self._client = None
 
     def _begin_fault(self, text: str, code: str) -> None:
-        # A fault that only a person can end is logged though it began as another one.
+        # A fault that needs a person is logged even if another one has lasted until now.
         is_another = code not in ("", self._fault_code, *PASSING)
         self._fault_code = code
-        said = f"{text}; last states wait in memory, and it is tried again"
+        said = f"{text}; last states wait in memory until a new try succeeds"
         self._fault.note(text, said, again=is_another)
         self._on_fault(text)
 
@@ -202,5 +202,5 @@ def _recalled(client: RedisClient) -> dict[str, Fields]:
 
 
 def open_redis(url: str, home: Path, password_file: Path | None, states: LastStates) -> StateStore:
-    """Return what brings last states to a Redis; ConfigError for a URL of another form."""
+    """Return the store on Redis; raise ConfigError for a URL of another form."""
     return RedisState(address_of(url), password_file, states)

@@ -1,4 +1,4 @@
-"""Where the Redis of a state store is: a server, a primary that sentinels name, or a cluster.
+"""The address of a state store on Redis: a server, a primary that sentinels name, or a cluster.
 
     redis://[user@]host[:port][/database]             one server; rediss: with TLS
     unix://[user@]/path/of/its/socket[?db=database]   one on this machine
@@ -6,8 +6,8 @@
                                                       the primary that these sentinels know by name
     redis+cluster://[user@]host[:port][,...]          a cluster, by some of its servers
 
-`rediss+sentinel` and `rediss+cluster` are with TLS, too. All with TLS take options, as redis-py
-calls them: `?ssl_ca_certs=FILE`, and others of `TLS_OPTIONS`.
+`rediss+sentinel` and `rediss+cluster` are with TLS, too. URLs with TLS take the options of redis-py
+in `TLS_OPTIONS`, such as `?ssl_ca_certs=FILE`.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ TLS_OPTIONS = {
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """Where a Redis is, and which of its databases.
+    """The address of a Redis, and of one of its databases.
 
     Args:
         kind: of FORMS.
@@ -72,10 +72,10 @@ class RedisAddress:
 
 
 def address_of(url: str) -> RedisAddress:
-    """Return the address that a URL names.
+    """Return the address in a URL.
 
     Raises:
-        ConfigError: another form, or an option that is not known.
+        ConfigError: another form, or an unknown option.
     """
     scheme = url.partition(":")[0].lower()
     kind = "unix" if scheme == "unix" else scheme.partition("+")[2]
@@ -91,7 +91,7 @@ def address_of(url: str) -> RedisAddress:
 
 
 def _address(kind: str, parts: SplitResult, options: dict[str, object]) -> RedisAddress:
-    """Return the address; ValueError for another form."""
+    """Return the address; raise ValueError for another form."""
     user, _, hosts = parts.netloc.rpartition("@")
     tls = parts.scheme.startswith("rediss")
     segments = [unquote(segment) for segment in parts.path.split("/") if segment]

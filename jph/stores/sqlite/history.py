@@ -8,16 +8,16 @@
     pending      timestamp, codifier: ends of 10-minute buckets that got readings and were not
                  computed since; `taken` while they are being computed, until more readings come
     unmarked     first_ms, last_ms: readings from before there were marks, at most one row
-    dropped      resolution (0: readings), before_ms: up to where it was dropped
+    dropped      resolution (0: readings), before_ms: all of it up to this time was dropped
 
 Strategy: a batch is sorted by key and appended at the right edge of the tree, which fills pages and
 touches each only once or twice: 33 bytes of file and 120 bytes written per reading, with the log,
 its index and checkpoints (bench/history_bytes.py). An index by Codifier would write one page for
-each Codifier and batch, 400 bytes more. So a span is read by scanning it, at ten million rows per
-second and more, `series` keeps a Codifier that is rare or absent from scanning all, and long spans
-are read from `statistic` (../span.py).
+each Codifier and batch, 400 bytes more. So a span is read by a scan, at ten million rows per second
+and more; `series` spares a rare or absent Codifier a scan of everything; and long spans are read
+from `statistic` (jph/stores/span.py).
 
-One connection writes; readers have their own, and in WAL mode neither waits for the other.
+One connection writes at a time; others read, and in WAL mode neither waits for the other.
 
 Source: https://www.sqlite.org/wal.html, https://www.sqlite.org/withoutrowid.html
 """
@@ -45,7 +45,7 @@ WAL_AUTOCHECKPOINT = 1000
 JOURNAL_BYTES = 8 << 20
 MOST_IDLE = 5  # connections kept open, 2 MB each at most
 
-# One step per schema version. A step that has been landed never changes; a new one is added.
+# One step per schema version. A released step never changes; a change is a new step.
 STEPS = (
     (
         "CREATE TABLE measurement (timestamp INTEGER NOT NULL, codifier TEXT NOT NULL,"
@@ -62,7 +62,7 @@ STEPS = (
         "CREATE TABLE pending (timestamp INTEGER NOT NULL, codifier TEXT NOT NULL,"
         " taken INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (timestamp, codifier)) WITHOUT ROWID",
         "CREATE TABLE unmarked (first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL)",
-        # Marking all that is there would take minutes; Statistics does it bit by bit.
+        # Marking all readings here would take minutes; Statistics does it bit by bit.
         "INSERT INTO unmarked SELECT * FROM"
         " (SELECT min(first_ms) AS first_ms, max(last_ms) FROM series) WHERE first_ms IS NOT NULL",
         "CREATE TABLE dropped (resolution INTEGER NOT NULL PRIMARY KEY,"
@@ -75,7 +75,7 @@ EXTEND = (
     "INSERT INTO series VALUES (?, ?, ?) ON CONFLICT (codifier) DO UPDATE SET"
     " first_ms = min(first_ms, excluded.first_ms), last_ms = max(last_ms, excluded.last_ms)"
 )
-# A mark that is there costs no write, unless it is just being computed.
+# A mark that is set already costs no write, unless its bucket is being computed.
 MARK = (
     "INSERT INTO pending (timestamp, codifier) VALUES (?, ?)"
     " ON CONFLICT DO UPDATE SET taken = 0 WHERE taken"
@@ -83,14 +83,14 @@ MARK = (
 ADVICE = {
     sqlite3.SQLITE_FULL: "the disk is full: free some space",
     sqlite3.SQLITE_BUSY: "another program keeps it locked: end that program",
-    sqlite3.SQLITE_READONLY: "it must not be written: check its owner, permissions and mount",
-    sqlite3.SQLITE_PERM: "it must not be opened: check its owner and permissions",
+    sqlite3.SQLITE_READONLY: "it is read-only: check its owner, permissions and mount",
+    sqlite3.SQLITE_PERM: "access is denied: check its owner and permissions",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened: check owner, permissions and free space",
-    sqlite3.SQLITE_IOERR: "the disk refuses: check its free space and the kernel log",
-    sqlite3.SQLITE_CORRUPT: "it is damaged: move it away, a new one is begun",
-    sqlite3.SQLITE_NOTADB: "it is no SQLite database: move it away or name another file",
+    sqlite3.SQLITE_IOERR: "the disk fails: check its free space and the kernel log",
+    sqlite3.SQLITE_CORRUPT: "it is damaged: move it away, and JPH begins a new one",
+    sqlite3.SQLITE_NOTADB: "it is not an SQLite database: move it away or name another file",
 }
-# After these the connection is as good as before; after others it is opened again.
+# After these errors a connection can be used again; after others it is closed.
 HARMLESS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
 
 MISTAKES = (sqlite3.ProgrammingError, sqlite3.InterfaceError)  # the caller's, not the store's
@@ -102,7 +102,7 @@ def open_sqlite(url: str, home: Path, password_file: Path | None = None) -> Hist
     """Open the file that a URL names, relative to home unless there are four slashes."""
     path = url.partition(":")[2]
     if not path.startswith("///") or path in ("///", "////"):
-        raise ConfigError("an SQLite store is named sqlite:///file-in-home or sqlite:////absolute")
+        raise ConfigError("the URL of SQLite must be sqlite:///file-in-home or sqlite:////absolute")
     return SqliteHistory(home / path[3:])
 
 
@@ -110,7 +110,7 @@ class SqliteHistory(SqlHistory):
     """History in one SQLite file; see HistoryStore for the calls."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__("BEGIN", ask, SqliteSpanReader)
+        super().__init__(self.reading, "BEGIN", ask, SqliteSpanReader)
         self.statistics = SqliteStatistics(path, self.reading, self.writing)
         self._path = path
         self._closed = False
@@ -139,7 +139,7 @@ class SqliteHistory(SqlHistory):
         return added
 
     def close(self) -> None:
-        """Close all connections; the last one moves the log into the file and removes it."""
+        """Close all connections; SQLite moves the log into the file with the last one."""
         with self._writing, self._idle_lock:
             self._closed = True
             for _, connection in self._idle:
@@ -207,17 +207,19 @@ class SqliteHistory(SqlHistory):
         except OSError as error:
             away = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE)
             raise (StoreError if away else ConfigError)(
-                f"{folder}: the folder of the history cannot be made ({error.strerror}): make it, "
+                f"cannot make the folder of the history, {folder} ({error.strerror}): make it, "
                 "or name another file"
             ) from error
         if self._path.is_dir():
-            raise ConfigError(f"{self._path}: a folder, but the history is a file: name another")
+            raise ConfigError(f"{self._path} is a folder, but the history is a file: name another")
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Set up a connection, and the file where it is new or of an older version."""
         version = self._version(connection)
         if set_up(connection, JOURNAL_BYTES) != "wal":
-            raise ConfigError(f"{self._path}: no WAL on this file system: name a local disk")
+            raise ConfigError(
+                f"{self._path}: its file system allows no WAL: name a file on a local disk"
+            )
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_AUTOCHECKPOINT}")
         if version < len(STEPS):
             connection.execute("BEGIN IMMEDIATE")
@@ -234,7 +236,7 @@ class SqliteHistory(SqlHistory):
             version = int(connection.execute(query).fetchone()[0])  # made by another just now?
             if not version:
                 raise ConfigError(
-                    f"{self._path}: the database of another program: name another file"
+                    f"{self._path} is the database of another program: name another file"
                 )
         if version > len(STEPS):
             raise ConfigError(

@@ -1,9 +1,9 @@
-"""Statistics and retention of a history in SQLite; the tables are described in history.py.
+"""Statistics and retention of a history in SQLite; history.py describes the tables.
 
-Computing takes three steps, of which only the first and the last write, and briefly: marks are
-taken; the readings of whole hours are read and computed; the results are written and the marks
-removed, unless a reading came between, which makes its mark again. A lock on a file beside the
-history lets only one do so at a time.
+Computing takes three steps, of which only the first and the last write, and briefly: take marks;
+read and compute the readings of whole hours; write the results and remove the marks, except those
+that later readings set again. A lock on a file beside the history lets one process compute at a
+time.
 """
 
 import fcntl
@@ -33,7 +33,7 @@ from jph.stores.buckets import (
     width_ms,
 )
 from jph.stores.span import NEVER_MS
-from jph.stores.sql import dropped_ms, due_hours, set_dropped
+from jph.stores.sql import BUCKET, dropped_ms, due_hours, set_dropped
 from jph.stores.sqlite.file import used_bytes
 from jph.stores.sqlite.span import ask
 
@@ -46,14 +46,13 @@ Bucket = tuple[int, str, int]  # resolution, Codifier, end
 Result = tuple[int, str, int, float, float | None, float, float, float, float, int]
 
 READINGS = (
-    f"SELECT codifier, (timestamp + {TEN_MINUTES_MS - 1}) / {TEN_MINUTES_MS} * {TEN_MINUTES_MS},"
-    " value FROM measurement WHERE timestamp > ? AND timestamp <= ? AND value IS NOT NULL"
+    f"SELECT codifier, {BUCKET}, value"
+    " FROM measurement WHERE timestamp > ? AND timestamp <= ? AND value IS NOT NULL"
     " AND codifier IN (SELECT value FROM json_each(?))"
 )
 MARK_ALL = (
-    "INSERT INTO pending (timestamp, codifier)"
-    f" SELECT DISTINCT (timestamp + {TEN_MINUTES_MS - 1}) / {TEN_MINUTES_MS} * {TEN_MINUTES_MS},"
-    " codifier FROM measurement WHERE timestamp >= ? AND timestamp < ? AND value IS NOT NULL"
+    f"INSERT INTO pending (timestamp, codifier) SELECT DISTINCT {BUCKET}, codifier"
+    " FROM measurement WHERE timestamp >= ? AND timestamp < ? AND value IS NOT NULL"
     " AND (? IS NULL OR codifier = ?)"
     " ON CONFLICT DO UPDATE SET taken = 0 WHERE taken"
 )
@@ -93,7 +92,7 @@ class SqliteStatistics:
             with self._lock_path.open("a") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 return self._compute(until_ms)
-        except BlockingIOError:  # another one computes
+        except BlockingIOError:  # another process computes
             return 0
         except OSError as error:
             raise StoreError(f"{self._lock_path}: {error.strerror}") from error
@@ -149,7 +148,7 @@ class SqliteStatistics:
         return len(marks)
 
     def _mark_old(self) -> bool:
-        """Mark some of the readings that were stored before there were marks; are there more?"""
+        """Mark some readings from before there were marks; return whether more are left."""
         with self._reading() as connection:
             unmarked = _unmarked(connection)
             if unmarked is None:
@@ -166,7 +165,7 @@ class SqliteStatistics:
         return not is_last
 
     def _take(self, until_ms: int) -> tuple[list[Mark], int]:
-        """Take the marks of the oldest whole hours; return them and the end of dropped readings."""
+        """Take the marks of the oldest hours; return them and `dropped_ms`."""
         with self._reading() as connection:
             due = due_hours(partial(ask, connection), until_ms)
             if due is None:
@@ -184,7 +183,7 @@ class SqliteStatistics:
     def _results(
         self, marks: list[Mark], until_ms: int, gone_ms: int
     ) -> tuple[list[Result], list[Bucket]]:
-        """Return the statistics of marked buckets, and which buckets have no readings any more."""
+        """Return the statistics of marked buckets, and the buckets that have no readings left."""
         results: list[Result] = []
         gone: list[Bucket] = []
         with self._reading() as connection:
@@ -250,7 +249,7 @@ class SqliteStatistics:
             first_ms = connection.execute("SELECT min(timestamp) FROM measurement").fetchone()[0]
             if first_ms is None or first_ms > cut_ms:
                 return None
-            # A half dropped piece counts as dropped.
+            # An hour that is half dropped counts as dropped.
             set_dropped(partial(ask, connection), RAW, cut_ms)
             last_ms = _nth(connection, first_ms, MOST_DROPPED)
             last_ms = cut_ms if last_ms is None else min(last_ms, cut_ms)
