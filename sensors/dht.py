@@ -60,7 +60,7 @@ def find(pin: int, device: str, devices: Path = DEVICES) -> Way:
     if broken is not None:
         raise broken
     raise SensorError(
-        f"no way to the sensor: neither the kernel's driver (dtoverlay=dht11,gpiopin={pin} in "
+        f"no driver of the sensor: neither the kernel's driver (dtoverlay=dht11,gpiopin={pin} in "
         f"config.txt), nor adafruit-circuitpython-dht (pip install '{registry.EXTRAS['AM2302']}'), "
         "nor Adafruit_DHT is there"
     )
