@@ -4,7 +4,6 @@ A command announces its own Codifier (N), sends its messages, and waits for the 
 only listens, so any number of people can watch at the same time.
 """
 
-import select
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from jph.config.model import Component, Config
 from jph.node.channel import Channel
 from jph.node.process import Process
 from tools import options
-from tools.watch import Filter, opened_bus, watch_bus
+from tools.watch import Filter, opened_bus, readable, watch_bus
 
 _timeout = click.option(
     "--timeout",
@@ -30,7 +29,6 @@ _timeout = click.option(
     show_default=True,
     help="Longest wait for answers, in seconds.",
 )
-_codifiers = click.argument("codifiers", nargs=-1, required=True, metavar="CODIFIER...")
 _NEVER_ANSWER = ("Proxy", "ControlProgram")  # other components, and commands, send in their name
 
 
@@ -64,13 +62,10 @@ class Speaker:
     def channel(self) -> Iterator[Channel]:
         """Announce the Codifier on the control channel, and close the bus at the end."""
         component = self.component()
-        bus = opened_bus(self.config, "control")
-        try:
+        with opened_bus(self.config, "control") as bus:
             channel = Channel(component, Process(self.config, self.home, bus))
             channel.send_control("N")
             yield channel
-        finally:
-            bus.close()
 
     def tell(self, flag: str, to: str) -> None:
         """Send a message, and wait for no answer."""
@@ -195,52 +190,42 @@ def ping(speaker: Speaker, codifiers: tuple[str, ...], timeout_s: float) -> None
     speaker.ask("P", asked, timeout_s, "{ms:8.2f} ms", "{ms:8.2f} ms  halted")
 
 
-@control.command()
-@_codifiers
-@_timeout
-@click.pass_obj
-def halt(speaker: Speaker, codifiers: tuple[str, ...], timeout_s: float) -> None:
-    """Halt the readings and callbacks of components; @@ for all."""
-    speaker.ask("H", codifiers, timeout_s, "still active", "halted")
+def _command(flag: str, name: str, active: str, halted: str, help: str) -> None:
+    """Make a command that sends a flag to components."""
+
+    @control.command(name, help=help)
+    @click.argument("codifiers", nargs=-1, required=True, metavar="CODIFIER...")
+    @_timeout
+    @click.pass_obj
+    def command(speaker: Speaker, codifiers: tuple[str, ...], timeout_s: float) -> None:
+        if flag == "C":
+            timeout_s += 1  # they may have to fetch the configuration from a server
+        speaker.ask(flag, codifiers, timeout_s, active, halted)
 
 
-@control.command()
-@_codifiers
-@_timeout
-@click.pass_obj
-def start(speaker: Speaker, codifiers: tuple[str, ...], timeout_s: float) -> None:
-    """Start components that were halted; @@ for all."""
-    speaker.ask("S", codifiers, timeout_s, "active", "still halted")
+def _adjustment(flag: str, name: str, number: str, help: str) -> None:
+    """Make a command that sends a flag and a number to a component."""
+
+    @control.command(name, help=help, context_settings={"ignore_unknown_options": True})  # -0.5
+    @click.argument("codifier")
+    @click.argument("number", type=float, metavar=number)
+    @_timeout
+    @click.pass_obj
+    def command(speaker: Speaker, codifier: str, number: float, timeout_s: float) -> None:
+        if not speaker.known(codifier).control_enabled:
+            raise click.ClickException(
+                f'{codifier} takes no values: its configuration has no "Control": "enabled"'
+            )
+        speaker.ask(flag, [codifier], timeout_s, "sent", "sent, but it is halted", number)
 
 
-@control.command()
-@_codifiers
-@_timeout
-@click.pass_obj
-def reload(speaker: Speaker, codifiers: tuple[str, ...], timeout_s: float) -> None:
-    """Have components read their configuration again; @@ for all."""
-    # One second more, since they may have to fetch it from a server.
-    speaker.ask("C", codifiers, timeout_s + 1, "reloaded", "reloaded")
-
-
-@control.command("set")
-@click.argument("codifier")
-@click.argument("value", type=float)
-@_timeout
-@click.pass_obj
-def set_(speaker: Speaker, codifier: str, value: float, timeout_s: float) -> None:
-    """Set a component to a value."""
-    _adjust(speaker, codifier, "A", value, timeout_s)
-
-
-@control.command(context_settings={"ignore_unknown_options": True})  # -0.5 is no option
-@click.argument("codifier")
-@click.argument("by", type=float)
-@_timeout
-@click.pass_obj
-def step(speaker: Speaker, codifier: str, by: float, timeout_s: float) -> None:
-    """Change a component by a step."""
-    _adjust(speaker, codifier, "E", by, timeout_s)
+HALT = "Halt the readings and callbacks of components; @@ for all."
+RELOAD = "Have components read their configuration again; @@ for all."
+_command("H", "halt", "still active", "halted", HALT)
+_command("S", "start", "active", "still halted", "Start components that were halted; @@ for all.")
+_command("C", "reload", "reloaded", "reloaded", RELOAD)
+_adjustment("A", "set", "VALUE", "Set a component to a value.")
+_adjustment("E", "step", "BY", "Change a component by a step.")
 
 
 @control.command()
@@ -265,22 +250,10 @@ def watch(
     watch_bus(speaker.config, chosen, seconds)
 
 
-def _adjust(speaker: Speaker, codifier: str, flag: str, number: float, timeout_s: float) -> None:
-    if not speaker.known(codifier).control_enabled:
-        raise click.ClickException(
-            f'{codifier} takes no values: its configuration has no "Control": "enabled"'
-        )
-    speaker.ask(flag, [codifier], timeout_s, "sent", "sent, but it is halted", number)
-
-
 def _heard(channel: Channel, timeout_s: float) -> Iterator[tuple[Control, float]]:
     """Yield the messages of the control channel, each with its time of arrival, s, monotonic."""
-    until_s = time.monotonic() + timeout_s
     receiver = channel.process.bus.control.receiver
-    poll = select.poll()
-    poll.register(receiver.fileno(), select.POLLIN)
-    while (left_s := until_s - time.monotonic()) > 0:
-        if poll.poll(left_s * 1000):
-            now_s = time.monotonic()
-            for message, _ in receiver.receive():
-                yield message, now_s
+    for _ in readable([receiver.fileno()], timeout_s):
+        now_s = time.monotonic()
+        for message, _ in receiver.receive():
+            yield message, now_s

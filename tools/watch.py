@@ -1,7 +1,10 @@
 """The watch of `jph control`: a line for each datagram of both channels."""
 
+import math
 import select
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -37,8 +40,9 @@ class Filter:
         )
 
 
-def opened_bus(config: Config, *channels: str) -> Bus:
-    """Return the bus of a network, listening to these of its channels: control, data.
+@contextmanager
+def opened_bus(config: Config, *channels: str) -> Iterator[Bus]:
+    """Open the bus of a network, listening to these of its channels: control, data.
 
     Raises:
         click.ClickException: a channel cannot be joined.
@@ -46,36 +50,39 @@ def opened_bus(config: Config, *channels: str) -> Bus:
     bus = Bus(config.multicast)
     for name in channels:
         getattr(bus, name).listen()
-    bus.open()
-    for name, channel in bus.status().channels.items():
-        if not channel.joined:
-            bus.close()
-            raise click.ClickException(f"cannot join the {name} channel: {channel.fault}")
-    return bus
+    try:
+        bus.open()
+        for name, channel in bus.status().channels.items():
+            if not channel.joined:
+                raise click.ClickException(f"cannot join the {name} channel: {channel.fault}")
+        yield bus
+    finally:
+        bus.close()
+
+
+def readable(sockets: Iterable[int], seconds: float) -> Iterator[int]:
+    """Yield each of these sockets whenever it has datagrams, for a time."""
+    poll = select.poll()
+    for fileno in sockets:
+        poll.register(fileno, select.POLLIN)
+    until_s = time.monotonic() + seconds
+    while (left_s := until_s - time.monotonic()) > 0:
+        for fileno, _ in poll.poll(None if left_s == math.inf else left_s * 1000):
+            yield fileno
 
 
 def watch_bus(config: Config, chosen: Filter, seconds: float | None) -> None:
     """Print the messages of the bus until Ctrl-C or for a time, invalid datagrams too."""
-    until_s = time.monotonic() + seconds if seconds else None
     names = {"Ctrl": "control", "Data": "data"}
     if chosen.channel is not None:
         names = {chosen.channel: names[chosen.channel]}
-    bus = opened_bus(config, *names.values())
-    waiting: dict[int, tuple[str, Datagrams]] = {}
-    poll = select.poll()
-    for label, name in names.items():
-        datagrams = getattr(bus, name).receiver.datagrams
-        waiting[datagrams.fileno()] = label, datagrams
-        poll.register(datagrams.fileno(), select.POLLIN)
-    try:
-        while until_s is None or time.monotonic() < until_s:
-            wait_ms = None if until_s is None else max(0.0, until_s - time.monotonic()) * 1000
-            for fileno, _ in poll.poll(wait_ms):
-                _show(config, chosen, *waiting[fileno])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        bus.close()
+    with suppress(KeyboardInterrupt), opened_bus(config, *names.values()) as bus:
+        waiting: dict[int, tuple[str, Datagrams]] = {}
+        for label, name in names.items():
+            datagrams = getattr(bus, name).receiver.datagrams
+            waiting[datagrams.fileno()] = label, datagrams
+        for fileno in readable(waiting, seconds or math.inf):
+            _show(config, chosen, *waiting[fileno])
 
 
 def _show(config: Config, chosen: Filter, channel: str, datagrams: Datagrams) -> None:

@@ -94,7 +94,8 @@ def test_halt_and_start(node, control):
 def test_set_and_step(node, control):
     assert control("set", "F1", "21.5").returncode == 0
     assert control("step", "F1", "-0.5").returncode == 0
-    eventually(lambda: node.calls == [("A", 21.5), ("E", -0.5)])
+    assert control("set", "F1", "-3").returncode == 0
+    eventually(lambda: node.calls == [("A", 21.5), ("E", -0.5), ("A", -3)])
 
 
 def test_a_component_that_takes_no_values_is_sent_none(node, control):
