@@ -5,19 +5,15 @@ copying takes longer than any other reader should.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from sqlite3 import Connection as SqliteConnection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from jph.errors import StoreError
 from jph.stores import Row
 from jph.stores.address import StoreAddress
 from tools.addresses import connected, file_of, is_postgres, opened
-
-if TYPE_CHECKING:
-    from psycopg2.extensions import connection as PostgresConnection
 
 MOST_ROWS = 100_000  # of a span at once: 20 MB of memory
 FEW_ROWS = 20_000  # below it the next span may be twice as long
@@ -28,7 +24,7 @@ LAST_MS = 1 << 62
 
 SPAN = (
     "SELECT timestamp, codifier, sequence, value, text FROM measurement"
-    " WHERE timestamp > {0} AND timestamp <= {0}"
+    " WHERE timestamp > ? AND timestamp <= ?"
 )
 # The key begins with the Codifier: each is looked up, and the next one found by the key too.
 CODIFIERS = (
@@ -38,65 +34,36 @@ CODIFIERS = (
     " SELECT codifier FROM found WHERE codifier IS NOT NULL"
 )
 EDGE = (
-    "SELECT {edge}(time_ms) FROM unnest(%s::text[]) AS codifiers (code), LATERAL"
-    " (SELECT timestamp AS time_ms FROM measurement WHERE codifier = code AND timestamp > %s"
+    "SELECT {edge}(time_ms) FROM unnest(?::text[]) AS codifiers (code), LATERAL"
+    " (SELECT timestamp AS time_ms FROM measurement WHERE codifier = code AND timestamp > ?"
     " ORDER BY timestamp {order} LIMIT 1) AS found"
 )
 
 
-class SqliteRows:
-    """The rows of an SQLite file, whose key begins with the time.
+class Rows:
+    """The rows of a history in SQLite, where the key begins with the time, or in PostgreSQL.
 
-    Here and in PostgresRows, a span is start_ms < timestamp <= end_ms.
+    A span is start_ms < timestamp <= end_ms.
+
+    Args:
+        ask: runs a query, with a ? for each of the values.
+        codifiers: all of them in PostgreSQL, where the key begins with the Codifier; else None.
     """
 
-    def __init__(self, connection: SqliteConnection) -> None:
-        self._connection = connection
-        self._connection.execute("SELECT 1 FROM measurement LIMIT 1")  # an error without the table
+    def __init__(
+        self, ask: Callable[..., Iterable[Any]], codifiers: Sequence[str] | None = None
+    ) -> None:
+        self._ask = ask
+        self._codifiers = codifiers
 
     def counts(self, start_ms: int, end_ms: int) -> Counter[str]:
         """Return how many rows each Codifier has in a span."""
-        # Grouping in SQLite would sort all rows in a temporary file.
-        query = "SELECT codifier FROM measurement WHERE timestamp > ? AND timestamp <= ?"
-        rows = self._connection.execute(query, (start_ms, end_ms))
-        return Counter(codifier for (codifier,) in rows)
-
-    def first(self, after_ms: int) -> int | None:
-        """Return the first time after another one, None if there is none."""
-        return self._edge("min", after_ms)
-
-    def last(self) -> int | None:
-        """Return the newest time, None if there are no rows."""
-        return self._edge("max", FIRST_MS)
-
-    def span(self, start_ms: int, end_ms: int, most: int) -> list[Row]:
-        """Return at most `most` rows of a span, in any order."""
-        query = f"{SPAN.format('?')} LIMIT ?"
-        return self._connection.execute(query, (start_ms, end_ms, most)).fetchall()
-
-    def of_codifier(self, codifier: str, start_ms: int, end_ms: int) -> list[Row]:
-        """Return the rows of one Codifier in a span."""
-        query = f"{SPAN.format('?')} AND codifier = ?"
-        return self._connection.execute(query, (start_ms, end_ms, codifier)).fetchall()
-
-    def _edge(self, edge: str, after_ms: int) -> int | None:
-        query = f"SELECT {edge}(timestamp) FROM measurement WHERE timestamp > ?"
-        found: int | None = self._connection.execute(query, (after_ms,)).fetchone()[0]
-        return found
-
-
-class PostgresRows:
-    """The rows of a database in PostgreSQL, whose key begins with the Codifier."""
-
-    def __init__(self, connection: "PostgresConnection") -> None:
-        connection.set_session(readonly=True, autocommit=True)
-        self._connection = connection
-        self._codifiers = [row[0] for row in self._ask(CODIFIERS)]
-
-    def counts(self, start_ms: int, end_ms: int) -> Counter[str]:
-        """Return how many rows each Codifier has in a span."""
-        query = "SELECT codifier, count(*) FROM measurement WHERE timestamp > %s"
-        return Counter(dict(self._ask(f"{query} AND timestamp <= %s GROUP BY 1", start_ms, end_ms)))
+        where = "FROM measurement WHERE timestamp > ? AND timestamp <= ?"
+        if self._codifiers is None:  # grouping in SQLite would sort all rows in a temporary file
+            rows = self._ask(f"SELECT codifier {where}", start_ms, end_ms)
+            return Counter(codifier for (codifier,) in rows)
+        query = f"SELECT codifier, count(*) {where} GROUP BY 1"
+        return Counter(dict(self._ask(query, start_ms, end_ms)))
 
     def first(self, after_ms: int) -> int | None:
         """Return the first time after another one, None if there is none."""
@@ -108,25 +75,24 @@ class PostgresRows:
 
     def span(self, start_ms: int, end_ms: int, most: int) -> list[Row]:
         """Return at most `most` rows of a span, in any order."""
-        query = f"{SPAN.format('%s')} AND codifier = ANY (%s) LIMIT %s"
-        return self._ask(query, start_ms, end_ms, self._codifiers, most)
+        if self._codifiers is None:
+            return list(self._ask(f"{SPAN} LIMIT ?", start_ms, end_ms, most))
+        query = f"{SPAN} AND codifier = ANY (?) LIMIT ?"
+        return list(self._ask(query, start_ms, end_ms, self._codifiers, most))
 
     def of_codifier(self, codifier: str, start_ms: int, end_ms: int) -> list[Row]:
         """Return the rows of one Codifier in a span."""
-        return self._ask(f"{SPAN.format('%s')} AND codifier = %s", start_ms, end_ms, codifier)
+        return list(self._ask(f"{SPAN} AND codifier = ?", start_ms, end_ms, codifier))
 
     def _edge(self, edge: str, order: str, after_ms: int) -> int | None:
-        query = EDGE.format(edge=edge, order=order)
-        found: int | None = self._ask(query, self._codifiers, after_ms)[0][0]
+        if self._codifiers is None:
+            query = f"SELECT {edge}(timestamp) FROM measurement WHERE timestamp > ?"
+            rows = self._ask(query, after_ms)
+        else:
+            rows = self._ask(EDGE.format(edge=edge, order=order), self._codifiers, after_ms)
+        found: int | None
+        [(found,)] = rows
         return found
-
-    def _ask(self, query: str, *values: object) -> list[Any]:
-        with self._connection.cursor() as cursor:
-            cursor.execute(query, values)
-            return cursor.fetchall()
-
-
-Rows = SqliteRows | PostgresRows
 
 
 @contextmanager
@@ -138,14 +104,21 @@ def open_rows(place: StoreAddress, home: Path) -> Iterator[Rows]:
         StoreError: not now; also from every call.
     """
     if is_postgres(place.url):
-        with connected(place, home) as (connection, _):
-            yield PostgresRows(connection)
+        with connected(place, home) as (connection, _), connection.cursor() as cursor:
+            connection.set_session(readonly=True, autocommit=True)
+
+            def ask(query: str, *values: object) -> list[Any]:
+                cursor.execute(query.replace("?", "%s"), values)
+                return cursor.fetchall()
+
+            yield Rows(ask, [codifier for (codifier,) in ask(CODIFIERS)])
         return
     file = file_of(place, home)
     if not file.is_file():
         raise StoreError(f"{file}: there is no such file")
     with opened(file) as database:
-        yield SqliteRows(database)
+        database.execute("SELECT 1 FROM measurement LIMIT 1")  # an error without the table
+        yield Rows(lambda query, *values: database.execute(query, values))
 
 
 def spans(rows: Rows, after_ms: int, until_ms: int) -> Iterator[tuple[int, list[Row]]]:
