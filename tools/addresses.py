@@ -1,7 +1,7 @@
-"""The history that a command works on: where it is, and connections of the command's own to it."""
+"""The history that a command works on: its address, and connections of the command to it."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 password_file = click.option(
     "--password-file",
     type=click.Path(path_type=Path),
-    help="File with the password of the PostgreSQL that a URL here names.",
+    help="File with the password for the PostgreSQL URLs of this command.",
 )
 
 
@@ -46,29 +46,20 @@ def address_for(
     """Return the history that a URL names, or without one, that of the configuration."""
     if url is not None:
         return StoreAddress(url, password_file)
+    config = options.load(source, home)
     with options.wrong_config(source):
-        return address_in(options.load(source, home), writer)
+        for place in _places(config, writer):
+            return place
+        raise ConfigError("there is no HistoryWriter in Sensors; add one, or give a URL")
 
 
-def address_in(config: Config, codifier: str | None = None) -> StoreAddress:
-    """Return where the first HistoryWriter writes, or the component of this Codifier.
-
-    Raises:
-        ConfigError: there is no such component, or one of its settings is wrong.
-    """
-    writers = _writers(config, codifier)
-    if not writers:
-        raise ConfigError("there is no HistoryWriter")
-    return _address(writers[0])
-
-
-def target_in(config: Config, codifier: str | None = None) -> Target:
+def target_in(config: Config, codifier: str | None) -> Target:
     """Return the database that the first HistoryWriter on PostgreSQL names, or this component.
 
     Raises:
         ConfigError: no component names one, or one of its settings is wrong.
     """
-    for place in map(_address, _writers(config, codifier)):
+    for place in _places(config, codifier):
         if is_postgres(place.url):
             return _target(place)
     subject = f"{codifier} does not name" if codifier else "no HistoryWriter names"
@@ -76,7 +67,7 @@ def target_in(config: Config, codifier: str | None = None) -> Target:
 
 
 def others_in(config: Config, target: Target) -> dict[Target, bool]:
-    """Return the other roles that components name for a database, and whether they write."""
+    """Return the other roles that components use in a database, and whether they write to it."""
     found: dict[str, tuple[Target, bool]] = {}
     for component in config.components.values():
         if not isinstance(component.settings.get("SQL"), dict):
@@ -108,7 +99,7 @@ def connected(place: StoreAddress, home: Path) -> Iterator[tuple["Connection", s
 
     Raises:
         ConfigError: the URL is wrong.
-        StoreError: instead of every error of the driver.
+        StoreError: the driver raised an error, here or in the caller's block.
     """
     open_history(place.url, home, place.password_file).close()  # raises ConfigError
     import psycopg2
@@ -140,7 +131,7 @@ def opened(file: Path) -> Iterator[sqlite3.Connection]:
     """Open an SQLite file to read it.
 
     Raises:
-        StoreError: instead of every error of SQLite.
+        StoreError: SQLite raised an error, here or in the caller's block.
     """
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as connection:
@@ -149,12 +140,13 @@ def opened(file: Path) -> Iterator[sqlite3.Connection]:
         raise StoreError(f"{file}: {error}") from error
 
 
-def _writers(config: Config, codifier: str | None) -> Sequence[Component]:
+def _places(config: Config, codifier: str | None) -> Iterator[StoreAddress]:
+    """Return where each HistoryWriter writes, or only the component of this Codifier."""
     if codifier is None:
-        return [each for each in config.components.values() if each.type == "HistoryWriter"]
+        return map(_address, (c for c in config.components.values() if c.type == "HistoryWriter"))
     if codifier not in config.components:
-        raise ConfigError(f"there is no component {codifier}")
-    return [config.components[codifier]]
+        raise ConfigError(f"there is no component {codifier} in the configuration")
+    return iter([_address(config.components[codifier])])
 
 
 def _address(component: Component) -> StoreAddress:
@@ -171,7 +163,7 @@ def _target(place: StoreAddress) -> Target:
     role = query.get("user") or unquote(parts.username or "")
     if not database or not role:
         raise ConfigError(
-            f"{place.url}: names no {'role' if database else 'database'}:"
-            " postgresql://user@host:port/database"
+            f"{place.url} names no {'role' if database else 'database'};"
+            " write postgresql://user@host:port/database"
         )
     return Target(parts.netloc.rpartition("@")[2], database, role, place.password_file)

@@ -68,7 +68,7 @@ class Speaker:
             yield channel
 
     def tell(self, flag: str, to: str) -> None:
-        """Send a message, and wait for no answer."""
+        """Send a message without waiting for an answer."""
         if flag not in wire.CONTROL_FLAGS:
             flags = " ".join(wire.CONTROL_FLAGS)
             raise click.ClickException(f"no control flag {flag!r}; there are {flags}")
@@ -142,7 +142,7 @@ class Speaker:
     "-r", "--filter-from", "only_from", metavar="CODE", help="Watch only messages from CODE."
 )
 @click.option("-n", "--filter-chnl", "channel", metavar="CHNL", help="Watch only Data or Ctrl.")
-@click.option("-F", "--force", is_flag=True, help="First start the own Codifier (S).")
+@click.option("-F", "--force", is_flag=True, help="First start the Codifier of -c (S).")
 @click.pass_context
 def control(
     ctx: click.Context,
@@ -214,7 +214,7 @@ def _adjustment(flag: str, name: str, number: str, help: str) -> None:
     def command(speaker: Speaker, codifier: str, number: float, timeout_s: float) -> None:
         if not speaker.known(codifier).control_enabled:
             raise click.ClickException(
-                f'{codifier} takes no values: its configuration has no "Control": "enabled"'
+                f'{codifier} takes no values; to set it, add "Control": "enabled" to its entry'
             )
         speaker.ask(flag, [codifier], timeout_s, "sent", "sent, but it is halted", number)
 

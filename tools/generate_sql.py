@@ -20,7 +20,9 @@ LATER = "-- The Statistics component computes the intervals marked here, oldest 
 
 def _codifier(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     if value is not None and not is_codifier(value):
-        raise click.BadParameter(f"{value!r} is no Codifier: two printable ASCII characters")
+        raise click.BadParameter(
+            f"{value!r} is not a Codifier, which has two printable ASCII characters"
+        )
     return value
 
 
@@ -30,7 +32,7 @@ _code_option = functools.partial(click.option, metavar="CODE", callback=_codifie
 @click.command("generateSQL")
 @options.source
 @options.home
-@_code_option("-c", "--code", "writer", help="HistoryWriter, if it is not the first one.")
+@_code_option("-c", "--code", "writer", help="The HistoryWriter, if not the first one.")
 @click.option("-d", "--database", "whole", is_flag=True, help="Make role, database, tables, views.")
 @click.option("-f", "--force", is_flag=True, help="With -d: drop them first, with all readings.")
 @_code_option("-l", "--limit", "only", help="Make only the views of one Codifier.")
@@ -55,14 +57,13 @@ def generate_sql(
     Pipe it into psql, run by a role that may make roles and databases. You may run it again.
     """
     if force and not whole:
-        raise click.UsageError("-f drops the database, so it needs -d, which makes it again")
+        raise click.UsageError("-f drops the database; give -d too, which makes it again")
     if not (whole or only or one or every or person or truncate):
-        raise click.UsageError("there is nothing to print: give -d, -l, -s, -S, -p or -T")
+        raise click.UsageError("there is nothing to print; give -d, -l, -s, -S, -p or -T")
     config = options.load(source, home)
     with options.wrong_config(source):
         target = addresses.target_in(config, writer)
-    user = None if person is None else _hashed(person)
-    with options.wrong_config(source):
+        user = None if person is None else _hashed(person)
         for name in (target.database, target.role):
             provision.check_name(name)
         lines = [HEAD, *provision.begin()]

@@ -24,7 +24,9 @@ def add(name: str, home: Path) -> None:
     with _users(home) as users:
         users.check_name(name)
         if name in users.names():
-            raise click.ClickException(f"{name} exists already; jph user password changes it")
+            raise click.ClickException(
+                f"{name} exists already; to change it, run jph user password {name}"
+            )
         users.set_password(name, options.asked_password())
     click.echo(f"{name} can sign in")
 
@@ -36,7 +38,7 @@ def password(name: str, home: Path) -> None:
     """Change the password of an account, which ends its sessions."""
     with _users(home) as users:
         if name not in users.names():
-            raise click.ClickException(f"there is no account {name}")
+            raise click.ClickException(f"there is no account {name}; jph user list prints all")
         users.set_password(name, options.asked_password())
     click.echo(f"{name} has a new password")
 
@@ -48,7 +50,7 @@ def remove(name: str, home: Path) -> None:
     """Delete an account, which ends its sessions."""
     with _users(home) as users:
         if not users.remove(name):
-            raise click.ClickException(f"there is no account {name}")
+            raise click.ClickException(f"there is no account {name}; jph user list prints all")
     click.echo(f"{name} is removed")
 
 
@@ -68,7 +70,9 @@ def _users(home: Path) -> Iterator[ModuleType]:
         from web import users
         from web.app import Application
     except ImportError as error:
-        raise click.ClickException(f"accounts need pip install 'jph[web]' ({error})") from error
+        raise click.ClickException(
+            f"to use accounts, run pip install 'jph[web]' ({error})"
+        ) from error
     try:
         with Application(home).app_context():
             yield users

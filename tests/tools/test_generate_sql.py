@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from jph.config.loading import load
 from jph.stores import open_history
+from jph.stores.address import history_address
 from tests.helpers import LOOPBACK, naming, new_bus
-from tools import addresses, provision
+from tools import provision
 from tools.generate_sql import generate_sql
 
 ODD = ["\"'", ";-", 'A"', "''", "$$", "\\'", "a4", "A4", "%s", "{}", ":a", "--"]
@@ -56,7 +57,7 @@ def provisioned(network, postgres_server):
 def store(provisioned, tmp_path):
     """Return the history of the network, opened as its writer does."""
     config = load(str(provisioned.document), tmp_path)
-    place = addresses.address_in(config)
+    place = history_address(config)
     with contextlib.closing(open_history(place.url, tmp_path, place.password_file)) as store:
         yield store
 

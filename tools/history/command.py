@@ -1,4 +1,4 @@
-"""`jph history`: copying history to another store, and importing that of an older network."""
+"""`jph history`: copy history to another store, and import that of an older network."""
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -40,7 +40,9 @@ def copy(
     origin = StoreAddress(from_ or DEFAULT_HISTORY, password_file)
     goal = addresses.address_for(to, password_file, source, home)
     if origin.url == goal.url:
-        raise click.ClickException(f"from and to are the same, {goal.url}: give --from or --to")
+        raise click.ClickException(
+            f"source and target are the same, {goal.url}; give --from or --to"
+        )
     position = Position(home, f"copy {origin.url} -> {goal.url}")
     with _errors(), closing(open_history(goal.url, home, goal.password_file)) as target:
         target.last("@@", 0)  # raises an error if it cannot be used
@@ -53,13 +55,15 @@ def copy(
             missing = have - got
             if not (missing and was_continued):
                 break
-            click.echo("late readings arrived meanwhile: looking at all readings again", err=True)
+            click.echo(
+                "late readings arrived meanwhile; copying from the beginning again", err=True
+            )
     click.echo(f"{origin.url}: {have.total():,} readings of {len(have)} Codifiers")
     if missing:
-        click.echo(f"{goal.url}: {missing.total():,} of them are missing")
+        click.echo(f"{goal.url}: {missing.total():,} of them are missing:")
         for code in sorted(missing)[:SHOWN]:
-            click.echo(f"  {code}: {have[code]:,} there, {got[code]:,} here")
-        raise click.ClickException("readings are missing: run it again")
+            click.echo(f"  {code}: {have[code]:,} in the source, {got[code]:,} in the target")
+        raise click.ClickException("readings are missing; run the command again")
     more = got.total() - have.total()
     click.echo(f"{goal.url}: all of them" + (f" and {more:,} more" if more else ""))
 
@@ -78,7 +82,7 @@ def copy(
 @click.option(
     "--again", is_flag=True, help="Begin with the first row, not where the last run ended."
 )
-@click.option("--rename", is_flag=True, help="Rename each table at its end, to NAME_old.")
+@click.option("--rename", is_flag=True, help="Rename each imported table to NAME_old.")
 @click.option(
     "--timezone", "zone", default="UTC", help="Time zone of times that name none; by default UTC."
 )
@@ -107,7 +111,9 @@ def import_(
     goal = addresses.address_for(to, password_file, source, home)
     origin = goal if from_ is None else StoreAddress(from_, password_file)
     if not addresses.is_postgres(origin.url):
-        raise click.UsageError("older networks have their tables in PostgreSQL: give --from")
+        raise click.UsageError(
+            "older networks have their tables in PostgreSQL; give its URL by --from"
+        )
     with _errors():
         configured = addresses.codifiers_in(config)
         import_all(
@@ -123,7 +129,7 @@ def _errors() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
     except StoreError as error:
         raise click.ClickException(
-            f"{error} (the readings copied so far stay; run it again)"
+            f"{error} (the readings copied so far stay; run the command again)"
         ) from error
     except KeyboardInterrupt:
         click.echo("\nstopped; run the same command again to continue", err=True)

@@ -77,7 +77,7 @@ def import_all(
         renames: rename each table at its end.
 
     Raises:
-        StoreError: a store or table cannot be used, or a Codifier has no table.
+        StoreError: a store or table cannot be used, or a wanted Codifier has no table.
     """
     with (
         closing(open_history(goal.url, home, goal.password_file)) as target,
@@ -87,7 +87,7 @@ def import_all(
         tables, unknown = _find_tables(connection, configured, wanted, zone)
         connection.rollback()
         for name in unknown:
-            hint = "not in the configuration; name its Codifier with --codifier to import it"
+            hint = "not in the configuration; give its Codifier by --codifier to import it"
             click.echo(f"{name}: left out, {hint}", err=True)
         for codifier in wanted:
             if codifier not in {table.codifier for table in tables}:
@@ -104,7 +104,9 @@ def import_all(
             if not renames:
                 continue
             connection.rollback()
-            _lock(connection, table)
+            with connection.cursor() as cursor:  # no other session writes until the commit
+                cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_S}s'")
+                cursor.execute(f"LOCK TABLE {identifier(table.name)} IN ACCESS EXCLUSIVE MODE")
             with open_rows(goal, home) as stored:  # now the rows that were added meanwhile
                 _import_table(connection, table, target, stored, position, "the last of them")
             for old in _rename(connection, table):
@@ -120,13 +122,13 @@ def _find_tables(
     """Return the old tables of the wanted Codifiers, and names of tables of unknown ones.
 
     Args:
-        configured: the Codifiers of the network; they tell whose a name in lower case is.
+        configured: the Codifiers of the network, to which names in lower case are assigned.
     """
     names = {view: code for code, view in view_names([*configured, *wanted]).items()}
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1 FROM pg_timezone_names WHERE lower(name) = lower(%s)", (zone,))
         if cursor.fetchone() is None:
-            raise StoreError(f"the server knows no time zone {zone}")
+            raise StoreError(f"the server does not know the time zone {zone}; give another one")
         cursor.execute(TABLES)
         found = cursor.fetchall()
         known = {*configured, *wanted}
@@ -135,10 +137,8 @@ def _find_tables(
             suffix = name[len(PREFIX) :]
             codifier = names.get(name) or (suffix if suffix in known else None)
             if len(columns) == 2 and codifier and (codifier in wanted or not wanted):
-                time, value = columns["timestamp"], columns["value"]
-                tables.append(
-                    OldTable(name, codifier, _time(time[0], time[1], zone), _value(*value))
-                )
+                time, value = _time(zone, *columns["timestamp"]), _value(*columns["value"])
+                tables.append(OldTable(name, codifier, time, value))
             elif len(columns) == 2 and not codifier and is_codifier(suffix):
                 unknown.append(name)
     return tables, unknown
@@ -187,13 +187,6 @@ def _import_table(
     click.echo(f"{table.name}: {label}: {read:,} rows, {new:,} new{unused}")
 
 
-def _lock(connection: "Connection", table: OldTable) -> None:
-    """Keep other sessions from a table until the end of the transaction."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL lock_timeout = '{LOCK_S}s'")
-        cursor.execute(f"LOCK TABLE {identifier(table.name)} IN ACCESS EXCLUSIVE MODE")
-
-
 def _rename(connection: "Connection", table: OldTable) -> list[str]:
     """Rename a table, and those of its statistics, so that views can take their names."""
     renamed = []
@@ -211,20 +204,20 @@ def _rename(connection: "Connection", table: OldTable) -> list[str]:
     return renamed
 
 
-def _time(name: str, kind: str, zone: str) -> str:
+def _time(zone: str, name: str, kind: str) -> str:
     column = identifier(name)
     if kind in NUMBERS:
         return f"({column})::bigint"
     if kind == "timestamp":
         column = f"({column} AT TIME ZONE {literal(zone)})"
     elif kind != "timestamptz":
-        raise StoreError(f"the column {name} has the type {kind}, which is no time")
+        raise StoreError(f"the column {name} has the type {kind}, not that of a time")
     return f"(extract(epoch FROM {column}) * 1000)::bigint"
 
 
 def _value(name: str, kind: str) -> str:
     column = identifier(name)
-    # A float of 4 bytes as the bus carries it, not as the nearest short decimal.
+    # Read a float of 4 bytes as the bus carries it, not as the nearest short decimal.
     return f"{column}::float8" if kind in ("float4", "numeric") else column
 
 
@@ -241,7 +234,7 @@ def _chunks(rows: Iterable[tuple[int | None, object]]) -> Iterator[list[tuple[in
 
 
 def _row(codifier: str, time_ms: int | None, value: object) -> Row | None:
-    """Return the row that stores a value as if it came over the bus; None without one."""
+    """Return the row for a value as if it came over the bus; None if time or value is missing."""
     if time_ms is None or value is None:
         return None
     if isinstance(value, bool):

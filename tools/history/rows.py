@@ -1,7 +1,7 @@
 """All rows of a history as they are stored, by time, for copying.
 
-The stores' own calls return points for graphs. These read rows over connections of their own, since
-copying takes longer than any other reader should.
+The stores themselves return points for graphs. These functions read rows over connections of their
+own, since copying takes longer than any reader of a store should.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ SPAN = (
     "SELECT timestamp, codifier, sequence, value, text FROM measurement"
     " WHERE timestamp > ? AND timestamp <= ?"
 )
-# The key begins with the Codifier: each is looked up, and the next one found by the key too.
+# The key begins with the Codifier, so each is looked up by the key, after the one before.
 CODIFIERS = (
     "WITH RECURSIVE found AS ((SELECT codifier FROM measurement ORDER BY codifier LIMIT 1)"
     " UNION ALL SELECT (SELECT codifier FROM measurement WHERE codifier > found.codifier"
@@ -100,8 +100,8 @@ def open_rows(place: StoreAddress, home: Path) -> Iterator[Rows]:
     """Open the rows of a history for reading.
 
     Raises:
-        ConfigError: no such history.
-        StoreError: not now; also from every call.
+        ConfigError: the URL names no history store.
+        StoreError: the store cannot be read now; every call of the rows may raise it too.
     """
     if is_postgres(place.url):
         with connected(place, home) as (connection, _), connection.cursor() as cursor:
