@@ -29,8 +29,8 @@ config.add_command(example)
 def check(source: str | None) -> None:
     """Check a configuration and list its components.
 
-    Without an argument, it checks the one that JPH_CONFIG names, or else the one that JPH ships.
-    It writes nothing, and makes no component.
+    Without an argument, it checks the configuration that JPH_CONFIG names, by default the shipped
+    network. It writes no file and starts no component.
     """
     where = source or os.environ.get("JPH_CONFIG") or str(paths.shipped_config())
     components: list[Component] = []
@@ -55,7 +55,7 @@ def check(source: str | None) -> None:
 
 @config.command()
 def schema() -> None:
-    """Print a JSON Schema of the document, for editors and for programs that make forms."""
+    """Print a JSON Schema of the configuration, for editors and for programs that make forms."""
     click.echo(json.dumps(json_schema(), indent=1, ensure_ascii=False))
 
 

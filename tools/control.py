@@ -34,7 +34,7 @@ _NEVER_ANSWER = ("Proxy", "ControlProgram")  # other components, and commands, s
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """A network, and the Codifier to speak as; None for that of the ControlProgram."""
+    """A network, and the Codifier to speak as; if None, that of the ControlProgram."""
 
     config: Config
     home: Path
@@ -133,7 +133,7 @@ class Speaker:
 @click.option("-c", "--code", "own", metavar="CODE", help="Codifier to speak as.")
 @click.option("-t", "--msg-to", "to", metavar="CODE", help="Send a message to CODE; needs -f.")
 @click.option("-f", "--msg-flag", "flag", metavar="FLAG", help="Flag of the message; needs -t.")
-@click.option("-x", "--exit", "leave", is_flag=True, help="Do not watch after the message.")
+@click.option("-x", "--exit", "without_watch", is_flag=True, help="Do not watch after the message.")
 @click.option(
     "-l", "--filter-all", "about", metavar="CODE", help="Watch only messages to or from CODE."
 )
@@ -142,7 +142,7 @@ class Speaker:
     "-r", "--filter-from", "only_from", metavar="CODE", help="Watch only messages from CODE."
 )
 @click.option("-n", "--filter-chnl", "channel", metavar="CHNL", help="Watch only Data or Ctrl.")
-@click.option("-F", "--force", is_flag=True, help="First start the Codifier of -c (S).")
+@click.option("-F", "--force", is_flag=True, help="First start the component to speak as (S).")
 @click.pass_context
 def control(
     ctx: click.Context,
@@ -151,7 +151,7 @@ def control(
     own: str | None,
     to: str | None,
     flag: str | None,
-    leave: bool,
+    without_watch: bool,
     about: str | None,
     only_to: str | None,
     only_from: str | None,
@@ -172,7 +172,7 @@ def control(
         speaker.tell("S", speaker.component().codifier)
     if to is not None and flag is not None:
         speaker.tell(flag[:1], to[:2])
-    if not leave:
+    if not without_watch:
         names = {"D": "Data", "C": "Ctrl", None: None}
         initial = channel and channel[:1].upper()
         if initial not in names:

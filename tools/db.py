@@ -1,4 +1,4 @@
-"""`jph db`: the version of the tables of a history, and bringing them up to date."""
+"""`jph db`: show the version of the tables of a history, and upgrade them."""
 
 from collections.abc import Callable
 from contextlib import closing
@@ -16,17 +16,17 @@ from tools import addresses, options
 
 @click.group()
 def db() -> None:
-    """Show and upgrade the tables of a history: of URL, or else of the configuration."""
+    """Show or upgrade the tables of the history at URL, by default that of the configuration."""
 
 
 def _command(act: Callable[[StoreAddress, Path], None]) -> click.Command:
-    """Make a command of a function that takes a history and the home directory."""
+    """Turn a function of a history and the home directory into a command."""
 
     @db.command(act.__name__, help=act.__doc__)
     @click.argument("url", required=False)
     @addresses.password_file
     @click.option(
-        "-c", "--code", "writer", metavar="CODE", help="HistoryWriter, if it is not the first one."
+        "-c", "--code", "writer", metavar="CODE", help="The HistoryWriter, if not the first one."
     )
     @options.source
     @options.home
@@ -44,17 +44,23 @@ def _command(act: Callable[[StoreAddress, Path], None]) -> click.Command:
 
 @_command
 def status(place: StoreAddress, home: Path) -> None:
-    """Print the version of the tables, and the one that this JPH needs. Changes nothing."""
+    """Print the version of the tables, and the version that this JPH needs. Changes nothing."""
     have, need = _versions(place, home)
-    verdict = "up to date" if have == need else "run: jph db upgrade" if have < need else "too new"
+    verdict = (
+        "up to date"
+        if have == need
+        else "run: jph db upgrade"
+        if have < need
+        else "too new, install a newer JPH"
+    )
     click.echo(f"{place.url}: version {have} of {need}, {verdict}")
 
 
 @_command
 def upgrade(place: StoreAddress, home: Path) -> None:
-    """Bring the tables up to date, or make them where there are none.
+    """Upgrade the tables, or make them if there are none. Make a backup before.
 
-    You may run it again, and several at the same time. Make a backup before.
+    You may run it again, or several times at once.
     """
     have, need = _versions(place, home, upgrades=True)
     how = ""
@@ -72,7 +78,7 @@ def _versions(place: StoreAddress, home: Path, *, upgrades: bool = False) -> tup
     """Return the version of the tables, 0 if there are none, and that of this JPH.
 
     Args:
-        upgrades: take the missing steps in PostgreSQL, all or none of them.
+        upgrades: first take the missing steps in PostgreSQL, all of them or none.
     """
     if not addresses.is_postgres(place.url):
         file = addresses.file_of(place, home)
@@ -91,8 +97,8 @@ def _versions(place: StoreAddress, home: Path, *, upgrades: bool = False) -> tup
             have = int(row[0]) if row else 0
         if upgrades and have > schema.VERSION:
             raise StoreError(
-                f"{name}: its tables are of a newer JPH (version {have}, known up to"
-                f" {schema.VERSION}): install that one"
+                f"{name}: a newer JPH made its tables (version {have}, this one knows"
+                f" {schema.VERSION}); install the newer one"
             )
         if upgrades and have < schema.VERSION:
             for statement in schema.create(have):

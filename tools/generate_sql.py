@@ -33,50 +33,52 @@ _code_option = functools.partial(click.option, metavar="CODE", callback=_codifie
 @options.source
 @options.home
 @_code_option("-c", "--code", "writer", help="The HistoryWriter, if not the first one.")
-@click.option("-d", "--database", "whole", is_flag=True, help="Make role, database, tables, views.")
+@click.option("-d", "--database", is_flag=True, help="Make role, database, tables, views.")
 @click.option("-f", "--force", is_flag=True, help="With -d: drop them first, with all readings.")
-@_code_option("-l", "--limit", "only", help="Make only the views of one Codifier.")
-@_code_option("-s", "--statistics", "one", help="Compute the statistics of one Codifier again.")
-@click.option("-S", "--all-statistics", "every", is_flag=True, help="Compute all of them again.")
-@click.option("-p", "--password", "person", metavar="USER:PASSWORD", help="Add or change a user.")
+@_code_option("-l", "--limit", "views_of", help="Make only the views of one Codifier.")
+@_code_option("-s", "--statistics", help="Compute the statistics of one Codifier again.")
+@click.option("-S", "--all-statistics", is_flag=True, help="Compute all of them again.")
+@click.option("-p", "--password", "account", metavar="USER:PASSWORD", help="Add or change a user.")
 @click.option("-T", "--truncate", is_flag=True, help="Delete all readings and statistics.")
 def generate_sql(
     source: str,
     home: Path,
     writer: str | None,
-    whole: bool,
+    database: bool,
     force: bool,
-    only: str | None,
-    one: str | None,
-    every: bool,
-    person: str | None,
+    views_of: str | None,
+    statistics: str | None,
+    all_statistics: bool,
+    account: str | None,
     truncate: bool,
 ) -> None:
     """Print the SQL that makes the database of the configuration.
 
     Pipe it into psql, run by a role that may make roles and databases. You may run it again.
     """
-    if force and not whole:
+    if force and not database:
         raise click.UsageError("-f drops the database; give -d too, which makes it again")
-    if not (whole or only or one or every or person or truncate):
+    wanted = (database, views_of, statistics, all_statistics, account, truncate)
+    if not any(wanted):
         raise click.UsageError("there is nothing to print; give -d, -l, -s, -S, -p or -T")
     config = options.load(source, home)
     with options.wrong_config(source):
         target = addresses.target_in(config, writer)
-        user = None if person is None else _hashed(person)
+        user = None if account is None else _hashed(account)
         for name in (target.database, target.role):
             provision.check_name(name)
-        lines = [HEAD, *provision.begin()]
-        if whole:
-            lines += _whole(config, target, force, only)
+        lines = [HEAD, *provision.BEGIN]
+        if database:
+            lines += _whole(config, target, force, views_of)
         else:
             lines += [*provision.connect(target.database), *provision.become(target.role)]
-            if only:
-                lines += provision.make_views(*_known(config, only), only)
+            if views_of:
+                lines += provision.make_views(*_known(config, views_of), views_of)
         if truncate:
             lines += [provision.TRUNCATE]
-        if one or every:
-            lines += [LATER, *provision.rebuild_statistics(None if every else one)]
+        if statistics or all_statistics:
+            codifier = None if all_statistics else statistics
+            lines += [LATER, *provision.rebuild_statistics(codifier)]
         if user:
             lines += provision.set_user(*user)
     click.echo("\n".join([*lines, ""]).encode(), nl=False)  # UTF-8, whatever the locale
@@ -113,17 +115,17 @@ def _known(config: Config, further: str | None) -> tuple[list[str], dict[str, st
     return codifiers, {code: each.data_type for code, each in config.components.items()}
 
 
-def _hashed(person: str) -> tuple[str, str]:
+def _hashed(account: str) -> tuple[str, str]:
     """Return name and bcrypt hash of `user:password`; without a colon, ask for the password."""
     try:
         import bcrypt
 
         from web.users import check_name, check_password
     except ImportError as error:
-        raise click.ClickException(f"-p needs pip install 'jph[web]' ({error})") from error
-    name, colon, password = person.partition(":")
+        raise click.ClickException(f"to use -p, run pip install 'jph[web]' ({error})") from error
+    name, colon, password = account.partition(":")
     if not colon:
-        password = options.asked_password()
+        password = options.ask_password()
     try:
         check_name(name)
         check_password(password)

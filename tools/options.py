@@ -1,4 +1,4 @@
-"""Options, and ways to end, that several subcommands share."""
+"""Options, errors and a question that several subcommands share."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -47,7 +47,7 @@ class WrongConfig(click.ClickException):
 
 @contextmanager
 def wrong_config(source: str) -> Iterator[None]:
-    """End the program with the mistakes of a configuration, and of the files that it names."""
+    """End the program if the configuration, or a file that it names, has mistakes."""
     try:
         yield
     except ConfigError as error:
@@ -57,12 +57,12 @@ def wrong_config(source: str) -> Iterator[None]:
 
 
 def load(source: str, home: Path) -> Config:
-    """Return the configuration, or end the program with its mistakes."""
+    """Return the configuration, or end the program and print its mistakes."""
     with wrong_config(source):
         return loading.load(source, home)
 
 
-def asked_password() -> str:
+def ask_password() -> str:
     """Ask for a password twice on a terminal, or read it as a line from a pipe."""
     if sys.stdin.isatty():
         given: str = click.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)

@@ -1,4 +1,4 @@
-"""The progress of commands that run for hours: on the screen, and in a file to continue from."""
+"""The progress of commands that run for hours: shown, and kept in a file to continue from."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ PIPE_S = 5.0
 
 
 class Progress:
-    """Rows done of all rows, on stderr: percent and rows per second."""
+    """Print on stderr how many of all rows are done, in percent, and the rows per second."""
 
     def __init__(self, name: str, total: int) -> None:
         self._name = name
@@ -45,19 +45,19 @@ class Progress:
 
 
 class Position:
-    """The time up to which a command is done, in a file of the home that outlives a crash."""
+    """The time up to which a command is done, in a file of the home directory."""
 
     def __init__(self, home: Path, name: str) -> None:
         self._file = home / "history-progress.json"
         self._name = name
         try:
             found = json.loads(self._file.read_text("utf-8"))
-        except (OSError, ValueError):  # no file, or a damaged one: begin at the beginning
+        except (OSError, ValueError):  # no file, or a damaged one: start at the first row
             found = {}
         self._positions = found if isinstance(found, dict) else {}
 
     def get(self) -> int | None:
-        """Return the time, ms; None if the command has not begun, or came to its end."""
+        """Return the time, ms; None if the command has not begun, or has ended."""
         position = self._positions.get(self._name)
         return position if isinstance(position, int) else None
 

@@ -23,6 +23,8 @@ WEB_USER = (
 )
 TRUNCATE = "TRUNCATE measurement, statistic, pending, dropped;"
 OURS = (*schema.TABLES, "web_user")
+# Without ON_ERROR_STOP, psql would go on in the wrong database if the right one is missing.
+BEGIN = ("\\set ON_ERROR_STOP on", "\\encoding UTF8", "SET client_min_messages = warning;")
 
 
 def check_name(name: str) -> str:
@@ -34,14 +36,8 @@ def check_name(name: str) -> str:
     if not name or len(name.encode()) > LONGEST_NAME:
         raise ConfigError(f"a name in PostgreSQL has 1 to {LONGEST_NAME} bytes, not {name!r}")
     if any(letter in name for letter in "\0\r\n"):
-        raise ConfigError(f"psql takes no name with a line break in it: {name!r}")
+        raise ConfigError(f"psql accepts no name with a line break; change {name!r}")
     return name
-
-
-def begin() -> list[str]:
-    """Return the first lines of a script for psql."""
-    # Without ON_ERROR_STOP, psql would go on in the wrong database if the right one is missing.
-    return ["\\set ON_ERROR_STOP on", "\\encoding UTF8", "SET client_min_messages = warning;"]
 
 
 def drop(database: str, role: str) -> list[str]:
@@ -53,7 +49,7 @@ def drop(database: str, role: str) -> list[str]:
         ConfigError: the database belongs to the server.
     """
     if database in KEPT_DATABASES:
-        raise ConfigError(f"the database {database} belongs to the server: it is not dropped")
+        raise ConfigError(f"the database {database} belongs to the server; -f does not drop it")
     keep = "WHEN dependent_objects_still_exist OR object_in_use THEN NULL;"
     body = f"BEGIN DROP ROLE IF EXISTS {identifier(role)}; EXCEPTION {keep} END"
     return [
@@ -99,7 +95,7 @@ def connect(database: str) -> list[str]:
     """Return commands of psql that connect to another database of the same server."""
     value = database.replace("\\", "\\\\").replace("'", "\\'")
     target = identifier(f"dbname='{value}'")
-    return [f"\\connect -reuse-previous=on {target}", *begin()[1:], "SET search_path = public;"]
+    return [f"\\connect -reuse-previous=on {target}", *BEGIN[1:], "SET search_path = public;"]
 
 
 def become(role: str) -> list[str]:
@@ -173,9 +169,9 @@ def view_names(codifiers: Iterable[str]) -> list[str]:
 def rebuild_statistics(codifier: str | None) -> list[str]:
     """Return SQL that has the Statistics component compute all intervals of a Codifier again.
 
-    Old results stay until new ones take their place; those of readings that were dropped to save
-    room stay for ever, and other results without readings go. It goes partition by partition, since
-    marks hold up writers.
+    Old results stay until new ones replace them. Results of readings that were dropped to save
+    room stay for ever; other results without readings are deleted. The SQL marks one partition
+    after the other, since marking makes writers wait.
 
     Args:
         codifier: None for all Codifiers.

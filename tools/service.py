@@ -1,6 +1,6 @@
 """A node as a service: it tells systemd that it is ready and alive, and its status.
 
-The loop of the node itself gives the signs of life, between its other work. They end when the loop
+The loop of the node itself sends the keep-alives, between its other work. They end when the loop
 hangs; systemd then starts the process again.
 """
 
@@ -27,11 +27,12 @@ class Service:
         self._notifier = notifier
         self._lock = threading.Lock()
         self._joined = False  # both channels, at least once
-        self._owed = True  # READY=1, for the start or for a reload
+        self._owes_ready = True  # READY=1, for the start or for a reload
         self._reloads = 0  # in progress; one may begin before another ends
         self._ended = False
         self._status_s = -STATUS_EVERY_S
-        self._before: tuple[float, int, int] | None = None  # time of the last status, sent, heard
+        # Of the last status: its time, s, and the messages sent and heard until then.
+        self._last_counts: tuple[float, int, int] | None = None
 
     def begin(self) -> None:
         """Follow the node, if there is a service manager."""
@@ -56,7 +57,7 @@ class Service:
             self._notifier.alive()
         now_s = time.monotonic()
         is_due = now_s - self._status_s >= STATUS_EVERY_S
-        if not is_due and self._joined and not self._owed:
+        if not is_due and self._joined and not self._owes_ready:
             return
         status = self._node.bus.status()
         self._joined = self._joined or status.joined
@@ -71,14 +72,14 @@ class Service:
             self._reloads += 1 if begins else -1
             if begins and self._joined and not self._ended:
                 self._notifier.reloading()
-                self._owed = True
+                self._owes_ready = True
             elif not begins:
                 self._tell_ready()
 
     def _tell_ready(self) -> None:
         """Send READY=1 if it is owed; if that fails, the next tick sends it again."""
-        if self._owed and self._joined and not self._reloads and not self._ended:
-            self._owed = not self._notifier.ready()
+        if self._owes_ready and self._joined and not self._reloads and not self._ended:
+            self._owes_ready = not self._notifier.ready()
 
     def _text(self, now_s: float, status: BusStatus) -> str:
         """Return the status in one line: network, components, rates, losses."""
@@ -101,7 +102,7 @@ class Service:
     def _rates(self, now_s: float, status: BusStatus) -> str:
         """Return the rates of messages since the last status; those heard include our own."""
         sent, heard = status.total("sent"), status.total("received")
-        before, self._before = self._before, (now_s, sent, heard)
+        before, self._last_counts = self._last_counts, (now_s, sent, heard)
         if before is None:
             return ""
         past_s = max(now_s - before[0], 1e-3)

@@ -116,8 +116,8 @@ def _serve(
     """Run until a signal comes, or until newer instances have replaced every component."""
     began_s = time.monotonic()
     try:
-        # All are built before the first is on the bus: if one cannot be built, because a running
-        # instance has its port, then that instance must not think that it was replaced.
+        # Build all components before the first is on the bus: if one cannot be built because a
+        # running instance has its port, that instance must not think that it was replaced.
         runners = [node.add(component, build) for component in components]
         service.begin()
         _on_hangup(node.reload)  # before READY, after which the service manager may ask for reloads
@@ -135,10 +135,10 @@ def _serve(
 
 
 def _stop_on_signals() -> threading.Event:
-    """Return an event that SIGINT and SIGTERM set; a second signal ends the process at once.
+    """Return an event that SIGINT or SIGTERM sets; a second signal ends the process at once.
 
-    SIGHUP on a terminal, which closes then, does the same. Elsewhere it asks for a reload, and is
-    ignored until there are components, since the configuration is about to be read anyway.
+    So does SIGHUP with a terminal, which has then closed. Without one it asks for a reload; until
+    there are components it is ignored, since the configuration is about to be read anyway.
     """
     stop = threading.Event()
 

@@ -27,7 +27,7 @@ def add(name: str, home: Path) -> None:
             raise click.ClickException(
                 f"{name} exists already; to change it, run jph user password {name}"
             )
-        users.set_password(name, options.asked_password())
+        users.set_password(name, options.ask_password())
     click.echo(f"{name} can sign in")
 
 
@@ -39,7 +39,7 @@ def password(name: str, home: Path) -> None:
     with _users(home) as users:
         if name not in users.names():
             raise click.ClickException(f"there is no account {name}; jph user list prints all")
-        users.set_password(name, options.asked_password())
+        users.set_password(name, options.ask_password())
     click.echo(f"{name} has a new password")
 
 

@@ -15,7 +15,7 @@ from tools.history.importing import import_all
 from tools.history.rows import FIRST_MS, open_rows
 from tools.progress import Position
 
-SHOWN = 20  # Codifiers whose counts differ
+SHOWN = 20  # most Codifiers that are listed if their counts differ
 
 
 @click.group()
@@ -78,7 +78,7 @@ def copy(
     multiple=True,
     help="Codifier to import; may be repeated.",
 )
-@click.option("--all", "every", is_flag=True, help="Import all Codifiers of the configuration.")
+@click.option("--all", "all_codifiers", is_flag=True, help="Import all configured Codifiers.")
 @click.option(
     "--again", is_flag=True, help="Begin with the first row, not where the last run ended."
 )
@@ -93,7 +93,7 @@ def import_(
     from_: str | None,
     to: str | None,
     codifiers: tuple[str, ...],
-    every: bool,
+    all_codifiers: bool,
     again: bool,
     rename: bool,
     zone: str,
@@ -105,7 +105,7 @@ def import_(
 
     You may interrupt it and run it again. Readings that the history has already are left out.
     """
-    if every == bool(codifiers):
+    if all_codifiers == bool(codifiers):
         raise click.UsageError("give --codifier CODE or --all")
     config = options.load(source, home)
     goal = addresses.address_for(to, password_file, source, home)

@@ -1,4 +1,4 @@
-"""Copying all readings of one history store to another, while both are in use."""
+"""Copy all readings of one history store to another, while both are in use."""
 
 import time
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ LAST_RETRY_S = 8.0
 
 
 def copy_all(source: Rows, target: HistoryStore, position: Position) -> tuple[int, bool]:
-    """Copy the rows that one history has and another has not.
+    """Copy the rows of one history that another lacks.
 
-    A run that was interrupted is continued at its position.
+    An interrupted run is continued at its position.
 
     Returns:
         The time up to which there were rows, ms, and whether a run was continued.
