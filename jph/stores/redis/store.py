@@ -163,7 +163,9 @@ class RedisState:
                 if reply.code != "WRONGTYPE":
                     raise reply
                 refused.add(codifier)
-        self._wrong = self._wrong.difference(command[1] for command in commands) | refused
+        if self._wrong:
+            self._wrong.difference_update(command[1] for command in commands)
+        self._wrong |= refused
 
     def _check_mark(self, found: object) -> None:
         mark = found if isinstance(found, bytes) else b""
