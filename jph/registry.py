@@ -88,7 +88,7 @@ OLDER: Mapping[str, Older] = {
     "jphPostgreSQL": Older("HistoryWriter"),
     "jphCalcHistory": Older("Statistics"),
     "postgresCalcHandler": Older("Statistics"),
-    "Flask": Older("Web"),
+    "Flask": Older("Web", {"Port": 5000}),
 }
 
 

@@ -21,6 +21,7 @@ from web.server import PageServer
 from web.site import Site
 
 NEEDED = ("flask", "flask_login", "flask_sqlalchemy", "waitress", "bcrypt")
+HOST, PORT = "127.0.0.1", 8080  # unless its settings name others
 BACKLOG = 256
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
 
@@ -37,8 +38,8 @@ class Web:
     channel: Channel
     config: Config
     home: Path
-    host: str = setting("127.0.0.1", doc="address to listen on; 0.0.0.0 for all of this machine")
-    port: int = setting(8080, ge=0, le=65535, doc="TCP port to listen on; 0 for any free one")
+    host: str = setting(HOST, doc="address to listen on; 0.0.0.0 for all of this machine")
+    port: int = setting(PORT, ge=0, le=65535, doc="TCP port to listen on; 0 for any free one")
     state: str | None = setting(
         None, doc="URL of a state store; absent: that of the first StateCache"
     )
@@ -61,6 +62,11 @@ class Web:
     )
 
     ignores_halt = True
+
+    @staticmethod
+    def listens_on(host: str = HOST, port: int = PORT, **others: object) -> tuple[str, int]:
+        """Return address and port, by the settings that are given; see `jph.config.checks`."""
+        return host, port
 
     def __post_init__(self) -> None:
         """Bind the port and start the server."""

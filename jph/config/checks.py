@@ -9,6 +9,7 @@ import json
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -68,6 +69,7 @@ def check(content: object, runs: Runs = runs_everything) -> tuple[list[str], lis
             warnings += found[1]
         if runs(entry) and runs_here(entry):
             warnings += _missing_files(entry.get("Sensor"), f"{path}.Sensor")
+    mistakes += _port_mistakes([entry for entry in network.entries if runs(entry)], network)
     # A Proxy item without Codifier breaks the rules of its type and those of the network.
     return sorted(dict.fromkeys(mistakes), key=_place), sorted(warnings, key=_place)
 
@@ -127,6 +129,52 @@ def _setting_mistakes(
     except ValueError as error:
         return [f"{path}.{error}"]
     return []
+
+
+def _port_mistakes(entries: Iterable[Mapping[str, Any]], network: "_Network") -> list[str]:
+    """Return which of these components would listen on a port that another one has.
+
+    A class that listens has `listens_on(given)`, which gets the constructor's arguments and returns
+    address and port; port 0 is any free one.
+    """
+    mistakes: list[str] = []
+    taken: list[tuple[Mapping[str, Any], str, int]] = []
+    for entry in entries:
+        address, port = _listens_on(entry)
+        for other, its_address, its_port in taken if port else ():
+            is_same = address == its_address or {address, its_address} & _ANY_ADDRESS
+            if port == its_port and is_same and _may_share_a_host(entry, other):
+                codifier, first = entry.get("Codifier"), other.get("Codifier")
+                mistakes.append(
+                    f"Sensors[{network.places.get(str(codifier), 0)}].Sensor.Port: {codifier} and"
+                    f" {first} would both listen on port {port} of one machine; give one of them"
+                    " another Port, or each the Host that runs it"
+                )
+                break
+        taken.append((entry, address, port))
+    return mistakes
+
+
+_ANY_ADDRESS = {"", "0.0.0.0", "::"}
+
+
+def _listens_on(entry: Mapping[str, Any]) -> tuple[str, int]:
+    """Return the address and TCP port of a component; port 0 if it listens on none."""
+    type_name = entry.get("Type")
+    if not isinstance(type_name, str) or registry.current(type_name) in registry.NEVER_RUN:
+        return "", 0
+    with suppress(ConfigError):  # which the check of its settings reports
+        if registry.is_run(type_name) and hasattr(cls := registry.find(type_name), "listens_on"):
+            given = {**registry.preset(type_name), **_own_settings(entry)}
+            found: tuple[str, int] = cls.listens_on(**settings.arguments(cls, given, ""))
+            return found
+    return "", 0
+
+
+def _may_share_a_host(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    hosts = [entry.get("Host") for entry in (one, other)]
+    first, second = (host if isinstance(host, str) else "" for host in hosts)
+    return not first or not second or is_same_host(first, second)
 
 
 def _unknown_keys(

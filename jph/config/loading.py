@@ -41,7 +41,8 @@ def load(
         runs: tells whether this process runs the component of an entry of `Sensors`; then its
             settings are checked, too.
         wait: without a copy, try the URL until it answers.
-        port: replaces the Port of the first Web component.
+        port: replaces the Port of the first Web component that this process runs, or else of the
+            first one.
         stop: ends the waiting, with ConfigError.
 
     Raises:
@@ -51,11 +52,11 @@ def load(
 
     def check(text: bytes) -> Config:
         content = document.parse(text, where)
+        if port is not None:
+            _set_port(content, port, runs)
         mistakes, warnings = checks.check(content, runs)
         if mistakes:
             raise ConfigError(mistakes, where)
-        if port is not None:
-            _set_port(content, port)
         return build(content, where, warnings=tuple(warnings))
 
     if not document.is_url(where):
@@ -119,11 +120,15 @@ def _ago(age_s: float) -> str:
     return f"{age_s:.0f} seconds ago" if age_s >= 0 else "in the future, by this clock"
 
 
-def _set_port(content: object, port: int) -> None:
+def _set_port(content: object, port: int, runs: Runs) -> None:
     entries = content.get("Sensors") if isinstance(content, dict) else None
-    for entry in entries if isinstance(entries, list) else ():
-        if isinstance(entry, dict) and registry.current(str(entry.get("Type"))) == "Web":
-            settings = entry.get("Sensor")
-            entry["Sensor"] = {**(settings if isinstance(settings, dict) else {}), "Port": port}
-            return
-    log.warning("port %d is of no use: the configuration has no Web component", port)
+    pages = [
+        entry
+        for entry in (entries if isinstance(entries, list) else ())
+        if isinstance(entry, dict) and registry.current(str(entry.get("Type"))) == "Web"
+    ]
+    entry = next(filter(runs, pages), pages[0] if pages else None)
+    if entry is None:
+        log.warning("port %d is of no use: the configuration has no Web component", port)
+    elif isinstance(settings := entry.get("Sensor") or {}, dict):  # else the check refuses it
+        entry["Sensor"] = {**settings, "Port": port}

@@ -114,6 +114,45 @@ def test_only_few_keys_are_required():
     assert mistakes({"Codifier": "W1", "Type": "Flask"}) == []
 
 
+def pages(codifier, type="Web", **more):
+    host = {"Host": more.pop("on")} if "on" in more else {}
+    return {"Codifier": codifier, "Type": type, "Sensor": more, **host}
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "port"),
+    [
+        (pages("W1", "Flask"), pages("W2", "Flask"), 5000),
+        (pages("W1"), pages("W2", Port=8080), 8080),
+        (pages("W1"), pages("W2", Host="0.0.0.0"), 8080),
+        (pages("W1", Host="::"), pages("W2"), 8080),
+        (pages("W1", on="pi1"), pages("W2"), 8080),
+        (pages("W1", on="pi1"), pages("W2", on="PI1.example.org"), 8080),
+        (pages("W1", "Flask"), pages("W2", Port="5000"), 5000),
+        (pages("W1"), pages("W2", "Flask"), None),
+        (pages("W1", on="pi1"), pages("W2", on="pi2"), None),
+        (pages("W1", Port=0), pages("W2", Port=0), None),
+        (pages("W1", Host="192.0.2.1"), pages("W2", Host="192.0.2.2"), None),
+        (pages("W1"), pages("W2", Port="none"), "is a mistake of another kind"),
+        (pages("W1"), {**pages("W2"), "Type": "Pipe"}, "is a mistake of another kind"),
+    ],
+)
+def test_two_components_on_one_port_of_one_machine_are_both_named(one, other, port):
+    expected = []
+    if isinstance(port, int):
+        expected = [
+            f"Sensors[1].Sensor.Port: W2 and W1 would both listen on port {port} of one machine;"
+            " give one of them another Port, or each the Host that runs it"
+        ]
+    assert [line for line in mistakes(one, other) if "listen" in line] == expected
+
+
+def test_only_components_that_are_run_take_a_port():
+    document = network(pages("W1"), pages("W2"))
+    assert checks.check(document, lambda entry: entry["Codifier"] == "W2") == ([], [])
+    assert checks.check(document, checks.runs_nothing) == ([], [])
+
+
 def test_what_is_empty_or_null_counts_as_absent():
     entry = pipe(ShortName="", Name=None, Symbol=None, DataType=None, Host="", Control=None)
     assert mistakes(entry, Logging=None) == []

@@ -181,6 +181,16 @@ def test_the_port_of_the_first_web_component_can_be_overridden(tmp_path):
     assert found.components["W2"].settings == {}
 
 
+def test_an_overridden_port_is_that_of_the_component_which_is_run(tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(network(*({"Codifier": it, "Type": "Web"} for it in ("W1", "W2")))))
+    found = loading.load(file, tmp_path, port=9999, runs=lambda it: it["Codifier"] == "W2")
+    assert found.components["W2"].settings == {"Port": 9999}
+    assert found.components["W1"].settings == {}
+    # With the override they are on two ports, so both may run.
+    loading.load(file, tmp_path, port=9999, runs=checks.runs_here)
+
+
 def test_a_port_without_web_component_is_said(tmp_path, caplog):
     file = tmp_path / "config.json"
     file.write_text(json.dumps(network()))
