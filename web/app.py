@@ -6,13 +6,14 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
-from flask import Flask, jsonify, render_template, request
+from flask import Flask, Response, jsonify, render_template, request
 from flask.typing import ResponseReturnValue, TeardownCallable
 from werkzeug.exceptions import HTTPException
 
 from jph.paths import static_dir, templates_dir
 from web import accounts, api, commands, live, old_graphs, pages, security
 from web.context import CodifierConverter
+from web.limits import Busy
 from web.site import Site
 
 log = logging.getLogger(__name__)
@@ -84,6 +85,7 @@ def create_app(site: Site, *, port: int, host: str, allowed_hosts: tuple[str, ..
     app.context_processor(common)
     app.add_template_filter(utc)
     app.register_error_handler(HTTPException, show_error)
+    app.register_error_handler(Busy, show_busy)
     app.register_error_handler(Exception, show_bug)
     return app
 
@@ -104,13 +106,18 @@ def show_error(error: HTTPException) -> ResponseReturnValue:
     return _error(code, error.description or "")
 
 
+def show_busy(busy: Busy) -> ResponseReturnValue:
+    """Ask for a moment's patience."""
+    return (*_error(busy.code, str(busy)), {"Retry-After": str(busy.retry_after_s)})
+
+
 def show_bug(error: Exception) -> ResponseReturnValue:
     """Log an unexpected error, and answer without its details."""
     log.error("%s %s failed", request.method, request.path, exc_info=error)
     return _error(500, "The server failed to answer; its log tells why.")
 
 
-def _error(code: int, message: str) -> ResponseReturnValue:
+def _error(code: int, message: str) -> tuple[Response | str, int]:
     if request.is_json or request.path.startswith(JSON_PATHS):
         return jsonify({"error": message}), code
     title = HTTPStatus(code).phrase

@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
@@ -66,7 +66,8 @@ class Records:
     def __init__(self, config: Config, states: LastStates) -> None:
         self.readings = 0  # received since the start
         self.states = states
-        self.changed = threading.Condition()  # guards everything below
+        self.on_change: Callable[[], object] = lambda: None  # called while the lock is held
+        self.lock = threading.RLock()  # guards everything below
         self.version = 1
         self.layout = ""
         self._records: dict[str, Record] = {}
@@ -87,7 +88,7 @@ class Records:
             time_ms = fields.get(name)
             return now_s - max(0, now_ms - time_ms) / 1000 if isinstance(time_ms, int) else None
 
-        with self.changed:
+        with self.lock:
             self.version += 1
             for codifier, record in self._records.items():
                 fields = self.states.get(codifier)
@@ -104,7 +105,7 @@ class Records:
     def reconfigure(self, config: Config) -> None:
         """Take the components of a new configuration; the others keep their records."""
         document = json.dumps(config.document, sort_keys=True, default=str)
-        with self.changed:
+        with self.lock:
             self.version += 1
             records: dict[str, Record] = {}
             for codifier, component in config.components.items():
@@ -117,12 +118,12 @@ class Records:
             self._faults = {code: fault for code, fault in self._faults.items() if code in records}
             self.layout = f"{crc32(document.encode()):08x}"
             self._refresh(time.monotonic())
-            self.changed.notify_all()
+            self.on_change()
 
     def on_batch(self, readings: Sequence[Reading]) -> None:
         """Take readings, oldest first."""
         now_s, now_ms = time.monotonic(), time_now_ms()
-        with self.changed:
+        with self.lock:
             self.version = version = self.version + 1
             touched: dict[str, Record] = {}
             for codifier, timestamp_ms, _, value, *_ in readings:
@@ -147,12 +148,12 @@ class Records:
                 self._judge(record, now_s)
             self.readings += len(readings)
             self._rate.add(len(readings), now_s)
-            self.changed.notify_all()
+            self.on_change()
 
     def on_control(self, message: Control) -> None:
         """Take one control message."""
         now_s, now_ms = time.monotonic(), time_now_ms()
-        with self.changed:
+        with self.lock:
             self._rate.add(1, now_s)
             self.version += 1
             record = self._records.get(message.source)
@@ -172,7 +173,7 @@ class Records:
             target = self._records.get(message.destination)
             if target is not None and message.flag in "PHS":
                 target.version = self.version
-            self.changed.notify_all()
+            self.on_change()
 
     def _touch(self, record: Record, now_s: float) -> None:
         record.version = self.version
@@ -205,13 +206,13 @@ class Records:
         """Find whose status changed by the passing of time alone, unless that was done just now."""
         now_s = time.monotonic()
         if now_s - self._refreshed_s >= REFRESH_S:
-            with self.changed:
+            with self.lock:
                 self._refresh(now_s)
 
     def overview(self) -> Overview:
         """Return the network as a whole."""
         self.refresh()
-        with self.changed:
+        with self.lock:
             summary = {"active": 0, "halted": 0, "silent": 0, "unseen": 0}
             for record in self._records.values():
                 summary[record.status] += 1
@@ -227,7 +228,7 @@ class Records:
 
     def messages_per_minute(self) -> float:
         """Return the rate of all messages, data and control."""
-        with self.changed:
+        with self.lock:
             return self._rate.per_minute(time.monotonic())
 
     def uptime_s(self) -> float:

@@ -1,27 +1,25 @@
-"""Waitress, in a thread of its own that also loads it and Flask."""
+"""The server of the pages, in a thread of its own that also loads it and Flask."""
 
 import logging
+import resource
 import socket
 import threading
-import time
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from web.site import Site
 
 if TYPE_CHECKING:
     from flask import Flask
 
+    from web.waitress_server import WaitressServer
+
 log = logging.getLogger(__name__)
 
-THREADS = 8  # for everything but the live stream, whose readers bring one thread each
-MOST_CONNECTIONS = 256
-HIGH_WATERMARK = 64 * 1024  # bytes that wait for a slow reader before its thread waits with them
-IDLE_S = 60  # a connection that asks for nothing any more
-LOOP_S = 1.0
-DRAIN_S = 0.3  # for answers that are under way at the stop
-JOIN_S = 1.0
+THREADS = 8  # for the requests that have no gate of their own
+MOST_FILES = 4096  # connections, readers and all else that this process may open
+CLOSE_S = 2.3
 TRIES = 5  # to make the application
 
 
@@ -36,18 +34,19 @@ class PageServer:
         self._host = host
         self._allowed_hosts = allowed_hosts
         self._stopping = threading.Event()
-        self._waitress: Any = None  # has no annotations
+        self._server: WaitressServer | None = None
+        allow_files()
         self._thread = threading.Thread(target=self._run, name="jph-web", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Stop within two seconds, whatever the readers do."""
         self._stopping.set()
-        self._site.stream.close()
-        if self._waitress is not None:
+        self._site.readers.close()
+        if self._server is not None:
             with suppress(OSError):  # the loop woke up by itself and is gone already
-                self._waitress.pull_trigger()
-        self._thread.join(DRAIN_S + JOIN_S + LOOP_S)
+                self._server.wake()
+        self._thread.join(CLOSE_S)
 
     def _run(self) -> None:
         try:
@@ -57,45 +56,12 @@ class PageServer:
             log.exception("the pages are not served any more")
 
     def _serve(self) -> None:
-        from waitress import wasyncore
-        from waitress.server import create_server
+        from web.front import Front
+        from web.waitress_server import WaitressServer
 
-        for name in ("waitress", "waitress.queue"):  # a page that was closed is no news
-            if (logger := logging.getLogger(name)).level == logging.NOTSET:
-                logger.setLevel(logging.ERROR)
-        app = self._application()
-        connections: dict[int, Any] = {}
-        server = self._waitress = create_server(
-            app,
-            map=connections,
-            sockets=[self._listener],
-            threads=THREADS,
-            connection_limit=MOST_CONNECTIONS,
-            outbuf_high_watermark=HIGH_WATERMARK,
-            channel_timeout=IDLE_S,
-            cleanup_interval=IDLE_S // 4,
-            # Reads on while a request is served, and so learns that a reader has left.
-            channel_request_lookahead=1,
-            max_request_header_size=32 * 1024,
-            max_request_body_size=64 * 1024,
-            clear_untrusted_proxy_headers=True,
-            ident=None,
-            log_socket_errors=False,
-        )
-        dispatcher = server.task_dispatcher
-        readers = self._site.readers
-        readers.watch(lambda count: dispatcher.set_thread_count(THREADS + count))
-        while not self._stopping.is_set():
-            wasyncore.loop(LOOP_S, use_poll=True, map=connections, count=1)
-        wasyncore.dispatcher.close(server)  # the listener alone; its trigger still wakes the loop
-        end_s = time.monotonic() + DRAIN_S
-        while any(c.requests for c in server.active_channels.values()) and time.monotonic() < end_s:
-            wasyncore.loop(0.05, use_poll=True, map=connections, count=1)
-        for connection in list(server.active_channels.values()):
-            connection.handle_close()  # also lets go a thread that waits for a stalled reader
-        readers.watch(lambda count: None)
-        dispatcher.shutdown(timeout=JOIN_S)
-        server.trigger.close()
+        front = Front(self._application(), self._site.readers)
+        self._server = WaitressServer(front, self._listener, THREADS, self._site.connections)
+        self._server.run(self._stopping)
 
     def _application(self) -> "Flask":
         """Make the application.
@@ -116,3 +82,11 @@ class PageServer:
             with suppress(SystemError):
                 return make()
         return make()
+
+
+def allow_files() -> None:
+    """Let this process have as many files open as connections need, if its hard limit allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(MOST_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

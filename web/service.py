@@ -81,6 +81,7 @@ class Web:
             self.home,
             state_url=self.state,
             history=address_of(self.history, self.sql, self.password_file),
+            stalled_reader_s=self.stalled_reader_s,
         )
         self._server = PageServer(self._site, listener, self.host, self.allowed_hosts)
 

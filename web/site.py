@@ -1,7 +1,6 @@
 """The parts that the views share: records, channel, stores, sign-in links. No Flask here."""
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 from jph.config.model import Config
@@ -9,43 +8,18 @@ from jph.errors import StoreError
 from jph.node.channel import Channel
 from jph.stores import HistoryStore, open_history
 from jph.stores.address import StoreAddress, history_address
+from web.limits import Places
 from web.pings import Pings
+from web.readers import Readers
 from web.records import Records
 from web.sign_in_links import Links, Throttle
 from web.stream import LiveStream
 
-MOST_READERS = 40  # of the live stream; each holds a thread
+MOST_READERS = 1000
+MOST_READERS_OF_ADDRESS = 64
+MOST_CONNECTIONS = 1024
+MOST_CONNECTIONS_OF_ADDRESS = 48  # a browser has six
 RECALL_S = 0.2  # longest wait of the start for the states from before
-
-
-class Readers:
-    """Counts the readers of the live stream and bounds them."""
-
-    def __init__(self, most: int = MOST_READERS) -> None:
-        self.most = most
-        self.count = 0
-        self._on_change: Callable[[int], object] = lambda count: None
-        self._lock = threading.Lock()
-
-    def watch(self, on_change: Callable[[int], object]) -> None:
-        """Have their number told whenever it changes, one call at a time, from now on."""
-        with self._lock:
-            self._on_change = on_change
-
-    def enter(self) -> bool:
-        """Take a place; False if there is none."""
-        with self._lock:
-            if self.count >= self.most:
-                return False
-            self.count += 1
-            self._on_change(self.count)
-        return True
-
-    def leave(self) -> None:
-        """Give a place back."""
-        with self._lock:
-            self.count -= 1
-            self._on_change(self.count)
 
 
 class Site:
@@ -59,16 +33,19 @@ class Site:
         *,
         state_url: str | None = None,
         history: StoreAddress | None = None,
+        stalled_reader_s: float = 20.0,
     ) -> None:
         self.channel = channel
         self.config = config
         self.home = home
         self.records = Records(config, channel.last_states())
         self.stream = LiveStream(self.records)
+        places = Places("live pages", MOST_READERS, MOST_READERS_OF_ADDRESS)
+        self.readers = Readers(self.stream, places, stalled_reader_s)
+        self.connections = Places("connections", MOST_CONNECTIONS, MOST_CONNECTIONS_OF_ADDRESS)
         self.pings = Pings()
         self.links = Links()
         self.throttle = Throttle()
-        self.readers = Readers()
         self._own_history = history
         self._lock = threading.Lock()
         self._history: tuple[StoreAddress, HistoryStore] | None = None
@@ -107,7 +84,8 @@ class Site:
             return self._history[1]
 
     def close(self) -> None:
-        """Close the stores that were opened."""
+        """Let the readers go, and close the stores that were opened."""
+        self.readers.close()
         with self._lock:
             if self._history is not None:
                 self._history[1].close()

@@ -1,53 +1,88 @@
-"""The live stream: its readers get changes, each at its own pace.
+"""The live stream: what changed since a version, encoded once for all readers that ask for it.
 
 Time is cut into frames. All readers are brought to the end of the present frame, so most of them
-ask for the same change, which is encoded once. A reader that was busy for some frames asks for more
-at once.
+ask for the same change, which is encoded and compressed once. A reader that was busy for some
+frames asks for more at once.
+
+Each event is compressed by itself: it refers to nothing before it, and ends at a full byte. So a
+reader may begin with any event, and all of them get the same bytes.
 """
 
 import json
 import secrets
-import threading
-import time
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from jph.clock import time_now_ms
-from web.records import Record, Records
-from web.views import live_view
+from web.curve import pack_curve
+from web.records import Overview, Point, Record, Records
+from web.views import card_view, live_view
 
-FRAME_S = 0.2  # a reader gets at most five events a second
+# Before the first event that is compressed: no name, no time, any system (RFC 1952, section 2.3).
+GZIP_HEADER = bytes((0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 255))
+FLOAT_DIGITS = 7  # all that a float32 holds
+DIGITS = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a reader is told.
+
+    Args:
+        only: Codifier of the one component that it shows; None: it shows all.
+        cards: of each component only what its card on the dashboard shows, and only what changed.
+    """
+
+    only: str | None = None
+    cards: bool = False
+
+
+EVERYTHING = Scope()
+
+
+class Deltas:
+    """The fields of something, each with the version that changed it last."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, tuple[int, object]] = {}
+
+    def update(self, version: int, fields: Mapping[str, object]) -> None:
+        """Take the present values, all of the same fields each time."""
+        for name, value in fields.items():
+            known = self._fields.get(name)
+            if known is None or known[1] != value:
+                self._fields[name] = version, value
+
+    def since(self, version: int) -> dict[str, object]:
+        """Return the fields that changed after a version."""
+        return {name: value for name, (at, value) in self._fields.items() if at > version}
 
 
 class LiveStream:
-    """Server-sent events of what changes; every method may be called from any thread."""
+    """Server-sent events of what changes; used by one thread at a time."""
 
     def __init__(self, records: Records) -> None:
         self.boot = secrets.token_hex(4)  # of this life of the server
-        self._records = records
-        self._closed = threading.Event()
-        self._lock = threading.Lock()
-        self._frame_version = 0  # at the end of the present frame
-        self._frame_s = 0.0  # when it began, monotonic
-        self._events: dict[tuple[int, str | None], str] = {}  # of the present frame
+        self.records = records
+        self._end = 0  # the version that the present frame ends with
+        self._events: dict[tuple[int, Scope, bool], bytes] = {}  # of the present frame
+        self._overview = Deltas()
         self._encoded: dict[str, tuple[int, str]] = {}  # Codifier -> version, its view as JSON
+        self._cards: dict[str, tuple[int, Deltas]] = {}  # Codifier -> version, its card
 
-    def close(self) -> None:
-        """Let every reader go."""
-        self._closed.set()
-        with self._records.changed:
-            self._records.changed.notify_all()
+    def has_news(self) -> bool:
+        """Tell whether something changed after the present frame."""
+        return self.records.version > self._end
 
-    @property
-    def is_closed(self) -> bool:
-        """Whether the server is stopping."""
-        return self._closed.is_set()
-
-    def wait(self, version: int, timeout_s: float) -> None:
-        """Wait for the next frame, and then until something is newer than a version."""
-        self._closed.wait(FRAME_S)
-        with self._records.changed:
-            self._records.changed.wait_for(
-                lambda: self._records.version > version or self._closed.is_set(), timeout_s
-            )
+    def begin_frame(self) -> None:
+        """Go on to what changed until now."""
+        self.records.refresh()
+        if self.has_news():
+            overview = self.records.overview()
+            self._end = overview.version
+            self._overview.update(self._end, _frame_fields(overview))
+            self._events.clear()
 
     def position(self, event_id: str) -> int:
         """Return the version in an event id of this server's life, else 0: everything is new."""
@@ -55,74 +90,104 @@ class LiveStream:
         if boot != self.boot or not version.isascii() or not version.isdigit():
             return 0
         number = int(version[:18])
-        return number if number <= self._records.version else 0
+        return number if number <= self.records.version else 0
 
-    def event_id(self, version: int) -> str:
-        """Return what names a version, also after a restart of the server."""
-        return f"{self.boot}-{version}"
-
-    def event(self, version: int, only: str | None = None) -> tuple[int, str]:
+    def event(
+        self, version: int, scope: Scope = EVERYTHING, *, packed: bool = False
+    ) -> tuple[int, bytes]:
         """Return a newer version, and what changed up to it since the given one as an event.
 
         The event is empty when nothing did; it is a snapshot of everything for version 0.
 
         Args:
             version: the version that the reader has.
-            only: Codifier of the one component that it shows; None: it shows all.
+            packed: whether the reader takes gzip.
         """
-        self._records.refresh()
-        with self._lock:
-            self._begin_frame()
-            end = self._frame_version
-            if end <= version:
-                return version, ""
-            key = version, only
-            if key not in self._events:
-                self._events[key] = self._encode(version, end, only)
-            return end, self._events[key]
+        if self._end <= version:
+            return version, b""
+        key = version, scope, packed
+        if key not in self._events:
+            if packed:
+                self._events[key] = pack(self.event(version, scope)[1])
+            else:
+                self._events[key] = self._encode(version, scope).encode()
+        return self._end, self._events[key]
 
-    def _begin_frame(self) -> None:
-        now_s = time.monotonic()
-        if now_s - self._frame_s >= FRAME_S and self._frame_version < self._records.version:
-            self._frame_s, self._frame_version = now_s, self._records.version
-            self._events.clear()
-
-    def _encode(self, version: int, end: int, only: str | None) -> str:
-        with self._records.changed:
-            one = self._records.get(only)
-            shown = list(self._records.all()) if only is None else [one] if one else []
+    def _encode(self, version: int, scope: Scope) -> str:
+        with self.records.lock:
+            one = self.records.get(scope.only)
+            shown = list(self.records.all()) if scope.only is None else [one] if one else []
             changed = [
-                (record, [p[1:] for p in record.points if version < p[0] <= end])
+                (record, [point for point in record.points if version < point[0] <= self._end])
                 for record in shown
                 if record.version > version
             ]
-        if not changed and version:
+        now_ms = time_now_ms()
+        frame: dict[str, object] = {"now": now_ms}
+        frame |= self._overview.since(version if scope.cards else 0)
+        if not changed and version and (not scope.cards or len(frame) == 1):
             return ""
-        overview = self._records.overview()
-        frame = {
-            "now": time_now_ms(),
-            "layout": overview.layout,
-            "summary": overview.summary,
-            "faults": overview.faults,
-            "strangers": overview.strangers,
-        }
+        encode = self._card if scope.cards else self._full
         parts = ",".join(
-            f"{json.dumps(record.component.codifier)}:"
-            f'{{{self._view(record)},"points":{json.dumps(points)}}}'
+            f"{json.dumps(record.component.codifier)}:{encode(record, points, version, now_ms)}"
             for record, points in changed
         )
         kind = "change" if version else "snapshot"
         return (
-            f"id: {self.event_id(end)}\nevent: {kind}\n"
-            f'data: {json.dumps(frame)[:-1]},"components":{{{parts}}}}}\n\n'
+            f"id: {self.boot}-{self._end}\nevent: {kind}\n"
+            f'data: {_json(frame)[:-1]},"components":{{{parts}}}}}\n\n'
         )
 
-    def _view(self, record: Record) -> str:
-        """Return the view of a record as the inside of a JSON object."""
+    def _full(self, record: Record, points: Iterable[Point], version: int, now_ms: int) -> str:
+        """Return all of a component, as JSON."""
         codifier = record.component.codifier
         known = self._encoded.get(codifier)
         if known is None or known[0] != record.version:
-            version = record.version  # before the view: what changes meanwhile is encoded again
-            text = json.dumps(live_view(self._records, record), default=str)[1:-1]
-            known = self._encoded[codifier] = version, text
-        return known[1]
+            at = record.version  # before the view: what changes meanwhile is encoded again
+            known = self._encoded[codifier] = at, _json(live_view(self.records, record))
+        return f'{known[1][:-1]},"points":{_json([point[1:] for point in points])}}}'
+
+    def _card(self, record: Record, points: Iterable[Point], version: int, now_ms: int) -> str:
+        """Return what changed of a card, as JSON; times are ages at the time of the frame."""
+        codifier = record.component.codifier
+        at, deltas = self._cards.get(codifier) or (0, Deltas())
+        if at != record.version:
+            at = record.version
+            deltas.update(at, card_view(self.records, record))
+            self._cards[codifier] = at, deltas
+        card = deltas.since(version)
+        time_ms = card.pop("Time", None)
+        if isinstance(time_ms, int):
+            card["Age"] = now_ms - time_ms
+        digits = FLOAT_DIGITS if record.component.data_type == "float" else DIGITS
+        numbers = [
+            (time_ms, float(f"{value:.{digits}g}"))
+            for _, time_ms, value in points
+            if not isinstance(value, str)
+        ]
+        if not version and len(numbers) > 1:
+            card["Curve"] = pack_curve(numbers, now_ms)
+        elif numbers:
+            card["points"] = [(now_ms - time_ms, value) for time_ms, value in numbers]
+        return _json(card)
+
+
+def pack(event: bytes) -> bytes:
+    """Compress an event, so that it stands for itself within a gzip stream."""
+    if not event:
+        return b""
+    compressor = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return compressor.compress(event) + compressor.flush(zlib.Z_SYNC_FLUSH)
+
+
+def _frame_fields(overview: Overview) -> dict[str, object]:
+    return {
+        "layout": overview.layout,
+        "summary": overview.summary,
+        "faults": overview.faults,
+        "strangers": overview.strangers,
+    }
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, default=str, separators=(",", ":"))

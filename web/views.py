@@ -33,6 +33,19 @@ def live_view(records: Records, record: Record) -> dict[str, Any]:
     }
 
 
+def card_view(records: Records, record: Record) -> dict[str, Any]:
+    """Return the part of a component that its card shows and that changes, fit for JSON."""
+    view = live_view(records, record)
+    return {
+        "Text": view["Text"],
+        "Unit": view["Unit"],
+        "State": view["State"],
+        "Halted": view["Halted"],
+        "Lost": (view["DPacketsLost"] or 0) + (view["CPacketsLost"] or 0),
+        "Time": view["DTimestamp"] or view["Heard"],
+    }
+
+
 def page_view(records: Records, record: Record) -> dict[str, Any]:
     """Return a component as a page shows it when it is opened."""
     return {

@@ -187,7 +187,8 @@ connect((frame, isSnapshot) => {
   const record = frame.components[codifier];
   showFrame(frame);
   if (!record) return;
-  view.show(record);
+  const Lost = (record.DPacketsLost ?? 0) + (record.CPacketsLost ?? 0);
+  view.show({ ...record, Lost, Time: record.DTimestamp ?? record.Heard });
   showFacts(record);
   showToggle(record);
   showTexts(record.points);
@@ -198,7 +199,7 @@ connect((frame, isSnapshot) => {
     describe();
     follow();
   }
-}, { only: codifier });
+}, { codifier });
 
 setInterval(() => {
   view.tick();

@@ -1,6 +1,6 @@
 import { connect } from './live.js';
 import { install } from './menu.js';
-import { draw, RING } from './spark.js';
+import { draw, RING, unpack } from './spark.js';
 import { View, put, showFrame } from './view.js';
 
 const views = new Map();
@@ -87,21 +87,24 @@ function showSummary(summary) {
   }
 }
 
+// A frame has what changed: of the cards, of their fields, and of the whole; times are ages.
 connect((frame, isSnapshot) => {
   let moved = false;
-  for (const [codifier, record] of Object.entries(frame.components)) {
+  for (const [codifier, card] of Object.entries(frame.components)) {
     const view = views.get(codifier);
     if (!view) continue;
     const before = view.root.dataset.state;
-    view.points = isSnapshot ? record.points : view.points.concat(record.points).slice(-RING);
-    view.show(record);
+    const points = card.Curve ? unpack(card.Curve, frame.now)
+      : (card.points ?? []).map(([age, value]) => [frame.now - age, value]);
+    view.points = isSnapshot ? points : view.points.concat(points).slice(-RING);
+    view.show({ ...card, Time: 'Age' in card ? frame.now - card.Age : undefined });
     moved ||= before !== view.root.dataset.state;
-    if (isSnapshot || record.points.length) dirty.add(view);
+    if (isSnapshot || points.length) dirty.add(view);
   }
   showFrame(frame);
-  showSummary(frame.summary);
+  if (frame.summary) showSummary(frame.summary);
   if (moved) sift();
   soon();
-});
+}, { cards: 1 });
 setInterval(() => { for (const view of views.values()) view.tick(); }, 1000);
 install();

@@ -7,6 +7,9 @@ const LAST_RETRY_MS = 15_000;
 
 let offset_ms = 0; // the server's clock minus ours
 
+/** Where this site begins; a reverse proxy may have put it below a path. */
+export const ROOT = new URL('../../', import.meta.url).pathname;
+
 /** The time by the server's clock, in ms. */
 export const serverNow = () => Date.now() + offset_ms;
 
@@ -14,9 +17,9 @@ export const serverNow = () => Date.now() + offset_ms;
  * Open the stream and keep it open.
  *
  * onData(frame, isSnapshot) is called with each event; where the connection was only interrupted,
- * the first event after it carries everything in between.
+ * the first event after it carries everything in between. The scope is the query of /live.
  */
-export function connect(onData, { only = null } = {}) {
+export function connect(onData, scope) {
   const label = document.getElementById('connection');
   let source = null;
   let last = '';
@@ -52,7 +55,7 @@ export function connect(onData, { only = null } = {}) {
     const frame = JSON.parse(event.data);
     offset_ms = frame.now - Date.now();
     const layout = document.getElementById('main').dataset.layout;
-    if (layout && frame.layout !== layout) {
+    if (layout && frame.layout && frame.layout !== layout) {
       location.reload(); // other components, or other names for them
       return;
     }
@@ -62,11 +65,10 @@ export function connect(onData, { only = null } = {}) {
 
   function open() {
     close();
-    const query = new URLSearchParams();
-    if (only) query.set('codifier', only);
+    const query = new URLSearchParams(scope);
     if (last) query.set('last', last);
     heard = Date.now();
-    source = new EventSource(`/live?${query}`);
+    source = new EventSource(`${ROOT}live?${query}`);
     source.addEventListener('snapshot', take);
     source.addEventListener('change', take);
     source.addEventListener('heartbeat', () => { heard = Date.now(); });

@@ -5,6 +5,19 @@ const HEIGHT = 30;
 const EDGE = 3; // keeps the line off the border
 export const RING = 120;
 
+const FIRST_LETTER = '#'.charCodeAt(0);
+const LEVELS = 91;
+
+/** The points of a curve that web/curve.py packed, at the server's time `now`. */
+export function unpack(curve, now) {
+  let time = now - curve.Age;
+  return [...curve.Levels].map((letter, place) => {
+    if (place) time += curve.Times[place - 1] * curve.Step;
+    const level = (letter.charCodeAt(0) - FIRST_LETTER) / LEVELS;
+    return [time, curve.Low * (1 - level) + curve.High * level];
+  });
+}
+
 /** Draw [[ms, number], …], oldest first, into an svg.spark. */
 export function draw(svg, points, gap_ms) {
   const [area, line] = svg.children;

@@ -48,20 +48,22 @@ export class View {
     this.points = [];
   }
 
-  show(record) {
+  /** Show the fields that are there: Text, Unit, State, Halted, Lost, Time; the others stay. */
+  show({ Text, Unit, State, Halted, Lost, Time }) {
     const { places } = this;
-    put(places.text, record.Text);
-    put(places.unit, record.Unit);
-    const lost = (record.DPacketsLost ?? 0) + (record.CPacketsLost ?? 0);
-    put(places.lost, `${lost} lost`);
-    places.lost?.classList.toggle('some', lost > 0);
-    if (this.root.dataset.state !== record.State) {
-      this.root.dataset.state = record.State;
-      places.status.querySelector('use').setAttribute('href', `#i-${record.State}`);
-      put(places.status.lastElementChild, WORDS[record.State]);
+    if (Text !== undefined) put(places.text, Text);
+    if (Unit !== undefined) put(places.unit, Unit);
+    if (Lost !== undefined) {
+      put(places.lost, `${Lost} lost`);
+      places.lost?.classList.toggle('some', Lost > 0);
     }
-    this.root.dataset.halted = record.Halted ? 'yes' : 'no';
-    this.time_ms = record.DTimestamp ?? record.Heard;
+    if (State !== undefined && this.root.dataset.state !== State) {
+      this.root.dataset.state = State;
+      places.status.querySelector('use').setAttribute('href', `#i-${State}`);
+      put(places.status.lastElementChild, WORDS[State]);
+    }
+    if (Halted !== undefined) this.root.dataset.halted = Halted ? 'yes' : 'no';
+    if (Time !== undefined) this.time_ms = Time;
     this.tick();
   }
 
@@ -71,9 +73,17 @@ export class View {
 }
 
 /** The banner for what collectors complain of, and the Codifiers that nobody configured. */
-export function showFrame(frame) {
+export function showFrame({ faults, strangers }) {
+  if (faults) showFaults(Object.entries(faults));
+  const place = document.getElementById('strangers');
+  if (place && strangers) {
+    place.hidden = strangers.length === 0;
+    put(place.lastElementChild, strangers.join(', '));
+  }
+}
+
+function showFaults(faults) {
   const banner = document.getElementById('faults');
-  const faults = Object.entries(frame.faults);
   const text = JSON.stringify(faults);
   if (banner && banner.dataset.shown !== text) {
     banner.dataset.shown = text;
@@ -88,10 +98,5 @@ export function showFrame(frame) {
       return line;
     }));
     banner.hidden = faults.length === 0;
-  }
-  const strangers = document.getElementById('strangers');
-  if (strangers) {
-    strangers.hidden = frame.strangers.length === 0;
-    put(strangers.lastElementChild, frame.strangers.join(', '));
   }
 }

@@ -4,6 +4,8 @@ import http.client
 import json
 import re
 import socket
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -91,17 +93,34 @@ class Client:
 
 
 class LiveReader:
-    """Reads the live stream of a server."""
+    """Reads the live stream of a server.
 
-    def __init__(self, port: int, query: str = "", last: str | None = None) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), 10)
+    Args:
+        last: number of the last event that it saw.
+        packed: whether it takes gzip, as browsers do.
+        source: address that it comes from.
+    """
+
+    def __init__(
+        self,
+        port: int,
+        query: str = "",
+        last: str | None = None,
+        *,
+        packed: bool = False,
+        source: str = "127.0.0.1",
+    ) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), 10, (source, 0))
         more = f"Last-Event-ID: {last}\r\n" if last else ""
-        request = f"GET /live{query} HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n{more}\r\n"
+        more += "Accept-Encoding: gzip\r\n" if packed else ""
+        request = f"GET /live{query} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{more}\r\n"
         self._socket.sendall(request.encode())
         self._file = self._socket.makefile("rb")
         self.status = int(self._file.readline().split()[1])
         self.headers = http.client.parse_headers(self._file)
         self.id = ""
+        self.received = 0  # bytes of the body, as they came
+        self._lines = self._received_lines()
 
     def __enter__(self) -> "LiveReader":
         return self
@@ -114,13 +133,25 @@ class LiveReader:
         self._file.close()
         self._socket.close()
 
+    def _received_lines(self) -> Iterator[str]:
+        """Yield the lines as they come; ends with the stream."""
+        is_packed = self.headers["Content-Encoding"] == "gzip"
+        unpacker = zlib.decompressobj(zlib.MAX_WBITS + 16)
+        rest = b""
+        while data := self._file.read1():
+            self.received += len(data)
+            *lines, rest = (rest + (unpacker.decompress(data) if is_packed else data)).split(b"\n")
+            for line in lines:
+                yield line.decode()
+
     def lines(self) -> list[str]:
         """Return the lines up to the next empty one; empty at the end of the stream."""
         block: list[str] = []
-        while line := self._file.readline().decode():
-            if line == "\n" and block:
+        for line in self._lines:
+            if line:
+                block.append(line)
+            elif block:
                 break
-            block.append(line.rstrip("\n"))
         return block
 
     def event(self) -> tuple[str, dict[str, Any]]:

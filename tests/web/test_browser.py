@@ -85,6 +85,24 @@ def test_values_go_live_without_a_reload(web, open_page):
     assert page.evaluate("window.marker") == marker
 
 
+def test_the_curve_of_a_card_is_drawn_as_the_readings_were(web, open_page):
+    now_ms = time_now_ms()
+    points = [(now_ms - 1000 * (120 - n) + n % 5, (n * n) % 71 / 7) for n in range(120)]
+    web.on_batch([reading("A1", v, timestamp_ms=t, sequence=n) for n, (t, v) in enumerate(points)])
+    page = open_page(web.address)
+    is_live(page)
+    line = card(page, "A1").locator(".spark .line")
+    expect(line).to_have_attribute("d", re.compile("^M.*L"))
+    numbers = [float(text) for text in re.split("[ML ]+", line.get_attribute("d"))[1:]]
+    drawn = list(zip(numbers[::2], numbers[1::2], strict=True))
+    low, high = min(v for _, v in points), max(v for _, v in points)
+    span_ms = points[-1][0] - points[0][0]
+    assert len(drawn) == 120
+    for (x, y), (t, v) in zip(drawn, points, strict=True):
+        assert x == pytest.approx(120 * (t - points[0][0]) / span_ms, abs=0.3)
+        assert y == pytest.approx(27 - 24 * (v - low) / (high - low), abs=0.3)
+
+
 def test_state_and_summary_follow_the_bus(web, open_page):
     page = open_page(web.address)
     is_live(page)

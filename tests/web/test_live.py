@@ -1,4 +1,5 @@
 import socket
+import threading
 import time
 
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from tests.helpers import eventually
 from tests.web.bus import SENDER, control, reading
 from tests.web.client import Client, LiveReader
-from web import live
+from web import readers, site
 
 
 def test_a_first_reader_gets_a_snapshot_and_then_what_changes(web):
@@ -67,8 +68,8 @@ def test_a_fast_bus_gives_a_reader_at_most_five_events_a_second(web):
 
 
 def test_a_quiet_stream_says_that_it_lives(web, monkeypatch):
-    monkeypatch.setattr(live, "HEARTBEAT_S", 0.3)
-    monkeypatch.setattr(live, "LOOK_S", 0.1)
+    monkeypatch.setattr(readers, "HEARTBEAT_S", 0.3)
+    monkeypatch.setattr(readers, "LOOK_S", 0.1)
     with LiveReader(web.bound_port, "?codifier=A1") as reader:
         reader.event()
         block = reader.lines()
@@ -89,8 +90,9 @@ def test_an_unknown_component_cannot_be_followed(client):
     assert "error" in answer.json
 
 
-def test_readers_beyond_the_bound_are_sent_away_for_a_while(web):
-    web._site.readers.most = 2
+def test_readers_beyond_the_bound_are_sent_away_for_a_while(make_web, monkeypatch):
+    monkeypatch.setattr(site, "MOST_READERS", 2)
+    web = make_web()
     with LiveReader(web.bound_port) as one, LiveReader(web.bound_port) as two:
         one.event(), two.event()
         answer = Client(web.bound_port).get("/live")
@@ -99,6 +101,95 @@ def test_readers_beyond_the_bound_are_sent_away_for_a_while(web):
     eventually(lambda: web._site.readers.count == 0)
     with LiveReader(web.bound_port) as reader:
         assert reader.event()[0] == "snapshot"
+
+
+def test_one_address_cannot_take_all_places(make_web, monkeypatch):
+    monkeypatch.setattr(site, "MOST_READERS_OF_ADDRESS", 1)
+    web = make_web()
+    with LiveReader(web.bound_port, source="127.0.0.2") as greedy:
+        greedy.event()
+        with LiveReader(web.bound_port, source="127.0.0.2") as second:
+            assert second.status == 429
+            assert int(second.headers["Retry-After"]) > 0
+        with LiveReader(web.bound_port, source="127.0.0.3") as other:
+            assert other.event()[0] == "snapshot"
+
+
+def test_a_reader_takes_no_thread(web):
+    with LiveReader(web.bound_port) as first:
+        first.event()
+        before = threading.active_count()
+        others = [LiveReader(web.bound_port) for _ in range(40)]
+        for other in others:
+            assert other.event()[0] == "snapshot"
+        assert threading.active_count() == before
+        for other in others:
+            other.close()
+
+
+def test_who_asks_for_the_head_alone_joins_nothing(web):
+    answer = Client(web.bound_port).ask("HEAD", "/live")
+    assert answer.status == 200
+    assert web._site.readers.count == 0
+
+
+def test_a_browser_gets_the_stream_compressed(web):
+    with (
+        LiveReader(web.bound_port, packed=True) as packed,
+        LiveReader(web.bound_port) as plain,
+    ):
+        assert packed.headers["Content-Encoding"] == "gzip"
+        assert plain.headers["Content-Encoding"] is None
+        for number in range(5):
+            frames = [packed.event(), plain.event()]
+            assert frames[0][0] == frames[1][0] == ("change" if number else "snapshot")
+            points = [frame["components"]["A1"]["points"] for _, frame in frames]
+            assert points[0] == points[1] == ([[number, number + 0.5]] if number else [])
+            web.on_batch([reading("A1", number + 1.5, timestamp_ms=number + 1, sequence=number)])
+
+
+def test_who_joins_late_gets_the_same_bytes_from_then_on(web):
+    with LiveReader(web.bound_port, packed=True) as early:
+        early.event()
+        web.on_batch([reading("A1", 1.0, timestamp_ms=1)])
+        early.event()
+        with LiveReader(web.bound_port, packed=True) as late:
+            assert late.event()[0] == "snapshot"
+            assert late.id == early.id
+            sizes = early.received, late.received
+            web.on_batch([reading("A1", 2.0, timestamp_ms=2, sequence=2)])
+            assert early.event() == late.event()
+            assert early.received - sizes[0] == late.received - sizes[1]
+
+
+def test_a_dashboard_gets_what_its_cards_show_and_then_what_changes(web):
+    web.on_batch(
+        [reading("A1", n / 8, timestamp_ms=1000 * n, sequence=n) for n in range(1, 4)]
+        + [reading("A2", 5_000_000_000), reading("A3", "hot")]
+    )
+    with LiveReader(web.bound_port, "?cards=1") as reader:
+        kind, frame = reader.event()
+        assert kind == "snapshot"
+        assert set(frame) == {"now", "layout", "summary", "faults", "strangers", "components"}
+        card = frame["components"]["A1"]
+        assert card.pop("Curve")["Times"] == [4, 4]
+        assert frame["now"] - card.pop("Age") == 3000
+        assert card == {"Text": "0.375", "Unit": "", "State": "active", "Halted": False, "Lost": 0}
+        assert frame["components"]["A2"]["Unit"] == "GB"
+        assert "points" not in frame["components"]["A3"], "a text has no curve"
+        web.on_batch([reading("A1", 0.5, timestamp_ms=4000, sequence=4)])
+        kind, frame = reader.event()
+        assert kind == "change"
+        assert set(frame) == {"now", "components"}
+        ((age, value),) = frame["components"]["A1"]["points"]
+        assert (frame["now"] - age, value) == (4000, 0.5)
+        assert frame["components"] == {
+            "A1": {"Text": "0.500", "Age": age, "points": [[age, value]]}
+        }
+        web.on_control(control("I", "A1", is_active=False), SENDER)
+        _, frame = reader.event()
+        assert frame["components"]["A1"] == {"State": "halted", "Halted": True}
+        assert frame["summary"]["halted"] == 1
 
 
 def test_forty_readers_do_not_keep_the_pages_from_being_served(web):

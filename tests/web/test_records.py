@@ -6,7 +6,7 @@ from jph.clock import time_now_ms
 from jph.state import LastStates
 from tests.web.bus import component, config_of, control, reading, source
 from web.records import RING, Records
-from web.stream import LiveStream
+from web.stream import LiveStream, Scope
 from web.views import last_state, page_view
 
 
@@ -31,8 +31,7 @@ class Shown(Records):
 
 
 @pytest.fixture
-def shown(monkeypatch):
-    monkeypatch.setattr("web.stream.FRAME_S", 0.0)
+def shown():
     return Shown(
         config_of(
             component("A1", name="Load", settings={"Proxy": [{"Codifier": "A2"}]}),
@@ -44,10 +43,11 @@ def shown(monkeypatch):
 
 def taken(shown, version, only=None):
     """Return the present version, and kind and data of the event, None if there is none."""
-    version, event = shown.stream.event(version, only)
+    shown.stream.begin_frame()
+    version, event = shown.stream.event(version, Scope(only))
     if not event:
         return version, None, None
-    fields = dict(line.split(": ", 1) for line in event.strip().splitlines())
+    fields = dict(line.split(": ", 1) for line in event.decode().strip().splitlines())
     assert fields["id"] == f"{shown.stream.boot}-{version}"
     return version, fields["event"], json.loads(fields["data"])
 
@@ -240,12 +240,12 @@ def test_what_was_known_from_long_ago_is_silent(shown):
     assert page_view(shown, shown.get("A1"))["State"] == "silent"
 
 
-def test_readers_who_ask_for_the_same_get_one_encoding(shown, monkeypatch):
-    monkeypatch.setattr("web.stream.FRAME_S", 60.0)
+def test_readers_who_ask_for_the_same_get_one_encoding(shown):
+    shown.stream.begin_frame()
     version, first = shown.stream.event(0)
     shown.on_batch([reading("A1", 1.0)])
-    assert shown.stream.event(version) == (version, ""), "the next frame has not begun"
-    shown.stream._frame_s -= 60
+    assert shown.stream.event(version) == (version, b""), "the next frame has not begun"
+    shown.stream.begin_frame()
     later, event = shown.stream.event(version)
     assert later > version
     assert shown.stream.event(version)[1] is event

@@ -1,0 +1,64 @@
+"""What stands before Flask: it hands live streams over to their readers' thread."""
+
+import errno
+import socket
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from wsgiref.handlers import format_date_time
+
+from web.readers import Reader, Readers
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+# In the environment of a request:
+TAKE_SOCKET = "jph.take_socket"  # what returns a copy of the connection's socket, from the server
+READER = "jph.reader"  # who joins the live stream, from the view
+
+Headers = list[tuple[str, str]]
+
+
+class Front:
+    """The WSGI application that a server calls.
+
+    A live stream does not go through the server: it gets a copy of the socket, and the server is
+    told that the connection broke, so that it closes its own without another word.
+    """
+
+    def __init__(self, app: "WSGIApplication", readers: Readers) -> None:
+        self._app = app
+        self._readers = readers
+
+    def __call__(
+        self, environ: "WSGIEnvironment", start_response: "StartResponse"
+    ) -> Iterable[bytes]:
+        """Answer one request."""
+        started: list[tuple[str, Headers]] = []
+
+        def start(status: str, headers: Headers, error: object = None) -> Any:
+            started[:] = [(status, headers)]
+
+        body = self._app(environ, start)
+        reader: Reader | None = environ.get(READER)
+        if reader is None:
+            start_response(*started[0])
+            return body
+        with suppress(AttributeError):
+            body.close()  # type: ignore[attr-defined]  # PEP 3333: if it has one
+        self._hand_over(reader, environ[TAKE_SOCKET], *started[0])
+        raise BrokenPipeError(errno.EPIPE, "handed over")
+
+    def _hand_over(
+        self, reader: Reader, take: Callable[[], socket.socket], status: str, headers: Headers
+    ) -> None:
+        try:
+            connection = take()
+        except OSError:  # the reader left already
+            self._readers.forget(reader)
+            return
+        lines = [f"{name}: {value}" for name, value in headers if name != "Content-Length"]
+        lines.append(f"Date: {format_date_time(time.time())}")
+        head = "\r\n".join([f"HTTP/1.1 {status}", *lines, "Connection: close", "", ""])
+        self._readers.join(reader, connection, head.encode("latin-1"))

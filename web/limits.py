@@ -1,0 +1,119 @@
+"""Limits: how much of the server one address may use, and how much waits. No Flask here."""
+
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http import HTTPStatus
+
+
+class Busy(Exception):
+    """A request that has to come again later.
+
+    Args:
+        code: HTTP status, 429 where the asker is the reason, else 503.
+        retry_after_s: when it is worth trying again.
+    """
+
+    def __init__(self, message: str, code: int, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retry_after_s = retry_after_s
+
+
+class Places:
+    """A number of places, of which one address may take some.
+
+    Args:
+        what: what the places are for, in the plural.
+        retry_after_s: when there may be a free one again.
+    """
+
+    def __init__(self, what: str, most: int, most_of_address: int, retry_after_s: int = 10) -> None:
+        self.most = most
+        self.most_of_address = most_of_address
+        self._what = what
+        self._retry_after_s = retry_after_s
+        self._lock = threading.Lock()
+        self._taken: Counter[str] = Counter()
+        self.count = 0  # of the places that are taken
+
+    def take(self, address: str) -> None:
+        """Take a place.
+
+        Raises:
+            Busy: there is none, or the address has its share.
+        """
+        with self._lock:
+            if self._taken[address] >= self.most_of_address:
+                raise Busy(
+                    f"Too many {self._what} from {address}: wait for one to end, then try again. "
+                    "If that is a reverse proxy, name it in Proxies of the Web component.",
+                    429,
+                    self._retry_after_s,
+                )
+            if self.count >= self.most:
+                raise Busy(f"Too many {self._what} now: try again.", 503, self._retry_after_s)
+            self._taken[address] += 1
+            self.count += 1
+
+    def give_back(self, address: str) -> None:
+        """Give a place back."""
+        with self._lock:
+            self.count -= 1
+            self._taken[address] -= 1
+            if self._taken[address] <= 0:
+                del self._taken[address]
+
+
+class Gate:
+    """Lets some requests work at once and some wait for their turn; the others come again later.
+
+    Args:
+        what: what is asked for, in the plural.
+        at_once: how many work at the same time.
+        most: how many may work or wait.
+    """
+
+    def __init__(
+        self, what: str, *, at_once: int, most: int, most_of_address: int, wait_s: float = 10.0
+    ) -> None:
+        self.most = most
+        self._what = what
+        self._places = Places(what, most, most_of_address, retry_after_s=2)
+        self._turns = threading.BoundedSemaphore(at_once)
+        self._wait_s = wait_s
+
+    @contextmanager
+    def turn(self, address: str) -> Iterator[None]:
+        """Wait for a turn, and have it inside.
+
+        Raises:
+            Busy: too many wait already, or it took too long.
+        """
+        self._places.take(address)
+        try:
+            if not self._turns.acquire(timeout=self._wait_s):
+                raise Busy(f"Too many {self._what} now: try again.", 503, 5)
+            try:
+                yield
+            finally:
+                self._turns.release()
+        finally:
+            self._places.give_back(address)
+
+
+def refuse(connection: socket.socket, busy: Busy) -> None:
+    """Answer a connection whose request nobody reads, and close it."""
+    text = f"{busy}\n".encode()
+    head = (
+        f"HTTP/1.1 {busy.code} {HTTPStatus(busy.code).phrase}\r\nRetry-After: {busy.retry_after_s}"
+        f"\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\nConnection: close\r\n\r\n"
+    )
+    with connection, suppress(OSError):
+        connection.setblocking(False)
+        with suppress(BlockingIOError):
+            connection.recv(64 * 1024)  # what is left unread would reset the connection
+        connection.send(head.encode() + text)
+        connection.shutdown(socket.SHUT_WR)
