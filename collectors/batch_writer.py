@@ -1,18 +1,19 @@
 """Rows on their way to a history store: in batches, and over the spool while the store is absent.
 
-Strategy: callbacks only put rows into memory. The writer thread offers them to the store and, when
-no batch is due, offers rows of the spool. The keeper thread puts rows into the spool that have
-waited too long, or were offered and got no answer; so a store that refuses, or hangs, holds up
-nothing but itself. A row may be offered twice, which is safe: no store keeps it twice.
+Strategy: callbacks only put rows into memory, and into the journal, where the next process finds
+them if this one is killed. The writer thread offers them to the store and, when no batch is due,
+offers rows of the spool. The keeper thread puts rows into the spool that have waited too long, or
+were offered and got no answer; so a store that refuses, or hangs, holds up nothing but itself. A
+row may be offered twice, which is safe: no store keeps it twice.
 
-If the spool cannot be written either, rows wait in memory, up to MOST_WAITING.
+If the spool cannot be written either, rows wait in memory, up to MOST_BYTES.
 """
 
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -22,12 +23,18 @@ from jph.errors import ConfigError, StoreError
 from jph.faults import Fault
 from jph.rate import Rate
 from jph.stores import HistoryStore, Row
+from jph.stores.journal import Journal
 from jph.stores.spool import Spool
 
 log = logging.getLogger(__name__)
 
-MOST_WAITING = 200_000  # rows in memory: half an hour at 100 readings/s, 40 MB
+MOST_BYTES = (
+    32 << 20
+)  # of rows that wait in memory: 160,000 numbers, or 20,000 of the longest texts
+TO_SPOOL_BYTES = 16 << 20  # when so many wait, the store does not keep up, and the spool takes some
 MOST_AT_ONCE = 10_000  # rows in one transaction when many wait, so that each takes well under 1 s
+MOST_BYTES_AT_ONCE = 4 << 20
+ROW_BYTES = 200  # of memory for a row, without its text
 FROM_SPOOL = 5_000  # rows in one transaction from the spool; new ones wait for it
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 5.0
@@ -46,12 +53,14 @@ class Offer:
     Args:
         rows: in order of arrival.
         since_s: when the oldest came.
+        first: its position in the journal, or one before it.
         given_s: when the store got them.
         kept: whether they are in the spool too.
     """
 
     rows: list[Row]
     since_s: float
+    first: int
     given_s: float
     kept: bool = False
 
@@ -62,6 +71,7 @@ class BatchWriter:
     Args:
         store: opened by the caller, closed here.
         spool: where rows wait for the store.
+        journal: the rows that are in memory only; those of killed processes are written at once.
         batch_rows: write when so many rows wait.
         batch_s: or when the oldest has waited so long.
         on_change: called, on any thread, when a fault begins or ends.
@@ -72,6 +82,7 @@ class BatchWriter:
         name: str,
         store: HistoryStore,
         spool: Spool,
+        journal: Journal,
         *,
         batch_rows: int,
         batch_s: float,
@@ -83,12 +94,17 @@ class BatchWriter:
         self.dropped = 0  # rows lost because too many waited in memory
         self.fault = Fault(log, logging.ERROR, on_change=on_change)
         self.spool_fault = Fault(log, logging.ERROR)
+        self.journal_fault = journal.fault
         self._lost = 0  # rows dropped in the present fault
         self._store = store
         self._spool = spool
+        self._journal = journal
         self._changed = threading.Condition()
-        self._waiting: deque[Row] = deque()
-        self._since_s = 0.0  # when the oldest waiting row came
+        self._waiting: deque[Row] = deque(journal.left)
+        self._waiting_bytes = bytes_of(journal.left)
+        self._since_s = time.monotonic() - batch_s  # when the oldest waiting row came
+        self._first = 0  # its position in the journal, or one before it
+        self._keeping: int | None = None  # position of the rows on their way into the spool
         self._offer: Offer | None = None
         self._spool_rests_s = 0.0  # until when the spool rests after a fault
         self._from_spool = 0
@@ -104,16 +120,31 @@ class BatchWriter:
         self._writer.start()
         self._keeper.start()
 
-    def put(self, rows: list[Row]) -> None:
-        """Take rows; returns at once."""
+    def put(self, rows: list[Row]) -> bool:
+        """Take rows; returns at once.
+
+        Returns:
+            False while it stops: the rows are in the journal, and the next writer has to take them.
+        """
         with self._changed:
-            before = len(self._waiting)
+            first = self._journal.end
+            if rows:
+                self._journal.append(rows)
+            if self._stopping or not rows:
+                return not self._stopping
+            before, bytes_before = len(self._waiting), self._waiting_bytes
             if not before:
-                self._since_s = time.monotonic()
+                self._since_s, self._first = time.monotonic(), first
             self._waiting += rows
+            self._waiting_bytes += bytes_of(rows)
             self._shorten()
-            if not before or before < self.batch_rows <= len(self._waiting):
+            if (
+                not before
+                or before < self.batch_rows <= len(self._waiting)
+                or bytes_before < TO_SPOOL_BYTES <= self._waiting_bytes
+            ):
                 self._changed.notify_all()
+        return True
 
     def waiting(self) -> int:
         """Return how many rows are in memory only."""
@@ -128,8 +159,10 @@ class BatchWriter:
 
     def close(self) -> None:
         """Write the waiting rows, or put them into the spool, and stop."""
-        self._stopping = True
-        self._wake()
+        with self._changed:
+            self._stopping = True
+            ours = self._journal.end  # later rows are for the next writer
+            self._changed.notify_all()
         self._writer.join(STOP_S)
         self._ended = True
         self._wake()
@@ -138,14 +171,17 @@ class BatchWriter:
             left = list(self._waiting)
             if self._offer is not None and not self._offer.kept:
                 left = self._offer.rows + left
-        if not left:
-            return
         try:
-            self._spool.add(left)
+            if left:
+                self._spool.add(left)
+                log.warning("%d readings wait in the spool for the next start", len(left))
         except StoreError as error:
-            log.error("lost %d readings, which waited at the stop: %s", len(left), error)
-        else:
-            log.warning("%d readings wait in the spool for the next start", len(left))
+            where = self._journal.folder or "no place: they are lost"
+            log.error("%d readings waited at the stop; left in %s: %s", len(left), where, error)
+            ours = 0
+        with self._changed:
+            self._journal.release(ours)
+            self._journal.close()
 
     # The writer
 
@@ -199,7 +235,8 @@ class BatchWriter:
             now_s = time.monotonic()
             left_s = self._due_in_s(now_s)
             if left_s is not None and (left_s <= 0 or self._stopping):
-                self._offer = Offer(self._take(), self._since_s, now_s)
+                first = self._first
+                self._offer = Offer(self._take(), self._since_s, first, now_s)
                 self._changed.notify_all()  # the keeper watches how long it takes
         if self._offer is None:
             self._write_from_spool()
@@ -213,10 +250,11 @@ class BatchWriter:
             with self._changed:
                 self._offer = None
                 if not offer.kept:
-                    self._put_back(offer.rows, offer.since_s)
+                    self._put_back(offer.rows, offer.since_s, offer.first)
             raise
         with self._changed:
             self._offer = None
+            self._release()
         self.rate.add(added)
         if not self._spool.readings:
             self.spool_fault.end(_SPOOL_WORKS)
@@ -232,7 +270,7 @@ class BatchWriter:
         if last_id:
             with self._changed:
                 now_s = time.monotonic()
-                self._offer = offer = Offer(rows, now_s, now_s, kept=True)
+                self._offer = offer = Offer(rows, now_s, 0, now_s, kept=True)
                 self._changed.notify_all()
             self._write_offer(offer)
             self._from_spool += len(rows)
@@ -273,9 +311,10 @@ class BatchWriter:
         found: list[tuple[float, Callable[[], None]]] = []
         rest_s = self._spool_rests_s - now_s
         if self._waiting:
-            # A row may wait longer while the store takes them.
-            more_s = 0.0 if self.fault else max(self.batch_s, SLOW_S)
+            more_s = 0.0 if self.fault else SLOW_S
             overdue_s = self._since_s + self.batch_s + more_s - now_s
+            if self._waiting_bytes >= TO_SPOOL_BYTES:
+                overdue_s = 0.0
             found.append((max(overdue_s, rest_s), self._keep_waiting))
         if self._offer is not None:
             answer_s = self._offer.given_s - now_s
@@ -288,19 +327,23 @@ class BatchWriter:
 
     def _keep_waiting(self) -> None:
         with self._changed:
+            first = self._keeping = self._first
             rows, since_s = self._take(), self._since_s
-        if not rows:
-            return
-        if self._add_to_spool(rows):
-            self._wake()  # the writer may have looked before they were in the spool
-        else:
-            with self._changed:
-                self._put_back(rows, since_s)
+        is_kept = self._add_to_spool(rows) if rows else True
+        with self._changed:
+            self._keeping = None
+            if is_kept:
+                self._release()
+                self._changed.notify_all()  # the writer may have looked too early into the spool
+            else:
+                self._put_back(rows, since_s, first)
 
     def _keep_offer(self) -> None:
         offer = self._offer
         if offer is not None and self._add_to_spool(offer.rows):
-            offer.kept = True
+            with self._changed:
+                offer.kept = True
+                self._release()
 
     def _add_to_spool(self, rows: list[Row]) -> bool:
         try:
@@ -314,14 +357,34 @@ class BatchWriter:
     # Both
 
     def _take(self) -> list[Row]:
-        n = min(len(self._waiting), MOST_AT_ONCE)
-        return [self._waiting.popleft() for _ in range(n)]
+        rows: list[Row] = []
+        left = MOST_BYTES_AT_ONCE
+        while self._waiting and left > 0 and len(rows) < MOST_AT_ONCE:
+            row = self._waiting.popleft()
+            rows.append(row)
+            left -= ROW_BYTES + len(row[4] or "")
+        self._waiting_bytes -= MOST_BYTES_AT_ONCE - left
+        self._first += len(rows)
+        return rows
 
-    def _put_back(self, rows: list[Row], since_s: float) -> None:
+    def _put_back(self, rows: list[Row], since_s: float, first: int) -> None:
+        self._first = min(first, self._first) if self._waiting else first
         self._waiting.extendleft(reversed(rows))
+        self._waiting_bytes += bytes_of(rows)
         self._since_s = since_s
         self._shorten()
         self._changed.notify_all()
+
+    def _release(self) -> None:
+        """Have the journal forget the rows before the oldest that is in memory only."""
+        oldest = [self._journal.end]
+        if self._waiting:
+            oldest.append(self._first)
+        if self._keeping is not None:
+            oldest.append(self._keeping)
+        if self._offer is not None and not self._offer.kept:
+            oldest.append(self._offer.first)
+        self._journal.release(min(oldest))
 
     def _failed(self, reason: str) -> None:
         self.fault.note(reason, f"{reason}; readings wait until a new try succeeds")
@@ -332,16 +395,27 @@ class BatchWriter:
 
     def _shorten(self) -> None:
         """Drop the oldest rows if too many wait, and log that once in a fault."""
-        excess = len(self._waiting) - MOST_WAITING
-        if excess <= 0:
+        excess = 0
+        while self._waiting_bytes > MOST_BYTES:
+            row = self._waiting.popleft()
+            self._waiting_bytes -= ROW_BYTES + len(row[4] or "")
+            excess += 1
+        if not excess:
             return
-        for _ in range(excess):
-            self._waiting.popleft()
         if not self._lost:
-            log.error("%d readings wait: the oldest are dropped from now on", MOST_WAITING)
+            log.error(
+                "%d MB of readings wait: the oldest are dropped from now on", MOST_BYTES >> 20
+            )
+        self._first += excess
         self._lost += excess
         self.dropped += excess
+        self._release()
 
     def _wake(self) -> None:
         with self._changed:
             self._changed.notify_all()
+
+
+def bytes_of(rows: Sequence[Row]) -> int:
+    """Return about how much memory rows take."""
+    return ROW_BYTES * len(rows) + sum([len(row[4]) for row in rows if row[4] is not None])

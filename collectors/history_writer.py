@@ -9,16 +9,20 @@ from jph.bus.wire import Reading
 from jph.faults import MOST_TEXT
 from jph.node.channel import Channel
 from jph.node.process import STATE
+from jph.owned import is_tmpfs
 from jph.settings import setting
 from jph.stores import open_history, rows_of
-from jph.stores.address import DEFAULT_HISTORY, Sql, StoreAddress, address_of
+from jph.stores.address import (
+    DEFAULT_HISTORY,
+    Sql,
+    StoreAddress,
+    address_of,
+    usual_batch_s,
+)
+from jph.stores.journal import Journal, folder_of
 from jph.stores.spool import DEFAULT_BYTES, spool_of
 
 log = logging.getLogger(__name__)
-
-# A file is written rarely, since flash wears out by writes; a server within a second.
-BATCH_S = 10.0
-SERVER_BATCH_S = 0.3
 
 
 @dataclass
@@ -27,8 +31,8 @@ class HistoryWriter:
 
     Its own data is {"value": readings stored per minute, "waiting": readings in memory, "spooled":
     readings in the spool, if there are any, "dropped": readings lost because too many waited,
-    "fault": why the store refuses; absent if it does not}, sent every SensorInterval and when a
-    fault begins or ends.
+    "power_cut_s": a power cut loses the readings of so many seconds at most, "fault": why the store
+    refuses; absent if it does not}, sent every SensorInterval and when a fault begins or ends.
     """
 
     channel: Channel
@@ -41,12 +45,14 @@ class HistoryWriter:
     spool_bytes: int = setting(
         DEFAULT_BYTES, key="SpoolSize", ge=65536, doc="most bytes of the spool"
     )
+    journal: Path | None = setting(None, doc="folder for the readings that are in memory only")
 
     def __post_init__(self) -> None:
         named = address_of(self.url, self.sql, self.password_file)
         place = named or StoreAddress(DEFAULT_HISTORY)
+        folder = folder_of(self.home, self.journal)
+        self.receive_in = folder if folder is not None and is_tmpfs(folder) else None
         store = open_history(place.url, self.home, place.password_file)
-        usual_s = BATCH_S if place.url.startswith("sqlite:") else SERVER_BATCH_S
         self._spool = spool_of(self.channel.codifier, self.home, self.spool_bytes)
         self._per_minute = 0.0
         self._refused: dict[str, int] = {}
@@ -54,14 +60,19 @@ class HistoryWriter:
             self.channel.codifier,
             store,
             self._spool,
+            Journal(folder, self.channel.codifier),
             batch_rows=self.batch_rows,
-            batch_s=self.batch_s or usual_s,
+            batch_s=self.batch_s or usual_batch_s(place.url),
             on_change=self._publish,
         )
         self._writing.start()
 
     def on_batch(self, readings: list[Reading]) -> None:
-        """Take readings, without waiting for the store."""
+        """Take readings that came while the writer began."""
+        self.on_arrival(readings)
+
+    def on_arrival(self, readings: list[Reading]) -> bool:
+        """Take readings into memory and journal, without waiting for the store."""
         self._writing.check()
         rows = rows_of(readings)
         if None in rows:
@@ -69,8 +80,7 @@ class HistoryWriter:
                 if row is None:
                     self._refuse(reading[0])
         stored = [row for row in rows if row is not None]
-        if stored:
-            self._writing.put(stored)
+        return self._writing.put(stored)
 
     def on_timer(self, timestamp_ms: int, command: str, number: float) -> STATE:
         """Publish the status."""
@@ -89,6 +99,7 @@ class HistoryWriter:
             "value": self._per_minute,
             "waiting": self._writing.waiting(),
             "dropped": self._writing.dropped + self._spool.dropped,
+            "power_cut_s": self._writing.batch_s,
         }
         if self._spool.readings:
             result["spooled"] = self._spool.readings
@@ -97,6 +108,8 @@ class HistoryWriter:
         if fault := self._writing.fault.text:
             both = filter(None, (fault, self._writing.spool_fault.text))
             result["fault"] = "; ".join(both)[:MOST_TEXT]
+        elif fault := self._writing.journal_fault.text:
+            result["fault"] = f"no journal: {fault}"[:MOST_TEXT]
         return result
 
     def _refuse(self, codifier: str) -> None:

@@ -31,6 +31,7 @@ NEEDS = {
     "running_redis": "redis",
     "postgres_process": "postgres",
     "running_postgres": "postgres",
+    "store_of": "postgres",
     "server_on_small_disk": "postgres",
     "chromium": "browser",
     "analyze": "systemd",

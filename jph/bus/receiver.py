@@ -10,6 +10,7 @@ decoded message by message through `jph.bus.wire`. Invalid datagrams are counted
 
 import logging
 import math
+import mmap
 import socket
 import struct
 import time
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import repeat
 
 from jph.bus import wire
+from jph.bus.receive_file import BATCH, WIPED, ReceiveFile
 from jph.bus.recvmmsg import HEAD, NAME, DatagramBatch
 from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import (
@@ -33,7 +35,6 @@ from jph.errors import DatagramError
 
 log = logging.getLogger(__name__)
 
-BATCH = 256  # datagrams with one system call
 _SINGLES = 128  # received one by one before the pace is looked at
 _HURRY_S = 0.025  # a batch is tried when they came within this: 5,000 a second
 _RARELY_S = 10.0  # and this often anyway, since only a batch tells what the kernel dropped
@@ -174,11 +175,21 @@ class DataReceiver:
         self.receive = self._receive_adapting if self._batch else self._receive_plain
         self.datagrams = Datagrams()
         self._fileno = -1
-        self._recvfrom_into: Callable[[bytearray], tuple[int, Address]] | None = None
-        self._buffer = bytearray(wire.MAX_SIZE + 1)
+        self._recvfrom_into: Callable[[bytearray | mmap.mmap], tuple[int, Address]] | None = None
+        self._buffer: bytearray | mmap.mmap = bytearray(wire.MAX_SIZE + 1)
+        self._file: ReceiveFile | None = None
         self._singles = 0  # that may still come before the pace is looked at
         self._paced_s = -math.inf  # when it was looked at; inf while batches follow each other
         self._batched_s = -math.inf  # when a batch was tried
+
+    def receive_in(self, file: ReceiveFile) -> None:
+        """Receive into the memory of a file from now on; before the first socket is used.
+
+        What `receive` returns has to be kept elsewhere before it is called again.
+        """
+        if self._batch is not None:
+            self._batch = DatagramBatch(BATCH, file.memory)
+            self._buffer, self._file = file.single, file
 
     def use(self, receiver: socket.socket) -> None:
         """Receive from this non-blocking socket from now on; close the one before."""
@@ -223,6 +234,8 @@ class DataReceiver:
         self._singles -= 1
         if self._recvfrom_into is None:
             return []
+        if self._file is not None:
+            self._buffer[:HEAD] = WIPED
         try:
             size, address = self._recvfrom_into(self._buffer)
         except OSError:  # nothing there, or the network went; the node joins again
@@ -252,6 +265,8 @@ class DataReceiver:
         assert batch is not None
         if self._fileno < 0:
             return []
+        if self._file is not None:
+            batch.head[:] = _WIPED_BATCH
         count = batch.fill(self._fileno)
         if count <= _FEW:
             self._singles, self._paced_s = _SINGLES, time.monotonic()
@@ -343,6 +358,7 @@ def _lost(sources: Mapping[str, SequenceTracker]) -> int:
     return sum(source.lost for source in list(sources.values()))  # another thread adds to them
 
 
+_WIPED_BATCH = WIPED * BATCH
 _FLAGS = b"f" * BATCH
 _BROADCAST = b"@" * BATCH  # either byte of it
 _LENGTHS = [4] * BATCH

@@ -10,6 +10,8 @@ thread in between each two batches, for 5 ms each time.
 
 import ctypes
 import socket
+from collections.abc import Callable
+from typing import Any
 
 HEAD = 32  # bytes: header and a 4-byte value
 TAIL = 1440  # bytes: the rest of the largest datagram, 1472
@@ -52,18 +54,21 @@ class _Dropped(ctypes.Structure):
 class DatagramBatch:
     """Memory for a batch of datagrams, and the call that fills it.
 
+    Args:
+        memory: returns memory for heads and for tails, of so many bytes.
+
     Raises:
         OSError: this system has no recvmmsg.
     """
 
-    def __init__(self, capacity: int = 256) -> None:
+    def __init__(self, capacity: int = 256, memory: Callable[[int], Any] = bytearray) -> None:
         try:
             self._recvmmsg = ctypes.PyDLL(None, use_errno=True).recvmmsg
         except (AttributeError, TypeError) as error:
             raise OSError("no recvmmsg here") from error
         self.capacity = capacity
-        self.head = bytearray(capacity * HEAD)
-        self.tail = bytearray(capacity * TAIL)
+        self.head = memory(capacity * HEAD)
+        self.tail = memory(capacity * TAIL)
         self.names = bytearray(capacity * NAME)
         self.kernel_drops = 0  # of this socket since it was opened
         self._dropped = _Dropped()
@@ -118,4 +123,4 @@ class DatagramBatch:
         head = bytes(self.head[HEAD * at : HEAD * at + min(length, HEAD)])
         if length <= HEAD:
             return head
-        return head + self.tail[TAIL * at : TAIL * at + min(length - HEAD, TAIL)]
+        return head + bytes(self.tail[TAIL * at : TAIL * at + min(length - HEAD, TAIL)])

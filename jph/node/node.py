@@ -16,6 +16,7 @@ from pathlib import Path
 
 from jph.bus.bus import Bus
 from jph.bus.clock_guard import ClockGuard
+from jph.bus.receive_file import ReceiveFile, left_behind
 from jph.bus.wire import BROADCAST, Address, Control, Reading
 from jph.clock import time_now_ms
 from jph.config.model import Component, Config
@@ -72,6 +73,7 @@ class Node:
         self._take_data: TakeSocket = lambda new: self.loop.move(
             self.bus.data.receiver, new, self._receive_data
         )
+        self._receive_file: ReceiveFile | None = None
         self._started = 0  # components, to keep their timers apart
         self._listening = False
 
@@ -110,6 +112,7 @@ class Node:
         if take_data is not None:
             self._take_data = take_data
         self.loop.watch(self.bus.links.fileno(), self.bus.link_changed)
+        self._receive_in_file()
         self._listen()
         self.bus.open()
         for runner in self.runners.values():
@@ -133,6 +136,8 @@ class Node:
             log.warning("%d callbacks did not end in time", len(stuck))
         self.process.close()
         self.bus.close()
+        if self._receive_file is not None:
+            self._receive_file.close()
         self.loop.close()
 
     def begin(self, runner: ComponentRunner) -> None:
@@ -203,6 +208,24 @@ class Node:
         return self.bus.due_s
 
     # Receiving
+
+    def _receive_in_file(self) -> None:
+        """Receive in a file if a component keeps what it gets; hand over what a kill left there."""
+        keepers = [r for r in self.runners.values() if r.callbacks.receive_in is not None]
+        if not keepers:
+            return
+        first = keepers[0]
+        folder, owner = first.callbacks.receive_in, first.channel.codifier
+        assert folder is not None
+        try:
+            with left_behind(folder, owner) as readings:
+                for runner in keepers if readings else ():
+                    runner.post_batch(readings)
+            self._receive_file = ReceiveFile(folder, owner)
+        except OSError as error:
+            log.warning("a killed process may lose the readings that it received last: %s", error)
+            return
+        self.bus.data.receiver.receive_in(self._receive_file)
 
     def _receive_data(self) -> None:
         for _ in range(_BATCHES):

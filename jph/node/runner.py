@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jph.bus.wire import Address, Control, Reading
@@ -24,24 +25,36 @@ _LOG_EVERY_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Callbacks:
-    """The callbacks of a component; None for those that it does not have."""
+    """The callbacks of a component; None for those that it does not have.
+
+    Args:
+        on_arrival: takes readings in the node's loop, before it receives others, and so must not
+            wait for anything; returns False while it takes none, and they go to on_batch later.
+        receive_in: private folder in a tmpfs, if the component keeps what it gets in on_arrival:
+            the node then loses nothing either that it received and did not hand over yet.
+    """
 
     on_timer: Callable[[int, str, float], STATE | int | None] | None = None
+    on_arrival: Callable[[list[Reading]], bool] | None = None
     on_batch: Callable[[list[Reading]], object] | None = None
     on_data: Callable[..., object] | None = None
     on_control: Callable[[Control, Address], object] | None = None
     on_config: Callable[[Config], object] | None = None
     close: Callable[[], object] | None = None
     greeting: Callable[[], str] | None = None  # the text for the person who started the process
+    receive_in: Path | None = None
     ignores_halt: bool = False
 
     @property
     def hears_data(self) -> bool:
         """Whether it listens to the data channel."""
-        return self.on_batch is not None or self.on_data is not None
+        return any((self.on_arrival, self.on_batch, self.on_data))
 
 
-_NAMES = ("on_timer", "on_batch", "on_data", "on_control", "on_config", "close", "greeting")
+_NAMES = (
+    *("on_timer", "on_arrival", "on_batch", "on_data", "on_control", "on_config"),
+    *("close", "greeting", "receive_in"),
+)
 
 
 def callbacks_of(component: object, channel: Channel) -> Callbacks:
@@ -123,6 +136,9 @@ class ComponentRunner:
 
     def post_batch(self, readings: list[Reading]) -> None:
         """Hand readings over; drop and count them if the component is too far behind."""
+        on_arrival = self.callbacks.on_arrival
+        if on_arrival is not None and self._arrive(on_arrival, readings):
+            return
         with self._lock:
             if len(self._inbox) + len(readings) > MOST_WAITING:
                 self.overruns += len(readings)
@@ -134,6 +150,17 @@ class ComponentRunner:
                 return
             self._drain_posted = True
         self.mailbox.post(self._drain)
+
+    def _arrive(self, on_arrival: Callable[[list[Reading]], bool], readings: list[Reading]) -> bool:
+        """Hand readings over in the loop; return whether the component took them."""
+        try:
+            took = on_arrival(readings)
+        except Exception as error:
+            self._failed("data", error)
+            return True
+        if self._faults:
+            self._worked("data")
+        return took
 
     def post_control(self, message: Control, address: Address) -> None:
         """Hand a control message over."""

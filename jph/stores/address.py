@@ -5,10 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from jph.config.model import Config
+from jph.config.model import Component, Config
 from jph.settings import arguments, setting
 
 DEFAULT_HISTORY = "sqlite:///history.sqlite"  # of a HistoryWriter without a URL
+
+# How long a reading waits in the memory of a history writer. A file is written rarely, since flash
+# wears out by writes; a server, whose tables other programs read, soon.
+FILE_BATCH_S = 10.0
+SERVER_BATCH_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class _Settings:
     url: str | None = setting(None)
     sql: Sql | None = setting(None)
     password_file: Path | None = setting(None)
+    batch_s: float | None = setting(None, key="BatchTime")
 
 
 def address_of(
@@ -66,7 +72,33 @@ def writer_address(settings: Mapping[str, object], path: str = "Sensor") -> Stor
         ConfigError: one of the settings is wrong.
     """
     given = _Settings(**arguments(_Settings, settings, path))  # type: ignore[arg-type]
-    return address_of(given.url, given.sql, given.password_file) or StoreAddress(DEFAULT_HISTORY)
+    return _address(given)
+
+
+def usual_batch_s(url: str) -> float:
+    """Return how long readings wait for a batch if no `BatchTime` is set."""
+    return FILE_BATCH_S if url.startswith("sqlite:") else SERVER_BATCH_S
+
+
+def longest_batch_s(config: Config) -> float:
+    """Return how long a reading may wait in the memory of any HistoryWriter, 0 without one.
+
+    Raises:
+        ConfigError: the settings of a HistoryWriter are wrong.
+    """
+    writers = [one for one in config.components.values() if one.type == "HistoryWriter"]
+    return max(map(batch_s_of, writers), default=0.0)
+
+
+def batch_s_of(writer: Component) -> float:
+    """Return how long a reading may wait in the memory of a HistoryWriter.
+
+    Raises:
+        ConfigError: one of its settings is wrong.
+    """
+    path = f"Sensors[{writer.index}].Sensor"
+    given = _Settings(**arguments(_Settings, writer.settings, path))  # type: ignore[arg-type]
+    return given.batch_s or usual_batch_s(_address(given).url)
 
 
 def history_address(config: Config, own: StoreAddress | None = None) -> StoreAddress | None:
@@ -83,3 +115,7 @@ def history_address(config: Config, own: StoreAddress | None = None) -> StoreAdd
     if writer is None:
         return None
     return writer_address(writer.settings, f"Sensors[{writer.index}].Sensor")
+
+
+def _address(given: _Settings) -> StoreAddress:
+    return address_of(given.url, given.sql, given.password_file) or StoreAddress(DEFAULT_HISTORY)

@@ -150,7 +150,9 @@ def test_it_publishes_readings_stored_per_minute(channel, tmp_path, path):
         writer.on_batch(readings(4, first=10))
         writer._writing.rate._since_s = time.monotonic() - 60
         assert writer.on_timer(START, "", 0.0) == STATE.GOOD
-    assert channel.sent == [{"value": pytest.approx(10, abs=0.2), "waiting": 4, "dropped": 0}]
+    assert channel.sent == [
+        {"value": pytest.approx(10, abs=0.2), "waiting": 4, "dropped": 0, "power_cut_s": 10}
+    ]
 
 
 def test_a_store_that_refuses_is_said_once_and_what_waited_is_stored_after(
@@ -167,7 +169,7 @@ def test_a_store_that_refuses_is_said_once_and_what_waited_is_stored_after(
             assert len(channel.sent) == 2
         wait_for(lambda: stored(path) == 20)
         wait_for(lambda: len(channel.sent) == 3)
-        assert channel.sent[-1] == {"value": 0.0, "waiting": 0, "dropped": 0}
+        assert channel.sent[-1] == {"value": 0.0, "waiting": 0, "dropped": 0, "power_cut_s": 10}
         assert writer.on_timer(START, "", 0.0) == STATE.GOOD
     began, ended = caplog.records
     assert began.levelno == logging.ERROR
@@ -177,7 +179,7 @@ def test_a_store_that_refuses_is_said_once_and_what_waited_is_stored_after(
 
 
 def test_what_waits_is_bounded_and_the_oldest_go(channel, tmp_path, path, monkeypatch, caplog):
-    monkeypatch.setattr(batch_writer, "MOST_WAITING", 50)
+    monkeypatch.setattr(batch_writer, "MOST_BYTES", 50 * batch_writer.ROW_BYTES)
     with closing(HistoryWriter(channel, tmp_path, batch_rows=10)) as writer:
         with locked(path):
             for n in range(8):

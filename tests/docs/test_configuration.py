@@ -102,6 +102,7 @@ def test_the_home_directory_is_there():
         "set-points/…",
         "history.sqlite",
         "history.sqlite-statistics",
+        "journal/…",
         "spool-….sqlite",
         "web.sqlite",
         "web.key",

@@ -6,11 +6,13 @@ import pytest
 
 from tests.faults.disk import full_disk
 from tests.faults.drain import drain
-from tests.faults.kill import kill_alone, kill_with_spare
+from tests.faults.kill import kill_with_spare
+from tests.faults.kills import STORES, Process, kills, store_of
 from tests.faults.odd import odd
 from tests.faults.outage import outage
 from tests.faults.rig import rig_on
 from tests.faults.server_disk import full, server_on_small_disk
+from tests.helpers import new_bus
 
 
 @pytest.fixture
@@ -29,10 +31,10 @@ def test_nothing_is_lost_when_either_of_two_writers_is_killed(rig):
     assert verdict.is_good, verdict
 
 
-@pytest.mark.parametrize("during_outage", [False, True])
-def test_what_a_writer_loses_when_it_is_killed_alone_is_of_its_last_second(rig, during_outage):
-    # A machine that is busy with other tests may not come round to storing them in a second.
-    verdict = kill_alone(rig, 1000, during_outage=during_outage, most_ms=3000)
+@pytest.mark.parametrize("kind", STORES)
+def test_nothing_that_was_received_is_lost_when_the_whole_process_is_killed(kind, tmp_path):
+    with store_of(kind, tmp_path) as store:
+        verdict = kills(Process(tmp_path, new_bus(), store.url), store, 4, 1000)
     assert verdict.is_good, verdict
 
 

@@ -9,13 +9,15 @@ import time
 
 import pytest
 
+from jph import owned
+from jph.bus.receive_file import ReceiveFile
 from jph.config.model import build
 from jph.errors import ChannelError, SensorError
 from jph.node.node import Node
 from jph.node.process import STATE
 from jph.node.reload import Reloader
 from jph.node.runner import Callbacks, callbacks_of
-from tests.helpers import eventually
+from tests.helpers import eventually, logged
 from tests.network import Peer, config_of, node_of, running
 
 F = struct.Struct("<f")
@@ -488,3 +490,67 @@ def test_a_component_that_is_too_far_behind_loses_the_newest_counted(config, tmp
             eventually(lambda: len(heard) + node.process.components()["A1"].overruns == 300)
     finally:
         release.set()
+
+
+def test_a_component_that_wants_readings_on_arrival_gets_them_before_the_next_are_received(
+    config, tmp_path
+):
+    threads, heard = set(), []
+
+    def on_arrival(readings):
+        threads.add(threading.current_thread().name)
+        heard.extend(reading[2] for reading in readings)
+        return True
+
+    node = node_of(config, tmp_path, A1=Callbacks(on_arrival=on_arrival))
+    with Peer(config) as peer, running(node):
+        for sequence in range(1, 101):
+            peer.publish("B1", "f", F.pack(0.0), sequence)
+        eventually(lambda: heard == list(range(1, 101)))
+    assert threads == {"jph-node"}
+
+
+def test_what_a_component_does_not_take_on_arrival_waits_for_it_in_order(config, tmp_path):
+    later = []
+    callbacks = Callbacks(on_arrival=lambda readings: False, on_batch=later.extend)
+    node = node_of(config, tmp_path, A1=callbacks)
+    with Peer(config) as peer, running(node):
+        for sequence in range(1, 51):
+            peer.publish("B1", "f", F.pack(0.0), sequence)
+        eventually(lambda: [reading[2] for reading in later] == list(range(1, 51)))
+
+
+def test_what_a_killed_process_had_just_received_is_handed_over_at_the_next_start(config, tmp_path):
+    folder = owned.private_folder(tmp_path / "journal")
+    left = ReceiveFile(folder, "A1")
+    left.single[:32] = struct.pack("<I4xQ1s2s2s3xIf", 5, 7, b"f", b"B1", b"@@", 4, 1.5)
+    left.single.close()
+    left._file.close()  # as the kernel does
+    heard = []
+    callbacks = Callbacks(
+        on_arrival=lambda readings: heard.extend(readings) or True, receive_in=folder
+    )
+    with running(node_of(config, tmp_path, A1=callbacks)):
+        assert [reading[:4] for reading in heard] == [("B1", 7, 5, 1.5)]
+    with running(node_of(config, tmp_path, A1=callbacks)):
+        assert len(heard) == 1
+    assert list(folder.iterdir()) == []
+
+
+def test_an_exception_on_arrival_is_said_and_ends(config, tmp_path, caplog):
+    heard = []
+
+    def on_arrival(readings):
+        if readings[0][2] < 10:
+            raise ValueError("not yet")
+        heard.extend(readings)
+        return True
+
+    node = node_of(config, tmp_path, A1=Callbacks(on_arrival=on_arrival))
+    with Peer(config) as peer, running(node):
+        peer.publish("B1", "f", F.pack(0.0), 1)
+        eventually(lambda: node.process.components()["A1"].state == STATE.FAILED)
+        peer.publish("B1", "f", F.pack(0.0), 12)
+        eventually(lambda: node.process.components()["A1"].state == STATE.GOOD)
+    assert len(heard) == 1
+    assert logged(caplog, "A1", "data callback raised") == 1

@@ -1,0 +1,216 @@
+"""The rows of a history writer that are in its memory only, in files that outlive the process.
+
+Each call of `append` is one write(2) of one record, into the page cache: no fsync, so it costs some
+microseconds, survives any end of the process, and does not survive a power cut. The next process of
+the same writer finds the files, and offers their rows to the store again, which keeps none twice.
+
+    record  "jph:", crc32 of what follows, bytes of the numbers, bytes of the others; then the
+            numbers, 22 bytes each, and the other rows as JSON
+
+A record that is damaged or was cut off is left out, and the next one is looked for.
+
+Files grow to SEGMENT_BYTES. A file goes when all of its rows are stored elsewhere; the last one is
+emptied instead. So the journal is as large as the rows that wait, and two files more at most.
+"""
+
+import json
+import logging
+import os
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from jph import owned
+from jph.errors import ConfigError
+from jph.faults import Fault
+from jph.owned import OwnedFile
+from jph.stores import Row
+
+log = logging.getLogger(__name__)
+
+SEGMENT_BYTES = 1 << 20
+SUFFIX = ".rows"
+
+_MAGIC = b"jph:"
+_HEAD = struct.Struct("<4sIII")
+_CHECKED_AT = 8  # behind magic and checksum
+_NUMBER = struct.Struct("<Q2sId")  # timestamp, Codifier, sequence, value
+
+
+@dataclass(slots=True)
+class _Segment:
+    file: OwnedFile
+    size: int  # bytes
+    end: int  # position behind its last row
+
+
+class Journal:
+    """The rows of one writer, each with a position: 0, 1, 2, … in the order of `append`.
+
+    One thread may call at a time. A journal that cannot be written says so, and the writer goes on.
+
+    Args:
+        folder: private; None: there is none, and nothing is kept.
+        codifier: of the writer.
+
+    Attributes:
+        left: the rows that killed processes left; their positions come first.
+        end: the position of the next row.
+    """
+
+    def __init__(self, folder: Path | None, codifier: str) -> None:
+        self.fault = Fault(log, logging.ERROR)
+        self.left: list[Row] = []
+        self.folder = folder
+        self._codifier = codifier
+        self._segments: list[
+            _Segment
+        ] = []  # oldest first; rows are added to the last, if it is open
+        self._is_open = False
+        self._closed = False
+        if folder is not None:
+            for file in owned.left_behind(folder, codifier, SUFFIX):
+                self._take_over(file)
+        self.end = len(self.left)
+
+    def append(self, rows: Sequence[Row]) -> None:
+        """Keep rows; when this returns they outlive the process."""
+        self.end += len(rows)
+        if self.folder is None or self._closed:
+            return
+        record = encode(rows)
+        try:
+            segment = self._open_segment()
+            segment.end = self.end
+            segment.size += len(record)
+            if os.write(segment.file.fileno, record) < len(record):
+                raise OSError("its disk is full: free some space")
+        except OSError as error:
+            reason = error.strerror or str(error)
+            self.fault.note(
+                reason,
+                f"the journal in {self.folder} cannot be written ({reason}); a killed process "
+                "loses the readings that are in its memory until it can",
+            )
+        else:
+            self.fault.end("the journal is written again")
+
+    def release(self, position: int) -> None:
+        """Forget the rows before a position: they are stored elsewhere."""
+        if self._is_open and not self._segments[-1].file.is_there:
+            self._is_open = False  # somebody deleted it: begin a new one
+        kept = []
+        for segment in self._segments:
+            is_last = self._is_open and segment is self._segments[-1]
+            if segment.end > position:
+                kept.append(segment)
+            elif is_last:
+                kept.append(segment)
+                if segment.size:
+                    os.ftruncate(segment.file.fileno, 0)
+                    segment.size = 0
+            else:
+                segment.file.remove()
+        self._segments = kept
+
+    def close(self) -> None:
+        """Close the files; the next process finds the rows that are not released."""
+        self._closed = True
+        for segment in self._segments:
+            if segment.size:
+                segment.file.close()
+            else:
+                segment.file.remove()
+        self._segments, self._is_open = [], False
+        if self.folder is not None:
+            with suppress(OSError):  # it is in use, by another writer or by rows that wait
+                self.folder.rmdir()
+
+    def _open_segment(self) -> _Segment:
+        """Return the segment to write to, a new one if the last is full or was deleted."""
+        assert self.folder is not None
+        last = self._segments[-1] if self._is_open else None
+        if last is None or last.size >= SEGMENT_BYTES:
+            owned.private_folder(self.folder)
+            file = owned.create(self.folder, self._codifier, SUFFIX)
+            last = _Segment(file, 0, self.end)
+            self._segments.append(last)
+            self._is_open = True
+        return last
+
+    def _take_over(self, file: OwnedFile) -> None:
+        content = file.path.read_bytes()
+        rows, damaged = decode(content)
+        if damaged:
+            log.warning("%s: left out %d damaged bytes of %d", file.path, damaged, len(content))
+        self.left += rows
+        self._segments.append(_Segment(file, len(content), len(self.left)))
+
+
+def folder_of(home: Path, given: Path | None) -> Path | None:
+    """Return the folder of the journals of a home: a given one, else a tmpfs, else in the home.
+
+    Raises:
+        ConfigError: the given folder cannot be used.
+    """
+    try:
+        if given is not None:
+            return owned.private_folder(given / owned.name_for(home))
+        return owned.memory_folder(home) or owned.private_folder(home / "journal")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if given is not None:
+            raise ConfigError(f"Journal: {given} cannot be used ({reason})") from error
+        log.error("there is no place for a journal: %s", reason)
+        return None
+
+
+def encode(rows: Sequence[Row]) -> bytes:
+    """Return the record of some rows."""
+    pack = _NUMBER.pack
+    numbers = b"".join(
+        [
+            pack(time_ms, codifier.encode(), sequence, value)
+            for time_ms, codifier, sequence, value, text in rows
+            if text is None and value is not None
+        ]
+    )
+    others = b""
+    if len(numbers) < len(rows) * _NUMBER.size:
+        texts = [row for row in rows if row[4] is not None or row[3] is None]
+        others = json.dumps(texts, separators=(",", ":")).encode()
+    body = numbers + others
+    head = _HEAD.pack(_MAGIC, 0, len(numbers), len(others))
+    crc = zlib.crc32(body, zlib.crc32(head[_CHECKED_AT:]))
+    return _HEAD.pack(_MAGIC, crc, len(numbers), len(others)) + body
+
+
+def decode(content: bytes) -> tuple[list[Row], int]:
+    """Return the rows of all whole records, and how many bytes belong to none."""
+    rows: list[Row] = []
+    good = 0
+    for numbers, others in _records(content):
+        good += _HEAD.size + len(numbers) + len(others)
+        rows += [
+            (time_ms, codifier.decode("latin-1"), sequence, value, None)
+            for time_ms, codifier, sequence, value in _NUMBER.iter_unpack(numbers)
+        ]
+        if others:
+            rows += [tuple(row) for row in json.loads(others)]
+    return rows, len(content) - good
+
+
+def _records(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while (at := content.find(_MAGIC, at)) >= 0 and at + _HEAD.size <= len(content):
+        _, crc, numbers, others = _HEAD.unpack_from(content, at)
+        middle = at + _HEAD.size + numbers
+        end = middle + others
+        if end <= len(content) and zlib.crc32(content[at + _CHECKED_AT : end]) == crc:
+            yield content[at + _HEAD.size : middle], content[middle:end]
+            at = end
+        else:
+            at += 1

@@ -1,0 +1,243 @@
+"""The journal: what is in it outlives the process, whatever happens to its files."""
+
+import os
+import stat
+import subprocess
+import sys
+from contextlib import closing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jph import owned
+from jph.errors import ConfigError
+from jph.stores import journal
+from jph.stores.journal import Journal, decode, encode, folder_of
+from tests.helpers import logged
+from tests.small_disk import Tmpfs, small_disk
+from tests.tools.program import TOP
+
+START = 1_763_000_000_000
+
+
+def rows(n, first=0):
+    return [(START + i, "C1", i, i / 2, None) for i in range(first, first + n)]
+
+
+def files(folder):
+    return sorted(folder.glob("*.rows"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return owned.private_folder(tmp_path / "journal")
+
+
+def left(folder, codifier="HW"):
+    with closing(Journal(folder, codifier)) as again:
+        return again.left
+
+
+def test_what_was_not_released_is_there_for_the_next(folder):
+    with closing(Journal(folder, "HW")) as made:
+        made.append(rows(3))
+        made.append(rows(2, first=3))
+    assert left(folder) == rows(5)
+    assert left(folder) == rows(5)  # still not released
+
+
+def test_rows_of_all_kinds_come_back_as_they_were(folder):
+    kinds = [
+        (START, "C1", 1, 1.5, None),
+        (START, "S1", 2, None, "text, \N{SNOWMAN} and \0"),
+        (START, "J1", (1 << 32) - 1, 1e308, '{"value":1e308,"unit":"m"}'),
+        (0, "!~", 0, -0.0, None),
+    ]
+    with closing(Journal(folder, "HW")) as made:
+        made.append(kinds)
+    assert sorted(left(folder)) == sorted(kinds)
+
+
+def test_released_rows_are_gone_and_the_folder_with_the_last(folder):
+    made = Journal(folder, "HW")
+    made.append(rows(3))
+    made.release(3)
+    assert [path.stat().st_size for path in files(folder)] == [0]
+    made.append(rows(2, first=3))
+    made.release(5)
+    made.close()
+    assert not folder.exists()
+
+
+def test_a_file_goes_when_all_of_its_rows_are_released(folder, monkeypatch):
+    monkeypatch.setattr(journal, "SEGMENT_BYTES", 100)
+    with closing(Journal(folder, "HW")) as made:
+        for n in range(10):
+            made.append(rows(5, first=5 * n))
+        assert len(files(folder)) == 10
+        made.release(33)
+        assert len(files(folder)) == 4
+    assert left(folder) == rows(20, first=30)
+
+
+def test_rows_that_were_left_are_released_as_others(folder):
+    with closing(Journal(folder, "HW")) as made:
+        made.append(rows(4))
+    with closing(Journal(folder, "HW")) as again:
+        assert again.end == 4
+        again.append(rows(2, first=4))
+        again.release(3)
+        assert len(files(folder)) == 2
+        again.release(4)
+    assert left(folder) == rows(2, first=4)
+
+
+def test_two_writers_and_two_processes_do_not_mix(folder):
+    with closing(Journal(folder, "HW")) as one, closing(Journal(folder, "H")) as other:
+        one.append(rows(1))
+        other.append(rows(1, first=7))
+        with closing(Journal(folder, "HW")) as living:  # as in another process
+            assert living.left == []
+            living.append(rows(1, first=3))
+    assert sorted(left(folder)) == rows(1) + rows(1, first=3)
+    assert left(folder, "H") == rows(1, first=7)
+
+
+def test_a_killed_process_leaves_every_row(folder):
+    program = f"""
+import os, signal
+from pathlib import Path
+from jph.stores.journal import Journal
+made = Journal(Path({str(folder)!r}), "HW")
+for n in range(100):
+    made.append([({START} + n, "C1", n, n / 2, None)])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=TOP, timeout=60)
+    assert ended.returncode == -9
+    assert left(folder) == rows(100)
+
+
+@given(cut=st.integers(0, 500), at=st.integers(0, 499), noise=st.binary(max_size=40))
+def test_damage_costs_the_records_that_it_hits_and_no_others(cut, at, noise):
+    records = [encode(rows(3, first=3 * n)) for n in range(6)]
+    whole = b"".join(records)
+    content = (whole[:at] + noise + whole[at + len(noise) :])[: len(whole) - cut]
+    found, damaged = decode(content)
+    expected = []
+    place = 0
+    for n, record in enumerate(records):
+        if content[place : place + len(record)] == record:
+            expected += rows(3, first=3 * n)
+        place += len(record)
+    assert found == expected
+    assert damaged == len(content) - len(encode(rows(3))) * (len(expected) // 3)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_no_rows(content):
+    assert decode(content) == ([], len(content))
+
+
+def test_damage_is_said_with_its_size(folder, caplog):
+    with closing(Journal(folder, "HW")) as made:
+        made.append(rows(3))
+        made.append(rows(3, first=3))
+    (path,) = files(folder)
+    os.truncate(path, path.stat().st_size - 1)
+    assert left(folder) == rows(3)
+    assert logged(caplog, str(path), "81 damaged bytes")
+
+
+def test_a_full_disk_is_said_once_and_ends(tmp_path, caplog):
+    with small_disk(tmp_path / "disk") as disk:
+        if not isinstance(disk, Tmpfs):
+            pytest.skip("only root has a small disk on which files can be made")
+        folder = owned.private_folder(disk.folder / "journal")
+        with closing(Journal(folder, "HW")) as made:
+            made.append(rows(1))
+            disk.fill()
+            for n in range(1, 400):
+                made.append(rows(10, first=10 * n))
+            assert "full" in made.fault.text or "space" in made.fault.text
+            disk.free()
+            made.append(rows(1, first=5000))
+            assert not made.fault.text
+        assert left(folder)[-1:] == rows(1, first=5000)
+    assert logged(caplog, "cannot be written") == 1
+
+
+def test_a_journal_that_was_deleted_is_begun_anew(folder):
+    with closing(Journal(folder, "HW")) as made:
+        made.append(rows(1))
+        for path in files(folder):
+            path.unlink()
+        folder.rmdir()
+        made.release(1)
+        made.append(rows(1, first=1))
+    assert left(folder) == rows(1, first=1)
+
+
+def test_without_a_folder_nothing_is_kept_and_nothing_fails():
+    with closing(Journal(None, "HW")) as made:
+        made.append(rows(3))
+        assert made.end == 3
+        made.release(3)
+
+
+def test_its_folder_is_private_and_of_one_home(tmp_path):
+    one, other = (folder_of(tmp_path / name, tmp_path / "base") for name in ("one", "other"))
+    assert one != other
+    assert one == folder_of(tmp_path / "one", tmp_path / "base")
+    assert stat.S_IMODE(one.stat().st_mode) == 0o700
+    assert one.is_relative_to(tmp_path / "base")
+
+
+def test_a_home_that_was_made_anew_has_another(tmp_path):
+    home = tmp_path / "home"
+    before = folder_of(home, tmp_path / "base")
+    home.rename(tmp_path / "gone")
+    assert folder_of(home, tmp_path / "base") != before
+
+
+def test_a_folder_that_is_open_to_others_is_refused(tmp_path):
+    home, base = tmp_path / "home", tmp_path / "base"
+    (base / owned.name_for(home)).mkdir(parents=True)
+    (base / owned.name_for(home)).chmod(0o755)
+    with pytest.raises(ConfigError, match="open to others"):
+        folder_of(home, base)
+    (base / owned.name_for(home)).rmdir()
+    (base / owned.name_for(home)).symlink_to(owned.private_folder(tmp_path / "elsewhere"))
+    with pytest.raises(ConfigError):
+        folder_of(home, base)
+
+
+def test_a_folder_that_cannot_be_made_is_a_mistake(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="Journal"):
+        folder_of(tmp_path, tmp_path / "file" / "inside")
+
+
+def test_by_default_it_is_in_memory_where_the_machine_has_a_place_for_it(tmp_path, monkeypatch):
+    if not owned.is_tmpfs("/dev/shm"):
+        pytest.skip("no tmpfs here")
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    folder = folder_of(tmp_path, None)
+    assert str(folder).startswith("/dev/shm/jph-")
+    folder.rmdir()
+    monkeypatch.setattr(owned, "is_tmpfs", lambda folder: False)
+    assert folder_of(tmp_path, None) == tmp_path / "journal"
+
+
+def test_the_first_process_of_a_container_keeps_it_in_the_home(tmp_path, monkeypatch):
+    monkeypatch.delenv("RUNTIME_DIRECTORY", raising=False)
+    monkeypatch.setattr(owned.os, "getpid", lambda: 1)
+    assert folder_of(tmp_path, None) == tmp_path / "journal"
+
+
+def test_the_folder_of_the_service_manager_comes_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("RUNTIME_DIRECTORY", f"{tmp_path}/run:/elsewhere")
+    (tmp_path / "run").mkdir()
+    monkeypatch.setattr(owned, "is_tmpfs", lambda folder: True)
+    assert folder_of(tmp_path, None).parent == tmp_path / "run"
