@@ -22,6 +22,7 @@ Source: docs/wire-format.md.
 import json
 import math
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,6 +57,9 @@ TIMESTAMP = struct.Struct("<Q")
 FLOAT = struct.Struct("<I4xQ1s2s2s3xIf")  # a whole f message
 UINT32 = struct.Struct("<I4xQ1s2s2s3xII")  # a whole i or n message
 CHECKED_FLOAT = struct.Struct("<I4xQx2s9xf")  # of an f whose other fields were checked in place
+
+_READING_BYTES = 250  # of memory: the tuple, its integers, and a value
+_JSON_TIMES = 16
 
 CODIFIER_BYTES = frozenset(range(0x21, 0x7F))
 
@@ -95,6 +99,20 @@ class Data:
     flag: str
     source: str
     value: Value
+
+
+def memory_of(readings: Sequence[Reading]) -> int:
+    """Return about how many bytes of memory readings take.
+
+    A JSON object takes many times its text: each small number, text or list in it is an object.
+    """
+    payload = sum([reading[5] for reading in readings])
+    if payload <= 8 * len(readings):  # hardly anything but numbers: the usual case
+        return _READING_BYTES * len(readings)
+    return sum(
+        _READING_BYTES + reading[5] * (_JSON_TIMES if reading[4] == "j" else 1)
+        for reading in readings
+    )
 
 
 def is_codifier(text: str) -> bool:

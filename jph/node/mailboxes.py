@@ -61,6 +61,11 @@ class Mailbox:
         self._lock = threading.Lock()
         self._taken = False
 
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait."""
+        return len(self._jobs)
+
     def post(self, job: Job) -> None:
         """Add a job; any thread may call this."""
         with self._lock:

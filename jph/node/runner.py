@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jph.bus.wire import Address, Control, Reading
+from jph.bus.wire import Address, Control, Reading, memory_of
 from jph.clock import time_now_ms
 from jph.config.model import Component, Config
 from jph.errors import NoReading, SensorError
@@ -19,7 +19,9 @@ from jph.node.process import STATE, ComponentStatus
 
 log = logging.getLogger(__name__)
 
-MOST_WAITING = 200_000  # readings; a component that is further behind loses the newest, counted
+# What waits for a component that is behind; it loses what comes then, and that is counted.
+MOST_BYTES = 16 << 20  # of readings
+MOST_JOBS = 10_000  # control messages and commands, which are all of one size
 _LOG_EVERY_S = 60.0
 
 
@@ -92,6 +94,7 @@ class ComponentRunner:
         self.last_good_ms: int | None = None
         self._lock = threading.Lock()
         self._inbox: list[Reading] = []
+        self._inbox_bytes = 0
         self._drain_posted = False
         self._timer_posted = False
         self._faults: dict[str, Fault] = {}
@@ -132,6 +135,9 @@ class ComponentRunner:
             if self._timer_posted:
                 return
             self._timer_posted = True
+        elif self.mailbox.waiting >= MOST_JOBS:
+            self._overrun(1)
+            return
         self.mailbox.post(lambda: self._timer(command, number))
 
     def post_batch(self, readings: list[Reading]) -> None:
@@ -140,16 +146,21 @@ class ComponentRunner:
         if on_arrival is not None and self._arrive(on_arrival, readings):
             return
         with self._lock:
-            if len(self._inbox) + len(readings) > MOST_WAITING:
-                self.overruns += len(readings)
-                if self.overruns == len(readings):
-                    log.warning("%s is too slow and loses readings", self.channel.codifier)
+            size = memory_of(readings)
+            if self._inbox and self._inbox_bytes + size > MOST_BYTES:
+                self._overrun(len(readings))
                 return
             self._inbox += readings
+            self._inbox_bytes += size
             if self._drain_posted:
                 return
             self._drain_posted = True
         self.mailbox.post(self._drain)
+
+    def _overrun(self, count: int) -> None:
+        if not self.overruns:
+            log.warning("%s is too slow and loses messages", self.channel.codifier)
+        self.overruns += count
 
     def _arrive(self, on_arrival: Callable[[list[Reading]], bool], readings: list[Reading]) -> bool:
         """Hand readings over in the loop; return whether the component took them."""
@@ -165,6 +176,9 @@ class ComponentRunner:
     def post_control(self, message: Control, address: Address) -> None:
         """Hand a control message over."""
         if self.callbacks.on_control is None:
+            return
+        if self.mailbox.waiting >= MOST_JOBS:
+            self._overrun(1)
             return
 
         def hand_over() -> None:
@@ -252,6 +266,7 @@ class ComponentRunner:
     def _drain(self) -> None:
         with self._lock:
             readings, self._inbox = self._inbox, []
+            self._inbox_bytes = 0
             self._drain_posted = False
         self.deliver(readings)
 

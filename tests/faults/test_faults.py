@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from tests.faults import flood
 from tests.faults.disk import full_disk
 from tests.faults.drain import drain
 from tests.faults.kill import kill_with_spare
@@ -72,3 +73,10 @@ def test_what_nobody_expects_is_stored_or_refused_and_stops_nothing(rig):
     assert verdict.is_good, verdict
     assert verdict.figures["not_stored"] == []
     assert verdict.figures["runs"]
+
+
+def test_a_flood_of_long_texts_does_not_fill_the_memory(tmp_path):
+    result = flood.flood(tmp_path, seconds=4, senders=1)
+    assert result.sent
+    assert result.answers
+    assert result.peak_mb <= flood.MOST_MB

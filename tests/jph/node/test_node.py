@@ -470,7 +470,7 @@ def test_stop_closes_all_side_by_side_after_the_last_readings(config, tmp_path):
 
 
 def test_a_component_that_is_too_far_behind_loses_the_newest_counted(config, tmp_path, monkeypatch):
-    monkeypatch.setattr("jph.node.runner.MOST_WAITING", 50)
+    monkeypatch.setattr("jph.node.runner.MOST_BYTES", 50 * 250)
     release = threading.Event()
     heard = []
 
@@ -554,3 +554,30 @@ def test_an_exception_on_arrival_is_said_and_ends(config, tmp_path, caplog):
         eventually(lambda: node.process.components()["A1"].state == STATE.GOOD)
     assert len(heard) == 1
     assert logged(caplog, "A1", "data callback raised") == 1
+
+
+def test_long_texts_and_objects_are_bounded_by_their_memory(config, tmp_path):
+    release = threading.Event()
+    heard = []
+
+    def on_batch(readings):
+        release.wait(20)
+        heard.extend(readings)
+
+    node = node_of(config, tmp_path, A1=Callbacks(on_batch=on_batch))
+    text = (1440).to_bytes(4, "little") + b"x" * 1440
+    try:
+        with Peer(config) as peer, running(node):
+            sent = 0
+            while not node.process.components()["A1"].overruns:
+                for _ in range(100):
+                    sent += 1
+                    peer.publish("B1", "s", text, sent)
+                count = eventually(lambda: node.bus.data.receiver.sources.get("B1"))
+                eventually(lambda count=count, sent=sent: count.received == sent)
+            waiting = node.runners["A1"]._inbox_bytes
+            assert 15 << 20 < waiting <= 16 << 20
+            release.set()
+            eventually(lambda: len(heard) + node.process.components()["A1"].overruns == sent)
+    finally:
+        release.set()
