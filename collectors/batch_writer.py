@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -110,8 +111,8 @@ class BatchWriter:
         self._from_spool = 0
         self._stopping = False
         self._ended = False
-        self._writer = threading.Thread(target=self._write_on, name=f"history-{name}", daemon=True)
-        self._keeper = threading.Thread(target=self._keep_on, name=f"spool-{name}", daemon=True)
+        self._writer = _thread(f"history-{name}", self._write_on)
+        self._keeper = _thread(f"spool-{name}", self._keep_on)
 
     # For the callbacks
 
@@ -419,3 +420,8 @@ class BatchWriter:
 def bytes_of(rows: Sequence[Row]) -> int:
     """Return about how much memory rows take."""
     return ROW_BYTES * len(rows) + sum([len(row[4]) for row in rows if row[4] is not None])
+
+
+def _thread(name: str, run: Callable[[], None]) -> threading.Thread:
+    """Return a thread whose messages in the log are of the component that makes it."""
+    return threading.Thread(target=copy_context().run, args=(run,), name=name, daemon=True)

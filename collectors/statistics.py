@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -62,7 +63,10 @@ class Statistics:
         self._per_minute = 0.0
         self._fault = Fault(log, logging.ERROR, on_change=self._publish)
         self._thread = threading.Thread(
-            target=self._run, name=f"statistics-{self.channel.codifier}", daemon=True
+            target=copy_context().run,
+            args=(self._run,),
+            name=f"statistics-{self.channel.codifier}",
+            daemon=True,
         )
         self._thread.start()
 

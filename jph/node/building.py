@@ -5,6 +5,7 @@ from dataclasses import fields, is_dataclass
 from jph import registry
 from jph.errors import ConfigError
 from jph.node.channel import Channel
+from jph.node.logs import AT_WORK
 from jph.node.runner import Callbacks, callbacks_of
 from jph.settings import arguments
 
@@ -19,6 +20,14 @@ def build(channel: Channel) -> Callbacks:
         ConfigError: no such type, wrong settings, or a package that it needs is not installed.
         ChannelError: something it needs is taken, such as a port.
     """
+    token = AT_WORK.set(channel.codifier)
+    try:
+        return _build(channel)
+    finally:
+        AT_WORK.reset(token)
+
+
+def _build(channel: Channel) -> Callbacks:
     component = channel.component
     cls = registry.find(component.type)
     if not is_dataclass(cls):

@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextvars import copy_context
 from queue import Empty, SimpleQueue
 
 log = logging.getLogger(__name__)
@@ -56,6 +57,7 @@ class Mailbox:
     """
 
     def __init__(self, ready: Callable[["Mailbox"], None]) -> None:
+        self.context = copy_context()  # of its jobs
         self._ready = ready
         self._jobs: deque[Job] = deque()
         self._lock = threading.Lock()
@@ -84,7 +86,7 @@ class Mailbox:
                     self._taken = False
                     return
                 job = self._jobs.popleft()
-            job()
+            self.context.run(job)
             if time.monotonic() > until_s:
                 self._ready(self)
                 return

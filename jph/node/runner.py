@@ -13,6 +13,7 @@ from jph.config.model import Component, Config
 from jph.errors import NoReading, SensorError
 from jph.faults import Fault
 from jph.node.channel import Channel
+from jph.node.logs import AT_WORK
 from jph.node.mailboxes import Mailbox
 from jph.node.polling import SensorPoller
 from jph.node.process import STATE, ComponentStatus
@@ -85,6 +86,7 @@ class ComponentRunner:
         self._log = logging.getLogger(channel.component.type_name)
         self.callbacks = callbacks
         self.mailbox = mailbox
+        mailbox.context.run(AT_WORK.set, channel.codifier)
         self.life: object | None = None  # a timer ends when this is no longer its own
         self.announced = False  # N was sent in this life
         self._build = build

@@ -61,7 +61,7 @@ def jph(configURL: str | None = None, Codifier: str | None = None) -> "Standalon
     component = config.components.get(codifier)
     if component is None:
         raise ConfigError(f'no Codifier "{codifier}" in Sensors', source)
-    set_up_logging(config)
+    set_up_logging(config, codifier)
     node = Node(config, home)
     Reloader(node, load)
     node.bus.open()

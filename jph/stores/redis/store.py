@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from contextvars import copy_context
 from pathlib import Path
 
 from jph.backoff import Backoff
@@ -74,7 +75,9 @@ class RedisState:
         if self._thread is None:
             with self._starting:
                 if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="redis", daemon=True)
+                    self._thread = threading.Thread(
+                        target=copy_context().run, args=(self._run,), name="redis", daemon=True
+                    )
                     self._thread.start()
         elif not self._thread.is_alive() and not self._stopping.is_set():
             raise RuntimeError("the thread that writes to Redis has ended, see the log")
