@@ -122,15 +122,16 @@ def history(codifier: str) -> Response | tuple[Response, int]:
     except ValueError as error:
         return jsonify({"error": str(error)}), 400
     try:
-        store = site().history()
-        series = store.read([codifier], field, start_ms, end_ms, most_points)[codifier]
-        texts = (
-            store.read_text(
-                codifier, start_ms, end_ms, MOST_TEXTS, objects=component.data_type == "json"
+        with site().history_gate.turn(request.remote_addr or ""):
+            store = site().history()
+            series = store.read([codifier], field, start_ms, end_ms, most_points)[codifier]
+            texts = (
+                store.read_text(
+                    codifier, start_ms, end_ms, MOST_TEXTS, objects=component.data_type == "json"
+                )
+                if component.data_type in ("string", "json")
+                else []
             )
-            if component.data_type in ("string", "json")
-            else []
-        )
     except JphError as error:
         return jsonify({"error": str(error)}), 503
     record = site().records.get(codifier)

@@ -42,7 +42,8 @@ def command() -> ResponseReturnValue:
     answer: dict[str, object] = {"codifier": codifier, "flag": flag, "sent": FLAGS[flag]}
     try:
         if flag == "P":
-            trip_ms = site().pings.ping(site().channel, codifier, PING_TIMEOUT_S)
+            with site().ping_gate.turn(request.remote_addr or ""):
+                trip_ms = site().pings.ping(site().channel, codifier, PING_TIMEOUT_S)
             answer["round_trip_ms"] = None if trip_ms is None else round(trip_ms, 3)
         else:
             site().channel.send_control(flag, to=codifier, number=number)

@@ -81,9 +81,14 @@ class Gate:
     ) -> None:
         self.most = most
         self._what = what
-        self._places = Places(what, most, most_of_address, retry_after_s=2)
+        self.places = Places(what, most, most_of_address, retry_after_s=2)
         self._turns = threading.BoundedSemaphore(at_once)
         self._wait_s = wait_s
+
+    @property
+    def count(self) -> int:
+        """How many work or wait."""
+        return self.places.count
 
     @contextmanager
     def turn(self, address: str) -> Iterator[None]:
@@ -92,7 +97,7 @@ class Gate:
         Raises:
             Busy: too many wait already, or it took too long.
         """
-        self._places.take(address)
+        self.places.take(address)
         try:
             if not self._turns.acquire(timeout=self._wait_s):
                 raise Busy(f"Too many {self._what} now: try again.", 503, 5)
@@ -101,7 +106,7 @@ class Gate:
             finally:
                 self._turns.release()
         finally:
-            self._places.give_back(address)
+            self.places.give_back(address)
 
 
 def refuse(connection: socket.socket, busy: Busy) -> None:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import dataclass
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, request
 
 from jph.clock import time_now_ms
 from jph.errors import JphError
@@ -55,7 +55,8 @@ def sensorts(query: str) -> Response | tuple[Response, int]:
         if item.codifier not in site().config.components:
             return jsonify({"error": f"no component {item.codifier!r} in the configuration"}), 404
     try:
-        return jsonify(answer(site().history(), items, time_now_ms() + FUTURE_MS))
+        with site().history_gate.turn(request.remote_addr or ""):
+            return jsonify(answer(site().history(), items, time_now_ms() + FUTURE_MS))
     except JphError as error:
         return jsonify({"error": str(error)}), 503
 

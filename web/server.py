@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-THREADS = 8  # for the requests that have no gate of their own
+THREADS = 8  # besides those that wait behind a gate
 MOST_FILES = 4096  # connections, readers and all else that this process may open
 CLOSE_S = 2.3
 TRIES = 5  # to make the application
@@ -60,7 +60,10 @@ class PageServer:
         from web.waitress_server import WaitressServer
 
         front = Front(self._application(), self._site.readers)
-        self._server = WaitressServer(front, self._listener, THREADS, self._site.connections)
+        site = self._site
+        gates = site.history_gate, site.password_gate, site.ping_gate
+        threads = THREADS + sum(gate.most for gate in gates)
+        self._server = WaitressServer(front, self._listener, threads, site.connections)
         self._server.run(self._stopping)
 
     def _application(self) -> "Flask":

@@ -8,7 +8,7 @@ from jph.errors import StoreError
 from jph.node.channel import Channel
 from jph.stores import HistoryStore, open_history
 from jph.stores.address import StoreAddress, history_address
-from web.limits import Places
+from web.limits import Gate, Places
 from web.pings import Pings
 from web.readers import Readers
 from web.records import Records
@@ -46,6 +46,10 @@ class Site:
         self.pings = Pings()
         self.links = Links()
         self.throttle = Throttle()
+        # What takes long has few places, so that the threads of the server are never all taken.
+        self.history_gate = Gate("questions about history", at_once=2, most=8, most_of_address=6)
+        self.password_gate = Gate("sign-ins", at_once=2, most=8, most_of_address=4)
+        self.ping_gate = Gate("pings", at_once=4, most=4, most_of_address=4)
         self._own_history = history
         self._lock = threading.Lock()
         self._history: tuple[StoreAddress, HistoryStore] | None = None

@@ -96,7 +96,7 @@ class WaitressServer:
             map=self._map,
             sockets=[listener],
             threads=threads,
-            connection_limit=2 * places.most,  # ours is lower
+            connection_limit=places.most + 100,  # ours is lower
             outbuf_high_watermark=HIGH_WATERMARK,
             channel_timeout=24 * 3600,  # ours is shorter
             # Reads on while a request is served, and so learns that a browser has left.

@@ -1,6 +1,6 @@
 import { Chart } from './chart.js';
 import { press } from './commands.js';
-import { connect, serverNow } from './live.js';
+import { ROOT, connect, serverNow } from './live.js';
 import { View, put, showFrame, span, when } from './view.js';
 
 const MOST_TEXTS = 100;
@@ -93,10 +93,11 @@ let recent = []; // readings that the history may not have stored yet
 
 async function history(from_ms, to_ms, points) {
   const query = new URLSearchParams({ from: from_ms, to: to_ms, points });
-  const response = await fetch(`/history/${encodeURIComponent(codifier)}?${query}`);
+  const response = await fetch(`${ROOT}history/${encodeURIComponent(codifier)}?${query}`);
   const answer = await response.json();
-  if (!response.ok) throw new Error(answer.error);
-  return answer;
+  if (response.ok) return answer;
+  const after_s = Number(response.headers.get('Retry-After'));
+  throw Object.assign(new Error(answer.error), { after_s });
 }
 
 async function load() {
@@ -112,6 +113,7 @@ async function load() {
   } catch (error) {
     failed = true;
     if (mine === asked && note) say(`No history: ${error.message}`);
+    if (error.after_s) setTimeout(() => { if (mine === asked) load(); }, error.after_s * 1000);
     answer = { t: [], v: [], gap_ms: view.timeout_ms, bucket_ms: 0, texts: [] };
   }
   if (mine !== asked) return; // another range was chosen meanwhile

@@ -1,0 +1,158 @@
+import http.client
+import socket
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+
+import pytest
+
+from tests.helpers import eventually
+from tests.web.client import Client, LiveReader
+from web import site, waitress_server
+from web.limits import Busy, Gate, Places
+
+
+def test_one_address_has_its_share_and_the_others_theirs():
+    places = Places("pages", most=3, most_of_address=2)
+    places.take("a")
+    places.take("a")
+    with pytest.raises(Busy, match="Too many pages from a") as caught:
+        places.take("a")
+    assert caught.value.code == 429
+    places.take("b")
+    with pytest.raises(Busy, match="Too many pages now") as caught:
+        places.take("b")
+    assert caught.value.code == 503
+    assert caught.value.retry_after_s > 0
+    places.give_back("a")
+    places.take("b")
+    assert places.count == 3
+
+
+def test_a_gate_lets_few_work_and_some_wait_and_sends_the_others_away():
+    gate = Gate("questions", at_once=1, most=2, most_of_address=2)
+    works, order, lock = threading.Event(), [], threading.Lock()
+
+    def ask(name):
+        with gate.turn(name):
+            with lock:
+                order.append(name)
+            works.wait(20)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(ask, "a")
+        eventually(lambda: order == ["a"])
+        second = pool.submit(ask, "b")
+        eventually(lambda: gate.count == 2)
+        with pytest.raises(Busy) as caught, gate.turn("c"):
+            pass
+        assert caught.value.code == 503
+        assert order == ["a"], "the second waits"
+        works.set()
+        first.result(), second.result()
+    with gate.turn("c"):
+        pass
+    assert gate.count == 0
+
+
+def test_nobody_waits_at_a_gate_for_ever():
+    gate = Gate("questions", at_once=1, most=2, most_of_address=2, wait_s=0.01)
+    with gate.turn("a"), pytest.raises(Busy), gate.turn("b"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/history/A1",
+        "/sensorts/[{%22codifier%22:%22A1%22,%22key%22:0,%22field%22:%22value%22,%22time%22:0}]",
+    ],
+)
+def test_questions_beyond_the_bound_are_answered_with_a_time_to_come_back(web, path):
+    with ExitStack() as stack:
+        gate = web._site.history_gate
+        while gate.count < gate.most:  # as strangers would who ask for long histories
+            gate.places.take(f"10.0.0.{gate.count}")
+            stack.callback(gate.places.give_back, f"10.0.0.{gate.count - 1}")
+        answer = Client(web.bound_port).get(path)
+        assert answer.status == 503
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "try again" in answer.json["error"]
+    assert Client(web.bound_port).get(path).status == 200
+
+
+def test_questions_that_take_long_keep_no_page_waiting(web):
+    gate = web._site.history_gate
+    with ExitStack() as stack, ThreadPoolExecutor(12) as pool:
+        stack.enter_context(gate.turn("10.0.0.1"))
+        stack.enter_context(gate.turn("10.0.0.2"))
+        asked = [pool.submit(Client(web.bound_port).get, "/history/A1") for _ in range(12)]
+        eventually(lambda: gate.count == gate.most)
+        for path in ("/", "/healthz", "/component/A1"):
+            assert Client(web.bound_port).get(path).status == 200
+        stack.close()
+        statuses = {one.result().status for one in asked}
+    assert statuses <= {200, 429, 503}
+    assert 200 in statuses
+
+
+def test_connections_beyond_the_bound_of_an_address_are_refused_in_words(make_web, monkeypatch):
+    monkeypatch.setattr(site, "MOST_CONNECTIONS_OF_ADDRESS", 3)
+    web = make_web()
+    with ExitStack() as stack:
+        for _ in range(3):
+            stack.enter_context(slow_connection(web.bound_port, "127.0.0.2"))
+        eventually(lambda: web._site.connections.count == 3)
+        with closing(
+            http.client.HTTPConnection("127.0.0.1", web.bound_port, 10, ("127.0.0.2", 0))
+        ) as one:
+            one.request("GET", "/healthz")
+            answer = one.getresponse()
+            assert answer.status == 429
+            assert int(answer.headers["Retry-After"]) > 0
+            assert b"127.0.0.2" in answer.read()
+        assert Client(web.bound_port).get("/healthz").status == 200
+    eventually(lambda: Client(web.bound_port).get("/healthz") and web._site.connections.count <= 1)
+
+
+def test_the_connection_that_waits_longest_makes_room(make_web, monkeypatch):
+    monkeypatch.setattr(site, "MOST_CONNECTIONS", 2)
+    web = make_web()
+    with (
+        slow_connection(web.bound_port, "127.0.0.2") as first,
+        slow_connection(web.bound_port, "127.0.0.3"),
+    ):
+        eventually(lambda: web._site.connections.count == 2)
+        assert Client(web.bound_port).get("/healthz").status == 200
+        assert first.recv(1) == b""
+
+
+def test_a_connection_that_never_finishes_its_request_is_closed(make_web, monkeypatch):
+    monkeypatch.setattr(waitress_server, "IDLE_S", 0.5)
+    web = make_web()
+    with slow_connection(web.bound_port) as slow:
+        slow.settimeout(0.05)
+
+        def is_closed():
+            try:
+                slow.sendall(b"a")  # a byte now and then keeps it busy, but not open
+                return slow.recv(1) == b""
+            except TimeoutError:
+                return False
+            except OSError:
+                return True
+
+        eventually(is_closed)
+
+
+def test_a_live_page_is_no_connection_of_the_server_any_more(web):
+    with LiveReader(web.bound_port) as reader:
+        reader.event()
+        eventually(lambda: web._site.connections.count == 0)
+        assert web._site.readers.count == 1
+
+
+def slow_connection(port, source="127.0.0.1"):
+    connection = socket.create_connection(("127.0.0.1", port), 10, (source, 0))
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: ")
+    return connection
