@@ -7,18 +7,31 @@ presses its button.
 """
 
 import logging
-import math
 
-from flask import Blueprint, Flask, abort, jsonify, redirect, render_template, request, session
+from flask import (
+    Blueprint,
+    Flask,
+    abort,
+    current_app,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    session,
+)
 from flask import url_for as url
 from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user, login_user, logout_user
+from werkzeug.exceptions import HTTPException
 
 from jph.errors import StoreError
+from jph.faults import Fault
 from web.context import site
+from web.limits import Busy
 
 blueprint = Blueprint("accounts", __name__)
 log = logging.getLogger(__name__)
+FAULT = Fault(log, logging.ERROR)  # of the database, which each page of a session needs
 
 OWNER = "owner"  # who came by a one-time link: has seen the console of this machine
 
@@ -27,7 +40,7 @@ class Person:
     """A person who is signed in, as Flask-Login expects one.
 
     Args:
-        identity: "link", or "name:<stamp>:<name>"; the stamp ends with the password.
+        token: of the session.
         name: shown on the page.
     """
 
@@ -35,31 +48,26 @@ class Person:
     is_active = True
     is_anonymous = False
 
-    def __init__(self, identity: str, name: str) -> None:
-        self.identity = identity
+    def __init__(self, token: str, name: str) -> None:
+        self.token = token
         self.name = name
 
     def get_id(self) -> str:
-        """Return the identity, which the session keeps."""
-        return self.identity
+        """Return the token, which the cookie keeps."""
+        return self.token
 
 
-def load_person(identity: str) -> Person | None:
-    """Return who a session belongs to, None if the account or its password is gone."""
-    if identity == "link":
-        return Person(identity, OWNER)
-    kind, _, rest = identity.partition(":")
-    stamp, _, name = rest.partition(":")
-    if kind != "name":
-        return None
-    from web import users  # loads SQLAlchemy, see web/database.py
+def load_person(token: str) -> Person | None:
+    """Return who a session belongs to, None if it ended."""
+    from web import sessions  # loads sqlite3
 
     try:
-        known = users.stamp(name)
+        found = sessions.find(token)
     except StoreError as error:
-        log.error("%s", error)
+        FAULT.note(str(error))
         return None
-    return Person(identity, name) if known is not None and known == stamp else None
+    FAULT.end("the database of the pages can be read again")
+    return Person(token, found.name or OWNER) if found else None
 
 
 def init_app(app: Flask) -> None:
@@ -79,7 +87,7 @@ def sign_in_first() -> ResponseReturnValue:
 def sign_in() -> ResponseReturnValue:
     """Show the sign-in page."""
     if current_user.is_authenticated:
-        return redirect(url("pages.dashboard"), 303)
+        return redirect(_page_before(), 303)
     return render_template("sign_in.html")
 
 
@@ -90,28 +98,47 @@ def sign_in_with_password() -> ResponseReturnValue:
     password = request.form.get("password", "")
     address = request.remote_addr or ""
     throttle = site().throttle
-    wait_s = throttle.wait_s(address, name)
-    if wait_s > 0:
-        minutes = math.ceil(wait_s / 60)
-        message = f"Too many tries. Wait {minutes} min, then try again."
-        page = render_template("sign_in.html", error=message, name=name)
-        return page, 429, {"Retry-After": str(math.ceil(wait_s))}
-    throttle.failed(address, name)  # before the slow check, so that tries side by side count too
-    from web import users  # loads SQLAlchemy, see web/database.py
-
     try:
-        stamp = users.verify(name, password) if name else None
-    except StoreError as error:
-        log.error("%s", error)
-        abort(503, "The accounts cannot be read now.")
+        throttle.check(address, name)
+        with site().password_gate.turn(address):
+            throttle.check(address, name)  # again, since others of this pair had their turn
+            stamp = _stamp(name, password)
+            if stamp is None:
+                throttle.failed(address, name)
+    except Busy as busy:
+        page = render_template("sign_in.html", error=str(busy), name=name)
+        return page, busy.code, {"Retry-After": str(busy.retry_after_s)}
     if stamp is None:
         log.warning("sign-in of %r from %s refused", name[:64], address)
         message = "That name and password do not go together."
         return render_template("sign_in.html", error=message, name=name), 403
     throttle.succeeded(address, name)
-    _begin_session(Person(f"name:{stamp}:{name}", name))
+    _begin_session(_person(name, stamp))
     log.info("%s signed in from %s", name, address)
-    return redirect(url("pages.dashboard"), 303)
+    return redirect(_page_before(), 303)
+
+
+def _stamp(name: str, password: str) -> str | None:
+    """Return the stamp of an account if the password is right, else None."""
+    from web import users  # loads SQLAlchemy, see web/database.py
+
+    try:
+        return users.verify(name, password) if name else None
+    except StoreError as error:
+        log.error("%s", error)
+        abort(503, "The accounts cannot be read now.")
+
+
+def _page_before() -> str:
+    """Return the address of the page that somebody came from, that of the dashboard if none.
+
+    It is made anew from what the path means here, so that it cannot lead to another site.
+    """
+    try:
+        endpoint, values = current_app.url_map.bind("").match(request.values.get("next", ""))
+    except HTTPException:
+        return url("pages.dashboard")
+    return url(endpoint, **values) if endpoint.startswith("pages.") else url("pages.dashboard")
 
 
 @blueprint.get("/enter/<token>")
@@ -125,22 +152,45 @@ def enter(token: str) -> ResponseReturnValue:
 @blueprint.post("/enter/<token>")
 def enter_now(token: str) -> ResponseReturnValue:
     """Sign in by a one-time link, and use it up."""
-    if not site().links.take(token):
+    links = site().links
+    if not links.is_valid(token):
         return render_template("enter.html", token=None), 410
-    _begin_session(Person("link", OWNER))
+    person = _person(None)  # before the link is used up, since it may fail
+    if not links.take(token):
+        return render_template("enter.html", token=None), 410
+    _begin_session(person)
     log.info("signed in by link from %s", request.remote_addr)
     return redirect(url("pages.dashboard"), 303)
 
 
 @blueprint.post("/sign-out")
 def sign_out() -> ResponseReturnValue:
-    """End the session."""
+    """End the session, also for those who copied its cookie."""
+    if current_user.is_authenticated:
+        from web import sessions
+
+        try:
+            sessions.end(current_user.token)
+        except StoreError as error:
+            log.error("%s", error)
+            abort(503, "The session could not be ended: try again.")
     logout_user()
     session.clear()
     return redirect(url("pages.dashboard"), 303)
 
 
+def _person(name: str | None, stamp: str | None = None) -> Person:
+    """Return a person with a new session."""
+    from web import sessions
+
+    try:
+        return Person(sessions.begin(name, stamp), name or OWNER)
+    except StoreError as error:
+        log.error("%s", error)
+        abort(503, "Nobody can sign in now; the log of the server tells why.")
+
+
 def _begin_session(person: Person) -> None:
-    session.clear()  # a new token too: the one before may be known to somebody else
+    session.clear()  # a new CSRF token too: the one before may be known to somebody else
     session.permanent = True
     login_user(person)

@@ -5,11 +5,14 @@ server has loaded it.
 """
 
 import hashlib
+import math
 import secrets
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+
+from web.limits import Busy
 
 LINK_LIFETIME_S = 3600.0
 MOST_LINKS = 16  # outstanding one-time links; the oldest gives way
@@ -48,52 +51,52 @@ def _hash(token: str) -> bytes:
 
 
 class Throttle:
-    """Counts failed sign-ins and returns how long the next try has to wait.
+    """Counts wrong passwords for a name from an address, and locks that pair for a while.
 
-    One name from one address gets a few tries, one address for all names and one name from all
-    addresses get more, so that a stranger's guesses do not lock a person out at once.
+    Neither the name is locked for other addresses, nor the address for other names: a stranger's
+    guesses must not lock anybody else out.
     """
 
     WINDOW_S = 900.0
-    LIMITS = (5, 30, 30)  # failures within the window: (address, name), address, name
-    MOST_KEYS = 10_000
+    MOST_FAILURES = 5  # within the window
+    MOST_PAIRS = 10_000
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._failures: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
-    def wait_s(self, address: str, name: str) -> float:
-        """Return the seconds until another try is allowed; 0 for now."""
-        now_s = self._clock()
+    def check(self, address: str, name: str) -> None:
+        """Raise Busy while a pair is locked."""
         with self._lock:
-            waits = [
-                failures[-limit] + self.WINDOW_S - now_s
-                for key, limit in zip(self._keys(address, name), self.LIMITS, strict=True)
-                if len(failures := self._failures.get(key, deque())) >= limit
-            ]
-        return max([0.0, *waits])
+            failures = self._failures.get(_pair(address, name))
+            if failures is None or len(failures) < self.MOST_FAILURES:
+                return
+            wait_s = failures[0] + self.WINDOW_S - self._clock()
+        if wait_s > 0:
+            raise Busy(
+                f"Too many wrong passwords for this name from your address: "
+                f"try again in {math.ceil(wait_s / 60)} min.",
+                429,
+                math.ceil(wait_s),
+            )
 
     def failed(self, address: str, name: str) -> None:
-        """Count a failed sign-in."""
+        """Count a wrong password."""
         with self._lock:
-            for key in self._keys(address, name):
-                failures = self._failures.setdefault(key, deque(maxlen=max(self.LIMITS)))
-                failures.append(self._clock())
-                self._failures.move_to_end(key)
-            while len(self._failures) > self.MOST_KEYS:
+            failures = self._failures.setdefault(
+                _pair(address, name), deque(maxlen=self.MOST_FAILURES)
+            )
+            failures.append(self._clock())
+            self._failures.move_to_end(_pair(address, name))
+            while len(self._failures) > self.MOST_PAIRS:
                 self._failures.popitem(last=False)
 
     def succeeded(self, address: str, name: str) -> None:
-        """Take back the failure that was counted before the check, and those of this pair."""
+        """Forget the failures of a pair."""
         with self._lock:
-            pair, *others = self._keys(address, name)
-            self._failures.pop(pair, None)
-            for key in others:
-                if self._failures.get(key):
-                    self._failures[key].pop()
+            self._failures.pop(_pair(address, name), None)
 
-    @staticmethod
-    def _keys(address: str, name: str) -> tuple[tuple[str, str], ...]:
-        name = name[:200].casefold()
-        return (address, name), (address, ""), ("", name)
+
+def _pair(address: str, name: str) -> tuple[str, str]:
+    return address, name[:200].casefold()

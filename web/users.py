@@ -6,7 +6,6 @@ cannot be used.
 
 import functools
 import secrets
-import threading
 
 import bcrypt
 from sqlalchemy import select
@@ -19,8 +18,6 @@ SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 72  # bytes: bcrypt takes no more
 LONGEST_NAME = 64
 ROUNDS = 12  # cost of bcrypt, as a power of two
-# A hash takes a quarter of a second of a core: guesses must not take them all.
-_hashing = threading.BoundedSemaphore(2)
 
 
 class Account(db.Model):  # type: ignore[name-defined,misc]
@@ -48,8 +45,7 @@ def set_password(name: str, password: str) -> bool:
     """
     check_name(name)
     check_password(password)
-    with _hashing:
-        hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(ROUNDS)).decode()
+    hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(ROUNDS)).decode()
     with transaction() as session:
         account = session.get(Account, name)
         is_new = account is None
@@ -81,8 +77,7 @@ def verify(name: str, password: str) -> str | None:
         if account := session.get(Account, name):
             hashed, stamp = account.password_hash.encode(), account.stamp
     encoded = password.encode()
-    with _hashing:
-        is_right = bcrypt.checkpw(encoded[:LONGEST_PASSWORD], hashed)
+    is_right = bcrypt.checkpw(encoded[:LONGEST_PASSWORD], hashed)
     return stamp if is_right and len(encoded) <= LONGEST_PASSWORD else None
 
 

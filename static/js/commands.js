@@ -1,5 +1,7 @@
 // Commands to components, and what became of them.
 
+import { ROOT } from './live.js';
+
 const WORDS = { H: 'Halt', S: 'Start', C: 'Reload' };
 const SHOWN_MS = 4_000;
 
@@ -20,7 +22,7 @@ export async function send(codifier, flag, number) {
   let response;
   let answer = {};
   try {
-    response = await fetch('/command', {
+    response = await fetch(`${ROOT}command`, {
       method: 'POST',
       headers: {
         'Content-Type': 'application/json',
@@ -35,7 +37,8 @@ export async function send(codifier, flag, number) {
     return;
   }
   if (response.status === 401) {
-    location.assign('/sign-in');
+    const here = `/${location.pathname.slice(ROOT.length)}`;
+    location.assign(`${ROOT}sign-in?${new URLSearchParams({ next: here })}`);
   } else if (!response.ok) {
     toast(answer.error ?? `Refused (${response.status}).`, true);
   } else if (flag === 'A') {

@@ -34,6 +34,7 @@ class Client:
 
     port: int
     cookies: dict[str, str] = field(default_factory=dict)
+    source: str = "127.0.0.1"
 
     def ask(
         self,
@@ -43,7 +44,9 @@ class Client:
         headers: dict[str, str] | None = None,
     ) -> Answer:
         """Send one request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection = http.client.HTTPConnection(
+            "127.0.0.1", self.port, timeout=10, source_address=(self.source, 0)
+        )
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         sent = ({"Cookie": cookies} if cookies else {}) | (headers or {})
         try:

@@ -1,13 +1,16 @@
+import html
 import re
 import sqlite3
 import stat
-from urllib.parse import urlsplit
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from urllib.parse import urlencode, urlsplit
 
 import bcrypt
 import pytest
 
 from tests.web.client import Client
-from web import users
+from web import sessions, users
 from web.app import Application
 
 PASSWORD = "correct horse"
@@ -106,7 +109,7 @@ def test_guessing_is_slowed_down(web, client, accounts):
     answer = client.sign_in("anna", PASSWORD)
     assert answer.status == 429
     assert int(answer.headers["Retry-After"]) > 0
-    assert "Too many tries" in answer.text
+    assert "Too many wrong passwords" in answer.text
 
 
 def test_a_removed_account_is_signed_out(web, client, accounts):
@@ -159,9 +162,129 @@ def test_looking_at_a_link_does_not_use_it_up(web, client):
     assert client.post(path, csrf=client.token(path)).status == 303
 
 
-def test_a_link_works_without_loading_the_database_of_accounts(make_web, tmp_path):
-    web = make_web()
-    client = Client(web.bound_port)
-    client.follow_link(web.sign_in_url())
-    assert "Sign out" in client.get("/").text
-    assert not (tmp_path / "web.sqlite").exists()
+def test_a_copied_cookie_is_dead_after_the_sign_out(web, client, accounts):
+    accounts.set_password("anna", PASSWORD)
+    client.sign_in("anna", PASSWORD)
+    thief = Client(web.bound_port, dict(client.cookies))
+    assert "Sign out" in thief.get("/").text
+    client.post("/sign-out", csrf=client.token("/"))
+    assert "Sign out" not in thief.get("/").text
+    assert thief.command("A1", "H", token="x").status in (401, 403)
+
+
+def test_signing_out_ends_no_other_session(web, accounts):
+    accounts.set_password("anna", PASSWORD)
+    phone, laptop = Client(web.bound_port), Client(web.bound_port)
+    phone.sign_in("anna", PASSWORD), laptop.sign_in("anna", PASSWORD)
+    phone.post("/sign-out", csrf=phone.token("/"))
+    assert "Sign out" not in phone.get("/").text
+    assert "Sign out" in laptop.get("/").text
+
+
+def test_a_session_ends_when_it_is_not_used(accounts, monkeypatch):
+    accounts.set_password("anna", PASSWORD)
+    stamp = accounts.stamp("anna")
+    clock = Clock(monkeypatch)
+    token = sessions.begin("anna", stamp)
+    for _ in range(3):
+        clock.now_ms += sessions.LIFETIME_MS - 1
+        assert sessions.find(token).name == "anna"
+    clock.now_ms += sessions.LIFETIME_MS
+    assert sessions.find(token) is None
+
+
+def test_sessions_that_ended_are_removed_and_their_number_is_bounded(
+    accounts, tmp_path, monkeypatch
+):
+    def count():
+        with closing(sqlite3.connect(tmp_path / "web.sqlite")) as database:
+            return database.execute("SELECT count(*) FROM session").fetchone()[0]
+
+    monkeypatch.setattr(sessions, "MOST", 3)
+    clock = Clock(monkeypatch)
+    accounts.set_password("anna", PASSWORD)
+    sessions.begin("anna", accounts.stamp("anna"))
+    sessions.begin(None)
+    assert count() == 2
+    accounts.set_password("anna", PASSWORD)
+    tokens = [sessions.begin(None)]
+    assert count() == 2, "another password ended one"
+    for _ in range(5):
+        clock.now_ms += 1
+        tokens.append(sessions.begin(None))
+    assert count() == 3
+    assert [sessions.find(token) is not None for token in tokens] == [False] * 3 + [True] * 3
+    clock.now_ms += sessions.LIFETIME_MS
+    sessions.begin(None)
+    assert count() == 1
+
+
+def test_the_token_of_a_session_is_not_stored(accounts, tmp_path):
+    token = sessions.begin(None)
+    assert sessions.find(token)
+    assert token.encode() not in (tmp_path / "web.sqlite").read_bytes()
+
+
+def test_signing_in_leads_back_to_the_page_before(web, client, accounts):
+    accounts.set_password("anna", PASSWORD)
+    page = client.get("/component/A1").text
+    path = html.unescape(re.search(r'href="(/sign-in[^"]*)"', page)[1])
+    form = client.get(path).text
+    action = html.unescape(re.search(r'<form method="post" action="(/sign-in[^"]*)"', form)[1])
+    wrong = client.post(action, csrf=client.token(), name="anna", password="wrong")
+    assert html.escape(action) in wrong.text, "also after a wrong password"
+    answer = client.post(action, csrf=client.token(), name="anna", password=PASSWORD)
+    assert answer.headers["Location"] == "/component/A1"
+    assert client.get(path).headers["Location"] == "/component/A1", "who is signed in goes on"
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "https://evil.example/",
+        "//evil.example/component/A1",
+        "///evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "/component/A1/../../evil",
+        "javascript:alert(1)",
+        "/sign-out",
+        "/enter/x",
+        "/static/config.json",
+        "evil",
+        "\r\nLocation: https://evil.example",
+        "\0",
+        "/component/\u00e4\u00e4",
+    ],
+)
+def test_signing_in_never_leads_to_another_site(web, client, accounts, where):
+    accounts.set_password("anna", PASSWORD)
+    path = "/sign-in?" + urlencode({"next": where})
+    answer = client.post(path, csrf=client.token(), name="anna", password=PASSWORD)
+    assert answer.status == 303
+    assert answer.headers["Location"] == "/"
+
+
+def test_forty_sign_ins_at_once_lock_nobody_out(web, accounts):
+    accounts.set_password("anna", PASSWORD)
+
+    def sign_in(password):
+        client = Client(web.bound_port)
+        return client.sign_in("anna", password).status
+
+    with ThreadPoolExecutor(40) as pool:
+        assert set(pool.map(sign_in, [PASSWORD] * 40)) <= {303, 429, 503}
+    assert sign_in(PASSWORD) == 303
+    with ThreadPoolExecutor(40) as pool:
+        assert set(pool.map(sign_in, ["wrong"] * 40)) <= {403, 429, 503}
+    assert sign_in(PASSWORD) == 429, "this address guessed"
+    elsewhere = Client(web.bound_port, source="127.0.0.2")
+    assert elsewhere.sign_in("anna", PASSWORD).status == 303
+
+
+class Clock:
+    """The wall clock of the sessions."""
+
+    def __init__(self, monkeypatch):
+        self.now_ms = 1_700_000_000_000
+        monkeypatch.setattr(sessions, "time_now_ms", lambda: self.now_ms)

@@ -67,7 +67,9 @@ def test_every_post_needs_the_token(owner, path):
 
 def test_a_session_without_a_token_has_none_that_fits(client):
     for token in ("", "-", "None"):
-        assert client.post("/sign-in", csrf=token, name="x", password="y").status == 403
+        answer = client.post("/sign-in", csrf=token, name="x", password="y")
+        assert answer.status == 403
+        assert "load it again" in answer.text, "the token is refused, not the password"
 
 
 def test_a_huge_body_is_refused(client):

@@ -102,6 +102,10 @@ def test_importing_the_application_loads_no_database():
     assert loaded_with("web.app") & {"flask", "sqlalchemy", "sqlite3"} == {"flask"}
 
 
+def test_a_link_needs_no_sqlalchemy():
+    assert loaded_with("web.accounts, web.sessions") & {"sqlalchemy", "sqlite3"} == {"sqlite3"}
+
+
 def loaded_with(module):
     program = f"import sys, {module}; print(*sys.modules)"
     command = [sys.executable, "-c", program]

@@ -1,0 +1,91 @@
+"""The file of the pages, home/web.sqlite: its tables, version by version.
+
+No SQLAlchemy here: sessions need none (web/sessions.py).
+"""
+
+import sqlite3
+from pathlib import Path
+
+from jph.errors import StoreError
+
+BUSY_S = 5.0  # longest wait for another process that writes
+# Step n brings a file from version n to n + 1. Add steps; never change one that was released.
+STEPS: tuple[tuple[str, ...], ...] = (
+    # Files that were made before versions were counted have this table, and version 0.
+    (
+        """
+        CREATE TABLE IF NOT EXISTS account (
+            name VARCHAR NOT NULL PRIMARY KEY,
+            password_hash VARCHAR NOT NULL,
+            stamp VARCHAR NOT NULL,
+            created_ms INTEGER NOT NULL
+        )
+        """,
+    ),
+    (
+        # Of a token only the hash; no name for the owner, who came by a link.
+        """
+        CREATE TABLE session (
+            token_hash BLOB NOT NULL PRIMARY KEY,
+            name VARCHAR,
+            stamp VARCHAR,
+            seen_ms INTEGER NOT NULL
+        )
+        """,
+    ),
+)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file; make it, or bring it up to date, if that is needed.
+
+    Raises:
+        StoreError: the file cannot be made, or is of a newer JPH.
+        sqlite3.Error: it cannot be used.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)
+    except OSError as error:
+        raise StoreError(
+            f"{path}: the database of the pages cannot be made ({error.strerror}): "
+            "let JPH write to this folder, or name another one with --home"
+        ) from error
+    connection = sqlite3.connect(path, timeout=BUSY_S)
+    try:
+        _upgrade(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
+    """Take the steps that the file lacks, each in a transaction of its own."""
+    while (version := _version(connection)) < len(STEPS):
+        with connection:
+            connection.execute("BEGIN IMMEDIATE")
+            if _version(connection) == version:  # else another process took this step just now
+                for statement in STEPS[version]:
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {version + 1}")
+    if version > len(STEPS):
+        raise StoreError(
+            f"{path}: written by a newer JPH (version {version}, known up to {len(STEPS)}): "
+            "install that one, or move the file away to start with an empty one"
+        )
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def converted(error: BaseException, path: Path) -> StoreError:
+    """Return an error of the file in words."""
+    if type(error) is sqlite3.DatabaseError:  # its subclasses are for all that is not damage
+        return StoreError(
+            f"{path}: damaged, or not a database ({error}): put a copy of it back, "
+            "or move the file away to start with an empty one"
+        )
+    return StoreError(f"{path}: the database of the pages cannot be used now ({error})")

@@ -1,0 +1,99 @@
+"""Who is signed in. It is kept here and not in the cookie, so that signing out ends it everywhere.
+
+A cookie holds a random token, and the database of the pages only its hash. Every function works in
+the context of an application, and raises StoreError if the database cannot be used. No SQLAlchemy
+here: whoever comes by a link does not load it.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from sqlite3 import Connection, Error
+from typing import NamedTuple
+
+from flask import current_app
+
+from jph.clock import time_now_ms
+from web.migrations import connect, converted
+
+LIFETIME_MS = 30 * 24 * 3_600_000  # since it was used last
+SEEN_EVERY_MS = 3_600_000  # how often its use is noted
+MOST = 1000  # the one that was not used for longest gives way
+
+# Of a session s: it belongs to the owner, or to an account whose password did not change since.
+VALID = """
+    (s.name IS NULL OR EXISTS
+        (SELECT 1 FROM account AS a WHERE a.name = s.name AND a.stamp = s.stamp))
+"""
+
+
+class Session(NamedTuple):
+    """A session that has not ended; its name is None for the owner."""
+
+    name: str | None
+    seen_ms: int
+
+
+def begin(name: str | None, stamp: str | None = None) -> str:
+    """Begin a session and return its token.
+
+    Args:
+        name: of the account; None for the owner, who came by a link.
+        stamp: of the account; the session ends when it changes.
+    """
+    token = secrets.token_urlsafe(32)
+    now_ms = time_now_ms()
+    with _transaction() as database:
+        database.execute(
+            "INSERT INTO session (token_hash, name, stamp, seen_ms) VALUES (?, ?, ?, ?)",
+            (_hash(token), name, stamp, now_ms),
+        )
+        database.execute(
+            f"DELETE FROM session AS s WHERE seen_ms <= ? OR NOT {VALID}", (now_ms - LIFETIME_MS,)
+        )
+        database.execute(
+            "DELETE FROM session WHERE token_hash NOT IN "
+            "(SELECT token_hash FROM session ORDER BY seen_ms DESC LIMIT ?)",
+            (MOST,),
+        )
+    return token
+
+
+def find(token: str) -> Session | None:
+    """Return the session of a token, None if it ended."""
+    now_ms = time_now_ms()
+    with _transaction() as database:
+        row = database.execute(
+            "SELECT name, seen_ms FROM session AS s "
+            f"WHERE token_hash = ? AND seen_ms > ? AND {VALID}",
+            (_hash(token), now_ms - LIFETIME_MS),
+        ).fetchone()
+        if row is None:
+            return None
+        session = Session(*row)
+        if now_ms - session.seen_ms > SEEN_EVERY_MS:
+            database.execute(
+                "UPDATE session SET seen_ms = ? WHERE token_hash = ?", (now_ms, _hash(token))
+            )
+    return session
+
+
+def end(token: str) -> None:
+    """End a session."""
+    with _transaction() as database:
+        database.execute("DELETE FROM session WHERE token_hash = ?", (_hash(token),))
+
+
+@contextmanager
+def _transaction() -> Iterator[Connection]:
+    path = current_app.config["DATABASE"]
+    try:
+        with closing(connect(path)) as database, database:
+            yield database
+    except Error as error:
+        raise converted(error, path) from error
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
