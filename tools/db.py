@@ -28,8 +28,7 @@ def _command(act: Callable[[StoreAddress, Path], None]) -> click.Command:
     @click.option(
         "-c", "--code", "writer", metavar="CODE", help="The HistoryWriter, if not the first one."
     )
-    @options.source
-    @options.home
+    @options.network
     def command(
         url: str | None, password_file: Path | None, writer: str | None, source: str, home: Path
     ) -> None:

@@ -30,8 +30,7 @@ _code_option = functools.partial(click.option, metavar="CODE", callback=_codifie
 
 
 @click.command("generateSQL")
-@options.source
-@options.home
+@options.network
 @_code_option("-c", "--code", "writer", help="The HistoryWriter, if not the first one.")
 @click.option("-d", "--database", is_flag=True, help="Make role, database, tables, views.")
 @click.option("-f", "--force", is_flag=True, help="With -d: drop them first, with all readings.")

@@ -1,36 +1,70 @@
 """Options, errors and a question that several subcommands share."""
 
+import functools
+import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
-from jph import paths
 from jph.config import loading
 from jph.config.model import Config
 from jph.errors import ConfigError, StoreError
-from jph.node.standalone import default_home
+from tools import places
 
+T = TypeVar("T")
 EX_CONFIG = 78  # listed in RestartPreventExitStatus= of the unit: starting again would not help
 
-source = click.option(
+_source = click.option(
     "-u",
     "--config",
     "source",
     envvar="JPH_CONFIG",
-    default=lambda: str(paths.shipped_config()),
     metavar="PATH_OR_URL",
-    help="The configuration; by default the shipped network.",
+    help="The configuration; by default that of the network that runs here.",
 )
-home = click.option(
+_home = click.option(
     "--home",
     envvar="JPH_HOME",
-    default=default_home,
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for all files that JPH writes.",
+    help="Folder for all files that JPH writes; by default that of the network that runs here.",
 )
+
+
+def network(command: Callable[..., T]) -> Callable[..., T]:
+    """Give a command the arguments `source` and `home`, found where they are not named."""
+
+    @_source
+    @_home
+    @functools.wraps(command)
+    def with_network(
+        *arguments: object, source: str | None, home: Path | None, **named: object
+    ) -> T:
+        place = places.find(source, home)
+        found = [] if source is not None else [f"configuration {place.source}"]
+        found += [] if home is not None else [f"home {place.home}"]
+        if found:
+            click.echo(f"jph: {', '.join(found)} ({place.reason})", err=True)
+        return command(*arguments, source=place.source, home=place.home, **named)
+
+    return with_network
+
+
+def home(command: Callable[..., T]) -> Callable[..., T]:
+    """Give a command the argument `home`, found where it is not named."""
+
+    @_home
+    @functools.wraps(command)
+    def with_home(*arguments: object, home: Path | None, **named: object) -> T:
+        place = places.find(os.environ.get("JPH_CONFIG"), home)
+        if home is None:
+            click.echo(f"jph: home {place.home} ({place.reason})", err=True)
+        return command(*arguments, home=place.home, **named)
+
+    return with_home
 
 
 class WrongConfig(click.ClickException):

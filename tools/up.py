@@ -21,7 +21,7 @@ from jph.node.logs import set_up_logging
 from jph.node.node import Node
 from jph.node.reload import Reloader
 from jph.node.systemd import from_environment
-from tools import options
+from tools import options, places
 from tools.service import Service
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,7 @@ _port = click.option(
 
 
 @click.command()
-@options.source
-@options.home
+@options.network
 @_port
 def up(source: str, home: Path, port: int | None) -> None:
     """Run all components that the configuration names for this machine."""
@@ -44,8 +43,7 @@ def up(source: str, home: Path, port: int | None) -> None:
 
 @click.command()
 @click.argument("codifiers", nargs=-1, required=True, metavar="CODIFIER...")
-@options.source
-@options.home
+@options.network
 @_port
 def run(codifiers: tuple[str, ...], source: str, home: Path, port: int | None) -> None:
     """Run these components in one process."""
@@ -88,7 +86,8 @@ def _main(source: str, home: Path, port: int | None, codifiers: Collection[str] 
             )
         node = Node(config, home, finished=stop)
         service = Service(node, Reloader(node, load, runnable), notifier)
-        _serve(node, components, stop, service)
+        with places.recorded(source, home):
+            _serve(node, components, stop, service)
     except ConfigError as error:
         if stop.is_set():  # while it waited for the server of the configuration
             return

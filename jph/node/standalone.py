@@ -26,6 +26,7 @@ from jph.node.node import Node
 from jph.node.process import STATE
 from jph.node.reload import Reloader
 from jph.node.runner import Callbacks, ComponentRunner
+from jph.paths import state_dir
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +73,7 @@ def default_home() -> Path:
     """Return JPH_HOME, or the user's folder for the state of programs."""
     if "JPH_HOME" in os.environ:
         return Path(os.environ["JPH_HOME"])
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "jph"
+    return state_dir()
 
 
 class StandaloneChannel(Channel):

@@ -12,7 +12,9 @@ JPH = [sys.executable, "-m", "tools.main"]
 def environment(home: Path, **more: str) -> dict[str, str]:
     """Return an environment with this home and these variables, and no others of JPH."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith("JPH_")}
-    return {**kept, "PYTHONPATH": str(TOP), "JPH_HOME": str(home), **more}
+    # No records beside those of the user who runs the tests.
+    here = {"PYTHONPATH": str(TOP), "JPH_HOME": str(home), "XDG_STATE_HOME": str(home / ".state")}
+    return {**kept, **here, **more}
 
 
 def jph(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:

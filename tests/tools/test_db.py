@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from jph import paths
 from jph.stores import open_history
 from jph.stores.postgres import schema as postgres_schema
 from jph.stores.sqlite import history as sqlite
@@ -25,7 +26,8 @@ VALUES = ", ".join(
 
 
 def run(home, *arguments):
-    return CliRunner().invoke(db, [*arguments, "--home", str(home)])
+    told = {"JPH_CONFIG": str(paths.shipped_config())}
+    return CliRunner().invoke(db, [*arguments, "--home", str(home)], env=told)
 
 
 def version_of(path):
@@ -146,7 +148,9 @@ def test_a_database_of_a_newer_jph_is_left_alone(postgres_server, postgres_url, 
 
 def test_the_configuration_names_the_history(tmp_path):
     ended = jph(tmp_path, "db", "upgrade")
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.returncode == 0
+    found = f"configuration {paths.shipped_config()} (the shipped network)"
+    assert ended.stderr == f"jph: {found}\n"
     assert ended.stdout.startswith("sqlite:///history.sqlite: version 0 -> ")
     assert (tmp_path / "history.sqlite").exists()
 

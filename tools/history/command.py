@@ -27,8 +27,7 @@ def history() -> None:
 @click.option("--from", "from_", metavar="URL", help="Source; by default history.sqlite.")
 @click.option("--to", metavar="URL", help="Target; by default that of the configuration.")
 @addresses.password_file
-@options.source
-@options.home
+@options.network
 def copy(
     from_: str | None, to: str | None, password_file: Path | None, source: str, home: Path
 ) -> None:
@@ -87,8 +86,7 @@ def copy(
     "--timezone", "zone", default="UTC", help="Time zone of times that name none; by default UTC."
 )
 @addresses.password_file
-@options.source
-@options.home
+@options.network
 def import_(
     from_: str | None,
     to: str | None,
