@@ -190,7 +190,7 @@ def test_a_configuration_is_there_without_naming_one(installed, fresh_home):
         timeout=120,
     )
     count = len(json.loads(shipped(installed).read_text())["Sensors"])
-    assert ended.stdout.startswith(f"{count} components, all good")
+    assert ended.stdout.endswith(f"{count} components, all good\n")
     assert ended.returncode == 0
 
 

@@ -2,16 +2,18 @@
 
 import json
 import os
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
+from pathlib import Path
 
 import click
 
-from jph import paths
 from jph.config import checks, document
 from jph.config.model import Component, build
 from jph.config.schema import json_schema
 from jph.errors import ConfigError
+from tools import places
 from tools.config_example import example
 from tools.options import EX_CONFIG
 
@@ -29,10 +31,13 @@ config.add_command(example)
 def check(source: str | None) -> None:
     """Check a configuration and list its components.
 
-    Without an argument, it checks the configuration that JPH_CONFIG names, by default the shipped
-    network. It writes no file and starts no component.
+    Without an argument, it checks the configuration that JPH_CONFIG names, by default that of the
+    network that runs here. It writes no file and starts no component.
     """
-    where = source or os.environ.get("JPH_CONFIG") or str(paths.shipped_config())
+    home = os.environ.get("JPH_HOME")
+    named = source or os.environ.get("JPH_CONFIG")
+    where = named or places.find(None, Path(home) if home else None).source
+    content: object = None
     components: list[Component] = []
     warnings: list[str] = []
     try:
@@ -43,20 +48,38 @@ def check(source: str | None) -> None:
     except ConfigError as error:
         mistakes = error.mistakes
     for line in mistakes:
-        click.echo(f"{where}: {line}", err=True)
+        click.echo(f"{where}: {_with_codifier(line, content)}", err=True)
     for line in warnings:
-        click.echo(f"{where}: warning: {line}", err=True)
+        click.echo(f"{where}: warning: {_with_codifier(line, content)}", err=True)
+    counts = f"{_count(mistakes, 'mistake')}, {_count(warnings, 'warning')}"
     if mistakes:
+        if content is not None:  # else the one mistake says all
+            click.echo(f"{where}: {counts}", err=True)
         sys.exit(EX_CONFIG)
-    click.echo(f"{len(components)} component{'s' * (len(components) != 1)}, all good")
     for row in _table(components):
         click.echo(row)
+    click.echo(f"{where}: {_count(components, 'component')}, {counts if warnings else 'all good'}")
 
 
 @config.command()
 def schema() -> None:
     """Print a JSON Schema of the configuration, for editors and for programs that make forms."""
     click.echo(json.dumps(json_schema(), indent=1, ensure_ascii=False))
+
+
+def _with_codifier(line: str, content: object) -> str:
+    """Return a line that begins with the path of a component, with its Codifier in front."""
+    found = re.match(r"Sensors\[(\d+)\]", line)
+    if found is None or not isinstance(content, dict):
+        return line
+    entry = content["Sensors"][int(found[1])]
+    codifier = entry.get("Codifier") if isinstance(entry, dict) else None
+    return f"{codifier}: {line}" if isinstance(codifier, str) else line
+
+
+def _count(things: Sized, noun: str) -> str:
+    count = len(things)
+    return f"{count or 'no'} {noun}{'s' * (count != 1)}"
 
 
 def _table(components: Iterable[Component]) -> Iterable[str]:
