@@ -47,6 +47,9 @@ TYPES: Mapping[str, str | None] = {
 # own speaks for them.
 NEVER_RUN = frozenset({"Proxy", "ControlProgram", "External"})
 
+# They go on when they are told to halt (H), since people and programs rely on them.
+IGNORE_HALT = frozenset({"Web", "StateCache", "ControlProgram"})
+
 # What `pip install` brings the packages that a type needs.
 EXTRAS: Mapping[str, str] = {
     "ADCPi": "jph[adc]",

@@ -1,11 +1,10 @@
 """`jph control`: send commands to components, and watch the bus.
 
-A command announces its own Codifier (N), sends its messages, and waits for the answers. The watch
-only listens, so any number of people can watch at the same time.
+A command announces its own Codifier (N), sends its messages, and waits for what becomes of them.
+The watch only listens, so any number of people can watch at the same time.
 """
 
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +12,13 @@ from pathlib import Path
 
 import click
 
+from jph import registry
 from jph.bus import wire
-from jph.bus.wire import BROADCAST, Control
+from jph.bus.bus import Bus
+from jph.bus.wire import BROADCAST, Control, Reading
 from jph.config.model import Component, Config
 from jph.node.channel import Channel
+from jph.node.outcome import Expectation, Outcome, send_command, source_of
 from jph.node.process import Process
 from tools import options
 from tools.watch import Filter, opened_bus, readable, watch_bus
@@ -30,11 +32,13 @@ _timeout = click.option(
     help="Longest wait for answers, in seconds.",
 )
 _NEVER_ANSWER = ("Proxy", "ControlProgram")  # other components, and commands, send in their name
+_ANSWER_S = 0.3  # longest wait for anyone's answer to a ping
+_FREE = [f"?{chr(letter)}" for letter in range(0x21, 0x7F)]  # where there is no ControlProgram
 
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """A network, and the Codifier to speak as; if None, that of the ControlProgram."""
+    """A network, and the Codifier to speak as; None: that of the ControlProgram, or a free one."""
 
     config: Config
     home: Path
@@ -47,24 +51,22 @@ class Speaker:
         return self.config.components[codifier]
 
     def component(self) -> Component:
-        """Return the component to speak as, or end the program with what to do."""
+        """Return the component to speak as: the named one, a ControlProgram, or one of no entry."""
         if self.own:
             return self.known(self.own)
-        program = self.config.first("ControlProgram")
-        if program is None:
-            raise click.ClickException(
-                "the configuration has no component of Type ControlProgram to speak as; "
-                "add one, or name a Codifier with -c"
-            )
-        return program
+        return self.config.first("ControlProgram") or Component(
+            codifier=next(code for code in _FREE if code not in self.config.components),
+            type="ControlProgram",
+        )
 
     @contextmanager
-    def channel(self) -> Iterator[Channel]:
-        """Announce the Codifier on the control channel, and close the bus at the end."""
+    def channel(self, *channels: str) -> Iterator[Channel]:
+        """Announce the Codifier, and listen to the control channel and others; close them."""
         component = self.component()
-        with opened_bus(self.config, "control") as bus:
+        with opened_bus(self.config, "control", *channels) as bus:
             channel = Channel(component, Process(self.config, self.home, bus))
-            channel.send_control("N")
+            # The number 0 is no later configuration time: it replaces nobody of the same Codifier.
+            channel.send_control("N", number=0.0)
             yield channel
 
     def tell(self, flag: str, to: str) -> None:
@@ -78,48 +80,62 @@ class Speaker:
             channel.send_control(flag, to)
 
     def ask(
-        self,
-        flag: str,
-        codifiers: Sequence[str],
-        timeout_s: float,
-        active: str,
-        halted: str,
-        number: float | None = None,
+        self, flag: str, codifiers: Sequence[str], timeout_s: float, number: float | None = None
     ) -> None:
-        """Send a flag, print the answers, and exit with status 1 if a component does not answer.
+        """Send a command, print what became of it, and exit with status 1 if it is not done."""
+        waiting = {c.codifier: Expectation(c, flag, number) for c in self._wanted(flag, codifiers)}
+        outcomes: list[Outcome] = []
+        others = False  # speak on the bus
 
-        C is answered by the N of a component that begins again. Any other flag is followed by a
-        ping, which is answered after the flag has had its effect.
+        def end(expected: Expectation, outcome: Outcome) -> None:
+            outcomes.append(outcome)
+            text = outcome.text
+            if flag == "P" and expected.round_trip_ms is not None:
+                halted = "  halted" if "halted" in text else ""
+                text = f"{expected.round_trip_ms:8.2f} ms{halted}"
+            self.show(expected.component.codifier, text)
 
-        Args:
-            active, halted: what an answer shows; {ms} is the time from the question to it.
-            number: the time component of the message.
-        """
-        config = self.config
-        wanted = [self.known(codifier).codifier for codifier in codifiers if codifier != BROADCAST]
-        if BROADCAST in codifiers:
-            wanted = [c.codifier for c in config.components.values() if c.type not in _NEVER_ANSWER]
-        silent = dict.fromkeys(wanted)
-        with self.channel() as channel:
-            asked_s = time.monotonic()
+        with self.channel(*(["data"] if flag in "AE" else [])) as channel:
             for codifier in codifiers:
-                channel.send_control(flag, codifier, number)
-                if flag not in "CP":
-                    channel.send_control("P", codifier)
-            answer, to = ("N", BROADCAST) if flag == "C" else ("T", channel.codifier)
-            for message, heard_s in _heard(channel, timeout_s):
-                if message.flag != answer or message.destination != to:
-                    continue
-                if message.source in silent or flag == "P":
-                    text = active if message.is_active else halted
-                    self.show(message.source, text.format(ms=(heard_s - asked_s) * 1000))
-                    silent.pop(message.source, None)
-                if not silent:
-                    return
-        for codifier in silent:
-            self.show(codifier, "no answer")
-        click.echo(f"{len(silent)} of {len(wanted)} did not answer in {timeout_s:g} s", err=True)
-        sys.exit(1)
+                to_all = codifier == BROADCAST
+                expected = waiting.values() if to_all else [waiting[codifier]]
+                send_command(channel, flag, codifier, number, expected)
+            for message in _heard(channel.process.bus, timeout_s):
+                source = source_of(message)
+                others = others or source != channel.codifier
+                if source in waiting and (outcome := waiting[source].hear(message)) is not None:
+                    end(waiting.pop(source), outcome)
+                elif flag == "P" and source not in self.config.components and _is_answer(message):
+                    self.show(source, "answered")
+                if not waiting:
+                    break
+            is_alone = not others and _is_alone(channel)
+        if is_alone:
+            raise click.ClickException(_nobody(self.config))
+        for one in waiting.values():
+            end(one, one.at_last())
+        silent = sum(not one.is_answered for one in waiting.values())
+        if silent:
+            wanted = f"{silent} of {len(outcomes)} did not answer"
+            click.echo(f"{wanted} in {timeout_s:g} s", err=True)
+        if not all(outcome.is_done for outcome in outcomes):
+            sys.exit(1)
+
+    def _wanted(self, flag: str, codifiers: Sequence[str]) -> Iterator[Component]:
+        """Yield the components that a command is for, or end the program if it is for none."""
+        for codifier in codifiers:
+            if codifier != BROADCAST:
+                component = self.known(codifier)
+                if component.server is not None:
+                    raise click.ClickException(
+                        f"{codifier} is served by {component.server}: send it there"
+                    )
+                yield component
+        if BROADCAST in codifiers:
+            ignoring = registry.IGNORE_HALT if flag == "H" else ()
+            for component in self.config.components.values():
+                if component.type not in _NEVER_ANSWER and component.type not in ignoring:
+                    yield component
 
     def show(self, codifier: str, text: str) -> None:
         """Print a line about a component."""
@@ -128,8 +144,7 @@ class Speaker:
 
 
 @click.group(invoke_without_command=True)
-@options.source
-@options.home
+@options.network
 @click.option("-c", "--code", "own", metavar="CODE", help="Codifier to speak as.")
 @click.option("-t", "--msg-to", "to", metavar="CODE", help="Send a message to CODE; needs -f.")
 @click.option("-f", "--msg-flag", "flag", metavar="FLAG", help="Flag of the message; needs -t.")
@@ -187,10 +202,10 @@ def control(
 def ping(speaker: Speaker, codifiers: tuple[str, ...], timeout_s: float) -> None:
     """Show which components answer, and after how many ms; all if no CODIFIER is given."""
     asked = codifiers or (BROADCAST,)
-    speaker.ask("P", asked, timeout_s, "{ms:8.2f} ms", "{ms:8.2f} ms  halted")
+    speaker.ask("P", asked, timeout_s)
 
 
-def _command(flag: str, name: str, active: str, halted: str, help: str) -> None:
+def _command(flag: str, name: str, help: str) -> None:
     """Make a command that sends a flag to components."""
 
     @control.command(name, help=help)
@@ -200,7 +215,7 @@ def _command(flag: str, name: str, active: str, halted: str, help: str) -> None:
     def command(speaker: Speaker, codifiers: tuple[str, ...], timeout_s: float) -> None:
         if flag == "C":
             timeout_s += 1  # they may have to fetch the configuration from a server
-        speaker.ask(flag, codifiers, timeout_s, active, halted)
+        speaker.ask(flag, codifiers, timeout_s)
 
 
 def _adjustment(flag: str, name: str, number: str, help: str) -> None:
@@ -216,14 +231,14 @@ def _adjustment(flag: str, name: str, number: str, help: str) -> None:
             raise click.ClickException(
                 f'{codifier} takes no values; to set it, add "Control": "enabled" to its entry'
             )
-        speaker.ask(flag, [codifier], timeout_s, "sent", "sent, but it is halted", number)
+        speaker.ask(flag, [codifier], timeout_s, number)
 
 
 HALT = "Halt the readings and callbacks of components; @@ for all."
 RELOAD = "Have components read their configuration again; @@ for all."
-_command("H", "halt", "still active", "halted", HALT)
-_command("S", "start", "active", "still halted", "Start components that were halted; @@ for all.")
-_command("C", "reload", "reloaded", "reloaded", RELOAD)
+_command("H", "halt", HALT)
+_command("S", "start", "Start components that were halted; @@ for all.")
+_command("C", "reload", RELOAD)
 _adjustment("A", "set", "VALUE", "Set a component to a value.")
 _adjustment("E", "step", "BY", "Change a component by a step.")
 
@@ -250,10 +265,31 @@ def watch(
     watch_bus(speaker.config, chosen, seconds)
 
 
-def _heard(channel: Channel, timeout_s: float) -> Iterator[tuple[Control, float]]:
-    """Yield the messages of the control channel, each with its time of arrival, s, monotonic."""
-    receiver = channel.process.bus.control.receiver
-    for _ in readable([receiver.fileno()], timeout_s):
-        now_s = time.monotonic()
-        for message, _ in receiver.receive():
-            yield message, now_s
+def _heard(bus: Bus, timeout_s: float) -> Iterator[Control | Reading]:
+    """Yield the messages of the channels that a bus listens to, for a time."""
+    filenos = [bus.control.receiver.fileno(), bus.data.receiver.fileno()]
+    for fileno in readable([each for each in filenos if each >= 0], timeout_s):
+        if fileno == bus.control.receiver.fileno():
+            yield from (message for message, _ in bus.control.receiver.receive())
+        else:
+            yield from bus.data.receiver.receive()
+
+
+def _is_answer(message: Control | Reading) -> bool:
+    return isinstance(message, Control) and message.flag == "T"
+
+
+def _is_alone(channel: Channel) -> bool:
+    """Tell whether nobody else is on the bus."""
+    channel.send_control("P")
+    messages = _heard(channel.process.bus, _ANSWER_S)
+    return all(source_of(message) == channel.codifier for message in messages)
+
+
+def _nobody(config: Config) -> str:
+    """Return what to tell someone who hears nothing from anyone on the bus."""
+    group = config.multicast.control
+    return (
+        f"nobody answers on {group.address}:{group.port}, so nothing of this network seems to run;"
+        " start it with ./scripts/run or jph up, or name another network with -u"
+    )

@@ -6,8 +6,9 @@ from flask import Blueprint, abort, render_template
 
 from jph.config.model import Component
 from jph.config.silence import timeout_s
+from jph.registry import IGNORE_HALT
 from web.context import site
-from web.status import HALT_IGNORED, SERVICES
+from web.status import SERVICES
 from web.views import page_view
 
 blueprint = Blueprint("pages", __name__)
@@ -41,7 +42,7 @@ def dashboard() -> str:
         "dashboard.html",
         groups=[(title, members) for title, members in groups if members],
         overview=site().records.overview(),
-        halt_ignored=HALT_IGNORED,
+        halt_ignored=IGNORE_HALT,
     )
 
 
@@ -66,7 +67,7 @@ def component(codifier: str) -> str:
         proxies=[name for name in entry.serves if name in site().config.components],
         overview=site().records.overview(),
         keeps_history=site().history_place() is not None,
-        halt_ignored=HALT_IGNORED,
+        halt_ignored=IGNORE_HALT,
     )
 
 

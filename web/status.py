@@ -20,7 +20,6 @@ FAULTS = {
     "HistoryWriter": "History is not being stored.",
     "Statistics": "Statistics are not being computed.",
 }
-HALT_IGNORED = frozenset({"Web", "StateCache", "ControlProgram"})
 
 
 @dataclass(slots=True)

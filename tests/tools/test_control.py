@@ -4,10 +4,12 @@ import json
 import re
 import struct
 import subprocess
+import threading
 
 import pytest
 
 from jph.config.model import build
+from jph.node.building import build as make
 from jph.node.node import Node
 from jph.node.process import STATE
 from jph.node.reload import Reloader
@@ -27,7 +29,24 @@ def path(bus, tmp_path):
             "Symbol": "°C",
             "Sensor": {"Pipe": "/x"},
         },
-        {"Codifier": "F1", "Type": "SetPoint", "Name": "Fan", "Control": "enabled"},
+        {
+            "Codifier": "F1",
+            "Type": "SetPoint",
+            "Name": "Fan",
+            "Symbol": "%",
+            "Control": "enabled",
+            "Sensor": {"Min": -5, "Max": 30},
+        },
+        {
+            "Codifier": "S1",
+            "Type": "JSON",
+            "Name": "Away",
+            "Control": "enabled",
+            "SensorInterval": 60,
+            "Sensor": {"URL": "http://127.0.0.1:9/", "Field": "x", "Proxy": [{"Codifier": "S2"}]},
+        },
+        {"Codifier": "S2", "Type": "Proxy"},
+        {"Codifier": "SC", "Type": "StateCache"},
         {"Codifier": "ZZ", "Type": "ControlProgram"},
     )
     place = tmp_path / "network.json"
@@ -42,17 +61,12 @@ def config(path):
 
 @pytest.fixture
 def node(path, config, tmp_path):
-    """Run A1 and F1; `node.calls` has the commands that they get."""
+    """Run A1, which reads nothing, F1 and SC."""
     node = Node(config, tmp_path)
     Reloader(node, lambda: build(json.loads(path.read_text())))
-    node.calls = []
-
-    def record(timestamp_ms, command, number):
-        node.calls.append((command, number))
-        return STATE.GOOD
-
-    for codifier in ("A1", "F1"):
-        node.add(config.components[codifier], lambda channel: Callbacks(on_timer=record))
+    node.add(config.components["A1"], lambda channel: Callbacks(on_timer=lambda *_: STATE.GOOD))
+    for codifier in ("F1", "SC"):
+        node.add(config.components[codifier], make)
     with running(node):
         yield node
 
@@ -63,39 +77,82 @@ def control(path, fresh_home):
 
 
 def test_ping_shows_round_trips_of_everyone(node, control):
-    run = control("ping")
+    run = control("ping", "A1", "F1", "SC")
     assert run.returncode == 0, run.stderr
     lines = sorted(run.stdout.splitlines())
-    assert [line[:2] for line in lines] == ["A1", "F1"]
+    assert [line[:2] for line in lines] == ["A1", "F1", "SC"]
     assert all(re.search(r" \d+\.\d\d ms$", line) for line in lines)
     assert "Inlet" in lines[0]
 
 
-@pytest.mark.parametrize("command", ["ping A1", "halt A1", "start A1", "reload A1", "set F1 1"])
-def test_a_command_names_the_components_that_do_not_answer(control, command):
+@pytest.mark.parametrize(
+    "command", ["ping", "ping A1", "halt A1", "start A1", "reload A1", "set F1 1"]
+)
+def test_a_network_of_which_nothing_runs_is_one_line(config, control, command):
+    run = control(*command.split(), "--timeout", "0.2")
+    assert (run.returncode, run.stdout) == (1, "")
+    group = config.multicast.control
+    assert re.fullmatch(
+        rf"Error: nobody answers on {group.address}:{group.port}, .* jph up.*\n", run.stderr
+    )
+
+
+@pytest.mark.parametrize("command", ["ping S1", "halt S1", "start S1", "reload S1", "step S1 1"])
+def test_a_command_names_the_components_that_do_not_answer(node, control, command):
     run = control(*command.split(), "--timeout", "0.2")
     assert run.returncode == 1
-    assert command.split()[1] in run.stdout
-    assert "no answer" in run.stdout
+    assert run.stdout.split() == ["S1", "Away", "did", "not", "answer"]
     assert "1 of 1 did not answer" in run.stderr
 
 
 def test_halt_and_start(node, control):
     run = control("halt", "A1")
-    assert (run.returncode, run.stdout.split()) == (0, ["A1", "Inlet", "halted"])
+    assert (run.returncode, run.stdout.split()) == (0, ["A1", "Inlet", "is", "halted"])
     assert node.runners["A1"].channel.is_active is False
     assert node.runners["F1"].channel.is_active is True
     assert "halted" in control("ping", "A1").stdout
     run = control("start", "@@")
-    assert run.returncode == 0
+    assert sorted(run.stdout.splitlines())[0].split() == ["A1", "Inlet", "is", "active"]
     assert node.runners["A1"].channel.is_active is True
 
 
-def test_set_and_step(node, control):
-    assert control("set", "F1", "21.5").returncode == 0
-    assert control("step", "F1", "-0.5").returncode == 0
-    assert control("set", "F1", "-3").returncode == 0
-    eventually(lambda: node.calls == [("A", 21.5), ("E", -0.5), ("A", -3)])
+def test_the_collector_that_goes_on_says_so(node, control):
+    run = control("halt", "SC")
+    assert run.returncode == 1
+    assert run.stdout.endswith("is still active: a StateCache cannot be halted\n")
+    run = control("halt", "@@", "--timeout", "0.5")
+    assert sorted(line[:2] for line in run.stdout.splitlines()) == ["A1", "F1", "S1"]
+    assert run.stdout.count("is halted") == 2
+
+
+def test_what_was_set_is_what_the_component_then_sends(node, control):
+    for command, value in (("set F1 21.5", 21.5), ("step F1 -0.5", 21), ("set F1 -3", -3)):
+        run = control(*command.split())
+        assert (run.returncode, run.stdout.split()[2:]) == (0, ["is", f"{value:g}", "%", "now"])
+
+
+def test_a_value_that_is_refused_comes_with_the_range(node, control):
+    run = control("set", "F1", "99", "--timeout", "0.5")
+    assert run.returncode == 1
+    assert run.stdout.endswith("is 0 %, not 99 %; it takes -5 to 30\n")
+    control("halt", "F1")
+    run = control("set", "F1", "9")
+    assert run.returncode == 1
+    assert run.stdout.endswith("is halted; start it first\n")
+
+
+def test_a_proxy_is_told_where_to_send_it(node, control):
+    run = control("halt", "S2")
+    assert run.returncode == 1
+    assert "S2 is served by S1" in run.stderr
+
+
+def test_a_component_that_does_not_reload_is_told_from_one_that_is_gone(node, control):
+    node.on_reload = lambda runners: None
+    run = control("reload", "A1", "--timeout", "0.1")
+    assert run.returncode == 1
+    assert run.stdout.endswith("runs, but has not reloaded; its log tells why\n")
+    assert run.stderr == ""
 
 
 def test_a_component_that_takes_no_values_is_sent_none(node, control):
@@ -107,7 +164,9 @@ def test_a_component_that_takes_no_values_is_sent_none(node, control):
 def test_reload(node, control):
     run = control("reload", "A1")
     assert run.returncode == 0, run.stderr
-    assert "reloaded" in run.stdout
+    assert run.stdout.endswith("has reloaded\n")
+    run = control("reload", "@@", "--timeout", "0.5")
+    assert run.stdout.count("has reloaded") == 3  # also where nothing changed
 
 
 def test_an_unknown_codifier_is_one_clear_line(control):
@@ -129,14 +188,32 @@ def test_a_wrong_configuration_names_every_mistake(path, control):
     assert "Traceback" not in run.stderr
 
 
-def test_a_network_without_a_codifier_to_speak_as_is_told_what_to_do(path, control):
+def test_it_speaks_as_nobody_where_there_is_no_control_program(path, node, control):
     document = json.loads(path.read_text())
     document["Sensors"].pop()
     path.write_text(json.dumps(document))
-    run = control("ping")
-    assert run.returncode == 1
-    assert "ControlProgram" in run.stderr
-    assert control("-c", "F1", "ping", "--timeout", "0.1").returncode == 1  # speaks as F1
+    with Peer(node.config) as peer:
+        run = control("ping", "A1")
+        assert run.returncode == 0, run.stderr
+        hello = peer.hear("control", lambda m: m["flag"] == "N")
+        assert hello["source"] not in {entry["Codifier"] for entry in document["Sensors"]}
+        assert hello["number"] == 0  # which replaces nobody, whoever has this Codifier
+        assert peer.hear("control", lambda m: m["flag"] == "T")["to"] == hello["source"]
+
+
+def test_an_answer_from_outside_of_the_configuration_is_shown(config, control):
+    with Peer(config) as peer:
+
+        def answer():
+            asked = peer.hear("control", lambda m: m["flag"] == "P")
+            peer.command("T", "ZZ", asked["number"], source="Q9")
+
+        answers = threading.Thread(target=answer)
+        answers.start()
+        run = control("ping", "A1")
+        answers.join()
+    assert "Q9  (unknown)" in run.stdout
+    assert "1 of 1 did not answer" in run.stderr
 
 
 class Watch:
