@@ -355,7 +355,8 @@ class DataReceiver:
 
 
 def _lost(sources: Mapping[str, SequenceTracker]) -> int:
-    return sum(source.lost for source in list(sources.values()))  # another thread adds to them
+    known = list(sources.values())  # another thread adds to them
+    return sum(source.lost + source.lost_before for source in known)
 
 
 _WIPED_BATCH = WIPED * BATCH

@@ -21,6 +21,8 @@ class SequenceTracker:
         codifier: the source.
         expected: the next sequence number in order.
         reset_ms: when counting began, or the source last restarted, by our clock, ms.
+        lost: messages since then.
+        lost_before: messages before it.
     """
 
     codifier: str
@@ -28,6 +30,7 @@ class SequenceTracker:
     reset_ms: int
     received: int = 0
     lost: int = 0
+    lost_before: int = 0
     duplicates: int = 0
     restarts: int = 0
     oldest: int = field(init=False)  # the lowest number that can have been seen
@@ -58,6 +61,7 @@ class SequenceTracker:
         if 0 < behind <= WINDOW:  # came late, or twice: what followed it has been counted
             return self._late(sequence)
         if behind == 0 and self.received:  # in order, as when a source sends n once more
+            self._count_anew(now_ms)
             return self.arrive(sequence, now_ms)
         if self.received:
             self._restart(sequence, now_ms)
@@ -96,7 +100,12 @@ class SequenceTracker:
 
     def _restart(self, sequence: int, now_ms: int) -> None:
         self.restarts += 1
-        self.reset_ms = now_ms
-        self.missing.clear()
+        self._count_anew(now_ms)
         self.expected = (sequence + 1) & SEQUENCE_MASK
         self.oldest = sequence
+
+    def _count_anew(self, now_ms: int) -> None:
+        self.reset_ms = now_ms
+        self.lost_before += self.lost
+        self.lost = 0
+        self.missing.clear()

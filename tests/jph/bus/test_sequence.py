@@ -75,6 +75,21 @@ def test_a_start_message_is_a_restart_whatever_its_number():
     assert counts(source) == (4, 0, 0, 1)
 
 
+def test_losses_are_counted_from_the_last_start():
+    source = heard(5, 9)
+    assert (source.lost, source.reset_ms) == (3, 0)
+    assert source.start(500, NOW_MS)
+    assert (source.lost, source.lost_before, source.reset_ms) == (0, 3, NOW_MS)
+    assert source.arrive(503, NOW_MS + 1)
+    assert source.lost == 2
+    assert source.start(504, NOW_MS + 2)  # which happens to be the next number
+    assert (source.lost, source.lost_before, source.reset_ms) == (0, 5, NOW_MS + 2)
+    assert source.arrive(8, NOW_MS + 3)  # its n was lost
+    assert (source.lost, source.lost_before, source.reset_ms) == (0, 5, NOW_MS + 3)
+    assert source.arrive(7, NOW_MS + 4)  # came late; nothing before it was missed
+    assert source.lost == 0
+
+
 def test_the_first_start_message_is_no_restart():
     source = SequenceTracker("A1", 5, 0)
     assert source.start(5, NOW_MS)
