@@ -41,7 +41,7 @@ def state(codifier: str) -> Response | tuple[Response, int]:
 
 @blueprint.get("/ntp")
 def ntp() -> Response:
-    """Return our clock, and the asker's own as it was sent in ?t=."""
+    """Return our clock, and the asker's own as it was sent in ?t=; older pages read `time`."""
     client: float | None
     try:
         client = float(request.args["t"])
@@ -51,7 +51,8 @@ def ntp() -> Response:
         client = None
     if client is not None and client.is_integer():
         client = int(client)
-    return jsonify({"now": time_now_ms(), "client": client})
+    now_ms = time_now_ms()
+    return jsonify({"time": now_ms, "now": now_ms, "client": client})
 
 
 @blueprint.get("/static/config.json")

@@ -19,6 +19,7 @@ MOST_ANSWER = 50_000  # points in all, about 2 MB
 FUTURE_MS = 3_600_000  # readings of a clock that is ahead of ours are shown too
 LATEST_MS = 1 << 48
 MOST_KEY = 1 << 31
+MOST_REASON = 300  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,27 +39,44 @@ class Item:
     since_ms: int
 
 
+# The answers of the existing network to mistakes, with status 200: its programs compare the text.
+NO_QUERY = "Invalid JSON"
+NO_CODIFIER = "Not a valid codifier"
+NO_ITEMS = "No rows in request"
+NO_HISTORY = "Unknown Error with DB engine"
+
+
 @blueprint.get("/sensorts/<path:query>")
 def sensorts(query: str) -> Response | tuple[Response, int]:
     """Return the points of each field that are newer than its time, in order of time.
 
     The query is [{"codifier", "key", "field", "time"}], the answer
-    [{"0": key, "t": ms, "v": value}].
+    [{"0": key, "t": ms, "v": value}]. Of a longer text, the first two characters are the Codifier.
     Where there is more than an answer holds, points are further apart, as in /history; none is
     left out at the end, so that a page that asks again since the last one misses nothing.
     """
     try:
         items = parse(query)
     except ValueError as error:
-        return jsonify({"error": str(error)}), 400
+        return _mistake(NO_QUERY, str(error))
+    if not items:
+        return _mistake(NO_ITEMS, "the list is empty")
+    if len(items) > MOST_ITEMS:
+        return jsonify({"error": f"the query must have at most {MOST_ITEMS} items"}), 400
     for item in items:
         if item.codifier not in site().config.components:
-            return jsonify({"error": f"no component {item.codifier!r} in the configuration"}), 404
+            return _mistake(NO_CODIFIER, f"no component {item.codifier!r} in the configuration")
     try:
         with site().history_gate.turn(request.remote_addr or ""):
             return jsonify(answer(site().history(), items, time_now_ms() + FUTURE_MS))
     except JphError as error:
-        return jsonify({"error": str(error)}), 503
+        return _mistake(NO_HISTORY, str(error))
+
+
+def _mistake(answer: str, reason: str) -> Response:
+    """Return the answer that existing programs know, with the reason in a header for people."""
+    reason = " ".join(reason.encode("ascii", "backslashreplace").decode().split())[:MOST_REASON]
+    return Response(answer, mimetype="text/html", headers={"X-Reason": reason})
 
 
 def parse(query: str) -> list[Item]:
@@ -73,8 +91,6 @@ def parse(query: str) -> list[Item]:
         raise ValueError("the query is no JSON") from None
     if not isinstance(asked, list):
         raise ValueError("the query must be a list")
-    if len(asked) > MOST_ITEMS:
-        raise ValueError(f"the query must have at most {MOST_ITEMS} items")
     return [_item(place, entry) for place, entry in enumerate(asked)]
 
 
@@ -105,7 +121,8 @@ def _item(place: int, entry: object) -> Item:
     except ValueError as error:
         raise ValueError(f"[{place}].field: {error}") from None
     key = _whole(entry.get("key"), f"[{place}].key", MOST_KEY)
-    return Item(key, codifier, field, _whole(entry.get("time"), f"[{place}].time", LATEST_MS))
+    since_ms = _whole(entry.get("time"), f"[{place}].time", LATEST_MS)
+    return Item(key, codifier[:2], field, max(since_ms, 0))
 
 
 def _whole(value: object, name: str, most: int) -> int:
@@ -114,6 +131,6 @@ def _whole(value: object, name: str, most: int) -> int:
         number = int(value) if isinstance(value, int | float | str) else None
     except (ValueError, OverflowError):
         number = None
-    if number is None or isinstance(value, bool) or not 0 <= number <= most:
-        raise ValueError(f"{name}: must be a whole number from 0 to {most}")
+    if number is None or isinstance(value, bool) or abs(number) > most:
+        raise ValueError(f"{name}: must be a whole number, at most {most}")
     return number

@@ -84,6 +84,7 @@ def test_ntp_tells_the_time_and_echoes_the_asker(client):
     answer = client.get("/ntp?t=1234567890123").json
     assert before_ms <= answer["now"] <= time_now_ms()
     assert answer["client"] == 1234567890123
+    assert answer["time"] == answer["now"]
     assert client.get("/ntp").json["client"] is None
     for nonsense in ("x", "nan", "inf", "1e300"):
         assert client.get(f"/ntp?t={nonsense}").json["client"] is None

@@ -95,23 +95,35 @@ def test_an_answer_is_bounded_and_reaches_to_the_newest_reading(web, client, mon
         (json.dumps([item(field="value FROM users; --")]), "[0].field: no field"),
         (json.dumps([item(key="a")]), "[0].key: must be a whole number"),
         (json.dumps([item(time=True)]), "[0].time: must be a whole number"),
-        (json.dumps([item(time=-1)]), "[0].time: must be a whole number"),
         (json.dumps([item(time="1e400")]), "[0].time: must be a whole number"),
         ('[{"codifier":"A1","field":"value","key":0,"time":1e999}]', "[0].time: must be a whole"),
-        (json.dumps([item()] * 51), "at most 50 items"),
     ],
 )
-def test_a_wrong_query_gets_a_clear_400(client, query, reason):
+def test_a_wrong_query_gets_the_text_that_existing_programs_know_and_a_reason(
+    client, query, reason
+):
     answer = client.get("/sensorts/" + urllib.parse.quote(query, safe=""))
+    assert (answer.status, answer.text) == (200, "Invalid JSON")
+    assert reason in answer.headers["X-Reason"]
+    assert len(answer.headers["X-Reason"]) <= old_graphs.MOST_REASON
+
+
+def test_more_lines_than_a_graph_has_are_refused(client):
+    answer = ask(client, *[item()] * 51)
     assert answer.status == 400
-    assert reason in answer.json["error"]
+    assert "at most 50 items" in answer.json["error"]
 
 
-def test_an_unknown_codifier_is_a_404_whatever_it_says(client):
-    for codifier in ("zz", "A1; DROP TABLE measurement", "'", ""):
+def test_an_unknown_codifier_gets_the_text_that_existing_programs_know(client):
+    for codifier in ("zz", "; DROP TABLE measurement", "'", "", "ä\n"):
         answer = ask(client, item(codifier=codifier))
-        assert answer.status == 404
-        assert "no component" in answer.json["error"]
+        assert (answer.status, answer.text) == (200, "Not a valid codifier")
+        assert "no component" in answer.headers["X-Reason"]
+
+
+def test_two_characters_of_a_longer_text_are_the_codifier(web, client):
+    store(web, [reading("A1", 1.0, timestamp_ms=5)])
+    assert ask(client, item("A1xx", time=-1)).json == [{"0": 0, "t": 5, "v": 1.0}]
 
 
 def test_a_codifier_with_a_slash_is_answered(make_web):
@@ -122,12 +134,15 @@ def test_a_codifier_with_a_slash_is_answered(make_web):
     assert ask(Client(web.bound_port), item("a/")).json == [{"0": 0, "t": 5, "v": 1.0}]
 
 
-def test_nothing_is_answered_to_nothing(client):
-    assert ask(client).json == []
+def test_an_empty_query_gets_the_text_that_existing_programs_know(client):
+    answer = ask(client)
+    assert (answer.status, answer.text) == (200, "No rows in request")
 
 
-def test_without_a_history_it_is_a_503(make_web):
+def test_without_a_history_they_get_the_text_too(make_web):
     from tests.web.client import Client
 
     web = make_web(component("A1"))
-    assert ask(Client(web.bound_port), item()).status == 503
+    answer = ask(Client(web.bound_port), item())
+    assert (answer.status, answer.text) == (200, "Unknown Error with DB engine")
+    assert answer.headers["X-Reason"]
