@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from jph.bus.wire import Reading, number_of
 from jph.errors import ConfigError
@@ -230,12 +230,9 @@ def _open(
 
 
 def _has_password(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        query = parse_qsl(parts.query, keep_blank_values=True)
-    except ValueError:  # brackets that are no IPv6 address
-        return "@" in url
-    return parts.password is not None or any(
+    authority = re.split("[/?#]", url.partition("://")[2], maxsplit=1)[0]
+    query = parse_qsl(url.partition("#")[0].partition("?")[2], keep_blank_values=True)
+    return ":" in authority.rpartition("@")[0] or any(
         name.lower() in ("password", "passwd", "pwd") for name, _ in query
     )
 

@@ -10,6 +10,7 @@
 in `TLS_OPTIONS`, such as `?ssl_ca_certs=FILE`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -80,14 +81,21 @@ def address_of(url: str) -> RedisAddress:
     scheme = url.partition(":")[0].lower()
     kind = "unix" if scheme == "unix" else scheme.partition("+")[2]
     try:
-        parts = urlsplit(url)
-        if not url[len(scheme) :].startswith("://"):
-            raise ValueError("// is missing")
+        parts = _split(url)
         options = parse_url(f"rediss://?{parts.query}")
         del options["connection_class"]
         return _address(kind, parts, options)
     except ValueError as error:
         raise ConfigError(f"the URL of the state store must be {FORMS[kind]}: {error}") from None
+
+
+def _split(url: str) -> SplitResult:
+    """Split a URL; some versions of `urlsplit` refuse an IPv6 address among several hosts."""
+    found = re.fullmatch(r"([^:]*)://([^/?#]*)([^?#]*)(?:\?([^#]*))?(?:#.*)?", url)
+    if found is None:
+        raise ValueError("// is missing")
+    scheme, hosts, path, query = found.groups(default="")
+    return SplitResult(scheme.lower(), hosts, path, query, "")
 
 
 def _address(kind: str, parts: SplitResult, options: dict[str, object]) -> RedisAddress:

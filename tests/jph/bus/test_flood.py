@@ -94,9 +94,14 @@ def test_a_node_answers_within_100_ms_after_any_amount_of_rubbish(plain, total, 
             eventually(lambda: answered_ms(peer, 0.5) is not None, 10)
             answers_ms.append(min(answered_ms(peer, 2.0) or 2000.0 for _ in range(3)))
         status = node.bus.status()
-        peer.publish("B1", "n", struct.pack("<I", 70_000), 70_000)
-        peer.publish("B1", "f", F.pack(987.5), 70_001)
-        eventually(lambda: 987.5 in heard)
+
+        def is_heard() -> bool:  # what is published once may find no room on the data channel yet
+            peer.publish("B1", "n", struct.pack("<I", 70_000), 70_000)
+            peer.publish("B1", "f", F.pack(987.5), 70_001)
+            time.sleep(0.05)
+            return 987.5 in heard
+
+        eventually(is_heard)
     assert status.data.refused > 1000
     assert status.control.refused > 1000
     assert max(answers_ms) < 2000  # a machine that is busy with other tests may delay some of them
