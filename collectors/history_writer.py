@@ -32,7 +32,8 @@ class HistoryWriter:
     Its own data is {"value": readings stored per minute, "waiting": readings in memory, "spooled":
     readings in the spool, if there are any, "dropped": readings lost because too many waited,
     "power_cut_s": a power cut loses the readings of so many seconds at most, "fault": why the store
-    refuses; absent if it does not}, sent every SensorInterval and when a fault begins or ends.
+    refuses; absent if it does not, "damaged": the name of a damaged history that was put aside and
+    waits for `jph history repair`}, sent every SensorInterval and when a fault begins or ends.
     """
 
     channel: Channel
@@ -52,13 +53,13 @@ class HistoryWriter:
         place = named or StoreAddress(DEFAULT_HISTORY)
         folder = folder_of(self.home, self.journal)
         self.receive_in = folder if folder is not None and is_tmpfs(folder) else None
-        store = open_history(place.url, self.home, place.password_file)
+        self._store = open_history(place.url, self.home, place.password_file)
         self._spool = spool_of(self.channel.codifier, self.home, self.spool_bytes)
         self._per_minute = 0.0
         self._refused: dict[str, int] = {}
         self._writing = BatchWriter(
             self.channel.codifier,
-            store,
+            self._store,
             self._spool,
             Journal(folder, self.channel.codifier),
             batch_rows=self.batch_rows,
@@ -110,6 +111,9 @@ class HistoryWriter:
             result["fault"] = "; ".join(both)[:MOST_TEXT]
         elif fault := self._writing.journal_fault.text:
             result["fault"] = f"no journal: {fault}"[:MOST_TEXT]
+        if damaged := self._store.damaged():
+            more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+            result["damaged"] = f"{damaged[-1]}{more}"[:MOST_TEXT]
         return result
 
     def _refuse(self, codifier: str) -> None:

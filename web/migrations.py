@@ -6,8 +6,12 @@ No SQLAlchemy here: sessions need none (web/sessions.py).
 import sqlite3
 from pathlib import Path
 
-from jph.errors import StoreError
+from flask import current_app
 
+from jph.errors import StoreError
+from jph.stores.sqlite.file import opened, put_aside
+
+AGAIN = "put a copy of it back, or make the accounts again with jph user add"
 BUSY_S = 5.0  # longest wait for another process that writes
 # Step n brings a file from version n to n + 1. Add steps; never change one that was released.
 STEPS: tuple[tuple[str, ...], ...] = (
@@ -39,26 +43,27 @@ STEPS: tuple[tuple[str, ...], ...] = (
 def connect(path: Path) -> sqlite3.Connection:
     """Open the file; make it, or bring it up to date, if that is needed.
 
+    A damaged file is put aside, and a new one begun.
+
     Raises:
         StoreError: the file cannot be made, or is of a newer JPH.
         sqlite3.Error: it cannot be used.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            path.touch(mode=0o600)
+        return opened(
+            path,
+            lambda connection: _upgrade(connection, path),
+            AGAIN,
+            connecting=lambda path: sqlite3.connect(path, timeout=BUSY_S),
+            mode=0o600,
+            on_aside=_show,
+        )
     except OSError as error:
         raise StoreError(
             f"{path}: the database of the pages cannot be made ({error.strerror}): "
             "let JPH write to this folder, or name another one with --home"
         ) from error
-    connection = sqlite3.connect(path, timeout=BUSY_S)
-    try:
-        _upgrade(connection, path)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
 
 
 def _upgrade(connection: sqlite3.Connection, path: Path) -> None:
@@ -82,10 +87,14 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def converted(error: BaseException, path: Path) -> StoreError:
-    """Return an error of the file in words."""
-    if type(error) is sqlite3.DatabaseError:  # its subclasses are for all that is not damage
-        return StoreError(
-            f"{path}: damaged, or not a database ({error}): put a copy of it back, "
-            "or move the file away to start with an empty one"
-        )
+    """Return an error of the file in words, after putting the file aside if it is damaged."""
+    if aside := put_aside(path, error, AGAIN):
+        _show(aside)
+        return StoreError(f"{path} was damaged; it is {aside.name} now: {AGAIN}")
     return StoreError(f"{path}: the database of the pages cannot be used now ({error})")
+
+
+def _show(aside: Path) -> None:
+    """Tell people on the pages that a damaged file was put aside; `jph user` has no pages."""
+    if "jph" in current_app.extensions:
+        current_app.extensions["jph"].note_damage(f"It is {aside.name} now: {AGAIN}.")

@@ -18,7 +18,7 @@ from jph.clock import time_now_ms
 from jph.config.model import Component, Config
 from jph.rate import Rate
 from jph.state import Fields, LastStates
-from web.status import FAULTS, Heard, Status, status
+from web.status import DAMAGED, FAULTS, Heard, Status, status
 
 RING = 120  # readings of each component that a new reader gets for its curve
 LONGEST_POINT = 240  # letters of a text kept in the ring
@@ -179,10 +179,20 @@ class Records:
         record.version = self.version
         self._judge(record, now_s)
 
+    def note(self, codifier: str, meaning: str, text: str) -> None:
+        """Show a fault that is not told on the bus."""
+        with self.lock:
+            self._faults[codifier] = meaning, text
+            self.version += 1
+            self.on_change()
+
     def _note_fault(self, component: Component, value: object) -> None:
-        fault = value.get("fault") if isinstance(value, dict) else None
-        if fault:
+        told = value if isinstance(value, dict) else {}
+        if fault := told.get("fault"):
             self._faults[component.codifier] = FAULTS[component.type], str(fault)
+        elif names := told.get("damaged"):
+            text = f"Run jph history repair to take over what can be read of {names}."
+            self._faults[component.codifier] = DAMAGED, text
         else:
             self._faults.pop(component.codifier, None)
 

@@ -1,6 +1,7 @@
 """What keeps the pages closed: headers, the Host check, CSRF tokens, the key of the sessions."""
 
 import hmac
+import logging
 import secrets
 from collections.abc import Iterable
 from contextlib import suppress
@@ -9,6 +10,8 @@ from pathlib import Path
 from flask import Flask, Response, abort, request, session
 
 from jph.files import write_file
+
+log = logging.getLogger(__name__)
 
 CONTENT_POLICY = "; ".join(
     (
@@ -29,13 +32,18 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 def secret_key(path: Path) -> bytes:
     """Return the key that signs sessions, made on first use, readable by its owner alone.
 
-    Deleting the file signs everybody out.
+    Deleting the file signs everybody out. If it can be neither read nor written, sessions end with
+    this process.
     """
-    with suppress(FileNotFoundError):
-        if len(key := path.read_bytes()) >= 32:
-            return key
-    write_file(path, secrets.token_bytes(32), mode=0o600)
-    return path.read_bytes()  # of the last writer, if two processes make one at once
+    try:
+        with suppress(FileNotFoundError):
+            if len(key := path.read_bytes()) >= 32:
+                return key
+        write_file(path, secrets.token_bytes(32), mode=0o600)
+        return path.read_bytes()  # of the last writer, if two processes make one at once
+    except OSError as error:
+        log.error("%s: %s; whoever signs in is signed out by a restart", path, error.strerror)
+        return secrets.token_bytes(32)
 
 
 def is_loopback(host: str) -> bool:

@@ -65,6 +65,10 @@ class Site:
         self.config = config
         self.records.reconfigure(config)
 
+    def note_damage(self, text: str) -> None:
+        """Show that the accounts were damaged, until this server ends."""
+        self.records.note(self.channel.codifier, "The accounts were damaged.", text)
+
     def history_place(self) -> StoreAddress | None:
         """Return the history that the charts show, None if the network keeps none."""
         return history_address(self.config, self._own_history)

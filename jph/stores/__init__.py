@@ -167,6 +167,9 @@ class HistoryStore(Protocol):
     def statistics(self) -> StatisticsStore:
         """The statistics of this history."""
 
+    def damaged(self) -> list[str]:
+        """Return the names of damaged files of this history that wait for a repair."""
+
     def close(self) -> None:
         """Close the store; every later call raises StoreError."""
 
@@ -198,8 +201,7 @@ def open_history(url: str, home: Path, password_file: Path | None = None) -> His
         password_file: holds the password of the role; None if it needs none.
 
     Raises:
-        ConfigError: no such store, a URL with a password in it, or a file that only a person can
-            mend.
+        ConfigError: no such store, or a URL with a password in it.
     """
     return cast(HistoryStore, _open(url, home, HISTORY_STORES, "history", password_file))
 

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from jph.errors import StoreError
 from jph.stores import Row
-from jph.stores.sqlite.file import PAGE_SIZE, code_of, connect, set_up, used_bytes
+from jph.stores.sqlite.file import PAGE_SIZE, opened, put_aside, set_up, used_bytes
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ DEFAULT_BYTES = 1 << 30
 JOURNAL_BYTES = 1_000_000
 SHRINK_BYTES = 4 << 20  # an empty file larger than this gives its pages back
 MOST_DROPPED = 100  # batches that go at once to make room; a few hundred kB
-DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+LOST = "the readings that waited there are lost"
 
 CREATE = (
     "CREATE TABLE IF NOT EXISTS batch (id INTEGER PRIMARY KEY AUTOINCREMENT,"
@@ -118,22 +118,19 @@ class Spool:
             except (sqlite3.Error, OSError) as error:
                 self._disconnect()
                 self.readings = before
-                if code_of(error) in DAMAGED:
-                    self._put_aside()
+                if aside := put_aside(self.path, error, LOST):
+                    self._lose(aside)
                 raise StoreError(f"{self.path}: {error}") from error
 
     def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        connection = connect(self.path)
-        try:
-            set_up(connection, JOURNAL_BYTES)
-            connection.execute(CREATE)
-            query = "SELECT coalesce(sum(readings), 0) FROM batch"
-            self.readings = int(connection.execute(query).fetchone()[0])
-        except sqlite3.Error:
-            connection.close()
-            raise
-        return connection
+        return opened(self.path, self._prepare, LOST, on_aside=self._lose)
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        set_up(connection, JOURNAL_BYTES)
+        connection.execute(CREATE)
+        query = "SELECT coalesce(sum(readings), 0) FROM batch"
+        self.readings = int(connection.execute(query).fetchone()[0])
 
     def _disconnect(self) -> None:
         if self._connection is not None:
@@ -141,14 +138,8 @@ class Spool:
                 self._connection.close()
             self._connection = None
 
-    def _put_aside(self) -> None:
-        aside = self.path.with_suffix(".damaged")
-        with suppress(OSError):
-            self.path.replace(aside)
-            for suffix in ("-wal", "-shm"):
-                self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
-            log.error("%s is damaged: renamed it to %s and began a new one", self.path, aside)
-        self._drop(self.readings)
+    def _lose(self, aside: Path) -> None:
+        self.dropped += self.readings
         self.readings = 0
 
     def _make_room(self, connection: sqlite3.Connection, size: int) -> int:

@@ -225,8 +225,8 @@ def test_what_a_stop_during_a_fault_leaves_is_stored_by_the_next_start(
 def test_a_stop_that_can_keep_readings_nowhere_says_how_many_are_lost(
     channel, tmp_path, path, caplog
 ):
-    (tmp_path / "spool-HW.sqlite").mkdir()
-    writer = HistoryWriter(channel, tmp_path, batch_rows=1)
+    (tmp_path / "home").touch()
+    writer = HistoryWriter(channel, tmp_path / "home", batch_rows=1, url=f"sqlite:///{path}")
     with locked(path):
         writer.on_batch(readings(3))
         wait_for(lambda: tries(writer))
@@ -282,13 +282,36 @@ def test_a_reload_with_a_new_url_loses_nothing(tmp_path):
     assert numbers == list(range(1, next(sent)))
 
 
-@pytest.mark.parametrize("url", ["sqlite:///folder", "oracle://here", "postgresql://a:b@c/d"])
-def test_a_store_that_only_a_person_can_mend_is_a_mistake_at_the_start(channel, tmp_path, url):
-    (tmp_path / "folder").mkdir()
+@pytest.mark.parametrize("url", ["oracle://here", "postgresql://a:b@c/d"])
+def test_a_url_that_names_no_store_is_a_mistake_at_the_start(channel, tmp_path, url):
     threads = threading.active_count()
     with pytest.raises(ConfigError):
         HistoryWriter(channel, tmp_path, url=url)
     assert threading.active_count() == threads
+
+
+def test_a_store_that_only_a_person_can_mend_is_a_fault_and_readings_wait_in_the_spool(
+    channel, tmp_path, path
+):
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE invoices (id)")
+    with closing(HistoryWriter(channel, tmp_path, batch_rows=1)) as writer:
+        writer.on_batch(readings(3))
+        wait_for(lambda: writer.status().get("spooled") == 3)
+        assert "another program" in writer.status()["fault"]
+        path.rename(path.with_name("invoices.sqlite"))
+        wait_for(lambda: stored(path) == 3 and "fault" not in writer.status())
+
+
+def test_a_damaged_history_is_told_until_it_is_repaired(channel, tmp_path, path):
+    path.write_bytes(b"damage" * 1000)
+    with closing(HistoryWriter(channel, tmp_path, batch_rows=1)) as writer:
+        writer.on_batch(readings(3))
+        wait_for(lambda: stored(path) == 3)
+        (aside,) = tmp_path.glob("history.damaged-*.sqlite")
+        assert writer.status()["damaged"] == aside.name
+        aside.unlink()
+        assert "damaged" not in writer.status()
 
 
 def test_a_mistake_of_its_own_is_not_hidden(channel, tmp_path, caplog, monkeypatch):

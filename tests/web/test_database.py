@@ -3,12 +3,14 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 
 import pytest
 import sqlalchemy
 
 from jph.errors import StoreError
+from tests.helpers import logged
+from tests.jph.stores.damages import DAMAGES
 from tests.web.client import Client
 from web import migrations, users
 from web.app import Application
@@ -144,12 +146,16 @@ def test_threads_that_need_it_at_once_bind_it_once(tmp_path, monkeypatch):
         assert list(pool.map(names, range(2))) == [[], []]
 
 
-def test_a_damaged_file_is_one_clear_error(path, in_app):
-    path.write_bytes(b"not a database" * 1000)
-    with pytest.raises(StoreError, match=r"web\.sqlite: damaged, or not a database \(file is"):
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_file_is_put_aside_and_a_new_one_begins(path, in_app, damage, caplog):
+    users.set_password("anna", PASSWORD)
+    DAMAGES[damage](path)
+    with suppress(StoreError):  # where the damage is not met at once
         users.names()
-    path.unlink()
     assert users.names() == []
+    assert len(list(path.parent.glob("web.damaged-*.sqlite"))) == 1
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert logged(caplog, "web.sqlite was damaged", "jph user add") == 1
 
 
 def test_a_file_that_is_locked_is_another_error(path, in_app, monkeypatch):
@@ -190,7 +196,9 @@ def test_pages_go_on_beside_a_damaged_database(make_web, path, in_app):
         assert client.get("/component/A1").status == 200
     for client in (anna, owner):
         assert "Sign out" not in client.get("/").text
-    assert guest.sign_in("anna", PASSWORD).status == 503
+    assert guest.sign_in("anna", PASSWORD).status == 403
+    assert "The accounts were damaged." in guest.get("/").text
+    assert "web.damaged-" in guest.get("/").text
     path.write_bytes(good)
     for client in (anna, owner):
         assert "Sign out" in client.get("/").text, "a copy that was put back is used at once"

@@ -22,8 +22,6 @@ One connection writes at a time; others read, and in WAL mode neither waits for 
 Source: https://www.sqlite.org/wal.html, https://www.sqlite.org/withoutrowid.html
 """
 
-import errno
-import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
@@ -31,11 +29,19 @@ from contextlib import contextmanager, suppress
 from operator import itemgetter
 from pathlib import Path
 
-from jph.errors import ConfigError, JphError, StoreError
+from jph.errors import ConfigError, StoreError
 from jph.stores import HistoryStore, Row
 from jph.stores.buckets import TEN_MINUTES_MS
 from jph.stores.sql import SqlHistory
-from jph.stores.sqlite.file import code_of, connect, set_up
+from jph.stores.sqlite.file import (
+    Identity,
+    code_of,
+    identity_of,
+    opened,
+    put_aside,
+    put_aside_before,
+    set_up,
+)
 from jph.stores.sqlite.span import SqliteSpanReader, ask
 from jph.stores.sqlite.statistics import SqliteStatistics
 
@@ -87,7 +93,7 @@ ADVICE = {
     sqlite3.SQLITE_PERM: "access is denied: check its owner and permissions",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened: check owner, permissions and free space",
     sqlite3.SQLITE_IOERR: "the disk fails: check its free space and the kernel log",
-    sqlite3.SQLITE_CORRUPT: "it is damaged: move it away, and JPH begins a new one",
+    sqlite3.SQLITE_CORRUPT: "parts of it seem damaged: if this stays, move it away",
     sqlite3.SQLITE_NOTADB: "it is not an SQLite database: move it away or name another file",
 }
 # After these errors a connection can be used again; after others it is closed.
@@ -95,7 +101,7 @@ HARMLESS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
 
 MISTAKES = (sqlite3.ProgrammingError, sqlite3.InterfaceError)  # the caller's, not the store's
 
-Identity = tuple[int, int] | None  # device and inode of the file, None where there is no file
+REPAIR = "jph history repair takes over what can be read of the old one"
 
 
 def open_sqlite(url: str, home: Path, password_file: Path | None = None) -> HistoryStore:
@@ -117,7 +123,8 @@ class SqliteHistory(SqlHistory):
         self._writing = threading.Lock()
         self._idle: list[tuple[Identity, sqlite3.Connection]] = []
         self._idle_lock = threading.Lock()
-        with suppress(StoreError), self.reading():  # a file that is only away now may come back
+        self._device: int | None = None  # of the file system, once it was seen
+        with suppress(StoreError), self.reading():  # what is away now may come back
             pass
 
     def append(self, rows: Sequence[Row]) -> int:
@@ -146,13 +153,19 @@ class SqliteHistory(SqlHistory):
                 connection.close()
             self._idle.clear()
 
+    def damaged(self) -> list[str]:
+        return [aside.name for aside in put_aside_before(self._path)]
+
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection in a transaction that is committed at the end, to one thread."""
         with self._writing, self.reading() as connection:
+            before = identity_of(self._path)
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
+            if identity_of(self._path) != before:
+                raise StoreError(f"{self._path} was removed or replaced while it was written")
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -170,6 +183,9 @@ class SqliteHistory(SqlHistory):
                 if connection is not None and connection.in_transaction:
                     connection.execute("ROLLBACK")
                 keep = code_of(error) in HARMLESS
+            if aside := put_aside(self._path, error, REPAIR):
+                text = f"{self._path} was damaged; it is {aside.name} now, and a new one begins"
+                raise StoreError(f"{text}: {REPAIR}") from error
             raise self._converted(error) from error
         finally:
             with self._idle_lock:
@@ -182,42 +198,39 @@ class SqliteHistory(SqlHistory):
         with self._idle_lock:
             if self._closed:
                 raise StoreError(f"{self._path}: closed")
-            opened, connection = self._idle.pop() if self._idle else (None, None)
+            identity, connection = self._idle.pop() if self._idle else (None, None)
         if connection is not None:
-            if opened == self._identity():
-                return opened, connection
+            if identity == identity_of(self._path):
+                return identity, connection
             connection.close()  # the file was removed or replaced: it would take rows to nowhere
-        connection = self._connect()
-        return self._identity(), connection
-
-    def _connect(self) -> sqlite3.Connection:
         self._make_folder()
-        connection = connect(self._path)
         try:
-            self._prepare(connection)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+            connection = opened(self._path, self._prepare, REPAIR)
+        except OSError as error:
+            raise StoreError(f"{self._path} cannot be made ({error.strerror})") from error
+        identity = identity_of(self._path)
+        if identity is not None:
+            self._device = identity[0]
+        return identity, connection
 
     def _make_folder(self) -> None:
         folder = self._path.parent
+        there = next((it for it in (folder, *folder.parents) if it.exists()), folder)
         try:
+            if self._device not in (None, there.stat().st_dev):  # not to be made below its mount
+                raise StoreError(f"{self._path}: its file system is away: mount it again")
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            away = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE)
-            raise (StoreError if away else ConfigError)(
+            raise StoreError(
                 f"cannot make the folder of the history, {folder} ({error.strerror}): make it, "
                 "or name another file"
             ) from error
-        if self._path.is_dir():
-            raise ConfigError(f"{self._path} is a folder, but the history is a file: name another")
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """Set up a connection, and the file where it is new or of an older version."""
         version = self._version(connection)
         if set_up(connection, JOURNAL_BYTES) != "wal":
-            raise ConfigError(
+            raise StoreError(
                 f"{self._path}: its file system allows no WAL: name a file on a local disk"
             )
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_AUTOCHECKPOINT}")
@@ -235,25 +248,19 @@ class SqliteHistory(SqlHistory):
         if not version and connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
             version = int(connection.execute(query).fetchone()[0])  # made by another just now?
             if not version:
-                raise ConfigError(
+                raise StoreError(
                     f"{self._path} is the database of another program: name another file"
                 )
         if version > len(STEPS):
-            raise ConfigError(
+            raise StoreError(
                 f"{self._path}: written by a newer JPH (version {version}, known up to "
                 f"{len(STEPS)}): install that one or name another file"
             )
         return version
 
-    def _identity(self) -> Identity:
-        try:
-            status = os.stat(self._path)
-        except OSError:
-            return None
-        return status.st_dev, status.st_ino
-
-    def _converted(self, error: sqlite3.Error) -> JphError:
+    def _converted(self, error: sqlite3.Error) -> StoreError:
         code = code_of(error)
+        if code == sqlite3.SQLITE_CANTOPEN and self._path.is_dir():
+            return StoreError(f"{self._path} is a folder, but the history is a file: name another")
         advice = ADVICE.get(code, "")
-        text = f"{self._path}: {error}{': ' if advice else ''}{advice}"
-        return ConfigError(text) if code == sqlite3.SQLITE_NOTADB else StoreError(text)
+        return StoreError(f"{self._path}: {error}{': ' if advice else ''}{advice}")

@@ -184,46 +184,6 @@ def test_a_url_without_a_file_is_a_mistake(url, tmp_path):
         open_history(url, tmp_path)
 
 
-# What only a person can mend
-
-
-def test_a_file_that_is_no_database_is_a_mistake_and_stays_as_it_is(path, tmp_path):
-    path.write_text("the shopping list\n" * 500)
-    with pytest.raises(ConfigError, match=r"SQLite.*move it away"):
-        open_history("sqlite:///history.sqlite", tmp_path)
-    assert path.read_text().startswith("the shopping list")
-
-
-def test_the_database_of_another_program_is_a_mistake_and_stays_as_it_is(path, tmp_path):
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("CREATE TABLE invoices (id)")
-    before = path.read_bytes()
-    with pytest.raises(ConfigError, match="another program"):
-        open_history("sqlite:///history.sqlite", tmp_path)
-    assert path.read_bytes() == before
-
-
-def test_a_newer_schema_is_a_mistake_and_stays_as_it_is(path, tmp_path):
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA user_version = {len(sqlite.STEPS) + 1}")
-    before = path.read_bytes()
-    with pytest.raises(ConfigError, match="newer JPH"):
-        open_history("sqlite:///history.sqlite", tmp_path)
-    assert path.read_bytes() == before
-
-
-def test_a_folder_in_the_place_of_the_file_is_a_mistake(path, tmp_path):
-    path.mkdir()
-    with pytest.raises(ConfigError, match="a folder"):
-        open_history("sqlite:///history.sqlite", tmp_path)
-
-
-def test_a_folder_that_cannot_be_made_is_a_mistake(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match=str(tmp_path)):
-        open_history("sqlite:///file/history.sqlite", tmp_path)
-
-
 def test_an_older_schema_is_brought_up_to_date(path, tmp_path, monkeypatch, store):
     store.append(curve([1.0]))
     step = ("CREATE TABLE remark (text)",)
@@ -259,19 +219,6 @@ def test_a_file_that_was_removed_is_made_anew(store, path):
     assert store.last("C1", 9) == []
     assert store.append(curve([1.0, 2.0])) == 2
     assert len(rows_of(path)) == 2
-
-
-def test_a_damaged_file_is_a_store_error(store, path, tmp_path):
-    store.append(curve([1.0] * 3000))
-    store.close()
-    damaged = bytearray(path.read_bytes())
-    damaged[4096:] = random.Random(1).randbytes(len(damaged) - 4096)
-    path.write_bytes(damaged)
-    with closing(open_history("sqlite:///history.sqlite", tmp_path)) as again:
-        with pytest.raises(StoreError, match=r"damaged.*move it away"):
-            again.append(curve([2.0] * 10, "C2"))
-        path.rename(path.with_suffix(".old"))
-        assert again.append(curve([2.0], "C2")) == 1
 
 
 def test_a_row_that_no_store_could_hold_is_the_callers_mistake(store):

@@ -1,0 +1,111 @@
+"""`jph up` in a home whose files are damaged: sensors, bus and pages go on."""
+
+import json
+import signal
+import sqlite3
+from contextlib import closing, suppress
+
+import pytest
+
+from jph.config.model import build
+from jph.stores import open_history
+from tests.helpers import eventually, free_tcp_port
+from tests.jph.stores.damages import DAMAGES
+from tests.network import Peer
+from tests.tools.program import start
+from tests.web.client import Client
+
+PASSES_S = 30
+
+
+@pytest.fixture
+def document(bus):
+    """Return a small network with pages."""
+    return bus.document(
+        {
+            "Codifier": "LA",
+            "Type": "Pipe",
+            "SensorInterval": 0.2,
+            "Sensor": {"Pipe": "/proc/loadavg"},
+        },
+        {
+            "Codifier": "HW",
+            "Type": "HistoryWriter",
+            "DataType": "json",
+            "SensorInterval": 1,
+            "Sensor": {"BatchTime": 0.5},
+        },
+        {"Codifier": "ST", "Type": "Statistics", "SensorInterval": 1},
+        {"Codifier": "WB", "Type": "Web", "Sensor": {"Port": free_tcp_port()}},
+    )
+
+
+@pytest.fixture
+def up(document, fresh_home):
+    """Return a function that starts `jph up` and returns the process."""
+    config = fresh_home / "network.json"
+    config.write_text(json.dumps(document))
+    started = []
+
+    def begin():
+        started.append(start(fresh_home, "up", "-u", str(config)))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.wait(10)
+
+
+def stored(path):
+    with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT count(*) FROM measurement").fetchone()[0]
+    return 0
+
+
+def status_with(peer, key):
+    """Return the next status of the history writer that has this key."""
+    while True:
+        told = peer.hear("data", lambda m: m["source"] == "HW" and m["flag"] == "j", PASSES_S)
+        if key in (status := json.loads(told["value"])):
+            return status
+
+
+@pytest.mark.parametrize("damage", ["first page zeroed", "half", "a text", "a folder"])
+def test_a_damaged_history_ends_nothing_and_is_shown(document, up, fresh_home, damage):
+    path = fresh_home / "history.sqlite"
+    with closing(open_history("sqlite:///history.sqlite", fresh_home)) as store:
+        store.append([(1_763_000_000_000 + n, "C1", n, 1.0, None) for n in range(2000)])
+    DAMAGES[damage](path)
+    pages = Client(document["Sensors"][3]["Sensor"]["Port"])
+    with Peer(build(document, "test")) as peer:
+        process = up()
+        for _ in range(3):
+            peer.hear("data", lambda m: m["source"] == "LA", PASSES_S)
+        eventually(lambda: stored(path) > 3, PASSES_S)
+        told = status_with(peer, "damaged")
+        (aside,) = fresh_home.glob("history.damaged-*.sqlite")
+        assert told["damaged"] == aside.name
+    eventually(lambda: aside.name in pages.get("/").text, PASSES_S)
+    assert "jph history repair" in pages.get("/").text
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    log = (fresh_home / "err").read_text()
+    assert log.count("was damaged") == 1, log
+
+
+def test_a_history_that_cannot_be_used_ends_nothing(document, up, fresh_home):
+    path = fresh_home / "history.sqlite"
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("CREATE TABLE invoices (id)")
+    pages = Client(document["Sensors"][3]["Sensor"]["Port"])
+    with Peer(build(document, "test")) as peer:
+        process = up()
+        told = status_with(peer, "fault")
+        assert "another program" in told["fault"]
+        for _ in range(3):
+            peer.hear("data", lambda m: m["source"] == "LA", PASSES_S)
+    eventually(lambda: "another program" in pages.get("/").text, PASSES_S)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
