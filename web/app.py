@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from jph.paths import static_dir, templates_dir
 from web import accounts, api, commands, live, old_graphs, pages, security
+from web.compression import compress
 from web.context import CodifierConverter
 from web.limits import Busy
 from web.site import Site
@@ -64,6 +65,7 @@ def create_app(site: Site, *, port: int, host: str, allowed_hosts: tuple[str, ..
     app.url_map.converters["codifier"] = CodifierConverter
     app.url_map.merge_slashes = False
     security.protect(app, security.host_names(host, allowed_hosts))
+    app.after_request(compress)
     accounts.init_app(app)
     for module in (live, api, old_graphs, commands, accounts, pages):
         app.register_blueprint(module.blueprint)
