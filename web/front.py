@@ -1,6 +1,7 @@
-"""What stands before Flask: it hands live streams over to their readers' thread."""
+"""What stands before Flask: it believes proxies, refuses invalid names, hands live streams over."""
 
 import errno
+import re
 import socket
 import time
 from collections.abc import Callable, Iterable
@@ -8,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from wsgiref.handlers import format_date_time
 
+from web.proxies import Proxies
 from web.readers import Reader, Readers
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ TAKE_SOCKET = "jph.take_socket"  # what returns a copy of the connection's socke
 READER = "jph.reader"  # who joins the live stream, from the view
 
 Headers = list[tuple[str, str]]
+LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+HOST = re.compile(rf"(?:{LABEL}(?:\.{LABEL})*\.?|\[[0-9a-f:.]+\])(?::\d{{1,5}})?", re.IGNORECASE)
 
 
 class Front:
@@ -27,14 +31,23 @@ class Front:
     told that the connection broke, so that it closes its own without another word.
     """
 
-    def __init__(self, app: "WSGIApplication", readers: Readers) -> None:
+    def __init__(self, app: "WSGIApplication", readers: Readers, proxies: Proxies) -> None:
         self._app = app
         self._readers = readers
+        self._proxies = proxies
 
     def __call__(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
         """Answer one request."""
+        if not HOST.fullmatch(environ.get("HTTP_HOST", "localhost")):
+            text = b"The Host header has no valid name of a server.\n"
+            size = str(len(text))
+            start_response(
+                "400 Bad Request", [("Content-Type", "text/plain"), ("Content-Length", size)]
+            )
+            return [text]
+        self._proxies.apply(environ)
         started: list[tuple[str, Headers]] = []
 
         def start(status: str, headers: Headers, error: object = None) -> Any:

@@ -3,7 +3,7 @@
 import socket
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 
@@ -28,13 +28,23 @@ class Places:
     Args:
         what: what the places are for, in the plural.
         retry_after_s: when there may be a free one again.
+        exempt: addresses that may have all of them, since many people are behind each.
     """
 
-    def __init__(self, what: str, most: int, most_of_address: int, retry_after_s: int = 10) -> None:
+    def __init__(
+        self,
+        what: str,
+        most: int,
+        most_of_address: int,
+        *,
+        retry_after_s: int = 10,
+        exempt: Container[str] = (),
+    ) -> None:
         self.most = most
         self.most_of_address = most_of_address
         self._what = what
         self._retry_after_s = retry_after_s
+        self._exempt = exempt
         self._lock = threading.Lock()
         self._taken: Counter[str] = Counter()
         self.count = 0  # of the places that are taken
@@ -46,7 +56,7 @@ class Places:
             Busy: there is none, or the address has its share.
         """
         with self._lock:
-            if self._taken[address] >= self.most_of_address:
+            if self._taken[address] >= self.most_of_address and address not in self._exempt:
                 raise Busy(
                     f"Too many {self._what} from {address}: wait for one to end, then try again. "
                     "If that is a reverse proxy, name it in Proxies of the Web component.",

@@ -59,7 +59,7 @@ class PageServer:
         from web.front import Front
         from web.waitress_server import WaitressServer
 
-        front = Front(self._application(), self._site.readers)
+        front = Front(self._application(), self._site.readers, self._site.proxies)
         site = self._site
         gates = site.history_gate, site.password_gate, site.ping_gate
         threads = THREADS + sum(gate.most for gate in gates)

@@ -17,6 +17,7 @@ from jph.errors import ChannelError, ConfigError
 from jph.node.channel import Channel
 from jph.settings import setting
 from jph.stores.address import Sql, address_of
+from web.proxies import Proxies
 from web.server import PageServer
 from web.site import Site
 
@@ -53,6 +54,9 @@ class Web:
     allowed_hosts: tuple[str, ...] = setting(
         (), doc="further host names under which browsers may ask for pages"
     )
+    proxies: tuple[str, ...] = setting(
+        (), doc="addresses or networks of reverse proxies, whose X-Forwarded headers are believed"
+    )
     stalled_reader_s: float = setting(
         20.0,
         key="StalledReader",
@@ -73,6 +77,10 @@ class Web:
         missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
         if missing:
             raise ConfigError(f"Web needs {', '.join(missing)}: pip install 'jph[web]'")
+        try:
+            proxies = Proxies(self.proxies)
+        except ValueError as error:
+            raise ConfigError(f"Proxies: {error}; name addresses or networks") from error
         listener = listen(self.host, self.port, self.stalled_reader_s)
         self.bound_port: int = listener.getsockname()[1]
         self._site = Site(
@@ -82,6 +90,7 @@ class Web:
             state_url=self.state,
             history=address_of(self.history, self.sql, self.password_file),
             stalled_reader_s=self.stalled_reader_s,
+            proxies=proxies,
         )
         self._server = PageServer(self._site, listener, self.host, self.allowed_hosts)
 

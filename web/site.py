@@ -10,6 +10,7 @@ from jph.stores import HistoryStore, open_history
 from jph.stores.address import StoreAddress, history_address
 from web.limits import Gate, Places
 from web.pings import Pings
+from web.proxies import Proxies
 from web.readers import Readers
 from web.records import Records
 from web.sign_in_links import Links, Throttle
@@ -34,6 +35,7 @@ class Site:
         state_url: str | None = None,
         history: StoreAddress | None = None,
         stalled_reader_s: float = 20.0,
+        proxies: Proxies | None = None,
     ) -> None:
         self.channel = channel
         self.config = config
@@ -42,7 +44,10 @@ class Site:
         self.stream = LiveStream(self.records)
         places = Places("live pages", MOST_READERS, MOST_READERS_OF_ADDRESS)
         self.readers = Readers(self.stream, places, stalled_reader_s)
-        self.connections = Places("connections", MOST_CONNECTIONS, MOST_CONNECTIONS_OF_ADDRESS)
+        self.proxies = proxies or Proxies(())
+        self.connections = Places(
+            "connections", MOST_CONNECTIONS, MOST_CONNECTIONS_OF_ADDRESS, exempt=self.proxies
+        )
         self.pings = Pings()
         self.links = Links()
         self.throttle = Throttle()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from waitress import wasyncore
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
 from waitress.server import create_server
 from waitress.task import WSGITask
 
@@ -46,9 +47,16 @@ class Task(WSGITask):  # type: ignore[misc]
             return copy
 
 
+class Request(HTTPRequestParser):  # type: ignore[misc]
+    """One request as it arrives."""
+
+    path = ""  # asked for when a browser left, even if its request had none
+
+
 class Connection(HTTPChannel):  # type: ignore[misc]
     """One connection."""
 
+    parser_class = Request
     task_class = Task
 
     def __init__(self, places: Places, *args: Any, **kwargs: Any) -> None:
@@ -103,7 +111,7 @@ class WaitressServer:
             channel_request_lookahead=1,
             max_request_header_size=32 * 1024,
             max_request_body_size=64 * 1024,
-            clear_untrusted_proxy_headers=True,
+            clear_untrusted_proxy_headers=False,  # web/front.py does that
             ident=None,
             log_socket_errors=False,
         )

@@ -102,6 +102,7 @@ class LiveReader:
         last: number of the last event that it saw.
         packed: whether it takes gzip, as browsers do.
         source: address that it comes from.
+        headers: further ones.
     """
 
     def __init__(
@@ -112,10 +113,12 @@ class LiveReader:
         *,
         packed: bool = False,
         source: str = "127.0.0.1",
+        headers: dict[str, str] | None = None,
     ) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), 10, (source, 0))
         more = f"Last-Event-ID: {last}\r\n" if last else ""
         more += "Accept-Encoding: gzip\r\n" if packed else ""
+        more += "".join(f"{name}: {value}\r\n" for name, value in (headers or {}).items())
         request = f"GET /live{query} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n{more}\r\n"
         self._socket.sendall(request.encode())
         self._file = self._socket.makefile("rb")

@@ -1,3 +1,6 @@
+import logging
+import socket
+
 import pytest
 
 from tests.web.client import Client
@@ -88,3 +91,128 @@ def test_a_page_of_another_site_gets_nothing_but_may_link_here(client):
     assert client.get("/sensor/", Sec_Fetch_Mode="cors", **strange).status == 403
     assert client.get("/", Sec_Fetch_Mode="navigate", **strange).status == 200
     assert client.get("/sensor/", Sec_Fetch_Site="same-origin").status == 200
+
+
+ODD_HOSTS = [
+    *(
+        "a..b",
+        ".a",
+        "a.",
+        "",
+        "-a",
+        "a-",
+        "x" * 64,
+        "a b",
+        "a/b",
+        "a,b",
+        "[::1",
+        "[::zz]",
+        "::1",
+        "a:b",
+    ),
+    *(
+        "a:123456",
+        "xn--a",
+        "xn--\xff",
+        "\xff",
+        "a\x00b",
+        "a_b",
+        "..",
+        "[]",
+        "%",
+        "localhost:",
+        "127.0.0.1:x",
+    ),
+]
+ODD_PATHS = [
+    *(
+        "/%",
+        "/%zz",
+        "/%00",
+        "/%ff",
+        "/component/%ff%fe",
+        "/component/\xff\xff",
+        "//",
+        "///a",
+        "/..;/",
+    ),
+    *(
+        "/component/..",
+        "/history/A1?from=%D9%A1",
+        "/history/A1?points=1e3",
+        "/history/A1?field=%00",
+    ),
+    *(
+        "/live?codifier=%00",
+        "/live?cards=%ff",
+        "/sensorts/%7B",
+        "/sensorts/[[[",
+        "/ntp?t=nan",
+        "/ntp?t=1e999",
+    ),
+    *(
+        "/static/%00",
+        "/static/../web.key",
+        "/enter/%ff",
+        "/sign-in?next=%00",
+        "/sign-in?next=%ff",
+        "*",
+        "http://a..b/",
+    ),
+]
+ODD_HEADERS = [
+    *("Cookie: jph=\xff", "Cookie: ;;;=", "Cookie: jph-0=.eJw.x", "Cookie: " + "a=b; " * 2000),
+    *("Accept-Encoding: gzip;q=\xff", "Accept-Encoding: *;q=nan", "Last-Event-ID: \xff-\xb2"),
+    *(
+        "Content-Type: multipart/form-data",
+        "Content-Type: application/json",
+        "Content-Type: \xff",
+    ),
+    *("Content-Length: -1", "Content-Length: x", "Transfer-Encoding: x", "Expect: y"),
+    *("X-CSRF-Token: \xff", "Sec-Fetch-Site: \xff", "If-None-Match: \xff", "Range: bytes=9-1"),
+    *(
+        "If-Modified-Since: \xff",
+        "X-Forwarded-For: \xff",
+        "X-Forwarded-Prefix: //x",
+        "X: a\x00b",
+    ),
+]
+
+
+def ask_raw(web, request_line, *headers):
+    """Return the status of the answer to a request that may be no request at all."""
+    head = "\r\n".join([f"{request_line} HTTP/1.0", *headers, "", ""])
+    with socket.create_connection(("127.0.0.1", web.bound_port), 10) as connection:
+        connection.sendall(head.encode("latin-1"))
+        with connection.makefile("rb") as answer:
+            return int(answer.readline().split()[1])
+
+
+def errors(caplog):
+    return [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize("listening", ["127.0.0.1", "0.0.0.0"])
+def test_an_invalid_host_is_no_error_of_ours(make_web, listening, caplog):
+    web = make_web(host=listening)
+    assert ask_raw(web, "GET /", "Host: a..b") == 400
+    for host in ODD_HOSTS:
+        assert 200 <= ask_raw(web, "GET /", f"Host: {host}") < 500, host
+    assert ask_raw(web, "GET /", "Host: localhost", "Host: a") == 400
+    assert errors(caplog) == []
+
+
+def test_an_invalid_address_is_no_error_of_ours(web, caplog):
+    for path in ODD_PATHS:
+        assert 200 <= ask_raw(web, f"GET {path}", "Host: localhost") < 500, path
+    assert errors(caplog) == []
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "OPTIONS", "X"])
+def test_an_invalid_header_is_no_error_of_ours(web, method, caplog):
+    for path in ("/", "/live", "/history/A1", "/command", "/sign-in"):
+        for header in ODD_HEADERS:
+            status = ask_raw(web, f"{method} {path}", "Host: localhost", header)
+            is_unknown = header.startswith("Transfer-Encoding") and status == 501
+            assert 200 <= status < 500 or is_unknown, (path, header, status)
+    assert errors(caplog) == []

@@ -8,7 +8,7 @@ import time
 import pytest
 
 import web.app
-from jph.errors import ChannelError
+from jph.errors import ChannelError, ConfigError
 from jph.settings import settings_of
 from tests.helpers import naming
 from tests.web.bus import component, config_of
@@ -27,6 +27,11 @@ def test_a_taken_port_is_one_clear_line(make_web):
 def test_an_address_of_another_machine_is_refused(make_web):
     with pytest.raises(ChannelError, match=naming("192.0.2.1", "8080")):
         make_web(host="192.0.2.1", port=8080)
+
+
+def test_a_proxy_that_is_no_address_is_refused(make_web):
+    with pytest.raises(ConfigError, match=naming("Proxies", "proxy.lan")):
+        make_web(proxies=("proxy.lan",))
 
 
 def test_the_port_is_free_again_after_the_close(make_web):
@@ -70,6 +75,7 @@ def test_the_settings_have_the_documented_keys():
         "SQL": None,
         "PasswordFile": None,
         "AllowedHosts": (),
+        "Proxies": (),
         "StalledReader": 20.0,
     }
 
