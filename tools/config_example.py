@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import click
 
+from tools import options
+
 _SIGNS = string.ascii_uppercase + string.ascii_lowercase + string.digits
 _MOST = 3000  # letters and digits make 3,844 Codifiers, and some are taken
 _INTERFACE = {"Interface": "127.0.0.1", "TTL": 0}
@@ -28,7 +30,7 @@ _PAGES = "WB"
 )
 @click.option(
     "--interval",
-    type=click.FloatRange(0.01, 86400),
+    type=options.Number(0.01, 86400),
     default=1.0,
     show_default=True,
     help="Seconds between the readings of each.",

@@ -26,7 +26,7 @@ from tools.watch import Filter, opened_bus, readable, watch_bus
 _timeout = click.option(
     "--timeout",
     "timeout_s",
-    type=click.FloatRange(0.01, 60),
+    type=options.Number(0.01, 60),
     default=1.0,
     show_default=True,
     help="Longest wait for answers, in seconds.",
@@ -223,7 +223,7 @@ def _adjustment(flag: str, name: str, number: str, help: str) -> None:
 
     @control.command(name, help=help, context_settings={"ignore_unknown_options": True})  # -0.5
     @click.argument("codifier")
-    @click.argument("number", type=float, metavar=number)
+    @click.argument("number", type=options.Number(), metavar=number)
     @_timeout
     @click.pass_obj
     def command(speaker: Speaker, codifier: str, number: float, timeout_s: float) -> None:
@@ -249,7 +249,7 @@ _adjustment("E", "step", "BY", "Change a component by a step.")
 @click.option("--to", "only_to", metavar="CODE", help="Only messages to CODE.")
 @click.option("--channel", type=click.Choice(["ctrl", "data"]), help="Only this channel.")
 @click.option("--flag", "flags", metavar="FLAGS", help="Only these flags, such as PT.")
-@click.option("--seconds", type=click.FloatRange(0), help="Stop after this long.")
+@click.option("--seconds", type=options.Number(0), help="Stop after this long.")
 @click.pass_obj
 def watch(
     speaker: Speaker,

@@ -1,12 +1,13 @@
 """Options, errors and a question that several subcommands share."""
 
 import functools
+import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -65,6 +66,23 @@ def home(command: Callable[..., T]) -> Callable[..., T]:
         return command(*arguments, home=place.home, **named)
 
     return with_home
+
+
+class Number(click.FloatRange):
+    """A finite number, perhaps within bounds; anything else is refused in one line."""
+
+    name = "number"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            number: float = super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            raise click.ClickException(error.format_message()) from error
+        if not math.isfinite(number):
+            raise click.ClickException(f"{value} is no finite number; give one such as 21.5")
+        return number
 
 
 class WrongConfig(click.ClickException):

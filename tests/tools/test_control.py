@@ -131,6 +131,26 @@ def test_what_was_set_is_what_the_component_then_sends(node, control):
         assert (run.returncode, run.stdout.split()[2:]) == (0, ["is", f"{value:g}", "%", "now"])
 
 
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        *(
+            (f"set F1 {it}", "is no finite number")
+            for it in ("nan", "-nan", "inf", "-inf", "1e999")
+        ),
+        ("step F1 NaN", "is no finite number"),
+        ("set F1 warm", "is not a valid"),
+        ("ping --timeout nan", "is no finite number"),
+        ("ping --timeout 0", "is not in the range"),
+        ("watch --seconds nan", "is no finite number"),
+    ],
+)
+def test_what_is_no_number_is_refused_in_one_line(node, control, command, reason):
+    run = control(*command.split())
+    assert (run.returncode, run.stdout) == (1, "")
+    assert re.fullmatch(rf"Error: .*{reason}.*\n", run.stderr)
+
+
 def test_a_value_that_is_refused_comes_with_the_range(node, control):
     run = control("set", "F1", "99", "--timeout", "0.5")
     assert run.returncode == 1
