@@ -1,6 +1,7 @@
 """`jph up` and `jph run`: run components of the configuration in one process."""
 
 import logging
+import math
 import os
 import signal
 import threading
@@ -25,6 +26,8 @@ from tools import options, places
 from tools.service import Service
 
 log = logging.getLogger(__name__)
+
+_IMPATIENT_S = 1.0  # from the first signal to a Ctrl-C that ends the process at once
 
 _port = click.option(
     "--port",
@@ -130,20 +133,30 @@ def _serve(
         service.end()
         _on_hangup(lambda: None)
         node.stop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # At its end the interpreter removes handlers: a late signal would change the status.
+            signal.signal(number, signal.SIG_IGN)
     log.info("stopped")
 
 
 def _stop_on_signals() -> threading.Event:
-    """Return an event that SIGINT or SIGTERM sets; a second signal ends the process at once.
+    """Return an event that SIGINT or SIGTERM sets.
 
-    So does SIGHUP with a terminal, which has then closed. Without one it asks for a reload; until
-    there are components it is ignored, since the configuration is about to be read anyway.
+    Further ones change nothing, since a stop takes 5 s at most and has readings to store: a service
+    manager, or a script, may send two. Only who presses Ctrl-C again after a second means it.
+
+    SIGHUP with a terminal, which has then closed, stops too. Without one it asks for a reload;
+    until there are components it is ignored, since the configuration is about to be read anyway.
     """
     stop = threading.Event()
+    signalled_s = math.inf  # when the first came, monotonic
 
     def on_signal(number: int, frame: object) -> None:
-        if stop.is_set():
+        nonlocal signalled_s
+        now_s = time.monotonic()
+        if number == signal.SIGINT and now_s > signalled_s + _IMPATIENT_S:
             os._exit(128 + number)
+        signalled_s = min(signalled_s, now_s)
         stop.set()
 
     signal.signal(signal.SIGINT, on_signal)

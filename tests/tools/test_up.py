@@ -159,6 +159,23 @@ def test_sigint_stops_it_too_and_the_port_of_the_command_line_counts(path, fresh
     assert took_s < STOP_S
 
 
+@pytest.mark.parametrize("more", [[signal.SIGTERM] * 5, [signal.SIGINT, signal.SIGTERM]])
+def test_further_signals_do_not_cut_the_last_batch_short(document, path, fresh_home, more):
+    with Up(fresh_home, path) as up, Peer(build(document)) as peer:
+        peer.publish("X1", "n", struct.pack("<I", 1000), 1000)
+        for number in range(1, 101):
+            peer.publish("X1", "f", struct.pack("<f", number), 1000 + number)
+        eventually(lambda: up.get("/sensor/X1")[0]["Value"] == 100.0, 10)
+        up.process.send_signal(signal.SIGTERM)
+        for number in more:
+            up.process.send_signal(number)
+            time.sleep(0.01)  # else the kernel makes one of two
+        status, took_s = up.stop()
+        assert (status, took_s < STOP_S) == (0, True)
+        assert "stopped" in up.err
+    assert [value for _, _, value in sorted(stored(fresh_home, "X1"))] == list(range(1, 101))
+
+
 def test_the_second_start_reads_within_three_seconds(path, fresh_home):
     for _ in range(2):
         began_s = time.monotonic()
