@@ -3,26 +3,28 @@
 import math
 from collections.abc import Mapping
 
-from flask import Blueprint, abort, jsonify, redirect, request, url_for
+from flask import Blueprint, abort, flash, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from jph.config.model import Component
 from jph.errors import JphError
+from jph.registry import IGNORE_HALT
 from web.accounts import sign_in_first
 from web.context import site
 
 blueprint = Blueprint("commands", __name__)
 
-FLAGS = {"H": "halt", "S": "start", "P": "ping", "C": "reload", "A": "set"}
-PING_TIMEOUT_S = 1.0
+FLAGS = {"H": "halt", "S": "start", "P": "ping", "C": "reload", "A": "set", "E": "step"}
 
 
 @blueprint.post("/command")
 def command() -> ResponseReturnValue:
     """Send a command to one component; {"codifier", "flag"} as JSON or as a form.
 
-    The flags are H, S, P, C and A, which comes with the "number" to set. A ping waits up to a
-    second and answers with the round trip, null without an answer.
+    The flags are H, S, P, C, and A and E, which come with the "number" to set or the step. The
+    answer comes when it is known what became of it, after some seconds at most: whether it is
+    "done", and the "outcome" in words; "round_trip_ms" is null without an answer of the component.
     """
     if not current_user.is_authenticated:
         return sign_in_first()
@@ -32,32 +34,36 @@ def command() -> ResponseReturnValue:
     codifier, flag = str(given.get("codifier")), given.get("flag")
     if flag not in list(FLAGS):
         abort(400, f"The flag must be one of {', '.join(FLAGS)}.")
-    if codifier not in site().config.components:
+    component = site().config.components.get(codifier)
+    if component is None:
         abort(404, "There is no such component.")
-    if flag in "HS":
-        server = site().config.components[codifier].server
-        if server is not None:
-            abort(409, f"{codifier} is served by {server}: send it there.")
-    number = _number(codifier, given.get("number")) if flag == "A" else None
-    answer: dict[str, object] = {"codifier": codifier, "flag": flag, "sent": FLAGS[flag]}
+    if flag in "HS" and component.server is not None:
+        abort(409, f"{codifier} is served by {component.server}: send it there.")
+    if flag == "H" and component.type in IGNORE_HALT:
+        abort(409, f"{codifier} stays active: a {component.type} cannot be halted.")
+    number = _number(component, given.get("number")) if flag in "AE" else None
     try:
-        if flag == "P":
-            with site().ping_gate.turn(request.remote_addr or ""):
-                trip_ms = site().pings.ping(site().channel, codifier, PING_TIMEOUT_S)
-            answer["round_trip_ms"] = None if trip_ms is None else round(trip_ms, 3)
-        else:
-            site().channel.send_control(flag, to=codifier, number=number)
+        with site().command_gate.turn(request.remote_addr or ""):
+            outcome, trip_ms = site().outcomes.tell(site().channel, component, flag, number)
     except (JphError, OSError) as error:
         abort(503, f"The command could not be sent: {error}")
     if request.is_json:
-        return jsonify(answer)
+        return jsonify(
+            codifier=codifier,
+            flag=flag,
+            sent=FLAGS[flag],
+            done=outcome.is_done,
+            outcome=outcome.text,
+            round_trip_ms=None if trip_ms is None else round(trip_ms, 3),
+        )
+    flash(f"{codifier} {outcome.text}.")
     return redirect(url_for("pages.component", codifier=codifier), 303)
 
 
-def _number(codifier: str, given: object) -> float:
+def _number(component: Component, given: object) -> float:
     """Return the value to set; the component checks its own limits."""
-    if not site().config.components[codifier].control_enabled:
-        abort(409, f'{codifier} takes no values: its entry has no "Control": "enabled".')
+    if not component.control_enabled:
+        abort(409, f'{component.codifier} takes no values: its entry has no "Control": "enabled".')
     try:
         number = float(given) if isinstance(given, int | float | str) else math.nan
     except (ValueError, OverflowError):

@@ -158,7 +158,9 @@ class Records:
             self.version += 1
             record = self._records.get(message.source)
             if record is None:
-                self._strangers[message.source] = now_s
+                # Who only asks, such as a jph control without an entry, announces itself with 0.
+                if message.flag in "IT" or (message.flag == "N" and message.number):
+                    self._strangers[message.source] = now_s
             else:
                 heard = record.heard
                 if heard.since_s is None or (message.is_active and not heard.is_active):

@@ -61,7 +61,7 @@ class PageServer:
 
         front = Front(self._application(), self._site.readers, self._site.proxies)
         site = self._site
-        gates = site.history_gate, site.password_gate, site.ping_gate
+        gates = site.history_gate, site.password_gate, site.command_gate
         threads = THREADS + sum(gate.most for gate in gates)
         self._server = WaitressServer(front, self._listener, threads, site.connections)
         self._server.run(self._stopping)

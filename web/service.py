@@ -110,11 +110,12 @@ class Web:
 
     def on_batch(self, readings: list[Reading]) -> None:
         """Take readings."""
+        self._site.outcomes.hear(readings)
         self._site.records.on_batch(readings)
 
     def on_control(self, message: Control, address: Address) -> None:
         """Take one control message."""
-        self._site.pings.on_control(message)
+        self._site.outcomes.hear([message])
         self._site.records.on_control(message)
 
     def on_config(self, config: Config) -> None:

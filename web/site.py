@@ -9,7 +9,7 @@ from jph.node.channel import Channel
 from jph.stores import HistoryStore, open_history
 from jph.stores.address import StoreAddress, history_address
 from web.limits import Gate, Places
-from web.pings import Pings
+from web.outcomes import Outcomes
 from web.proxies import Proxies
 from web.readers import Readers
 from web.records import Records
@@ -48,13 +48,13 @@ class Site:
         self.connections = Places(
             "connections", MOST_CONNECTIONS, MOST_CONNECTIONS_OF_ADDRESS, exempt=self.proxies
         )
-        self.pings = Pings()
+        self.outcomes = Outcomes()
         self.links = Links()
         self.throttle = Throttle()
         # What takes long has few places, so that the threads of the server are never all taken.
         self.history_gate = Gate("questions about history", at_once=2, most=8, most_of_address=6)
         self.password_gate = Gate("sign-ins", at_once=2, most=8, most_of_address=4)
-        self.ping_gate = Gate("pings", at_once=4, most=4, most_of_address=4)
+        self.command_gate = Gate("commands", at_once=4, most=4, most_of_address=4)
         self._own_history = history
         self._lock = threading.Lock()
         self._history: tuple[StoreAddress, HistoryStore] | None = None

@@ -59,11 +59,16 @@ class Expectation:
             self._value = message[3]
             self._is_later = self.is_answered
         elif message.flag == "T" and message.number == self._ping and not self.is_answered:
-            self._answered_s = time.monotonic()
-            self._is_active = message.is_active
+            return self.answer(message.is_active)
         elif message.flag in "NI":
             age_ms = message.timestamp_ms - message.number  # both by the clock of the sender
             self._is_reloaded = self._is_reloaded or abs(age_ms) < _JUST_MS
+        return self._outcome()
+
+    def answer(self, is_active: bool) -> Outcome | None:
+        """Take the answer to the ping; return the outcome as soon as it is sure."""
+        self._answered_s = time.monotonic()
+        self._is_active = is_active
         return self._outcome()
 
     @property

@@ -2,7 +2,6 @@
 
 import { ROOT } from './live.js';
 
-const WORDS = { H: 'Halt', S: 'Start', C: 'Reload' };
 const SHOWN_MS = 4_000;
 
 let timer = 0;
@@ -17,7 +16,7 @@ export function toast(text, isError = false) {
   timer = setTimeout(() => place.classList.remove('is-shown'), SHOWN_MS);
 }
 
-/** Send a command, A with a number, and say how it went; resolves when it is over. */
+/** Send a command, A with a number, and say what became of it; resolves when that is known. */
 export async function send(codifier, flag, number) {
   let response;
   let answer = {};
@@ -41,15 +40,11 @@ export async function send(codifier, flag, number) {
     location.assign(`${ROOT}sign-in?${new URLSearchParams({ next: here })}`);
   } else if (!response.ok) {
     toast(answer.error ?? `Refused (${response.status}).`, true);
-  } else if (flag === 'A') {
-    toast(`${codifier} was told to be ${number}.`);
-  } else if (flag !== 'P') {
-    toast(`${WORDS[flag]} sent to ${codifier}.`);
-  } else if (answer.round_trip_ms === null) {
-    toast(`${codifier} did not answer within a second.`, true);
-  } else {
+  } else if (flag === 'P' && answer.done) {
     const ms = answer.round_trip_ms;
-    toast(`${codifier} answered in ${ms < 10 ? ms.toFixed(2) : Math.round(ms)} ms.`);
+    toast(`${codifier} ${answer.outcome} after ${ms < 10 ? ms.toFixed(2) : Math.round(ms)} ms.`);
+  } else {
+    toast(`${codifier} ${answer.outcome}.`, !answer.done);
   }
 }
 

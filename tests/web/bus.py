@@ -1,5 +1,6 @@
 """A bus edge that tests hold in their hands, in place of a node and its sockets."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ class FakeChannel:
 
     def __init__(self, config: Config, home: Path) -> None:
         self.codifier = "W1"
+        self.is_active = True
         self.config = config
         self.home = home
         self.statuses: dict[str, ComponentStatus] = {}
@@ -98,6 +100,11 @@ class FakeChannel:
         """Record a control message."""
         self.sent.append((flag, to, number))
         self.on_sent(flag, to, number)
+
+    @property
+    def told(self) -> list[tuple[str, str, float | None]]:
+        """What was sent, without the ping that follows each command."""
+        return [sent for sent in self.sent if sent[0] != "P"]
 
 
 def reading(
@@ -139,3 +146,26 @@ class FedWeb(Web):
         states = self.channel.last_states()
         states.on_control(message, time_now_ms(), self.channel.control_sources)
         super().on_control(message, address)
+
+
+def obey(web: FedWeb, limit: float = 100.0) -> None:
+    """Have components obey what they are told, as a node does it; no value goes beyond a limit."""
+    halted: set[str] = set()
+    values: dict[str, float] = {}
+
+    def on_sent(flag: str, to: str, number: float | None) -> None:
+        if flag == "P":
+            web.on_control(
+                control("T", to, "W1", number=number or 0.0, is_active=to not in halted), SENDER
+            )
+        elif flag in "HS":
+            (halted.add if flag == "H" else halted.discard)(to)
+            web.on_control(control("I", to, is_active=flag == "S"), SENDER)
+        elif flag == "C":
+            web.on_control(control("N", to, number=time_now_ms()), SENDER)
+        elif number is not None:
+            wanted = number if flag == "A" else values.get(to, 0.0) + number
+            values[to] = wanted if wanted <= limit else values.get(to, 0.0)
+            threading.Timer(0.02, web.on_batch, [[reading(to, values[to])]]).start()
+
+    web.channel.on_sent = on_sent

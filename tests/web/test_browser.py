@@ -9,7 +9,7 @@ from playwright.sync_api import expect, sync_playwright
 from jph.clock import time_now_ms
 from jph.stores import open_history, row_of
 from tests.helpers import eventually
-from tests.web.bus import SENDER, component, config_of, control, reading
+from tests.web.bus import SENDER, component, config_of, control, obey, reading
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -153,9 +153,7 @@ def test_the_fault_banner_comes_and_goes(web, open_page):
 
 
 def test_halt_and_start_from_the_menu_with_the_keyboard(web, open_page):
-    web.channel.on_sent = lambda flag, to, number: web.on_control(
-        control("I", to, is_active=flag == "S"), SENDER
-    )
+    obey(web)
     page = open_page(web.address)
     sign_in(page, web)
     is_live(page)
@@ -164,31 +162,25 @@ def test_halt_and_start_from_the_menu_with_the_keyboard(web, open_page):
     page.keyboard.press("ArrowDown")
     expect(page.get_by_role("menuitem", name="Halt")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.locator("#toast")).to_have_text("Halt sent to A1.")
+    expect(page.locator("#toast")).to_have_text("A1 is halted.")
     expect(card(page, "A1")).to_have_attribute("data-state", "halted")
     card(page, "A1").locator(".more").click()
     page.get_by_role("menuitem", name="Start").click()
     expect(card(page, "A1")).to_have_attribute("data-state", "active")
-    assert [sent[:2] for sent in web.channel.sent] == [("H", "A1"), ("S", "A1")]
+    assert [sent[:2] for sent in web.channel.told] == [("H", "A1"), ("S", "A1")]
     card(page, "A1").locator(".more").click()
     page.keyboard.press("Escape")
     expect(page.get_by_role("menu")).to_be_hidden()
 
 
 def test_the_buttons_of_a_component_page(web, open_page):
-    def on_sent(flag, to, number):
-        if flag == "P":
-            web.on_control(control("T", to, "W1", number=number), SENDER)
-        else:
-            web.on_control(control("I", to, is_active=flag == "S"), SENDER)
-
-    web.channel.on_sent = on_sent
+    obey(web)
     page = open_page(web.address)
     sign_in(page, web)
     page.goto(f"{web.address}component/A1")
     is_live(page)
     page.get_by_role("button", name="Ping").click()
-    expect(page.locator("#toast")).to_have_text(re.compile(r"^A1 answered in \d+\.\d\d ms\.$"))
+    expect(page.locator("#toast")).to_have_text(re.compile(r"^A1 answered after \d+\.\d\d ms\.$"))
     page.get_by_role("button", name="Halt").click()
     expect(page.locator(".subject")).to_have_attribute("data-state", "halted")
     page.get_by_role("button", name="Start").click()
@@ -202,6 +194,7 @@ def test_a_value_is_set_on_the_page_of_a_set_point(make_web, open_page):
         component("H1", type="HistoryWriter", sensor_interval_s=None),
     )
     web.on_batch([reading("SP", 20.299999237060547)])
+    obey(web, limit=30)
     page = open_page(web.address)
     sign_in(page, web)
     page.goto(f"{web.address}component/SP")
@@ -213,8 +206,11 @@ def test_a_value_is_set_on_the_page_of_a_set_point(make_web, open_page):
     assert web.channel.sent == []
     field.fill("22.5")
     field.press("Enter")
-    expect(page.locator("#toast")).to_contain_text("SP was told to be 22.5")
-    assert web.channel.sent == [("A", "SP", 22.5)]
+    expect(page.locator("#toast")).to_have_text("SP is 22.5 °C now.")
+    assert web.channel.told == [("A", "SP", 22.5)]
+    field.fill("99")
+    field.press("Enter")
+    expect(page.locator("#toast")).to_have_text("SP is 22.5 °C, not 99 °C; its log tells why.")
 
 
 def test_signing_out_takes_the_buttons_away(web, open_page):

@@ -84,10 +84,11 @@ def test_halt_start_and_ping_reach_the_component(network, client):
         return client.get("/sensor/A1").json[0]["IsActive"]
 
     eventually(lambda: is_active() is True)
-    assert client.command("A1", "H").status == 200
+    assert client.command("A1", "H").json["outcome"] == "is halted"
     eventually(lambda: is_active() is False)
     assert "Halted" in client.get("/component/A1").text
-    assert client.command("A1", "S").status == 200
+    assert client.command("A1", "S").json["outcome"] == "is active"
+    assert client.command("A1", "C").json["outcome"].startswith("runs, but")  # no reloader here
     eventually(lambda: is_active() is True)
     assert client.command("A1", "P").json["round_trip_ms"] < 500
     assert client.command("B1", "P").json["round_trip_ms"] is None

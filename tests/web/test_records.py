@@ -170,6 +170,8 @@ def test_a_fault_of_the_history_writer_comes_and_goes(shown):
 def test_unconfigured_codifiers_are_named_and_nothing_is_kept_of_them(shown):
     shown.on_batch([reading("Z9", 1.0), reading("A1", 1.0)])
     shown.on_control(control("I", "Z8"))
+    shown.on_control(control("N", "?!"))  # as a program that only asks does
+    shown.on_control(control("P", "?!", "A1"))
     assert shown.overview().strangers == ["Z8", "Z9"]
     assert shown.get("Z9") is None
     assert len(list(shown.all())) == 3
