@@ -67,6 +67,7 @@ class HistoryWriter:
             on_change=self._publish,
         )
         self._writing.start()
+        self._keep_files()
 
     def on_batch(self, readings: list[Reading]) -> None:
         """Take readings that came while the writer began."""
@@ -92,6 +93,9 @@ class HistoryWriter:
 
     def close(self) -> None:
         """Write the waiting rows and stop."""
+        for path in (self._spool.path, self._store.path):
+            if path is not None:
+                self.channel.process.kept_files.forget(path)
         self._writing.close()
 
     def status(self) -> dict[str, object]:
@@ -115,6 +119,12 @@ class HistoryWriter:
             more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
             result["damaged"] = f"{damaged[-1]}{more}"[:MOST_TEXT]
         return result
+
+    def _keep_files(self) -> None:
+        kept = self.channel.process.kept_files
+        kept.keep(self._spool.path, self._spool.look)
+        if self._store.path is not None:
+            kept.keep(self._store.path, lambda: self._store.last("@@", 0))
 
     def _refuse(self, codifier: str) -> None:
         if codifier not in self._refused:

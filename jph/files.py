@@ -29,6 +29,18 @@ def write_file(path: Path, data: bytes, mode: int = 0o666) -> None:
         raise
 
 
+def device_of(path: Path) -> int:
+    """Return the device that a file or folder is on, or would be on if it is not there.
+
+    Raises:
+        OSError: it cannot be seen.
+    """
+    for place in (path, *path.parents):
+        if place.exists():
+            return place.stat().st_dev
+    return os.stat("/").st_dev
+
+
 def password_in(path: Path) -> str:
     """Return the password in the first line of a file.
 

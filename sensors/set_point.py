@@ -50,8 +50,8 @@ class SetPoint:
         _check_default(given.get("default", cls.default), low, high)
 
     def read(self) -> Mapping[str, float]:
-        """Return the value; keep it, if that did not work before."""
-        if self._fault:
+        """Return the value; keep it, if that did not work before or its file was deleted."""
+        if self._fault or (self._in_file is not None and not self._file.exists()):
             self._keep()
         return {self.codifier: self._value}
 

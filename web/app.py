@@ -15,6 +15,7 @@ from web import accounts, api, commands, live, old_graphs, pages, security
 from web.compression import compress
 from web.context import CodifierConverter
 from web.limits import Busy
+from web.migrations import connect
 from web.site import Site
 
 log = logging.getLogger(__name__)
@@ -52,8 +53,14 @@ def create_app(site: Site, *, port: int, host: str, allowed_hosts: tuple[str, ..
         allowed_hosts: further names that requests may use for this server.
     """
     app = Application(site.home)
+    key_path = site.home / "web.key"
+    key = security.secret_key(key_path)
+    database: Path = app.config["DATABASE"]
+    kept = site.channel.process.kept_files
+    kept.keep(key_path, lambda: security.restore_key(key_path, key))
+    kept.keep(database, lambda: connect(database).close())
     app.config.update(
-        SECRET_KEY=security.secret_key(site.home / "web.key"),
+        SECRET_KEY=key,
         SESSION_COOKIE_NAME=f"jph-{port}",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",

@@ -96,5 +96,5 @@ def converted(error: BaseException, path: Path) -> StoreError:
 
 def _show(aside: Path) -> None:
     """Tell people on the pages that a damaged file was put aside; `jph user` has no pages."""
-    if "jph" in current_app.extensions:
+    if current_app and "jph" in current_app.extensions:
         current_app.extensions["jph"].note_damage(f"It is {aside.name} now: {AGAIN}.")

@@ -46,6 +46,12 @@ def secret_key(path: Path) -> bytes:
         return secrets.token_bytes(32)
 
 
+def restore_key(path: Path, key: bytes) -> None:
+    """Write the key of this process to a file that was deleted."""
+    write_file(path, key, mode=0o600)
+    log.warning("%s was deleted: it is written again", path)
+
+
 def is_loopback(host: str) -> bool:
     """Tell whether an address to listen on is reached from this machine alone."""
     return host == "localhost" or host == "::1" or host.startswith("127.")

@@ -20,6 +20,7 @@ from jph.bus.receive_file import ReceiveFile, left_behind
 from jph.bus.wire import BROADCAST, Address, Control, Reading
 from jph.clock import time_now_ms
 from jph.config.model import Component, Config
+from jph.kept_files import LOOK_S
 from jph.node.channel import Channel
 from jph.node.loop import Loop
 from jph.node.mailboxes import Pool
@@ -117,6 +118,7 @@ class Node:
         self.bus.open()
         for runner in self.runners.values():
             self.begin(runner)
+        self.loop.timers.every(LOOK_S, lambda: self.housekeeping.post(self.process.kept_files.look))
         self.loop.start()
 
     def stop(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from jph.bus.bus import Bus
 from jph.config.model import Config
+from jph.kept_files import KeptFiles
 from jph.state import LastStates
 
 if TYPE_CHECKING:
@@ -44,9 +45,13 @@ class Process:
     home: Path
     bus: Bus
     components: Callable[[], Mapping[str, ComponentStatus]] = dict
+    kept_files: KeptFiles = field(init=False)
     states: LastStates | None = field(default=None, init=False)
     _recalls: dict[str, "Recall"] = field(default_factory=dict, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def __post_init__(self) -> None:
+        self.kept_files = KeptFiles(self.home)
 
     def last_states(self) -> LastStates:
         """Return the last state of every Codifier; they are kept from the first call on."""

@@ -164,6 +164,10 @@ class HistoryStore(Protocol):
         """Return the newest n rows that are not older than since_ms, oldest first."""
 
     @property
+    def path(self) -> Path | None:
+        """The file of this history, None if a server keeps it."""
+
+    @property
     def statistics(self) -> StatisticsStore:
         """The statistics of this history."""
 

@@ -14,13 +14,21 @@ import sqlite3
 import threading
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
 from jph.errors import StoreError
 from jph.stores import Row
-from jph.stores.sqlite.file import PAGE_SIZE, opened, put_aside, set_up, used_bytes
+from jph.stores.sqlite.file import (
+    PAGE_SIZE,
+    Identity,
+    identity_of,
+    opened,
+    put_aside,
+    set_up,
+    used_bytes,
+)
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +65,8 @@ class Spool:
         self.dropped = 0  # readings dropped to make room, or with a damaged file
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._identity: Identity = None
+        self._offered_of: Identity = None  # the file that `oldest` returned rows of
         self.readings = 0  # that wait here
         if path.exists():
             with suppress(StoreError), self._transaction():  # the next call reports the fault
@@ -79,6 +89,7 @@ class Spool:
         rows: list[Row] = []
         last_id = 0
         with self._transaction() as connection:
+            self._offered_of = self._identity
             for number, packed in connection.execute("SELECT id, rows FROM batch ORDER BY id"):
                 try:
                     found = json.loads(zlib.decompress(packed))
@@ -95,9 +106,15 @@ class Spool:
         return rows, last_id
 
     def remove(self, last_id: int) -> None:
-        """Delete rows up to an id that `oldest` returned."""
+        """Delete rows up to an id that `oldest` returned, unless they were in another file."""
         with self._transaction() as connection:
-            self.readings -= self._delete(connection, last_id)
+            if self._identity == self._offered_of:
+                self.readings -= self._delete(connection, last_id)
+
+    def look(self) -> None:
+        """Begin a new file if the present one was deleted; its readings move there."""
+        with self._transaction():
+            pass
 
     def close(self) -> None:
         """Close the file; a later call opens it again."""
@@ -109,6 +126,8 @@ class Spool:
         with self._lock:
             before = self.readings
             try:
+                if self._connection is not None and identity_of(self.path) != self._identity:
+                    self._move_from(self._connection)
                 if self._connection is None:
                     self._connection = self._connect()
                     before = self.readings
@@ -124,13 +143,35 @@ class Spool:
 
     def _connect(self) -> sqlite3.Connection:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        return opened(self.path, self._prepare, LOST, on_aside=self._lose)
+        connection = opened(self.path, self._prepare, LOST, on_aside=self._lose)
+        self._identity = identity_of(self.path)
+        return connection
+
+    def _move_from(self, deleted: sqlite3.Connection) -> None:
+        """Take what waits in a file that was deleted into a new one; SQLite can still read it."""
+        self._connection = None
+        with closing(deleted):
+            connection = self._connect()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany(
+                    "INSERT INTO batch (readings, rows) VALUES (?, ?)",
+                    deleted.execute("SELECT readings, rows FROM batch ORDER BY id"),
+                )
+                connection.execute("COMMIT")
+                self.readings = self._count(connection)
+            finally:
+                self._connection = connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         set_up(connection, JOURNAL_BYTES)
         connection.execute(CREATE)
+        self.readings = self._count(connection)
+
+    @staticmethod
+    def _count(connection: sqlite3.Connection) -> int:
         query = "SELECT coalesce(sum(readings), 0) FROM batch"
-        self.readings = int(connection.execute(query).fetchone()[0])
+        return int(connection.execute(query).fetchone()[0])
 
     def _disconnect(self) -> None:
         if self._connection is not None:

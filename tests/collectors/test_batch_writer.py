@@ -2,12 +2,15 @@
 
 import time
 from contextlib import closing
+from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 
 import pytest
 
 from collectors import batch_writer
 from collectors.history_writer import HistoryWriter
+from jph.kept_files import KeptFiles
 from jph.node.process import STATE
 from jph.stores.address import Sql
 from jph.stores.spool import spool_of
@@ -23,6 +26,7 @@ class FakeChannel:
 
     def __init__(self):
         self.sent = []
+        self.process = SimpleNamespace(kept_files=KeptFiles(Path("/nonexistent")))
 
     def send_data(self, value, timestamp_ms=None, codifier=None):
         self.sent.append(value)

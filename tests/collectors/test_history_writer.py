@@ -6,6 +6,8 @@ import sqlite3
 import threading
 import time
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +15,7 @@ from collectors import batch_writer
 from collectors.history_writer import HistoryWriter
 from jph.config.model import build
 from jph.errors import ConfigError
+from jph.kept_files import KeptFiles
 from jph.node.building import build as build_component
 from jph.node.node import Node
 from jph.node.process import STATE
@@ -32,6 +35,7 @@ class FakeChannel:
 
     def __init__(self):
         self.sent = []
+        self.process = SimpleNamespace(kept_files=KeptFiles(Path("/nonexistent")))
 
     def send_data(self, value, timestamp_ms=None, codifier=None):
         self.sent.append(value)

@@ -1,6 +1,7 @@
 """`jph up` in a home whose files are damaged: sensors, bus and pages go on."""
 
 import json
+import shutil
 import signal
 import sqlite3
 from contextlib import closing, suppress
@@ -47,8 +48,8 @@ def up(document, fresh_home):
     config.write_text(json.dumps(document))
     started = []
 
-    def begin():
-        started.append(start(fresh_home, "up", "-u", str(config)))
+    def begin(home=fresh_home):
+        started.append(start(fresh_home, "up", "-u", str(config), "--home", str(home)))
         return started[-1]
 
     yield begin
@@ -59,7 +60,8 @@ def up(document, fresh_home):
 
 
 def stored(path):
-    with suppress(sqlite3.Error), closing(sqlite3.connect(path)) as connection:
+    there = f"{path.as_uri()}?mode=ro"
+    with suppress(sqlite3.Error), closing(sqlite3.connect(there, uri=True)) as connection:
         return connection.execute("SELECT count(*) FROM measurement").fetchone()[0]
     return 0
 
@@ -109,3 +111,48 @@ def test_a_history_that_cannot_be_used_ends_nothing(document, up, fresh_home):
     eventually(lambda: "another program" in pages.get("/").text, PASSES_S)
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
+
+
+@pytest.mark.parametrize("what", ["home", "history"])
+def test_what_is_deleted_while_it_runs_is_made_anew_and_no_later_reading_is_lost(
+    document, up, fresh_home, what
+):
+    home = fresh_home / "inner"
+    path = home / "history.sqlite"
+    with Peer(build(document, "test")) as peer:
+        process = up(home)
+        eventually(lambda: stored(path) > 3, PASSES_S)
+        eventually((home / "web.key").exists, PASSES_S)
+        if what == "home":
+            shutil.rmtree(home)
+        else:
+            for each in home.glob("history.sqlite*"):
+                each.unlink()
+        peer.drain("data")
+        first = peer.hear("data", lambda m: m["source"] == "LA", PASSES_S)["sequence"]
+        eventually(lambda: stored(path) > 3, PASSES_S)
+        eventually((home / "web.key").exists, PASSES_S)
+        last = peer.hear("data", lambda m: m["source"] == "LA", PASSES_S)["sequence"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute("SELECT sequence FROM measurement WHERE codifier = 'LA'")
+        assert set(range(first, last + 1)) <= {sequence for (sequence,) in rows}
+    log = (fresh_home / "err").read_text()
+    assert log.count("history.sqlite was deleted") == 1, log
+    assert log.count("the home directory, was deleted") <= (what == "home"), log
+
+
+def test_a_deleted_history_is_noticed_within_10_s_though_nothing_is_due(document, up, fresh_home):
+    document["Sensors"][1]["Sensor"]["BatchTime"] = 600
+    home = fresh_home / "inner"
+    (fresh_home / "network.json").write_text(json.dumps(document))
+    process = up(home)
+    path = home / "history.sqlite"
+    eventually(path.exists, PASSES_S)
+    eventually((home / "web.key").exists, PASSES_S)
+    shutil.rmtree(home)
+    eventually(path.exists, PASSES_S)  # LOOK_S is 5 s; the machine may be busy
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    assert stored(path) > 0

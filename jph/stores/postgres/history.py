@@ -64,6 +64,8 @@ class PostgresHistory(SqlHistory):
     there are none and the role may.
     """
 
+    path = None
+
     def __init__(self, server: PostgresServer) -> None:
         self._server = server
         self._writers = Connections(server, self._prepare_writer, WRITERS)

@@ -38,6 +38,7 @@ SOUND_S = 600.0  # a file that was looked at and is sound is not looked at again
 Identity = tuple[int, int] | None  # device and inode of a file, None where there is none
 
 _looking = threading.Lock()
+_were_there: set[Path] = set()  # files that this process had open
 _sound_s: dict[Identity, float] = {}
 
 
@@ -71,13 +72,14 @@ def opened(
     def open_it() -> sqlite3.Connection:
         with _locked(path.parent, fcntl.LOCK_SH):
             if not path.exists():
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode))
+                _make(path, mode)
             connection = connecting(path)
             try:
                 prepare(connection)
             except BaseException:
                 connection.close()
                 raise
+        _were_there.add(path)
         return connection
 
     try:
@@ -116,6 +118,7 @@ def put_aside(path: Path, error: BaseException, note: str) -> Path | None:
                 with suppress(FileNotFoundError):
                     path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
             path.with_name(path.name + "-shm").unlink(missing_ok=True)
+            _were_there.discard(path)
     except OSError as refusal:
         log.error("%s is damaged, but cannot be put aside (%s): move it away", path, refusal)
         return None
@@ -167,6 +170,14 @@ def identity_of(path: Path) -> Identity:
     except OSError:
         return None
     return status.st_dev, status.st_ino
+
+
+def _make(path: Path, mode: int) -> None:
+    """Make an empty file, and say so if it was deleted; another process may be first."""
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode))
+        if path in _were_there:
+            log.error("%s was deleted: a new one begins", path)
 
 
 @contextmanager

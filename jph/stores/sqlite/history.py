@@ -30,6 +30,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from jph.errors import ConfigError, StoreError
+from jph.files import device_of
 from jph.stores import HistoryStore, Row
 from jph.stores.buckets import TEN_MINUTES_MS
 from jph.stores.sql import SqlHistory
@@ -118,7 +119,7 @@ class SqliteHistory(SqlHistory):
     def __init__(self, path: Path) -> None:
         super().__init__(self.reading, "BEGIN", ask, SqliteSpanReader)
         self.statistics = SqliteStatistics(path, self.reading, self.writing)
-        self._path = path
+        self.path = path
         self._closed = False
         self._writing = threading.Lock()
         self._idle: list[tuple[Identity, sqlite3.Connection]] = []
@@ -154,18 +155,18 @@ class SqliteHistory(SqlHistory):
             self._idle.clear()
 
     def damaged(self) -> list[str]:
-        return [aside.name for aside in put_aside_before(self._path)]
+        return [aside.name for aside in put_aside_before(self.path)]
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Lend a connection in a transaction that is committed at the end, to one thread."""
         with self._writing, self.reading() as connection:
-            before = identity_of(self._path)
+            before = identity_of(self.path)
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
-            if identity_of(self._path) != before:
-                raise StoreError(f"{self._path} was removed or replaced while it was written")
+            if identity_of(self.path) != before:
+                raise StoreError(f"{self.path} was removed or replaced while it was written")
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -183,8 +184,8 @@ class SqliteHistory(SqlHistory):
                 if connection is not None and connection.in_transaction:
                     connection.execute("ROLLBACK")
                 keep = code_of(error) in HARMLESS
-            if aside := put_aside(self._path, error, REPAIR):
-                text = f"{self._path} was damaged; it is {aside.name} now, and a new one begins"
+            if aside := put_aside(self.path, error, REPAIR):
+                text = f"{self.path} was damaged; it is {aside.name} now, and a new one begins"
                 raise StoreError(f"{text}: {REPAIR}") from error
             raise self._converted(error) from error
         finally:
@@ -197,28 +198,27 @@ class SqliteHistory(SqlHistory):
     def _take(self) -> tuple[Identity, sqlite3.Connection]:
         with self._idle_lock:
             if self._closed:
-                raise StoreError(f"{self._path}: closed")
+                raise StoreError(f"{self.path}: closed")
             identity, connection = self._idle.pop() if self._idle else (None, None)
         if connection is not None:
-            if identity == identity_of(self._path):
+            if identity == identity_of(self.path):
                 return identity, connection
             connection.close()  # the file was removed or replaced: it would take rows to nowhere
         self._make_folder()
         try:
-            connection = opened(self._path, self._prepare, REPAIR)
+            connection = opened(self.path, self._prepare, REPAIR)
         except OSError as error:
-            raise StoreError(f"{self._path} cannot be made ({error.strerror})") from error
-        identity = identity_of(self._path)
+            raise StoreError(f"{self.path} cannot be made ({error.strerror})") from error
+        identity = identity_of(self.path)
         if identity is not None:
             self._device = identity[0]
         return identity, connection
 
     def _make_folder(self) -> None:
-        folder = self._path.parent
-        there = next((it for it in (folder, *folder.parents) if it.exists()), folder)
+        folder = self.path.parent
         try:
-            if self._device not in (None, there.stat().st_dev):  # not to be made below its mount
-                raise StoreError(f"{self._path}: its file system is away: mount it again")
+            if self._device not in (None, device_of(folder)):  # not to be made below its mount
+                raise StoreError(f"{self.path}: its file system is away: mount it again")
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise StoreError(
@@ -231,7 +231,7 @@ class SqliteHistory(SqlHistory):
         version = self._version(connection)
         if set_up(connection, JOURNAL_BYTES) != "wal":
             raise StoreError(
-                f"{self._path}: its file system allows no WAL: name a file on a local disk"
+                f"{self.path}: its file system allows no WAL: name a file on a local disk"
             )
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_AUTOCHECKPOINT}")
         if version < len(STEPS):
@@ -249,18 +249,18 @@ class SqliteHistory(SqlHistory):
             version = int(connection.execute(query).fetchone()[0])  # made by another just now?
             if not version:
                 raise StoreError(
-                    f"{self._path} is the database of another program: name another file"
+                    f"{self.path} is the database of another program: name another file"
                 )
         if version > len(STEPS):
             raise StoreError(
-                f"{self._path}: written by a newer JPH (version {version}, known up to "
+                f"{self.path}: written by a newer JPH (version {version}, known up to "
                 f"{len(STEPS)}): install that one or name another file"
             )
         return version
 
     def _converted(self, error: sqlite3.Error) -> StoreError:
         code = code_of(error)
-        if code == sqlite3.SQLITE_CANTOPEN and self._path.is_dir():
-            return StoreError(f"{self._path} is a folder, but the history is a file: name another")
+        if code == sqlite3.SQLITE_CANTOPEN and self.path.is_dir():
+            return StoreError(f"{self.path} is a folder, but the history is a file: name another")
         advice = ADVICE.get(code, "")
-        return StoreError(f"{self._path}: {error}{': ' if advice else ''}{advice}")
+        return StoreError(f"{self.path}: {error}{': ' if advice else ''}{advice}")

@@ -1,4 +1,5 @@
 import logging
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -195,6 +196,37 @@ def test_a_damaged_file_is_put_aside(tmp_path, where, caplog):
         assert rows(1)[0] in taken(spool)
     assert len(list(tmp_path.glob("spool.damaged-*.sqlite"))) == 1
     assert logged(caplog, "spool.sqlite", level=logging.WARNING)
+
+
+@pytest.mark.parametrize("use", ["look", "add", "oldest"])
+def test_readings_of_a_file_that_was_deleted_move_to_a_new_one(tmp_path, use, caplog):
+    path = tmp_path / "home" / "spool.sqlite"
+    with closing(Spool(path)) as spool:
+        for n in range(30):
+            spool.add(rows(100, n * 100))
+        shutil.rmtree(path.parent)
+        if use == "add":
+            spool.add(rows(1, 3000))
+        else:
+            spool.look() if use == "look" else spool.oldest(1)
+        expected = 3000 + (use == "add")
+        assert spool.readings == expected
+        with closing(Spool(path)) as other:
+            assert other.readings == expected
+        assert [row[:3] for row in taken(spool)] == [row[:3] for row in rows(expected)]
+        assert spool.dropped == 0
+    assert logged(caplog, "spool.sqlite was deleted", level=logging.ERROR) == 1
+
+
+def test_a_batch_of_a_file_that_was_deleted_meanwhile_removes_no_other(spool):
+    for n in range(3):
+        spool.add(rows(2, n * 2))
+    _, last_id = spool.oldest(9)
+    for path in spool.path.parent.glob("spool*"):
+        path.unlink()
+    spool.add(rows(2, 6))
+    spool.remove(last_id)
+    assert spool.readings == 8, "the others are offered again"
 
 
 def test_a_damaged_batch_is_left_out(spool, caplog):

@@ -18,6 +18,7 @@ from jph.errors import ConfigError, StoreError
 from jph.stores import open_history
 from jph.stores.sqlite import file
 from jph.stores.sqlite import history as sqlite
+from tests.helpers import logged
 from tests.small_disk import small_disk
 
 START = 1_763_000_000_000
@@ -211,7 +212,7 @@ def test_a_lock_of_another_program_is_a_store_error_that_hinders_no_reader(
         assert store.append(curve([1.0, 2.0])) == 1
 
 
-def test_a_file_that_was_removed_is_made_anew(store, path):
+def test_a_file_that_was_removed_is_made_anew_and_that_is_said_once(store, path, caplog):
     store.append(curve([1.0]))
     assert len(store.last("C1", 9)) == 1
     for each in path.parent.glob("history.sqlite*"):
@@ -219,6 +220,15 @@ def test_a_file_that_was_removed_is_made_anew(store, path):
     assert store.last("C1", 9) == []
     assert store.append(curve([1.0, 2.0])) == 2
     assert len(rows_of(path)) == 2
+    assert logged(caplog, "history.sqlite was deleted") == 1
+
+
+def test_what_is_written_into_a_file_while_it_is_removed_counts_as_not_stored(store, path):
+    store.append(curve([1.0]))
+    with pytest.raises(StoreError, match="removed"), store.writing() as connection:
+        connection.execute("DELETE FROM pending")
+        path.unlink()
+    assert store.append(curve([1.0, 2.0])) == 2
 
 
 def test_a_row_that_no_store_could_hold_is_the_callers_mistake(store):
@@ -341,6 +351,7 @@ KILLED = """
 import itertools, os, sys
 from pathlib import Path
 from jph.stores import open_history, sqlite
+from tests.helpers import logged
 from tests.small_disk import small_disk
 sqlite.WAL_AUTOCHECKPOINT = 20  # so that some are killed in a checkpoint
 store = open_history("sqlite:///history.sqlite", Path(sys.argv[1]))
