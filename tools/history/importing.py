@@ -3,9 +3,15 @@
 Such a row has no sequence number. It gets 0, or the first free number if several readings of its
 Codifier have the same time. A reading that the history has with the same time and value, from the
 bus or from an earlier import, is the same reading and is not stored again.
+
+The writer of such a network cut floats to 12 digits, and kept only the number of a JSON object. So
+the same value is one that agrees in 12 digits; and where these are those of a float32, which almost
+every float on the bus is, the import stores that float32.
 """
 
 import json
+import shlex
+import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -37,13 +43,19 @@ OLD = "_old"  # suffix of a table that was imported
 
 NUMBERS = ("int2", "int4", "int8", "numeric", "float8", "float4")
 TABLES = (
-    "SELECT relname, json_object_agg(lower(attname), json_build_array(attname, typname))"
+    "SELECT relname, has_table_privilege(pg_class.oid, 'SELECT'),"
+    " json_object_agg(lower(attname), json_build_array(attname, typname))"
     " FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid"
     " JOIN pg_type ON pg_type.oid = atttypid"
     " WHERE relkind IN ('r', 'p') AND NOT relispartition AND pg_table_is_visible(pg_class.oid)"
     " AND starts_with(lower(relname), 'sensor_') AND attnum > 0 AND NOT attisdropped"
-    " AND lower(attname) IN ('timestamp', 'value') GROUP BY relname ORDER BY relname"
+    " AND lower(attname) IN ('timestamp', 'value') GROUP BY relname, pg_class.oid ORDER BY relname"
 )
+OWNER = (
+    "SELECT pg_get_userbyid(relowner), pg_has_role(relowner, 'USAGE')"
+    " FROM pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'p')"
+)
+MAY_CREATE = "SELECT has_schema_privilege(current_schema(), 'CREATE'), current_schema()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +66,12 @@ class OldTable:
     codifier: str
     time: str  # SQL of the time of a row, ms
     value: str  # SQL of its value
+    is_readable: bool
+
+    @property
+    def names(self) -> list[str]:
+        """Return its name and those that the tables of its statistics have."""
+        return [self.name, *(f"{self.name}_{each}" for each in RESOLUTIONS)]
 
 
 def import_all(
@@ -78,6 +96,7 @@ def import_all(
 
     Raises:
         StoreError: a store or table cannot be used, or a wanted Codifier has no table.
+        ClickException: the role lacks a permission; with the command that grants it.
     """
     with (
         closing(open_history(goal.url, home, goal.password_file)) as target,
@@ -85,6 +104,7 @@ def import_all(
     ):
         target.last("@@", 0)  # raises an error if the history cannot be used
         tables, unknown = _find_tables(connection, configured, wanted, zone)
+        _check_permissions(connection, tables, server, renames)
         connection.rollback()
         for name in unknown:
             hint = "not in the configuration; give its Codifier by --codifier to import it"
@@ -133,15 +153,49 @@ def _find_tables(
         found = cursor.fetchall()
         known = {*configured, *wanted}
         tables, unknown = [], []
-        for name, columns in found:
+        for name, is_readable, columns in found:
             suffix = name[len(PREFIX) :]
             codifier = names.get(name) or (suffix if suffix in known else None)
             if len(columns) == 2 and codifier and (codifier in wanted or not wanted):
                 time, value = _time(zone, *columns["timestamp"]), _value(*columns["value"])
-                tables.append(OldTable(name, codifier, time, value))
+                tables.append(OldTable(name, codifier, time, value, is_readable))
             elif len(columns) == 2 and not codifier and is_codifier(suffix):
                 unknown.append(name)
     return tables, unknown
+
+
+def _check_permissions(
+    connection: "Connection", tables: Iterable[OldTable], server: str, renames: bool
+) -> None:
+    """End with the command to run if the role may not read, or rename, all tables.
+
+    The tables of existing networks were made by a superuser. A table changes hands only to be
+    renamed, which its owner alone may do; who owned it keeps all other rights.
+    """
+    info = connection.info
+    role = identifier(info.user)
+    grants: list[str] = []
+    with connection.cursor() as cursor:
+        for table in tables:
+            if not table.is_readable and not renames:
+                grants.append(f"GRANT SELECT ON {identifier(table.name)} TO {role};")
+            for name in map(identifier, table.names if renames else ()):
+                cursor.execute(OWNER, (name,))
+                for owner, is_ours in cursor:
+                    if not is_ours:
+                        grants.append(f"ALTER TABLE {name} OWNER TO {role};")
+                        grants.append(f"GRANT ALL ON {name} TO {identifier(owner)};")
+        cursor.execute(MAY_CREATE)
+        may_create, schema = cursor.fetchone() or (True, "public")
+        if renames and not may_create:
+            grants.append(f"GRANT CREATE ON SCHEMA {identifier(schema)} TO {role};")
+    if grants:
+        psql = ["sudo", "-u", "postgres", "psql", "-p", str(info.port), "-d", info.dbname, "-c"]
+        raise click.ClickException(
+            f"{server}: the role {info.user} may not {'rename' if renames else 'read'} all of these"
+            " tables; run this command on the machine of the server, then the import again:\n"
+            f"    {shlex.join([*psql, ' '.join(grants)])}"
+        )
 
 
 def _import_table(
@@ -191,8 +245,7 @@ def _rename(connection: "Connection", table: OldTable) -> list[str]:
     """Rename a table, and those of its statistics, so that views can take their names."""
     renamed = []
     with connection.cursor() as cursor:
-        for suffix in ("", *(f"_{name}" for name in RESOLUTIONS)):
-            name = f"{table.name}{suffix}"
+        for name in table.names:
             cursor.execute(
                 "SELECT 1 FROM pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'p')",
                 (identifier(name),),
@@ -239,6 +292,8 @@ def _row(codifier: str, time_ms: int | None, value: object) -> Row | None:
         return None
     if isinstance(value, bool):
         value = int(value)
+    elif isinstance(value, float):
+        value = _restored(value)
     elif isinstance(value, str):
         value = _object(value) or value
     elif isinstance(value, list):
@@ -246,6 +301,19 @@ def _row(codifier: str, time_ms: int | None, value: object) -> Row | None:
     elif not isinstance(value, int | float | dict):
         value = str(value)
     return row_of((codifier, time_ms, 0, value, "", 0, ("", 0)))
+
+
+def _restored(number: float) -> float:
+    """Return the float32 that was cut to these 12 digits, else the number itself."""
+    try:
+        [whole] = struct.unpack("<f", struct.pack("<f", number))
+    except OverflowError:
+        return number
+    return whole if _cut(whole) == _cut(number) else number
+
+
+def _cut(number: float) -> float:
+    return float(f"{number:.12g}")
 
 
 def _object(text: str) -> dict[str, object] | None:
@@ -266,8 +334,10 @@ def _numbered(rows: Iterable[Row], stored: Iterable[Row]) -> Iterator[Row]:
     for time_ms, _, sequence, value, text in stored:
         taken[time_ms].add(sequence)
         known[time_ms].add((value, text))
+        if value is not None:  # an older table has nothing but the number, cut to 12 digits
+            known[time_ms] |= {(value, None), (_cut(value), None)}
     for time_ms, codifier, _, value, text in sorted(rows, key=_by_time_and_content):
-        if (value, text) in known[time_ms]:
+        if not known[time_ms].isdisjoint({(value, text), (value and _cut(value), text)}):
             continue
         known[time_ms].add((value, text))
         sequence = next(number for number in count() if number not in taken[time_ms])
