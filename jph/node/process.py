@@ -66,14 +66,14 @@ class Process:
             url: of the store; None: that of the first StateCache.
 
         Returns:
-            The question, or None where there is no store that outlives this process.
+            The question, or None where there is no store.
         """
         caches = [c for c in self.config.components.values() if c.type == "StateCache"]
         if url is None and caches:
-            url = str(caches[0].settings.get("URL") or "")
-        if not url or url.startswith("memory:"):
+            url = str(caches[0].settings.get("URL") or "memory:")
+        if not url:
             return None
-        from jph.stores.recall import Recall  # which only a network with a server needs
+        from jph.stores.recall import Recall  # which a node without pages does not need
 
         files = [c.settings.get("PasswordFile") for c in caches if c.settings.get("URL") == url]
         # Not Path.expanduser, which raises RuntimeError for the home of nobody.

@@ -99,6 +99,7 @@ def test_the_home_directory_is_there():
     assert set(rows(section("The home directory"))) == {
         "config/….json",
         "clock",
+        "states.json",
         "set-points/…",
         "history.sqlite",
         "history.sqlite-statistics",

@@ -1,7 +1,10 @@
 """The pages begin with what Redis knows from before, and say when last states are not stored."""
 
 import json
+import re
 import time
+
+import pytest
 
 from jph.bus.wire import Reading
 from jph.clock import time_now_ms
@@ -124,3 +127,36 @@ def test_a_fault_of_the_state_cache_is_an_alert_of_its_own(make_web):
     assert client.get("/healthz").json["history_fault"] is None
     web.on_batch([reading("S1", 12.0, sequence=2)])
     assert "Last states are not being stored" not in client.get("/").text
+
+
+@pytest.mark.slow
+def test_after_a_restart_without_redis_the_pages_know_what_was(tmp_path):
+    file = tmp_path / "value"
+    file.write_text("7.25\n")
+    port = free_tcp_port()
+    document = new_bus().document(
+        {"Codifier": "A1", "Type": "Pipe", "SensorInterval": 1, "Sensor": {"Pipe": str(file)}},
+        {"Codifier": "A2", "Type": "External", "SensorInterval": 1},
+        {"Codifier": "SC", "Type": "StateCache"},
+        {"Codifier": "WB", "Type": "Web", "Sensor": {"Port": port}},
+    )
+    (tmp_path / "net.json").write_text(json.dumps(document))
+    client = Client(port)
+
+    def run(until):
+        up = start(tmp_path, "up", "-u", "net.json")
+        try:
+            eventually(lambda: "Sign in once" in (tmp_path / "out").read_text(), 30)
+            return eventually(until, 30)
+        finally:
+            up.terminate()
+            up.wait(10)
+
+    heard_ms = run(lambda: client.get("/sensor/A1").json[0]["DTimestamp"])
+    file.unlink()
+    again = run(lambda: client.get("/sensor/A1").json[0])
+    assert again["Value"] == 7.25
+    assert again["DTimestamp"] >= heard_ms
+    cards = r'class="card" data-codifier="(..)"[^>]* data-state="(\w+)"'
+    states = dict(run(lambda: re.findall(cards, client.get("/").text)))
+    assert states["A1"] != states["A2"] == "unseen"

@@ -116,7 +116,7 @@ for url in ("redis://", "unix:///socket"):
     assert ended.stdout.splitlines() == [f"redis: {needed}", f"unix: {needed}"]
 
 
-def test_memory_is_the_last_states_of_the_process(tmp_path):
+def test_memory_has_a_name_in_letters(tmp_path):
     for url in ("memory:", "memory:other"):
         store = open_state(url, tmp_path, None, LastStates())
         assert store.recall() == {}
