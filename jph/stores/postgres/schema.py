@@ -49,7 +49,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
         " PRIMARY KEY (resolution, codifier, timestamp))"
         " PARTITION BY RANGE (resolution, timestamp)",
         "CREATE TABLE IF NOT EXISTS statistic_default PARTITION OF statistic DEFAULT",
-        # Each batch rewrites the marks of its Codifiers: room in the page keeps it in one place.
+        # Marks that are set again are rewritten: room in the page keeps them in one place.
         'CREATE TABLE IF NOT EXISTS pending (codifier text COLLATE "C" NOT NULL,'
         " timestamp bigint NOT NULL, PRIMARY KEY (timestamp, codifier)) WITH (fillfactor = 40)",
         "CREATE TABLE IF NOT EXISTS dropped (resolution smallint PRIMARY KEY,"
