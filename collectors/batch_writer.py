@@ -6,6 +6,10 @@ offers rows of the spool. The keeper thread puts rows into the spool that have w
 were offered and got no answer; so a store that refuses, or hangs, holds up nothing but itself. A
 row may be offered twice, which is safe: no store keeps it twice.
 
+A store that is a file writes some pages for each batch, however small. So a batch may take longer
+to fill than a power cut may cost: then the keeper appends its rows to another journal meanwhile,
+which is on the disk.
+
 If the spool cannot be written either, rows wait in memory, up to MOST_BYTES.
 """
 
@@ -13,10 +17,11 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from operator import itemgetter
 
 from jph.backoff import Backoff
@@ -72,9 +77,11 @@ class BatchWriter:
     Args:
         store: opened by the caller, closed here.
         spool: where rows wait for the store.
-        journal: the rows that are in memory only; those of killed processes are written at once.
+        on_disk: a journal that is synced; one without a folder if there is no need.
+        journal: the rows that are in memory only; what killed processes left is written at once.
         batch_rows: write when so many rows wait.
-        batch_s: or when the oldest has waited so long.
+        batch_s: rows are on the disk after so long: in the store, in the spool or in `on_disk`.
+        store_s: write when the oldest has waited so long; not shorter than batch_s.
         on_change: called, on any thread, when a fault begins or ends.
     """
 
@@ -83,27 +90,35 @@ class BatchWriter:
         name: str,
         store: HistoryStore,
         spool: Spool,
+        on_disk: Journal,
         journal: Journal,
         *,
         batch_rows: int,
         batch_s: float,
+        store_s: float,
         on_change: Callable[[], object],
     ) -> None:
         self.batch_rows = batch_rows
         self.batch_s = batch_s
+        self.store_s = store_s
         self.rate = Rate()
         self.dropped = 0  # rows lost because too many waited in memory
         self.fault = Fault(log, logging.ERROR, on_change=on_change)
         self.spool_fault = Fault(log, logging.ERROR)
-        self.journal_fault = journal.fault
+        self.journal_faults = (journal.fault, on_disk.fault)
         self._lost = 0  # rows dropped in the present fault
         self._store = store
         self._spool = spool
         self._journal = journal
+        self._on_disk = on_disk
+        self._synced = on_disk.end  # position of the first row that is not on the disk
+        self._unsynced_s = time.monotonic()  # when it came
+        self._done = 0  # position of the oldest row that is in memory only
+        self._forgotten = 0  # up to which position `on_disk` has forgotten its rows
         self._changed = threading.Condition()
-        self._waiting: deque[Row] = deque(journal.left)
-        self._waiting_bytes = bytes_of(journal.left)
-        self._since_s = time.monotonic() - batch_s  # when the oldest waiting row came
+        self._waiting: deque[Row] = deque(on_disk.left + journal.left)
+        self._waiting_bytes = bytes_of(self._waiting)
+        self._since_s = time.monotonic() - store_s  # when the oldest waiting row came
         self._first = 0  # its position in the journal, or one before it
         self._keeping: int | None = None  # position of the rows on their way into the spool
         self._offer: Offer | None = None
@@ -134,13 +149,17 @@ class BatchWriter:
             if self._stopping or not rows:
                 return not self._stopping
             before, bytes_before = len(self._waiting), self._waiting_bytes
+            now_s = time.monotonic()
             if not before:
-                self._since_s, self._first = time.monotonic(), first
+                self._since_s, self._first = now_s, first
+            if not before or self._synced == first:
+                self._unsynced_s = now_s
             self._waiting += rows
             self._waiting_bytes += bytes_of(rows)
             self._shorten()
             if (
                 not before
+                or self._synced == first
                 or before < self.batch_rows <= len(self._waiting)
                 or bytes_before < TO_SPOOL_BYTES <= self._waiting_bytes
             ):
@@ -181,8 +200,9 @@ class BatchWriter:
             log.error("%d readings waited at the stop; left in %s: %s", len(left), where, error)
             ours = 0
         with self._changed:
-            self._journal.release(ours)
-            self._journal.close()
+            for journal in (self._journal, self._on_disk):
+                journal.release(ours)
+                journal.close()
 
     # The writer
 
@@ -228,7 +248,8 @@ class BatchWriter:
             return None
         if len(self._waiting) >= self.batch_rows:
             return 0.0
-        return self._since_s + self.batch_s - now_s
+        store_s = self.batch_s if self._on_disk.fault else self.store_s
+        return self._since_s + store_s - now_s
 
     def _write(self) -> None:
         """Offer the batch that is due, else a part of the spool."""
@@ -312,11 +333,15 @@ class BatchWriter:
         found: list[tuple[float, Callable[[], None]]] = []
         rest_s = self._spool_rests_s - now_s
         if self._waiting:
-            more_s = 0.0 if self.fault else SLOW_S
-            overdue_s = self._since_s + self.batch_s + more_s - now_s
+            longest_s = self.batch_s if self.fault else self.store_s + SLOW_S
+            overdue_s = self._since_s + longest_s - now_s
             if self._waiting_bytes >= TO_SPOOL_BYTES:
                 overdue_s = 0.0
             found.append((max(overdue_s, rest_s), self._keep_waiting))
+            if self._on_disk.folder and self._synced < self._journal.end:
+                found.append((self._unsynced_s + self.batch_s - now_s, self._sync))
+        if self._on_disk.folder and self._forgotten < self._done:
+            found.append((0.0, self._forget))
         if self._offer is not None:
             answer_s = self._offer.given_s - now_s
             if not self._offer.kept:
@@ -325,6 +350,23 @@ class BatchWriter:
                 silent = partial(self._failed, f"the store has not answered for {SILENT_S:g} s")
                 found.append((answer_s + SILENT_S, silent))
         return found
+
+    def _sync(self) -> None:
+        """Bring the rows that came since the last time to the disk."""
+        with self._changed:
+            end = self._journal.end
+            start = max(0, len(self._waiting) - (end - self._synced))
+            rows = list(islice(self._waiting, start, None))
+            self._synced = end
+        self._on_disk.end = end - len(rows)  # those that were taken meanwhile are being stored
+        self._on_disk.append(rows)
+        self._on_disk.sync()
+        if self._on_disk.fault:
+            self._wake()  # the writer has less patience now
+
+    def _forget(self) -> None:
+        self._forgotten = done = self._done
+        self._on_disk.release(done)
 
     def _keep_waiting(self) -> None:
         with self._changed:
@@ -373,6 +415,7 @@ class BatchWriter:
         self._waiting.extendleft(reversed(rows))
         self._waiting_bytes += bytes_of(rows)
         self._since_s = since_s
+        self._unsynced_s = min(self._unsynced_s, since_s)
         self._shorten()
         self._changed.notify_all()
 
@@ -385,7 +428,9 @@ class BatchWriter:
             oldest.append(self._keeping)
         if self._offer is not None and not self._offer.kept:
             oldest.append(self._offer.first)
-        self._journal.release(min(oldest))
+        self._done = min(oldest)
+        self._synced = max(self._synced, self._done)
+        self._journal.release(self._done)
 
     def _failed(self, reason: str) -> None:
         self.fault.note(reason, f"{reason}; readings wait until a new try succeeds")
@@ -417,7 +462,7 @@ class BatchWriter:
             self._changed.notify_all()
 
 
-def bytes_of(rows: Sequence[Row]) -> int:
+def bytes_of(rows: Collection[Row]) -> int:
     """Return about how much memory rows take."""
     return ROW_BYTES * len(rows) + sum([len(row[4]) for row in rows if row[4] is not None])
 

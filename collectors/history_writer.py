@@ -17,9 +17,9 @@ from jph.stores.address import (
     Sql,
     StoreAddress,
     address_of,
-    usual_batch_s,
+    waits_of,
 )
-from jph.stores.journal import Journal, folder_of
+from jph.stores.journal import ON_DISK, Journal, disk_folder, folder_of
 from jph.stores.spool import DEFAULT_BYTES, spool_of
 
 log = logging.getLogger(__name__)
@@ -41,8 +41,13 @@ class HistoryWriter:
     url: str | None = setting(None, doc="where history is kept")
     sql: Sql | None = setting(None, doc="a database of PostgreSQL, in place of a URL")
     password_file: Path | None = setting(None, doc="path of the file with the store's password")
-    batch_rows: int = setting(1000, gt=0, doc="write when so many readings wait")
-    batch_s: float | None = setting(None, key="BatchTime", gt=0, doc="longest wait of a reading, s")
+    batch_rows: int = setting(2000, gt=0, doc="write when so many readings wait")
+    batch_s: float | None = setting(
+        None, key="BatchTime", gt=0, doc="after how long a reading is on the disk, s"
+    )
+    store_s: float | None = setting(
+        None, key="StoreTime", gt=0, doc="after how long a reading is in an SQLite history, s"
+    )
     spool_bytes: int = setting(
         DEFAULT_BYTES, key="SpoolSize", ge=65536, doc="most bytes of the spool"
     )
@@ -55,15 +60,23 @@ class HistoryWriter:
         self.receive_in = folder if folder is not None and is_tmpfs(folder) else None
         self._store = open_history(place.url, self.home, place.password_file)
         self._spool = spool_of(self.channel.codifier, self.home, self.spool_bytes)
+        waits = waits_of(place.url, self.batch_s, self.store_s)
+        on_disk = Journal(
+            disk_folder(self.home) if waits.batch_s < waits.store_s else None,
+            self.channel.codifier,
+            suffix=ON_DISK,
+        )
         self._per_minute = 0.0
         self._refused: dict[str, int] = {}
         self._writing = BatchWriter(
             self.channel.codifier,
             self._store,
             self._spool,
-            Journal(folder, self.channel.codifier),
+            on_disk,
+            Journal(folder, self.channel.codifier, first=on_disk.end),
             batch_rows=self.batch_rows,
-            batch_s=self.batch_s or usual_batch_s(place.url),
+            batch_s=waits.batch_s,
+            store_s=waits.store_s if on_disk.folder else waits.batch_s,
             on_change=self._publish,
         )
         self._writing.start()
@@ -113,8 +126,8 @@ class HistoryWriter:
         if fault := self._writing.fault.text:
             both = filter(None, (fault, self._writing.spool_fault.text))
             result["fault"] = "; ".join(both)[:MOST_TEXT]
-        elif fault := self._writing.journal_fault.text:
-            result["fault"] = f"no journal: {fault}"[:MOST_TEXT]
+        elif faults := [fault.text for fault in self._writing.journal_faults if fault]:
+            result["fault"] = f"no journal: {faults[0]}"[:MOST_TEXT]
         if damaged := self._store.damaged():
             more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
             result["damaged"] = f"{damaged[-1]}{more}"[:MOST_TEXT]

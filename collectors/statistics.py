@@ -19,12 +19,12 @@ from jph.node.process import STATE
 from jph.rate import Rate
 from jph.settings import setting
 from jph.stores import StatisticsStore, open_history
-from jph.stores.address import Sql, address_of, history_address
+from jph.stores.address import Sql, address_of, history_address, longest_store_s
 
 log = logging.getLogger(__name__)
 
-# A bucket is computed so long after its end, when readings in its writer's memory are stored.
-SETTLE_MS = 20_000
+# A bucket is computed so long after its writer has stored the last readings of its time.
+SETTLE_MS = 10_000
 LOOK_S = 10.0  # between two looks whether something is due
 RETENTION_S = 600.0
 PROGRESS_S = 10.0
@@ -56,6 +56,7 @@ class Statistics:
         if place is None:
             raise ConfigError("Statistics: no HistoryWriter is configured, so there is no history")
         self._store = open_history(place.url, self.home, place.password_file)
+        self._settle_ms = SETTLE_MS + round(longest_store_s(self.config) * 1000)
         self._stopping = threading.Event()
         self._retention = Retention(self.keep or Keep(), lambda: not self._stopping.is_set())
         self._shortened_s = -RETENTION_S
@@ -107,7 +108,7 @@ class Statistics:
         """Do the work that is due; return whether the store allowed it."""
         try:
             store = self._store.statistics
-            self._compute(store, time_now_ms() - SETTLE_MS)
+            self._compute(store, time_now_ms() - self._settle_ms)
             if self.keep is not None and time.monotonic() > self._shortened_s + RETENTION_S:
                 self._retention.apply(store, time_now_ms())
                 self._shortened_s = time.monotonic()

@@ -8,6 +8,7 @@ import ctypes
 import fcntl
 import os
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,7 +49,8 @@ def create(folder: Path, owner: str, suffix: str) -> OwnedFile:
         OSError: it cannot be made.
     """
     while True:
-        path = folder / f"{_prefix(owner)}{os.urandom(6).hex()}{suffix}"
+        name = f"{_prefix(owner)}{time.time_ns():020}-{os.urandom(3).hex()}{suffix}"
+        path = folder / name
         fileno = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         if _lock(fileno):
             return OwnedFile(path, fileno)
@@ -58,7 +60,7 @@ def create(folder: Path, owner: str, suffix: str) -> OwnedFile:
 def left_behind(folder: Path, owner: str, suffix: str) -> Iterator[OwnedFile]:
     """Yield the files that killed processes left behind, oldest first, locked for this one."""
     paths = [path for path in folder.glob("*" + suffix) if path.name.startswith(_prefix(owner))]
-    for path in sorted(paths, key=_changed_ns):
+    for path in sorted(paths):
         with suppress(OSError):
             fileno = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
             file = OwnedFile(path, fileno)
@@ -130,9 +132,3 @@ def _lock(fileno: int) -> bool:
     except BlockingIOError:
         return False
     return True
-
-
-def _changed_ns(path: Path) -> int:
-    with suppress(OSError):
-        return path.stat().st_mtime_ns
-    return 0

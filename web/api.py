@@ -12,6 +12,7 @@ from jph.errors import JphError
 from jph.stores import Series
 from jph.stores.span import parse_field
 from web.context import site
+from web.recent import read_recent, read_recent_text
 from web.status import FAULTS
 from web.views import last_state, timeout_ms
 
@@ -124,12 +125,9 @@ def history(codifier: str) -> Response | tuple[Response, int]:
         return jsonify({"error": str(error)}), 400
     try:
         with site().history_gate.turn(request.remote_addr or ""):
-            store = site().history()
-            series = store.read([codifier], field, start_ms, end_ms, most_points)[codifier]
+            series = read_recent(site(), codifier, field, start_ms, end_ms, most_points)
             texts = (
-                store.read_text(
-                    codifier, start_ms, end_ms, MOST_TEXTS, objects=component.data_type == "json"
-                )
+                read_recent_text(site(), component, start_ms, end_ms, MOST_TEXTS)
                 if component.data_type in ("string", "json")
                 else []
             )

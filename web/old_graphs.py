@@ -7,9 +7,10 @@ from flask import Blueprint, Response, jsonify, request
 
 from jph.clock import time_now_ms
 from jph.errors import JphError
-from jph.stores import HistoryStore
 from jph.stores.span import parse_field
 from web.context import site
+from web.recent import read_recent
+from web.site import Site
 
 blueprint = Blueprint("sensorts", __name__)
 
@@ -68,7 +69,7 @@ def sensorts(query: str) -> Response | tuple[Response, int]:
             return _mistake(NO_CODIFIER, f"no component {item.codifier!r} in the configuration")
     try:
         with site().history_gate.turn(request.remote_addr or ""):
-            return jsonify(answer(site().history(), items, time_now_ms() + FUTURE_MS))
+            return jsonify(answer(site(), items, time_now_ms() + FUTURE_MS))
     except JphError as error:
         return _mistake(NO_HISTORY, str(error))
 
@@ -94,13 +95,13 @@ def parse(query: str) -> list[Item]:
     return [_item(place, entry) for place, entry in enumerate(asked)]
 
 
-def answer(store: HistoryStore, items: list[Item], end_ms: int) -> list[dict[str, object]]:
+def answer(here: Site, items: list[Item], end_ms: int) -> list[dict[str, object]]:
     """Return the points of all items, in order of time."""
     most = min(MOST_POINTS, MOST_ANSWER // max(len(items), 1))
     points: list[tuple[int, int, float]] = []
     for item in items:
         start_ms = min(item.since_ms + 1, end_ms)
-        series = store.read([item.codifier], item.field, start_ms, end_ms, most)[item.codifier]
+        series = read_recent(here, item.codifier, item.field, start_ms, end_ms, most)
         pairs = zip(series.times_ms, series.values, strict=True)
         points += [(time_ms, item.key, value) for time_ms, value in pairs]
     points.sort(key=lambda point: point[0])

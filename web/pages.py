@@ -6,7 +6,9 @@ from flask import Blueprint, abort, render_template
 
 from jph.config.model import Component
 from jph.config.silence import timeout_s
+from jph.errors import ConfigError
 from jph.registry import IGNORE_HALT
+from jph.stores.address import writer_waits
 from web.context import site
 from web.status import SERVICES
 from web.views import page_view
@@ -84,12 +86,23 @@ def configuration(entry: Component) -> list[tuple[str, str]]:
         ("Host", entry.host),
         ("Can be set", "yes" if entry.control_enabled else None),
         ("Starts halted", None if entry.active else "yes"),
+        ("A power cut costs at most", _at_stake(entry)),
     ]
     return [(label, str(value)) for label, value in lines if value]
 
 
 def _type(entry: Component) -> str:
     return entry.type if entry.type == entry.type_name else f"{entry.type} ({entry.type_name})"
+
+
+def _at_stake(entry: Component) -> str | None:
+    """Return which readings are in the memory of a history writer only."""
+    if entry.type != "HistoryWriter":
+        return None
+    try:
+        return f"the readings of {_seconds(writer_waits(entry).batch_s)}"
+    except ConfigError:
+        return None  # it does not run either
 
 
 def _seconds(seconds: float | None) -> str | None:

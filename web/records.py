@@ -11,9 +11,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from zlib import crc32
 
-from jph.bus.wire import Control, Reading, number_of
+from jph.bus.wire import Control, Reading, memory_of, number_of
 from jph.clock import time_now_ms
 from jph.config.model import Component, Config
 from jph.rate import Rate
@@ -21,6 +22,8 @@ from jph.state import Fields, LastStates
 from web.status import DAMAGED, FAULTS, Heard, Status, status
 
 RING = 120  # readings of each component that a new reader gets for its curve
+RECENT = 10_000  # numbers of all components that a history may not have yet
+RECENT_TEXT_BYTES = 4 << 20  # and texts and objects
 LONGEST_POINT = 240  # letters of a text kept in the ring
 REFRESH_S = 1.0  # how often silence is looked for
 STRANGER_S = 600.0  # how long an unconfigured Codifier is mentioned after its last message
@@ -71,6 +74,9 @@ class Records:
         self.version = 1
         self.layout = ""
         self._records: dict[str, Record] = {}
+        self._recent: deque[tuple[str, int, float]] = deque(maxlen=RECENT)
+        self._recent_texts: deque[Reading] = deque()
+        self._recent_text_bytes = 0
         self._strangers: dict[str, float] = {}  # Codifier -> when it was heard, monotonic
         self._faults: dict[str, tuple[str, str]] = {}
         self._rate = Rate()
@@ -126,13 +132,18 @@ class Records:
         with self.lock:
             self.version = version = self.version + 1
             touched: dict[str, Record] = {}
-            for codifier, timestamp_ms, _, value, *_ in readings:
+            for reading in readings:
+                codifier, timestamp_ms, _, value, *_ = reading
                 record = self._records.get(codifier)
                 if record is None:
                     self._strangers[codifier] = now_s
                     continue
                 touched[codifier] = record
                 number: float | str | None = number_of(value)
+                if isinstance(number, float):
+                    self._recent.append((codifier, timestamp_ms, number))
+                if isinstance(value, str | dict):
+                    self._keep_text(reading)
                 if number is None and isinstance(value, str):
                     number = value[:LONGEST_POINT]
                 if number is not None:
@@ -177,6 +188,12 @@ class Records:
                 target.version = self.version
             self.on_change()
 
+    def _keep_text(self, reading: Reading) -> None:
+        self._recent_texts.append(reading)
+        self._recent_text_bytes += memory_of([reading])
+        while self._recent_text_bytes > RECENT_TEXT_BYTES:
+            self._recent_text_bytes -= memory_of([self._recent_texts.popleft()])
+
     def _touch(self, record: Record, now_s: float) -> None:
         record.version = self.version
         self._judge(record, now_s)
@@ -213,6 +230,19 @@ class Records:
     def server_of(self, record: Record) -> Record | None:
         """Return the record of the component that sends for this one, None if it is no proxy."""
         return self._records.get(record.component.server or "")
+
+    def recent(self, codifier: str, after_ms: int, end_ms: int) -> list[tuple[int, float]]:
+        """Return the last numbers with after_ms < timestamp < end_ms that were heard, by time."""
+        with self.lock:
+            kept = list(self._recent)
+        return sorted(it[1:] for it in kept if it[0] == codifier and after_ms < it[1] < end_ms)
+
+    def recent_texts(self, codifier: str, after_ms: int, end_ms: int) -> list[Reading]:
+        """Return the last texts and objects with after_ms < timestamp < end_ms, by time."""
+        with self.lock:
+            kept = list(self._recent_texts)
+        found = [it for it in kept if it[0] == codifier and after_ms < it[1] < end_ms]
+        return sorted(found, key=itemgetter(1, 2))
 
     def refresh(self) -> None:
         """Find whose status changed by the passing of time alone, unless that was done just now."""

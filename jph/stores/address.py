@@ -10,10 +10,11 @@ from jph.settings import arguments, setting
 
 DEFAULT_HISTORY = "sqlite:///history.sqlite"  # of a HistoryWriter without a URL
 
-# How long a reading waits in the memory of a history writer. A file is written rarely, since flash
-# wears out by writes; a server, whose tables other programs read, soon.
-FILE_BATCH_S = 10.0
-SERVER_BATCH_S = 0.3
+# After how long a reading is on the disk, and in the history itself. A file is written rarely,
+# since flash wears out by writes; a server, whose tables other programs read, soon.
+FILE_BATCH_S = 60.0
+FILE_STORE_S = 600.0
+SERVER_BATCH_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class _Settings:
     sql: Sql | None = setting(None)
     password_file: Path | None = setting(None)
     batch_s: float | None = setting(None, key="BatchTime")
+    store_s: float | None = setting(None, key="StoreTime")
 
 
 def address_of(
@@ -75,30 +77,49 @@ def writer_address(settings: Mapping[str, object], path: str = "Sensor") -> Stor
     return _address(given)
 
 
-def usual_batch_s(url: str) -> float:
-    """Return how long readings wait for a batch if no `BatchTime` is set."""
-    return FILE_BATCH_S if url.startswith("sqlite:") else SERVER_BATCH_S
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """How long a reading waits at most before a HistoryWriter has brought it to a place, s.
 
-
-def longest_batch_s(config: Config) -> float:
-    """Return how long a reading may wait in the memory of any HistoryWriter, 0 without one.
-
-    Raises:
-        ConfigError: the settings of a HistoryWriter are wrong.
+    Args:
+        batch_s: to the disk.
+        store_s: to the history, where pages and programs find it.
     """
-    writers = [one for one in config.components.values() if one.type == "HistoryWriter"]
-    return max(map(batch_s_of, writers), default=0.0)
+
+    batch_s: float
+    store_s: float
 
 
-def batch_s_of(writer: Component) -> float:
-    """Return how long a reading may wait in the memory of a HistoryWriter.
+def waits_of(url: str, batch_s: float | None, store_s: float | None) -> Waits:
+    """Return the waits of a HistoryWriter with this URL, and these settings where they are set."""
+    is_file = url.startswith("sqlite:")
+    if store_s is None and batch_s is None and is_file:
+        store_s = FILE_STORE_S
+    batch_s = batch_s or (FILE_BATCH_S if is_file else SERVER_BATCH_S)
+    if not is_file:  # a server has the readings in memory of nobody else
+        return Waits(batch_s, batch_s)
+    return Waits(min(batch_s, store_s or batch_s), store_s or batch_s)
+
+
+def writer_waits(writer: Component) -> Waits:
+    """Return the waits of a HistoryWriter.
 
     Raises:
         ConfigError: one of its settings is wrong.
     """
     path = f"Sensors[{writer.index}].Sensor"
     given = _Settings(**arguments(_Settings, writer.settings, path))  # type: ignore[arg-type]
-    return given.batch_s or usual_batch_s(_address(given).url)
+    return waits_of(_address(given).url, given.batch_s, given.store_s)
+
+
+def longest_store_s(config: Config) -> float:
+    """Return how long it takes at most until a reading is in a history, 0 without a writer.
+
+    Raises:
+        ConfigError: the settings of a HistoryWriter are wrong.
+    """
+    writers = [one for one in config.components.values() if one.type == "HistoryWriter"]
+    return max((writer_waits(writer).store_s for writer in writers), default=0.0)
 
 
 def history_address(config: Config, own: StoreAddress | None = None) -> StoreAddress | None:

@@ -1,8 +1,9 @@
-"""The rows of a history writer that are in its memory only, in files that outlive the process.
+"""The rows of a history writer that its store does not have yet, in files that outlive the process.
 
 Each call of `append` is one write(2) of one record, into the page cache: no fsync, so it costs some
-microseconds, survives any end of the process, and does not survive a power cut. The next process of
-the same writer finds the files, and offers their rows to the store again, which keeps none twice.
+microseconds, survives any end of the process, and does not survive a power cut; for that there is
+`sync`. The next process of the same writer finds the files, and offers their rows to the store
+again, which keeps none twice.
 
     record  "jph:", crc32 of what follows, bytes of the numbers, bytes of the others; then the
             numbers, 22 bytes each, and the other rows as JSON
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 SEGMENT_BYTES = 1 << 20
 SUFFIX = ".rows"
+ON_DISK = ".synced"  # of a journal that is synced
 
 _MAGIC = b"jph:"
 _HEAD = struct.Struct("<4sIII")
@@ -55,26 +57,31 @@ class Journal:
     Args:
         folder: private; None: there is none, and nothing is kept.
         codifier: of the writer.
+        suffix: of its files.
+        first: the position of the first row.
 
     Attributes:
         left: the rows that killed processes left; their positions come first.
         end: the position of the next row.
     """
 
-    def __init__(self, folder: Path | None, codifier: str) -> None:
+    def __init__(
+        self, folder: Path | None, codifier: str, *, suffix: str = SUFFIX, first: int = 0
+    ) -> None:
         self.fault = Fault(log, logging.ERROR)
         self.left: list[Row] = []
         self.folder = folder
+        self.end = first
         self._codifier = codifier
+        self._suffix = suffix
         self._segments: list[
             _Segment
         ] = []  # oldest first; rows are added to the last, if it is open
         self._is_open = False
         self._closed = False
         if folder is not None:
-            for file in owned.left_behind(folder, codifier, SUFFIX):
+            for file in owned.left_behind(folder, codifier, suffix):
                 self._take_over(file)
-        self.end = len(self.left)
 
     def append(self, rows: Sequence[Row]) -> None:
         """Keep rows; when this returns they outlive the process."""
@@ -89,14 +96,17 @@ class Journal:
             if os.write(segment.file.fileno, record) < len(record):
                 raise OSError("its disk is full: free some space")
         except OSError as error:
-            reason = error.strerror or str(error)
-            self.fault.note(
-                reason,
-                f"the journal in {self.folder} cannot be written ({reason}); a killed process "
-                "loses the readings that are in its memory until it can",
-            )
+            self._failed(error)
         else:
             self.fault.end("the journal is written again")
+
+    def sync(self) -> None:
+        """Bring the last file to the disk."""
+        if self._is_open:
+            try:
+                os.fsync(self._segments[-1].file.fileno)
+            except OSError as error:
+                self._failed(error)
 
     def release(self, position: int) -> None:
         """Forget the rows before a position: they are stored elsewhere."""
@@ -129,13 +139,21 @@ class Journal:
             with suppress(OSError):  # it is in use, by another writer or by rows that wait
                 self.folder.rmdir()
 
+    def _failed(self, error: OSError) -> None:
+        reason = error.strerror or str(error)
+        self.fault.note(
+            reason,
+            f"the journal in {self.folder} cannot be written ({reason}); until it can, the readings"
+            " in memory are lost at a kill or a power cut",
+        )
+
     def _open_segment(self) -> _Segment:
         """Return the segment to write to, a new one if the last is full or was deleted."""
         assert self.folder is not None
         last = self._segments[-1] if self._is_open else None
         if last is None or last.size >= SEGMENT_BYTES:
             owned.private_folder(self.folder)
-            file = owned.create(self.folder, self._codifier, SUFFIX)
+            file = owned.create(self.folder, self._codifier, self._suffix)
             last = _Segment(file, 0, self.end)
             self._segments.append(last)
             self._is_open = True
@@ -147,7 +165,8 @@ class Journal:
         if damaged:
             log.warning("%s: left out %d damaged bytes of %d", file.path, damaged, len(content))
         self.left += rows
-        self._segments.append(_Segment(file, len(content), len(self.left)))
+        self.end += len(rows)
+        self._segments.append(_Segment(file, len(content), self.end))
 
 
 def folder_of(home: Path, given: Path | None) -> Path | None:
@@ -159,12 +178,21 @@ def folder_of(home: Path, given: Path | None) -> Path | None:
     try:
         if given is not None:
             return owned.private_folder(given / owned.name_for(home))
-        return owned.memory_folder(home) or owned.private_folder(home / "journal")
+        return owned.memory_folder(home) or disk_folder(home)
     except OSError as error:
         reason = error.strerror or str(error)
         if given is not None:
             raise ConfigError(f"Journal: {given} cannot be used ({reason})") from error
         log.error("there is no place for a journal: %s", reason)
+        return None
+
+
+def disk_folder(home: Path) -> Path | None:
+    """Return the folder of the journals in the home, None if it cannot be made."""
+    try:
+        return owned.private_folder(home / "journal")
+    except OSError as error:
+        log.error("there is no place for a journal: %s", error.strerror or error)
         return None
 
 

@@ -62,7 +62,7 @@ def short_waits(monkeypatch):
 
 @pytest.fixture
 def writer(channel, tmp_path, postgres_url):
-    with closing(HistoryWriter(channel, tmp_path, url=postgres_url)) as made:
+    with closing(HistoryWriter(channel, tmp_path, url=postgres_url, batch_s=0.3)) as made:
         made.on_batch(readings(1))
         eventually(lambda: not made.status()["waiting"])
         yield made
@@ -137,7 +137,7 @@ def test_new_readings_do_not_wait_for_those_of_the_spool(
     with closing(spool_of("HW", tmp_path)) as spool:
         for n in range(300):
             spool.add([(START + n, "S1", n * 100 + i, 1.0, None) for i in range(100)])
-    with closing(HistoryWriter(channel, tmp_path, url=postgres_url)) as writer:
+    with closing(HistoryWriter(channel, tmp_path, url=postgres_url, batch_s=0.3)) as writer:
         eventually(lambda: stored() > 200)
         waits_s = []
         for n in range(3):

@@ -2,6 +2,7 @@ import copy
 import itertools
 import logging
 import re
+import shutil
 import sqlite3
 import threading
 import time
@@ -20,6 +21,7 @@ from jph.node.building import build as build_component
 from jph.node.node import Node
 from jph.node.process import STATE
 from jph.node.reload import Reloader
+from jph.stores.address import waits_of
 from jph.stores.spool import spool_of
 from jph.stores.sqlite import file
 from tests.helpers import eventually, logged
@@ -132,6 +134,71 @@ def test_more_than_one_transaction_of_readings_is_stored_when_it_closes(channel,
     assert len(rows_of(path)) == 25_000
 
 
+def on_disk(home):
+    """Return how many bytes the journal on the disk has."""
+    return sum(path.stat().st_size for path in (home / "journal").glob("*.synced"))
+
+
+def test_what_waits_for_a_large_batch_outlives_a_power_cut_after_batch_time(
+    channel, tmp_path, path
+):
+    """The home of a writer that goes on is copied, as a power cut would leave it."""
+    home, rest = tmp_path / "home", tmp_path / "rest"
+    with closing(HistoryWriter(channel, home, batch_s=0.2, store_s=3600)) as writer:
+        assert writer.status()["power_cut_s"] == 0.2
+        writer.on_batch(readings(3))
+        wait_for(lambda: on_disk(home) > 3 * 22)
+        writer.on_batch(readings(2, first=3))
+        wait_for(lambda: on_disk(home) > 5 * 22)
+        assert stored(home / "history.sqlite") == 0
+        shutil.copytree(home, rest)
+        with closing(HistoryWriter(FakeChannel(), rest)) as after:
+            wait_for(lambda: stored(rest / "history.sqlite") == 5 and not after.status()["waiting"])
+            wait_for(lambda: not on_disk(rest))
+    assert stored(home / "history.sqlite") == 5
+    assert not (home / "journal").exists()
+
+
+def test_the_journal_on_the_disk_forgets_what_the_history_has(channel, tmp_path, path):
+    settings = {"batch_rows": 10, "batch_s": 0.05, "store_s": 3600}
+    with closing(HistoryWriter(channel, tmp_path, **settings)) as writer:
+        writer.on_batch(readings(9))
+        wait_for(lambda: on_disk(tmp_path))
+        writer.on_batch(readings(1, first=9))
+        wait_for(lambda: stored(path) == 10 and not on_disk(tmp_path))
+        writer.on_batch(readings(1, first=10))
+        wait_for(lambda: 22 < on_disk(tmp_path) < 44)
+
+
+def test_a_history_is_written_sooner_while_the_journal_on_the_disk_cannot_be(
+    channel, tmp_path, path, caplog
+):
+    (tmp_path / "journal").mkdir(mode=0o700)
+    with closing(HistoryWriter(channel, tmp_path, batch_s=0.2, store_s=3600)) as writer:
+        (tmp_path / "journal").rmdir()
+        (tmp_path / "journal").touch()
+        writer.on_batch(readings(3))
+        wait_for(lambda: stored(path) == 3)
+        assert "no journal" in writer.status()["fault"]
+    assert logged(caplog, "journal", "power cut") == 1
+
+
+@pytest.mark.parametrize(
+    ("url", "settings", "waits"),
+    [
+        ("sqlite:///a", {}, (60, 600)),
+        ("sqlite:///a", {"batch_s": 5.0}, (5, 5)),
+        ("sqlite:///a", {"batch_s": 5.0, "store_s": 90.0}, (5, 90)),
+        ("sqlite:///a", {"store_s": 30.0}, (30, 30)),
+        ("postgresql://a@b/c", {}, (2, 2)),
+        ("postgresql://a@b/c", {"batch_s": 5.0, "store_s": 90.0}, (5, 5)),
+    ],
+)
+def test_batch_time_is_that_of_the_history_unless_store_time_says_otherwise(url, settings, waits):
+    found = waits_of(url, settings.get("batch_s"), settings.get("store_s"))
+    assert (found.batch_s, found.store_s) == waits
+
+
 def test_a_reading_that_comes_twice_is_stored_once(channel, tmp_path, path):
     with closing(HistoryWriter(channel, tmp_path)) as writer:
         writer.on_batch(readings(5) + readings(5))
@@ -155,7 +222,7 @@ def test_it_publishes_readings_stored_per_minute(channel, tmp_path, path):
         writer._writing.rate._since_s = time.monotonic() - 60
         assert writer.on_timer(START, "", 0.0) == STATE.GOOD
     assert channel.sent == [
-        {"value": pytest.approx(10, abs=0.2), "waiting": 4, "dropped": 0, "power_cut_s": 10}
+        {"value": pytest.approx(10, abs=0.2), "waiting": 4, "dropped": 0, "power_cut_s": 60}
     ]
 
 
@@ -173,7 +240,7 @@ def test_a_store_that_refuses_is_said_once_and_what_waited_is_stored_after(
             assert len(channel.sent) == 2
         wait_for(lambda: stored(path) == 20)
         wait_for(lambda: len(channel.sent) == 3)
-        assert channel.sent[-1] == {"value": 0.0, "waiting": 0, "dropped": 0, "power_cut_s": 10}
+        assert channel.sent[-1] == {"value": 0.0, "waiting": 0, "dropped": 0, "power_cut_s": 60}
         assert writer.on_timer(START, "", 0.0) == STATE.GOOD
     began, ended = caplog.records
     assert began.levelno == logging.ERROR

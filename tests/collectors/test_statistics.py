@@ -35,10 +35,12 @@ class FakeChannel:
 
 def config_with(settings=None):
     writer = SimpleNamespace(settings=settings or {}, index=0, type="HistoryWriter")
-    return SimpleNamespace(first=lambda name: writer if name == "HistoryWriter" else None)
+    return SimpleNamespace(
+        first=lambda name: writer if name == "HistoryWriter" else None, components={"HW": writer}
+    )
 
 
-NO_WRITER = SimpleNamespace(first=lambda name: None)
+NO_WRITER = SimpleNamespace(first=lambda name: None, components={})
 
 
 def hours_ago(hours, n=60):
@@ -86,17 +88,17 @@ def test_without_a_history_it_is_a_mistake(tmp_path):
 def test_a_bucket_that_has_just_ended_is_left_until_its_writer_has_stored_all(
     tmp_path, monkeypatch
 ):
-    """The hour before this one, seen 19 s and 20 s after its end."""
+    """The hour before this one, seen 609 s and 610 s after its end."""
     with closing(open_history(URL, tmp_path)) as store:
         given = hours_ago(5)
         store.append(given)
         end_ms = given[0][0] - 1 + HOUR_MS
-        now = [end_ms + 19_999]
+        now = [end_ms + 609_999]
         monkeypatch.setattr(statistics, "time_now_ms", lambda: now[0])
         monkeypatch.setattr(statistics, "LOOK_S", 0.01)
         with closing(Statistics(FakeChannel(), config_with(), tmp_path)):
             eventually(lambda: len(statistics_of(store)) == 5)
-            now[0] = end_ms + 20_000
+            now[0] = end_ms + 610_000
             eventually(lambda: len(statistics_of(store)) == 7)
 
 

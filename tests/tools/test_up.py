@@ -143,10 +143,10 @@ def test_an_outsider_with_nothing_but_a_socket(path, document, fresh_home):
         eventually(lambda: up.get("/sensor/X1")[0]["Value"] == 12.25)
         state = up.get("/sensor/X1")[0]
         assert state["DTimestamp"] == now_ms
-        eventually(lambda: (now_ms, 501, 12.25) in stored(fresh_home, "X1"), 15)
         span = f"/history/X1?from={now_ms - 1000}&to={now_ms + 1000}"
         assert "12.25" in json.dumps(up.get(span))
         up.stop()
+    assert (now_ms, 501, 12.25) in stored(fresh_home, "X1")
 
 
 def test_sigint_stops_it_too_and_the_port_of_the_command_line_counts(path, fresh_home):

@@ -151,3 +151,57 @@ def test_history_without_a_writer_is_a_503_that_says_so(make_web):
     answer = Client(web.bound_port).get("/history/A1")
     assert answer.status == 503
     assert "no HistoryWriter" in answer.json["error"]
+
+
+def times_and_values(answer):
+    return list(zip(answer["t"], answer["v"], strict=True))
+
+
+def test_a_graph_has_at_once_what_no_batch_has_stored_yet(web, client):
+    now_ms = time_now_ms()
+    points = [(now_ms - 90_000 + n * 1000, float(n)) for n in range(90)]
+    whole = [reading("A1", v, timestamp_ms=t, sequence=n) for n, (t, v) in enumerate(points)]
+    store(web, whole[:30])
+    web.on_batch(whole[20:])  # some of which are stored
+    answer = client.get(f"/history/A1?from={now_ms - 95_000}&to={now_ms}").json
+    assert times_and_values(answer) == [*points]
+    assert answer["bucket_ms"] == 0
+
+
+def test_what_was_just_heard_is_reduced_as_the_rest(web, client):
+    now_ms = time_now_ms()
+    start_ms = now_ms - 1_000_000
+    whole = [
+        reading("A1", 9.0 if n == 970 else 1.0, timestamp_ms=start_ms + n * 1000, sequence=n)
+        for n in range(1000)
+    ]
+    store(web, whole[:940])
+    web.on_batch(whole[940:])
+    answer = client.get(f"/history/A1?from={start_ms}&to={now_ms}&points=50").json
+    assert len(answer["t"]) <= 50
+    assert None not in answer["v"]
+    assert answer["t"] == sorted(answer["t"])
+    assert max(answer["high"]) == 9.0
+    assert answer["t"][-1] > start_ms + 960_000
+
+
+def test_without_any_stored_reading_the_graph_has_what_was_heard(web, client):
+    now_ms = time_now_ms()
+    store(web, [reading("A2", 1.0)])
+    web.on_batch([reading("A1", 3.5, timestamp_ms=now_ms - 10)])
+    assert client.get("/history/A1").json["v"] == [3.5]
+    long = [reading("A1", float(n), timestamp_ms=now_ms - n) for n in range(1000, 10, -1)]
+    web.on_batch(long)
+    answer = client.get("/history/A1?points=20").json
+    assert 2 <= len(answer["t"]) <= 20
+
+
+def test_texts_that_were_just_heard_come_with_the_stored_ones(web, client):
+    now_ms = time_now_ms()
+    long = "heating " * 100
+    whole = [
+        reading("A3", text, timestamp_ms=now_ms - 9 + n) for n, text in enumerate(("on", long))
+    ]
+    store(web, whole[:1])
+    web.on_batch(whole)
+    assert client.get("/history/A3").json["texts"] == [[now_ms - 9, "on"], [now_ms - 8, long]]

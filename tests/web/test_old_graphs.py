@@ -6,7 +6,7 @@ import pytest
 from jph.clock import time_now_ms
 from jph.stores import open_history, row_of
 from tests.web.bus import component, reading
-from web import old_graphs
+from web import old_graphs, recent
 
 
 def store(web, readings):
@@ -146,3 +146,29 @@ def test_without_a_history_they_get_the_text_too(make_web):
     answer = ask(Client(web.bound_port), item())
     assert (answer.status, answer.text) == (200, "Unknown Error with DB engine")
     assert answer.headers["X-Reason"]
+
+
+def test_a_page_that_asks_again_gets_what_was_just_heard_once(web, client):
+    now_ms = time_now_ms()
+    whole = [reading("A1", float(n), timestamp_ms=now_ms - 900 + n, sequence=n) for n in range(3)]
+    store(web, whole[:1])
+    web.on_batch(whole[1:2])
+    first = ask(client, item(time=now_ms - 9000)).json
+    assert [point["v"] for point in first] == [0.0, 1.0]
+    web.on_batch(whole[2:])
+    store(web, whole[:2])
+    again = ask(client, item(time=first[-1]["t"])).json
+    assert [point["v"] for point in again] == [2.0]
+
+
+def test_statistics_are_told_when_all_of_their_readings_are_stored(web, client, monkeypatch):
+    bucket_ms = time_now_ms() // 600_000 * 600_000
+    store(web, [reading("A1", 1.0, timestamp_ms=bucket_ms - 5)])
+    asked = item(field="mean-10min", time=bucket_ms - 1)
+    monkeypatch.setattr(recent, "time_now_ms", lambda: bucket_ms + 609_000)
+    assert ask(client, asked).json == []
+    monkeypatch.setattr(recent, "time_now_ms", lambda: bucket_ms + 610_002)
+    assert ask(client, asked).json == [{"0": 0, "t": bucket_ms, "v": 1.0}]
+    monkeypatch.setattr(recent, "time_now_ms", lambda: bucket_ms + 609_000)
+    store(web, [reading("A1", 2.0, timestamp_ms=bucket_ms + 5)])  # so all before it are, too
+    assert ask(client, asked).json == [{"0": 0, "t": bucket_ms, "v": 1.0}]
