@@ -249,7 +249,7 @@ def served(server: str) -> Iterator[Served]:
         port = common.free_port()
         document["Sensors"] += [
             {"Codifier": "HW", "Type": "HistoryWriter", "Host": "nowhere"},
-            {"Codifier": "WB", "Type": "Web", "Sensor": {"Port": port}},
+            {"Codifier": "WB", "Type": "Web", "Sensor": {"Port": port, "Server": server}},
         ]
         config = net.folder / "pages.json"
         config.write_text(json.dumps(document))
@@ -365,12 +365,14 @@ def main() -> None:
     allow_files()  # for the sockets of this process
     with served(arguments.server) as site, ExitStack() as stack:
         port = site.port
+        wire = on_the_wire(port, seconds)
         site.row("nobody reads", seconds)
         readers = Crowd(port, arguments.readers, request(DASHBOARD))
         stack.callback(readers.stop)
         time.sleep(2)
+        began_s, before = time.monotonic(), readers.received
         site.row(f"{arguments.readers} readers", seconds)
-        wire = on_the_wire(port, seconds)
+        each = (readers.received - before) / (time.monotonic() - began_s) / arguments.readers / 1e3
         mute = Crowd(port, 50, request("/live"), reads=False)
         stack.callback(mute.stop)
         site.row("and 50 that never read", seconds)
@@ -385,7 +387,7 @@ def main() -> None:
         site.row("and 40 wrong passwords", seconds, ["/healthz"])
         for thread in asked:
             thread.join(60)
-        note = f"{readers.began} readers got events, {readers.ended} were dropped"
+        note = f"{readers.began} readers got {each:.1f} kB/s each, {readers.ended} were dropped"
     common.print_table(
         f"Pages of {len(SENSORS)} sensors on {arguments.server}, {RATE} readings/s",
         ["", "median, ms", "p95, ms", "longest, ms", "processor", "MB", ""],

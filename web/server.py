@@ -6,17 +6,19 @@ import socket
 import threading
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from web.site import Site
 
 if TYPE_CHECKING:
     from flask import Flask
 
+    from web.gevent_server import GeventServer
     from web.waitress_server import WaitressServer
 
 log = logging.getLogger(__name__)
 
+ServerName = Literal["waitress", "gevent"]
 THREADS = 8  # besides those that wait behind a gate
 MOST_FILES = 4096  # connections, readers and all else that this process may open
 CLOSE_S = 2.3
@@ -27,14 +29,20 @@ class PageServer:
     """Serves one site on a listening socket until it is closed."""
 
     def __init__(
-        self, site: Site, listener: socket.socket, host: str, allowed_hosts: tuple[str, ...]
+        self,
+        site: Site,
+        listener: socket.socket,
+        host: str,
+        allowed_hosts: tuple[str, ...],
+        server: ServerName = "waitress",
     ) -> None:
         self._site = site
         self._listener = listener
         self._host = host
         self._allowed_hosts = allowed_hosts
         self._stopping = threading.Event()
-        self._server: WaitressServer | None = None
+        self._server_name = server
+        self._server: WaitressServer | GeventServer | None = None
         allow_files()
         self._thread = threading.Thread(target=self._run, name="jph-web", daemon=True)
         self._thread.start()
@@ -57,13 +65,17 @@ class PageServer:
 
     def _serve(self) -> None:
         from web.front import Front
-        from web.waitress_server import WaitressServer
 
-        front = Front(self._application(), self._site.readers, self._site.proxies)
+        serve: type[WaitressServer | GeventServer]
+        if self._server_name == "gevent":
+            from web.gevent_server import GeventServer as serve
+        else:
+            from web.waitress_server import WaitressServer as serve
         site = self._site
+        front = Front(self._application(), site.readers, site.proxies)
         gates = site.history_gate, site.password_gate, site.command_gate
         threads = THREADS + sum(gate.most for gate in gates)
-        self._server = WaitressServer(front, self._listener, threads, site.connections)
+        self._server = serve(front, self._listener, threads, site.connections)
         self._server.run(self._stopping)
 
     def _application(self) -> "Flask":

@@ -18,7 +18,7 @@ from jph.node.channel import Channel
 from jph.settings import setting
 from jph.stores.address import Sql, address_of
 from web.proxies import Proxies
-from web.server import PageServer
+from web.server import PageServer, ServerName
 from web.site import Site
 
 NEEDED = ("flask", "flask_login", "flask_sqlalchemy", "waitress", "bcrypt")
@@ -57,6 +57,9 @@ class Web:
     proxies: tuple[str, ...] = setting(
         (), doc="addresses or networks of reverse proxies, whose X-Forwarded headers are believed"
     )
+    server: ServerName = setting(
+        "waitress", doc="the server: waitress, or gevent for a thousand live pages"
+    )
     stalled_reader_s: float = setting(
         20.0,
         key="StalledReader",
@@ -77,6 +80,8 @@ class Web:
         missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
         if missing:
             raise ConfigError(f"Web needs {', '.join(missing)}: pip install 'jph[web]'")
+        if self.server == "gevent" and importlib.util.find_spec("gevent") is None:
+            raise ConfigError("Server: gevent is not installed: pip install 'jph[gevent]'")
         try:
             proxies = Proxies(self.proxies)
         except ValueError as error:
@@ -92,7 +97,7 @@ class Web:
             stalled_reader_s=self.stalled_reader_s,
             proxies=proxies,
         )
-        self._server = PageServer(self._site, listener, self.host, self.allowed_hosts)
+        self._server = PageServer(self._site, listener, self.host, self.allowed_hosts, self.server)
 
     @property
     def address(self) -> str:

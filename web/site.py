@@ -16,7 +16,7 @@ from web.records import Records
 from web.sign_in_links import Links, Throttle
 from web.stream import LiveStream
 
-MOST_READERS = 1000
+MOST_READERS = 1200
 MOST_READERS_OF_ADDRESS = 64
 MOST_CONNECTIONS = 1024
 MOST_CONNECTIONS_OF_ADDRESS = 48  # a browser has six

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from jph.bus.bus import BusStatus
 from jph.bus.group import Group, Multicast
 from jph.bus.joined_group import GroupStatus
@@ -16,6 +18,7 @@ from jph.node.process import ComponentStatus, Process
 from jph.state import LastStates
 from web.service import Web
 
+both_servers = pytest.mark.parametrize("server", ["waitress", "gevent"])
 SENDER = ("127.0.0.1", 7601)
 
 

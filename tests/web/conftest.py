@@ -21,13 +21,19 @@ COMPONENTS = (
 
 
 @pytest.fixture
-def make_web(tmp_path: Path) -> Iterator[Callable[..., Web]]:
+def server() -> str:
+    """Return the name of the server; tests of what both servers do have it as a parameter."""
+    return "waitress"
+
+
+@pytest.fixture
+def make_web(tmp_path: Path, server: str) -> Iterator[Callable[..., Web]]:
     """Return what starts a server on a free port; all are closed at the end."""
     made: list[Web] = []
 
     def make(*components: Component, **settings: Any) -> Web:
         config = config_of(*(components or COMPONENTS))
-        settings = {"port": 0, **settings}
+        settings = {"port": 0, "server": server, **settings}
         channel = FakeChannel(config, tmp_path)
         made.append(FedWeb(channel=channel, config=config, home=tmp_path, **settings))
         return made[-1]

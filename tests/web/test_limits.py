@@ -7,8 +7,9 @@ from contextlib import ExitStack, closing
 import pytest
 
 from tests.helpers import eventually
+from tests.web.bus import both_servers
 from tests.web.client import Client, LiveReader
-from web import site, waitress_server
+from web import gevent_server, site, waitress_server
 from web.limits import Busy, Gate, Places
 
 
@@ -81,6 +82,7 @@ def test_questions_beyond_the_bound_are_answered_with_a_time_to_come_back(web, p
     assert Client(web.bound_port).get(path).status == 200
 
 
+@both_servers
 def test_questions_that_take_long_keep_no_page_waiting(web):
     gate = web._site.history_gate
     with ExitStack() as stack, ThreadPoolExecutor(12) as pool:
@@ -96,6 +98,7 @@ def test_questions_that_take_long_keep_no_page_waiting(web):
     assert 200 in statuses
 
 
+@both_servers
 def test_connections_beyond_the_bound_of_an_address_are_refused_in_words(make_web, monkeypatch):
     monkeypatch.setattr(site, "MOST_CONNECTIONS_OF_ADDRESS", 3)
     web = make_web()
@@ -115,6 +118,7 @@ def test_connections_beyond_the_bound_of_an_address_are_refused_in_words(make_we
     eventually(lambda: Client(web.bound_port).get("/healthz") and web._site.connections.count <= 1)
 
 
+@both_servers
 def test_the_connection_that_waits_longest_makes_room(make_web, monkeypatch):
     monkeypatch.setattr(site, "MOST_CONNECTIONS", 2)
     web = make_web()
@@ -127,8 +131,10 @@ def test_the_connection_that_waits_longest_makes_room(make_web, monkeypatch):
         assert first.recv(1) == b""
 
 
+@both_servers
 def test_a_connection_that_never_finishes_its_request_is_closed(make_web, monkeypatch):
     monkeypatch.setattr(waitress_server, "IDLE_S", 0.5)
+    monkeypatch.setattr(gevent_server, "IDLE_S", 0.5)
     web = make_web()
     with slow_connection(web.bound_port) as slow:
         slow.settimeout(0.05)
@@ -145,6 +151,7 @@ def test_a_connection_that_never_finishes_its_request_is_closed(make_web, monkey
         eventually(is_closed)
 
 
+@both_servers
 def test_a_live_page_is_no_connection_of_the_server_any_more(web):
     with LiveReader(web.bound_port) as reader:
         reader.event()

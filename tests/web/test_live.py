@@ -9,6 +9,8 @@ from tests.web.bus import SENDER, control, reading
 from tests.web.client import Client, LiveReader
 from web import readers, site
 
+pytestmark = pytest.mark.parametrize("server", ["waitress", "gevent"])
+
 
 def test_a_first_reader_gets_a_snapshot_and_then_what_changes(web):
     web.on_batch([reading("A1", 1.0, timestamp_ms=1)])

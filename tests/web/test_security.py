@@ -3,6 +3,7 @@ import socket
 
 import pytest
 
+from tests.web.bus import both_servers
 from tests.web.client import Client
 from web.security import host_names
 
@@ -192,6 +193,7 @@ def errors(caplog):
     return [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
+@both_servers
 @pytest.mark.parametrize("listening", ["127.0.0.1", "0.0.0.0"])
 def test_an_invalid_host_is_no_error_of_ours(make_web, listening, caplog):
     web = make_web(host=listening)
@@ -202,12 +204,14 @@ def test_an_invalid_host_is_no_error_of_ours(make_web, listening, caplog):
     assert errors(caplog) == []
 
 
+@both_servers
 def test_an_invalid_address_is_no_error_of_ours(web, caplog):
     for path in ODD_PATHS:
         assert 200 <= ask_raw(web, f"GET {path}", "Host: localhost") < 500, path
     assert errors(caplog) == []
 
 
+@both_servers
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "OPTIONS", "X"])
 def test_an_invalid_header_is_no_error_of_ours(web, method, caplog):
     for path in ("/", "/live", "/history/A1", "/command", "/sign-in"):

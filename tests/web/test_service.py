@@ -76,6 +76,7 @@ def test_the_settings_have_the_documented_keys():
         "PasswordFile": None,
         "AllowedHosts": (),
         "Proxies": (),
+        "Server": "waitress",
         "StalledReader": 20.0,
     }
 
