@@ -15,7 +15,6 @@ from web import accounts, api, commands, live, old_graphs, pages, security
 from web.compression import compress
 from web.context import CodifierConverter
 from web.limits import Busy
-from web.migrations import connect
 from web.site import Site
 
 log = logging.getLogger(__name__)
@@ -58,7 +57,7 @@ def create_app(site: Site, *, port: int, host: str, allowed_hosts: tuple[str, ..
     database: Path = app.config["DATABASE"]
     kept = site.channel.process.kept_files
     kept.keep(key_path, lambda: security.restore_key(key_path, key))
-    kept.keep(database, lambda: connect(database).close())
+    kept.keep(database, lambda: _make_database(database))
     app.config.update(
         SECRET_KEY=key,
         SESSION_COOKIE_NAME=f"jph-{port}",
@@ -97,6 +96,12 @@ def create_app(site: Site, *, port: int, host: str, allowed_hosts: tuple[str, ..
     app.register_error_handler(Busy, show_busy)
     app.register_error_handler(Exception, show_bug)
     return app
+
+
+def _make_database(path: Path) -> None:
+    from web.migrations import connect  # loads sqlite3, for a file that few servers have
+
+    connect(path).close()
 
 
 def utc(time_ms: int) -> str:
