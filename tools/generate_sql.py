@@ -34,10 +34,20 @@ _code_option = functools.partial(click.option, metavar="CODE", callback=_codifie
 @_code_option("-c", "--code", "writer", help="The HistoryWriter, if not the first one.")
 @click.option("-d", "--database", is_flag=True, help="Make role, database, tables, views.")
 @click.option("-f", "--force", is_flag=True, help="With -d: drop them first, with all readings.")
-@_code_option("-l", "--limit", "views_of", help="Make only the views of one Codifier.")
-@_code_option("-s", "--statistics", help="Compute the statistics of one Codifier again.")
-@click.option("-S", "--all-statistics", is_flag=True, help="Compute all of them again.")
-@click.option("-p", "--password", "account", metavar="USER:PASSWORD", help="Add or change a user.")
+@_code_option("-l", "--limit", "--sqlto", "views_of", help="Make only the views of one Codifier.")
+@_code_option("-s", "--statistics", "--stats", help="Compute the statistics of one Codifier again.")
+@click.option(
+    "-S", "--all-statistics", "--allStats", is_flag=True, help="Compute all of them again."
+)
+@click.option(
+    "-p",
+    "--password",
+    "--user",
+    "account",
+    metavar="USER:PASSWORD",
+    help="Add or change a user.",
+)
+@_code_option("-t", "emptied", help="Delete the readings and statistics of one Codifier.")
 @click.option("-T", "--truncate", is_flag=True, help="Delete all readings and statistics.")
 def generate_sql(
     source: str,
@@ -49,6 +59,7 @@ def generate_sql(
     statistics: str | None,
     all_statistics: bool,
     account: str | None,
+    emptied: str | None,
     truncate: bool,
 ) -> None:
     """Print the SQL that makes the database of the configuration.
@@ -57,9 +68,9 @@ def generate_sql(
     """
     if force and not database:
         raise click.UsageError("-f drops the database; give -d too, which makes it again")
-    wanted = (database, views_of, statistics, all_statistics, account, truncate)
+    wanted = (database, views_of, statistics, all_statistics, account, emptied, truncate)
     if not any(wanted):
-        raise click.UsageError("there is nothing to print; give -d, -l, -s, -S, -p or -T")
+        raise click.UsageError("there is nothing to print; give -d, -l, -s, -S, -p, -t or -T")
     config = options.load(source, home)
     with options.wrong_config(source):
         target = addresses.target_in(config, writer)
@@ -75,6 +86,8 @@ def generate_sql(
                 lines += provision.make_views(*_known(config, views_of), views_of)
         if truncate:
             lines += [provision.TRUNCATE]
+        if emptied:
+            lines += provision.empty(emptied)
         if statistics or all_statistics:
             codifier = None if all_statistics else statistics
             lines += [LATER, *provision.rebuild_statistics(codifier)]

@@ -22,6 +22,7 @@ EX_CONFIG = 78  # listed in RestartPreventExitStatus= of the unit: starting agai
 _source = click.option(
     "-u",
     "--config",
+    "--url",
     "source",
     envvar="JPH_CONFIG",
     metavar="PATH_OR_URL",

@@ -17,12 +17,20 @@ from jph.stores.sql import BUCKET
 LONGEST_NAME = 63  # bytes; PostgreSQL cuts a longer name, and then does not find it again
 KEPT_DATABASES = ("postgres", "template0", "template1")
 
-# People who sign in to programs that read this database.
-WEB_USER = (
-    "CREATE TABLE IF NOT EXISTS web_user (name text PRIMARY KEY, password_hash text NOT NULL)"
+# People who sign in to the pages, and the graphs that they keep in those of existing networks.
+WEB = (
+    "CREATE TABLE IF NOT EXISTS web_user (name text PRIMARY KEY, password_hash text NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS web_graph (name text, email text, settings text,"
+    " PRIMARY KEY (name, email))",
 )
+# The names by which programs of existing networks read and write them. Where there are tables of
+# these names, they are of such a network, and stay.
+WEB_VIEWS = {
+    "users": "SELECT name AS email, password_hash AS password FROM web_user",
+    "graphs": "SELECT name, email, settings FROM web_graph",
+}
 TRUNCATE = "TRUNCATE measurement, statistic, pending, dropped;"
-OURS = (*schema.TABLES, "web_user")
+OURS = (*schema.TABLES, "web_user", "web_graph")
 # Without ON_ERROR_STOP, psql would go on in the wrong database if the right one is missing.
 BEGIN = ("\\set ON_ERROR_STOP on", "\\encoding UTF8", "SET client_min_messages = warning;")
 
@@ -141,8 +149,12 @@ def grant_to_other(database: str, owner: str, role: str, writes: bool) -> list[s
 def make_tables() -> list[str]:
     """Return SQL that makes the tables or brings older ones up to date, in one transaction."""
     lock = f"DO {literal(f'BEGIN PERFORM pg_advisory_xact_lock({schema.LOCK}); END')};"
-    steps = [f"{statement};" for statement in (*schema.create(), WEB_USER)]
+    steps = [f"{statement};" for statement in (*schema.create(), *_web())]
     return ["BEGIN;", lock, *steps, "COMMIT;"]
+
+
+def _web() -> list[str]:
+    return [*WEB, *(schema.create_view(name, query) for name, query in WEB_VIEWS.items())]
 
 
 def make_views(
@@ -158,11 +170,22 @@ def make_views(
 
 
 def view_names(codifiers: Iterable[str]) -> list[str]:
-    """Return the names of all views of these Codifiers."""
+    """Return the names of all views, those of these Codifiers among them."""
     return [
-        f"{name}{suffix}"
-        for name in schema.view_names(codifiers).values()
-        for suffix in ("", *(f"_{each}" for each in RESOLUTIONS))
+        *WEB_VIEWS,
+        *(
+            f"{name}{suffix}"
+            for name in schema.view_names(codifiers).values()
+            for suffix in ("", *(f"_{each}" for each in RESOLUTIONS))
+        ),
+    ]
+
+
+def empty(codifier: str) -> list[str]:
+    """Return SQL that deletes the readings and statistics of one Codifier."""
+    return [
+        f"DELETE FROM {table} WHERE codifier = {literal(codifier)};"
+        for table in ("measurement", "statistic", "pending")
     ]
 
 
@@ -193,9 +216,9 @@ def rebuild_statistics(codifier: str | None) -> list[str]:
 
 
 def set_user(name: str, password_hash: str) -> list[str]:
-    """Return SQL that adds a person to `web_user`, or changes the password of one."""
+    """Return SQL that adds a person to `users`, or changes the password of one."""
     return [
-        f"{WEB_USER};",
-        f"INSERT INTO web_user VALUES ({literal(name)}, {literal(password_hash)})"
-        " ON CONFLICT (name) DO UPDATE SET password_hash = EXCLUDED.password_hash;",
+        *(f"{statement};" for statement in _web()),
+        f"INSERT INTO users (email, password) VALUES ({literal(name)}, {literal(password_hash)})"
+        " ON CONFLICT (email) DO UPDATE SET password = EXCLUDED.password;",
     ]

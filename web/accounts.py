@@ -24,7 +24,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import LoginManager, current_user, login_user, logout_user
 from werkzeug.exceptions import HTTPException
 
-from jph.errors import StoreError
+from jph.errors import JphError, StoreError
 from jph.faults import Fault
 from web.context import site
 from web.limits import Busy
@@ -120,11 +120,14 @@ def sign_in_with_password() -> ResponseReturnValue:
 
 def _stamp(name: str, password: str) -> str | None:
     """Return the stamp of an account if the password is right, else None."""
-    from web import users  # loads SQLAlchemy, see web/database.py
+    from web import history_users, users  # loads SQLAlchemy, see web/database.py
+
+    def elsewhere(name: str) -> str | None:
+        return history_users.password_hash(site().history_place(), name)
 
     try:
-        return users.verify(name, password) if name else None
-    except StoreError as error:
+        return users.verify(name, password, elsewhere) if name else None
+    except JphError as error:
         log.error("%s", error)
         abort(503, "The accounts cannot be read now.")
 

@@ -1,11 +1,16 @@
 """Accounts of people in the database of the pages: a name and a bcrypt hash.
 
+The password of an account may be elsewhere, in the database of the history (web/history_users.py).
+Then there is none here, and the stamp tells which one somebody signed in with last.
+
 Every function works in the context of an application, and raises StoreError if the database
 cannot be used.
 """
 
 import functools
+import hashlib
 import secrets
+from collections.abc import Callable
 
 import bcrypt
 from sqlalchemy import select
@@ -67,18 +72,46 @@ def remove(name: str) -> bool:
     return True
 
 
-def verify(name: str, password: str) -> str | None:
+def verify(
+    name: str, password: str, elsewhere: Callable[[str], str | None] = lambda name: None
+) -> str | None:
     """Return the stamp of the account if the password is right, else None.
 
     An unknown name takes as long as a wrong password, so that names cannot be probed.
+
+    Args:
+        elsewhere: returns the hash of somebody who has no password here, None for nobody.
     """
-    hashed, stamp = _nobody(ROUNDS), None
+    hashed, stamp = None, None
     with transaction() as session:
-        if account := session.get(Account, name):
-            hashed, stamp = account.password_hash.encode(), account.stamp
+        account = session.get(Account, name)
+        if account is not None and account.password_hash:
+            hashed, stamp = account.password_hash, account.stamp
+    is_here = hashed is not None
+    if not is_here and (hashed := elsewhere(name)):
+        stamp = hashlib.sha256(hashed.encode()).hexdigest()[:16]
     encoded = password.encode()
-    is_right = bcrypt.checkpw(encoded[:LONGEST_PASSWORD], hashed)
-    return stamp if is_right and len(encoded) <= LONGEST_PASSWORD else None
+    try:
+        is_right = bcrypt.checkpw(
+            encoded[:LONGEST_PASSWORD], hashed.encode() if hashed else _nobody(ROUNDS)
+        )
+    except ValueError:  # no hash of bcrypt
+        is_right = False
+    if stamp is None or not is_right or len(encoded) > LONGEST_PASSWORD:
+        return None
+    if not is_here:
+        _note(name, stamp)
+    return stamp
+
+
+def _note(name: str, stamp: str) -> None:
+    """Note that somebody whose password is elsewhere signed in; a new one ends older sessions."""
+    with transaction() as session:
+        account = session.get(Account, name)
+        if account is None:
+            account = Account(name=name, password_hash="", created_ms=time_now_ms())
+            session.add(account)
+        account.stamp = stamp
 
 
 def stamp(name: str) -> str | None:

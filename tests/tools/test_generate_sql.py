@@ -92,7 +92,16 @@ def test_a_role_that_may_make_roles_and_databases_may_run_all_of_it(network, pos
         document["Sensors"].append({"Codifier": code, "Type": type_, "Sensor": {"SQL": other}})
     network.document.write_text(json.dumps(document))
     try:
-        for options in ("-d", "-d -f", "-l a4", "-s a4", "-S", "-T", "-p anna:correct-horse"):
+        for options in (
+            "-d",
+            "-d -f",
+            "-l a4",
+            "-s a4",
+            "-S",
+            "-t a4",
+            "-T",
+            "-p anna:correct-horse",
+        ):
             twice(postgres_server, network(*options.split()), user=maker)
         owners = "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relname ~ '^sensor'"
         assert postgres_server.execute(owners, DATABASE) == [(ROLE,)]
@@ -167,7 +176,7 @@ def test_provisioning_again_keeps_the_readings_and_takes_over_tables(
 
 def test_one_codifier_gets_its_views_and_nothing_else(network, postgres_server):
     twice(postgres_server, network("-d", "-l", "A4"))
-    views = "SELECT viewname FROM pg_views WHERE schemaname = 'public' ORDER BY 1"
+    views = "SELECT viewname FROM pg_views WHERE starts_with(viewname, 'sensor') ORDER BY 1"
     names = [row[0] for row in postgres_server.execute(views, DATABASE)]
     assert names == ["sensor_A4", "sensor_A4_10min", "sensor_A4_hour"]
     result = network("-l", ";-")
@@ -212,12 +221,88 @@ def test_truncating_deletes_readings_and_statistics(provisioned, store, postgres
         assert postgres_server.execute(f"SELECT count(*) FROM {table}", DATABASE) == [(0,)]
 
 
+def test_one_codifier_is_emptied(provisioned, store, postgres_server):
+    for code in ("a4", "A4"):
+        store.append([(1_700_000_000_000, code, 1, 1.0, None)])
+    while store.statistics.compute(1_800_000_000_000):
+        pass
+    store.append([(1_800_000_000_000, "a4", 2, 1.0, None)])
+    twice(postgres_server, provisioned("-t", "a4"))
+    for table in ("measurement", "statistic", "pending"):
+        codifiers = f"SELECT DISTINCT codifier FROM {table}"
+        expected = [] if table == "pending" else [("A4",)]
+        assert postgres_server.execute(codifiers, DATABASE) == expected
+
+
+def test_the_long_options_of_older_versions_are_taken(network):
+    document = ["--url", str(network.document)]
+    for older, present in (
+        (["--sqlto", "a4"], ["-l", "a4"]),
+        (["--stats", "a4"], ["-s", "a4"]),
+        (["--allStats"], ["-S"]),
+        (["--database", "--force"], ["-d", "-f"]),
+        (["--code", "HW", "--database"], ["-d"]),
+    ):
+        assert network(*older, *document).stdout == network(*present).stdout != ""
+    assert "INSERT INTO users" in network("--user", "anna:correct horse").stdout
+
+
+def test_programs_of_existing_networks_write_users_and_graphs(provisioned, postgres_server):
+    """The statements that the pages of such a network make, and its way to add people."""
+
+    def run(sql, *values):
+        return postgres_server.execute(sql, DATABASE, values)
+
+    run("INSERT INTO Users VALUES ('anna', 'hash')")
+    run("UPDATE users SET password = 'other' WHERE users.email = %s", "anna")
+    selected = "SELECT users.email AS users_email, users.password AS users_password FROM users"
+    assert run(f"{selected} WHERE users.email = %s LIMIT 1", "anna") == [("anna", "other")]
+    insert = "INSERT INTO graphs (name, email, settings) VALUES (%s, %s, %s)"
+    run(insert, "Loop", "anna", "{}")
+    with pytest.raises(psycopg2.errors.UniqueViolation, match="already exists"):
+        run(insert, "Loop", "anna", "{}")
+    run(insert, "Loop", "ben", "{}")
+    run("DELETE FROM graphs WHERE graphs.name = %s AND graphs.email = %s", "Loop", "anna")
+    twice(postgres_server, provisioned("-d"))
+    assert run("SELECT * FROM graphs") == [("Loop", "ben", "{}")]
+    run("DELETE FROM users")
+
+
+def test_tables_of_an_existing_network_with_these_names_stay(provisioned, postgres_server):
+    for statement in (
+        "DROP VIEW users, graphs",
+        "CREATE TABLE Users (email varchar(120) PRIMARY KEY, password varchar(120))",
+        f"GRANT ALL PRIVILEGES ON TABLE Users TO {provision.identifier(ROLE)}",
+        "INSERT INTO Users VALUES ('ben', 'old')",
+    ):
+        postgres_server.execute(statement, DATABASE)
+    twice(postgres_server, provisioned("-d"))
+    twice(postgres_server, provisioned("-p", "anna:correct horse"))
+    names = postgres_server.execute("SELECT email FROM users ORDER BY 1", DATABASE)
+    assert names == [("anna",), ("ben",)]
+
+
+def test_a_view_of_booleans_has_booleans(provisioned, store, postgres_server):
+    document = json.loads(provisioned.document.read_text())
+    [entry] = [each for each in document["Sensors"] if each["Codifier"] == "a4"]
+    store.append([(5, "a4", 1, 1.0, None), (6, "a4", 1, 0.0, None), (7, "a4", 1, None, "text")])
+    values = "SELECT value FROM sensor_a4 ORDER BY timestamp"
+    for data_type, expected in (("bool", [True, False]), ("float", [1.0, 0.0])):
+        entry["DataType"] = data_type
+        provisioned.document.write_text(json.dumps(document))
+        twice(postgres_server, provisioned("-d"))
+        assert [value for (value,) in postgres_server.execute(values, DATABASE)] == expected
+        if data_type == "bool":
+            where = "SELECT timestamp FROM sensor_a4 WHERE value"
+            assert postgres_server.execute(where, DATABASE) == [(5,)]
+
+
 def test_a_user_is_added_and_changed(provisioned, postgres_server):
     for password in ("correct horse", "battery: staple"):
         result = provisioned("-p", f"O'Hara:{password}")
         assert password not in result.stdout
         twice(postgres_server, result)
-        ((name, hashed),) = postgres_server.execute("SELECT * FROM web_user", DATABASE)
+        ((name, hashed),) = postgres_server.execute("SELECT * FROM users", DATABASE)
         assert name == "O'Hara"
         assert bcrypt.checkpw(password.encode(), hashed.encode())
 

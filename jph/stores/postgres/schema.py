@@ -73,6 +73,7 @@ TABLES_OF = {RAW: ("measurement", 1), TEN_MINUTES: ("statistic", 13), HOUR: ("st
 # out. A graph asks for "value", and wants a number wherever there is one.
 _NUMBER = ('value AS "value"', " AND value IS NOT NULL")
 _COLUMNS = {
+    "bool": ('(value <> 0) AS "value"', " AND value IS NOT NULL"),
     "string": ('coalesce(text, value::text) AS "value"', ""),
     # A number alone is stored without its text, see `jph.stores.row_of`.
     "json": ("""value AS "value", coalesce(text, '{"value":' || value || '}') AS text""", ""),
@@ -194,7 +195,7 @@ def create_views(
 
     Args:
         codifiers: all of the network, in the order of the configuration.
-        data_types: the DataType of those with readings that are not numbers, string or json.
+        data_types: the DataType of those with readings that are not numbers: bool, string or json.
     """
     types = data_types or {}
     statements = []
@@ -202,18 +203,19 @@ def create_views(
         columns, there = _COLUMNS.get(types.get(codifier, ""), _NUMBER)
         where = f"WHERE codifier = {literal(codifier)}"
         statements.append(
-            _create_view(name, f"SELECT timestamp, {columns} FROM measurement {where}{there}")
+            create_view(name, f"SELECT timestamp, {columns} FROM measurement {where}{there}")
         )
         for suffix, resolution in RESOLUTIONS.items():
             query = (
                 "SELECT timestamp, mean, mode, median, max, min, stdev FROM statistic"
                 f" {where} AND resolution = {resolution}"
             )
-            statements.append(_create_view(f"{name}_{suffix}", query))
+            statements.append(create_view(f"{name}_{suffix}", query))
     return statements
 
 
-def _create_view(name: str, query: str) -> str:
+def create_view(name: str, query: str) -> str:
+    """Return the statement that makes a view, unless there is something else of that name."""
     view = f"VIEW {identifier(name)}"
     create = f"EXECUTE {literal(f'CREATE OR REPLACE {view} AS {query}')};"
     # A view cannot change the type of a column, as when a DataType was changed.
