@@ -75,8 +75,12 @@ class Fault:
         if begins:
             self._on_change()
 
-    def end(self, said: str) -> bool:
-        """End the fault and log its count, if there was one; return whether there was."""
+    def end(self, said: str, counted: str = "failure") -> bool:
+        """End the fault and log its count, if there was one; return whether there was.
+
+        Args:
+            counted: the name of what was counted, in the singular.
+        """
         if not self.count:
             return False
         with self._lock:
@@ -85,7 +89,8 @@ class Fault:
             lasted_s = time.monotonic() - self._began_s
         if not text:
             return False
-        failures = f"{count} failure{'s' * (count != 1)} in {lasted_s:.0f} s"
-        self._log.log(max(self._level - 10, logging.INFO), "%s (%s)", said, failures)
+        plural = "s" * (count != 1)
+        total = f"{count} {counted}{plural} in {lasted_s:.0f} s"
+        self._log.log(max(self._level - 10, logging.INFO), "%s (%s)", said, total)
         self._on_change()
         return True
