@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from jph.bus import sockets
 from jph.bus.group import Group
-from jph.bus.wire import FLAG_AT, TIMESTAMP, TIMESTAMP_AT, TIMESTAMP_LIMIT
+from jph.bus.wire import FLAG_AT, TIMESTAMP, TIMESTAMP_AT, TIMESTAMP_LIMIT, Address
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ class Sender:
         self.lock = threading.Lock()  # held by the caller: sequence and send belong together
         self.sent = 0
         self.unsent = 0
+        self.addresses: tuple[Address, ...] = ()  # of the present socket, and of the one before
         self._channel = channel
         self._failed = failed
         self._socket: socket.socket | None = None
@@ -52,6 +53,8 @@ class Sender:
             if self._socket is not None:
                 self._socket.close()
             self._socket, self._through = opened, opened.send
+            # What the one before has sent may still be on its way back to us.
+            self.addresses = (opened.getsockname(), *self.addresses[:1])
             if self._held is None:
                 self._send = self._through
 

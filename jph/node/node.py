@@ -10,7 +10,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +20,16 @@ from jph.bus.receive_file import ReceiveFile, left_behind
 from jph.bus.wire import BROADCAST, Address, Control, Reading
 from jph.clock import time_now_ms
 from jph.config.model import Component, Config
+from jph.errors import JphError
 from jph.kept_files import LOOK_S
 from jph.node.channel import Channel
+from jph.node.instances import Answers, Instances
 from jph.node.loop import Loop
 from jph.node.mailboxes import Pool
+from jph.node.probe import Probe
 from jph.node.process import ComponentStatus, Process
 from jph.node.runner import Callbacks, ComponentRunner
+from jph.node.throttle import Throttle
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +37,7 @@ _BATCHES = 8  # of the data channel at most, before the control channel is looke
 _CLOSE_S = 4.0  # for all components to close, at stop
 _RELIEVE_S = 0.01  # between looks at a pool that has too few threads
 _APART_S = 0.001  # between the timers of two components, so that a thousand are not due at once
+_ENDED_S = 4.0  # for ending components to free a port or a pin that a new one needs
 
 Build = Callable[[Channel], Callbacks]
 TakeSocket = Callable[[socket.socket], object]
@@ -42,8 +47,12 @@ class Node:
     """The components that one process runs.
 
     Args:
-        finished: is set when no component is left, because newer instances took over.
+        finished: is set when no component is left to run here.
         plain: receive without recvmmsg.
+        stands_by: a component that a newer instance takes over comes back when that falls silent;
+            otherwise it ends.
+        asks_first: components that a reload adds, or that begin when there is a network at last,
+            take over from nobody who is at work.
     """
 
     def __init__(
@@ -54,9 +63,13 @@ class Node:
         finished: threading.Event | None = None,
         plain: bool = False,
         guard: ClockGuard | None = None,
+        stands_by: bool = True,
+        asks_first: bool = False,
     ) -> None:
         self.runners: dict[str, ComponentRunner] = {}
-        self.replaced: set[str] = set()  # Codifiers that newer instances elsewhere took over
+        # Why it is finished: others were at work when the network came, or have taken over.
+        self.refused: Answers = {}
+        self.taken_over: Answers = {}
         self.finished = finished or threading.Event()
         # Reads the configuration again for these components; None: for those that changed.
         self.on_reload: Callable[[Sequence[ComponentRunner] | None], object] | None = None
@@ -66,7 +79,7 @@ class Node:
         self.bus = Bus(
             config.multicast, guard=guard or ClockGuard(home), wake=self.loop.wake, plain=plain
         )
-        self.bus.on_joined = self._announce
+        self.bus.on_joined = self._joined
         self.bus.on_clock_set = self._clock_set
         self.process = Process(config, home, self.bus, self._components)
         control = self.bus.control
@@ -75,6 +88,17 @@ class Node:
             self.bus.data.receiver, new, self._receive_data
         )
         self._receive_file: ReceiveFile | None = None
+        self.instances = Instances(
+            self.process,
+            self.loop.timers,
+            self.runners,
+            set_aside=self._set_aside if stands_by else self.remove,
+            take_back=self._take_back if stands_by else None,
+            finish=self._finish_taken_over,
+        )
+        self._asks_first = asks_first
+        self._holds_back = asks_first  # its components, until the bus was asked
+        self._throttle = Throttle()
         self._started = 0  # components, to keep their timers apart
         self._listening = False
 
@@ -103,6 +127,21 @@ class Node:
         """Take a component whose mailbox is worked on elsewhere."""
         self.runners[runner.channel.codifier] = runner
         return runner
+
+    def ask(self, codifiers: Iterable[str]) -> Callable[[], Answers]:
+        """Ask on the bus which components are at work, before any is built and the node starts.
+
+        Returns:
+            A function that waits for the answers. Without a network there are none; the bus is
+            asked when there is one.
+        """
+        control = self.bus.control
+        control.look()
+        if not control.joined:
+            return dict
+        self._holds_back = False
+        probe = Probe(self.instances.asker, codifiers)
+        return lambda: probe.wait(control.receiver)
 
     def start(self, take_data: TakeSocket | None = None) -> None:
         """Announce the components on the bus, and begin to call them back.
@@ -146,7 +185,7 @@ class Node:
         """Announce a component, and start its timers."""
         life = runner.begin()
         self._listen()
-        if self.bus.control.joined:
+        if self.bus.control.joined and not self._holds_back:
             runner.announce()
         component = runner.channel.component
         self._started += 1
@@ -162,12 +201,64 @@ class Node:
             runner.post_timer()
             repeat(component.sensor_interval_s, runner.post_timer)
 
+    def begin_new(
+        self, runners: Sequence[ComponentRunner], ends: Iterable[threading.Event]
+    ) -> None:
+        """Build and begin components that a reload added, but none that is at work elsewhere."""
+
+        def begin(answers: Answers) -> None:
+            for runner in runners:
+                component = runner.channel.component
+                if self.runners.get(component.codifier) is not runner or runner.announced:
+                    continue  # a later configuration has ended or begun it
+                if component.codifier in answers:
+                    self._hold_back(runner, answers[component.codifier])
+                else:
+                    self.rebuild(runner, component, ends)
+
+        if self._asks_first and runners:
+            self.instances.ask([runner.channel.codifier for runner in runners], begin)
+        else:
+            begin({})
+
+    def rebuild(
+        self, runner: ComponentRunner, component: Component, ends: Iterable[threading.Event] = ()
+    ) -> None:
+        """Have a component built on its own thread after others have ended, and begin it."""
+        codifier = component.codifier
+
+        def belongs_here() -> bool:
+            return self.runners.get(codifier) is runner
+
+        def begin() -> None:
+            if belongs_here():
+                self.begin(runner)
+
+        def rebuild() -> None:
+            until_s = time.monotonic() + _ENDED_S
+            for ended in ends:
+                ended.wait(max(0.0, until_s - time.monotonic()))
+            if not belongs_here():  # a later configuration ended it, or a newer instance
+                return
+            runner.life = None  # its timers end; until now its signs of life went on
+            try:
+                runner.rebuild(component)
+            except JphError as error:
+                log.error("%s cannot start: %s", codifier, error)
+            except Exception:
+                log.exception("%s cannot start", codifier)
+            self.loop.soon(begin)
+
+        runner.mailbox.post(rebuild)
+
     def remove(self, runner: ComponentRunner) -> None:
         """End a component; without any left the node is finished."""
-        runner.life = None
-        self.runners.pop(runner.channel.codifier, None)
-        runner.mailbox.post(runner.close)
-        if not self.runners:
+        self._set_aside(runner)
+        self.finish_if_empty()
+
+    def finish_if_empty(self) -> None:
+        """Finish the node if it has no component, not even on standby."""
+        if not self.runners and not self.instances.standby:
             self.finished.set()
 
     def reload(self, runners: Sequence[ComponentRunner] | None = None) -> None:
@@ -182,6 +273,20 @@ class Node:
         self.process.config = config
         self.bus.move(config.multicast)
 
+    def _joined(self) -> None:
+        if self._holds_back:
+            self.instances.ask(self.runners, self._begin_late)
+        else:
+            self._announce()
+
+    def _begin_late(self, answers: Answers) -> None:
+        if answers:
+            self.refused = answers
+            self.finished.set()
+        else:
+            self._holds_back = False
+            self._announce()
+
     def _announce(self) -> None:
         for runner in list(self.runners.values()):
             runner.announce()
@@ -191,6 +296,8 @@ class Node:
         for runner in self.runners.values():
             runner.channel.loaded_ms += moved_ms
             runner.sign()
+        for waiting in self.instances.standby.values():
+            waiting.runner.channel.loaded_ms += moved_ms
 
     def _listen(self) -> None:
         """Receive the data channel, as soon as a component or the last states need it."""
@@ -204,10 +311,11 @@ class Node:
     def _turn(self, now_s: float) -> float:
         """Do the work that is due between two waits; return when the next is due."""
         self.bus.look(now_s)
+        self._take(self._throttle.due(now_s))
         if self._pool.crowded():
             self._pool.relieve()
             return now_s + _RELIEVE_S
-        return self.bus.due_s
+        return min(self.bus.due_s, self._throttle.due_s)
 
     # Receiving
 
@@ -244,38 +352,72 @@ class Node:
                 runner.post_batch(readings)
 
     def _receive_control(self) -> None:
-        receiver, states = self.bus.control.receiver, self.process.states
-        for message, address in receiver.receive():
+        now_s, passes = time.monotonic(), self._throttle.passes
+        self._take(
+            (message, address)
+            for message, address in self.bus.control.receiver.receive()
+            if passes(message, address, now_s)
+        )
+
+    def _take(self, messages: Iterable[tuple[Control, Address]]) -> None:
+        """Take control messages that have just come, or were kept until now."""
+        states, sources = self.process.states, self.bus.control.receiver.sources
+        named: dict[str, ComponentRunner] = {}  # to be reloaded; so many C are one reload
+        for message, address in messages:
             if states is not None:
-                states.on_control(message, time_now_ms(), receiver.sources)
-            self._obey(message, address)
+                states.on_control(message, time_now_ms(), sources)
+            self.instances.hear(message, address)
+            targets = self._targets(message)
+            if message.flag != "C":
+                self._obey(message, address, targets)
+            elif message.destination != BROADCAST:
+                named |= {runner.channel.codifier: runner for runner in targets}
+            elif targets or self.instances.standby:
+                self.reload()
             for runner in self.runners.values():
                 runner.post_control(message, address)
+        if named:
+            self.reload(list(named.values()))
 
-    def _obey(self, message: Control, address: Address) -> None:
-        own = self.runners.get(message.source)
-        if own and message.flag in "NI" and message.number > own.channel.loaded_ms:
-            self._replaced(own, address)
+    def _targets(self, message: Control) -> list[ComponentRunner]:
         if message.destination == BROADCAST:
-            targets = list(self.runners.values())
-        else:
-            target = self.runners.get(message.destination)
-            targets = [target] if target else []
-        for runner in targets:
-            if message.flag == "P" and message.source != runner.channel.codifier:
-                runner.channel.send_control("T", message.source, message.number)
-            elif message.flag in "SH":
-                runner.activate(message.flag == "S")
-            elif message.flag in "AE" and runner.channel.component.control_enabled:
-                runner.post_timer(message.flag, message.number)
-        if message.flag == "C" and targets:
-            self.reload(None if message.destination == BROADCAST else targets)
+            return list(self.runners.values())
+        target = self.runners.get(message.destination)
+        return [target] if target else []
 
-    def _replaced(self, runner: ComponentRunner, address: Address) -> None:
+    def _obey(self, message: Control, address: Address, targets: Sequence[ComponentRunner]) -> None:
+        flag = message.flag
+        for runner in targets:
+            if flag == "P" and runner.announced and message.source != runner.channel.codifier:
+                if not self.instances.asked(message, address):
+                    runner.channel.send_control("T", message.source, message.number)
+            elif flag in "SH":
+                runner.activate(flag == "S")
+            elif flag in "AE" and runner.channel.component.control_enabled:
+                runner.post_timer(flag, message.number)
+
+    # Other instances of its components
+
+    def _set_aside(self, runner: ComponentRunner) -> None:
+        """End the work of a component, and free what it holds."""
+        runner.life, runner.announced = None, False
+        self.runners.pop(runner.channel.codifier, None)
+        runner.mailbox.post(runner.retire)
+
+    def _hold_back(self, runner: ComponentRunner, address: Address) -> None:
         codifier = runner.channel.codifier
-        log.error("%s was started again at %s:%d; this older instance ends", codifier, *address)
-        self.replaced.add(codifier)
-        self.remove(runner)
+        log.warning("%s is at work at %s:%d; it begins here when it ends there", codifier, *address)
+        self.runners.pop(codifier, None)
+        self.instances.stand_by(runner, address, is_new=True)
+
+    def _take_back(self, runner: ComponentRunner) -> None:
+        self.adopt(runner)
+        self.rebuild(runner, self.config.components[runner.channel.codifier])
+
+    def _finish_taken_over(self) -> None:
+        waits = self.instances.standby.items()
+        self.taken_over = {codifier: waiting.address for codifier, waiting in waits}
+        self.finished.set()
 
     def _components(self) -> dict[str, ComponentStatus]:
         return {codifier: runner.status() for codifier, runner in list(self.runners.items())}

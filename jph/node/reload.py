@@ -6,12 +6,11 @@ a component that C names by its Codifier is built again in any case: so a person
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from jph import registry
 from jph.config.model import Component, Config
-from jph.errors import ConfigError, JphError
+from jph.errors import ConfigError
 from jph.node.building import build
 from jph.node.node import Node
 from jph.node.runner import ComponentRunner
@@ -19,8 +18,6 @@ from jph.node.runner import ComponentRunner
 log = logging.getLogger(__name__)
 
 Choose = Callable[[Config], Iterable[Component]]
-
-_ENDED_S = 4.0  # for ending components to free a port or a pin that a new one needs
 
 
 class Reloader:
@@ -41,7 +38,6 @@ class Reloader:
         self._node = node
         self._load = load
         self._choose = choose
-        self._unbuilt: set[str] = set()  # Codifiers that are on the bus without callbacks
         self._asked: set[tuple[str, ...] | None] = set()  # by loads that did not begin yet
         node.on_reload = self.ask
 
@@ -82,12 +78,14 @@ class Reloader:
         wanted = None if self._choose is None else {c.codifier for c in self._choose(config)}
         differing = _differing(old, config)
         begins: list[ComponentRunner] = []
+        added: list[ComponentRunner] = []
         runners = list(node.runners.items())
+        standby = node.instances.standby
         if named is None and wanted is not None:
             # Before the others end: a node without any component is finished.
-            for codifier in wanted - node.runners.keys() - node.replaced:
+            for codifier in wanted - node.runners.keys() - standby.keys():
                 log.info("%s is new", codifier)
-                begins.append(node.add_later(config.components[codifier], build))
+                added.append(node.add_later(config.components[codifier], build))
         ends: list[threading.Event] = []
         for codifier, runner in runners:
             component = config.components.get(codifier)
@@ -101,48 +99,20 @@ class Reloader:
                 ended = threading.Event()
                 runner.mailbox.post(ended.set)
                 ends.append(ended)
-            elif named is not None or codifier in self._unbuilt or codifier in differing:
+            elif named is not None or not runner.is_built or codifier in differing:
                 log.info("%s starts again", codifier)
                 begins.append(runner)
             else:
                 runner.channel.carry_on(component)
                 runner.sign()
+        for codifier in list(standby):
+            if codifier not in config.components or (wanted is not None and codifier not in wanted):
+                del standby[codifier]
         for runner in begins:
-            self._rebuild(runner, config.components[runner.channel.codifier], ends)
+            node.rebuild(runner, config.components[runner.channel.codifier], ends)
+        node.begin_new(added, ends)
+        node.finish_if_empty()
         self.on_progress(False)
-
-    def _rebuild(
-        self, runner: ComponentRunner, component: Component, ends: Iterable[threading.Event]
-    ) -> None:
-        """Have a component built on its own thread after others have ended, and begin it."""
-        node, codifier = self._node, component.codifier
-
-        def belongs_here() -> bool:
-            return node.runners.get(codifier) is runner
-
-        def begin() -> None:
-            if belongs_here():
-                node.begin(runner)
-
-        def rebuild() -> None:
-            until_s = time.monotonic() + _ENDED_S
-            for ended in ends:
-                ended.wait(max(0.0, until_s - time.monotonic()))
-            if not belongs_here():  # a later configuration ended it, or a newer instance
-                return
-            runner.life = None  # its timers end; until now its signs of life went on
-            try:
-                runner.rebuild(component)
-                self._unbuilt.discard(codifier)
-            except JphError as error:
-                self._unbuilt.add(codifier)
-                log.error("%s cannot start: %s", codifier, error)
-            except Exception:
-                self._unbuilt.add(codifier)
-                log.exception("%s cannot start", codifier)
-            node.loop.soon(begin)
-
-        runner.mailbox.post(rebuild)
 
 
 def _differing(old: Config, new: Config) -> set[str]:

@@ -13,6 +13,7 @@ from jph.config.model import Component, Config
 from jph.errors import NoReading, SensorError
 from jph.faults import Fault
 from jph.node.channel import Channel
+from jph.node.claims import Claims
 from jph.node.logs import AT_WORK
 from jph.node.mailboxes import Mailbox
 from jph.node.polling import SensorPoller
@@ -89,6 +90,9 @@ class ComponentRunner:
         mailbox.context.run(AT_WORK.set, channel.codifier)
         self.life: object | None = None  # a timer ends when this is no longer its own
         self.announced = False  # N was sent in this life
+        self.is_built = True  # False: its present entry could not be built
+        self.claims = Claims()
+        self.ahead = Fault(log)  # another instance has a configuration time in the future
         self._build = build
         self.state: STATE | None = None
         self.error: str | None = None
@@ -116,8 +120,9 @@ class ComponentRunner:
             self.announced = True
 
     def sign(self) -> None:
-        """Give a sign of life."""
-        self.channel.send_control("I")
+        """Give a sign of life, once the bus knows the component."""
+        if self.announced:
+            self.channel.send_control("I")
 
     def activate(self, active: bool) -> None:
         """Start or halt the component, and tell the bus if that changed anything."""
@@ -221,8 +226,10 @@ class ComponentRunner:
             return
         before = self.channel.component
         self.close()
+        self.is_built = False
         try:
             self._build_as(component)
+            self.is_built = True
         except Exception as error:
             try:
                 if before is component:  # a new one has no past
@@ -316,6 +323,11 @@ class ComponentRunner:
                 self.callbacks.close()
             except Exception:
                 log.exception("%s could not be closed", self.channel.codifier)
+
+    def retire(self) -> None:
+        """Close the component, so that it can be built again later."""
+        self.close()
+        self.callbacks = Callbacks()
 
     def status(self) -> ComponentStatus:
         """Return the outcome of the callbacks so far."""

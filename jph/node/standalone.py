@@ -63,7 +63,7 @@ def jph(configURL: str | None = None, Codifier: str | None = None) -> "Standalon
     if component is None:
         raise ConfigError(f'no Codifier "{codifier}" in Sensors', source)
     set_up_logging(config, codifier)
-    node = Node(config, home)
+    node = Node(config, home, stands_by=False)
     Reloader(node, load)
     node.bus.open()
     return StandaloneChannel(component, node)

@@ -10,7 +10,7 @@ class Timers:
     """Actions at their times; used by one thread."""
 
     def __init__(self) -> None:
-        self._due: list[tuple[float, int, Callable[[float], None]]] = []
+        self._due: list[tuple[float, int, Callable[[float], object]]] = []
         self._order = itertools.count()
 
     @property
@@ -49,5 +49,9 @@ class Timers:
 
         self._at(time.monotonic() + interval_s + delay_s, tick)
 
-    def _at(self, due_s: float, action: Callable[[float], None]) -> None:
+    def after(self, delay_s: float, action: Callable[[], object]) -> None:
+        """Do an action once."""
+        self._at(time.monotonic() + delay_s, lambda due_s: action())
+
+    def _at(self, due_s: float, action: Callable[[float], object]) -> None:
         heapq.heappush(self._due, (due_s, next(self._order), action))

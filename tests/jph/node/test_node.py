@@ -330,24 +330,6 @@ def test_a_refused_value_leaves_no_gap(config, tmp_path):
     assert [m["sequence"] - start["sequence"] for m in (one, two)] == [1, 2]
 
 
-def test_a_newer_instance_takes_over_and_an_older_one_does_not(config, tmp_path, caplog):
-    closed = threading.Event()
-    node = node_of(config, tmp_path, A1=Callbacks(close=closed.set), B1=Callbacks())
-    with Peer(config) as peer, running(node):
-        peer.command("I", "@@", config.loaded_ms - 1, source="A1")
-        peer.command("N", "@@", config.loaded_ms, source="A1")
-        peer.command("P", "A1")
-        peer.hear("control", flag("T", source="A1"))
-        peer.command("N", "@@", config.loaded_ms + 1, source="A1")
-        assert closed.wait(5)
-        peer.command("P", "@@")
-        assert peer.hear("control", flag("T"))["source"] == "B1"
-        assert not node.finished.is_set()
-        peer.command("N", "@@", config.loaded_ms + 1, source="B1")
-        assert node.finished.wait(5)
-    assert sum("this older instance ends" in r.getMessage() for r in caplog.records) == 2
-
-
 def test_a_reader_sends_its_values_and_those_of_its_proxies(tmp_path):
     config = config_of({"Codifier": "A1", "SensorInterval": 0.05}, {"Codifier": "H1"})
 

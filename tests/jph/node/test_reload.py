@@ -111,7 +111,8 @@ def test_a_server_starts_anew_with_what_it_sends_for(tmp_path, server, proxy):
 def test_what_was_taken_over_elsewhere_is_not_fetched_back(network):
     with Peer(network.config) as peer, running(network.node):
         peer.hear("control", flag("N", source="D1"))
-        peer.command("N", "@@", network.config.loaded_ms + 5000.0, source="B1")
+        for _ in range(3):
+            peer.command("I", "@@", network.config.loaded_ms + 5000.0, source="B1")
         eventually(lambda: "B1" not in network.node.runners, 15)
         peer.command("C")
         peer.hear("control", flag("I", source="A1"), 15)

@@ -1,6 +1,7 @@
 """The library as its users know it: jph(), run, and the three callbacks."""
 
 import json
+import logging
 import struct
 import threading
 import time
@@ -11,7 +12,7 @@ import pytest
 
 from jph import STATE, ConfigError, jph, timeNow
 from jph.node.standalone import StandaloneChannel
-from tests.helpers import eventually
+from tests.helpers import eventually, logged
 from tests.network import Peer
 
 F = struct.Struct("<f")
@@ -201,12 +202,19 @@ def test_what_waits_in_the_socket_is_heard_though_the_channel_joins_again(path):
         assert channel.process.bus.data.receiver.sources["ZZ"].lost == 0
 
 
-def test_run_ends_when_a_newer_instance_takes_over(path):
+def test_run_ends_when_a_newer_instance_takes_over_but_not_by_one_packet(path, caplog):
     channel = jph(path, "A1")
     with Peer(channel.config) as peer, Running(channel) as running:
         peer.hear("control", lambda m: m["flag"] == "N")
         peer.command("N", "@@", channel.loaded_ms + 1, source="A1")
-        assert running._node.finished.wait(5)
+        for _ in range(5):
+            peer.hear("control", lambda m: m["flag"] == "I" and m["source"] == "A1")
+        assert not running._node.finished.is_set()
+        for _ in range(3):
+            peer.command("I", "@@", channel.loaded_ms + 1, source="A1")
+        assert running._node.finished.wait(20)
+        assert not running._node.instances.standby
+    assert logged(caplog, "A1", "127.0.0.1", level=logging.ERROR) == 1
 
 
 def test_a_reload_is_seen_by_the_component(path):

@@ -1,0 +1,94 @@
+"""Asking the bus who is there: before components start, and while another instance may be at work.
+
+Every living component answers a ping (P) at once, halted ones and those of older nodes too. A
+program asks under the Codifier of the ControlProgram, which no component has.
+"""
+
+import select
+import time
+from collections.abc import Iterable, Mapping
+
+from jph.bus.receiver import ControlReceiver
+from jph.bus.wire import Address, Control
+from jph.config.model import Component, Config
+from jph.node.channel import Channel
+from jph.node.loop import receive_rest
+from jph.node.process import Process
+
+WAIT_S = 0.3  # for answers; a WLAN delays multicast by a tenth of a second each way
+_NOBODY = "?"  # begins the Codifier to ask under where the configuration has no ControlProgram
+
+
+class Asker:
+    """Sends pings in the name of no component."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._channel: Channel | None = None
+
+    @property
+    def codifier(self) -> str:
+        """The Codifier that it asks under."""
+        return _speaker(self._process.config).codifier
+
+    def ask(self, codifier: str) -> None:
+        """Ping a component."""
+        speaker = _speaker(self._process.config)
+        if self._channel is None or self._channel.codifier != speaker.codifier:
+            self._channel = Channel(speaker, self._process)
+            # The number 0 is no later configuration time: it ends nobody's older control program.
+            self._channel.send_control("N", number=0.0)
+        self._channel.send_control("P", codifier)
+
+
+def _speaker(config: Config) -> Component:
+    program = config.first("ControlProgram")
+    if program is not None:
+        return program
+    free = next(
+        name
+        for name in (_NOBODY + chr(letter) for letter in range(0x21, 0x7F))
+        if name not in config.components
+    )
+    return Component(codifier=free, type="ControlProgram")
+
+
+class Probe:
+    """Asks which of some Codifiers are at work on the bus.
+
+    Args:
+        asker: it pings each of them once.
+    """
+
+    def __init__(self, asker: Asker, codifiers: Iterable[str]) -> None:
+        self.answers: dict[str, Address] = {}  # Codifier -> where it is at work
+        self._codifiers = frozenset(codifiers)
+        for codifier in sorted(self._codifiers):
+            asker.ask(codifier)
+        self.until_s = time.monotonic() + WAIT_S
+
+    def hear(self, message: Control, address: Address) -> None:
+        """Take a message of the control channel that is not our own.
+
+        N is no answer: a control program may send it in the name of a component.
+        """
+        if message.flag in "TI" and message.source in self._codifiers:
+            self.answers.setdefault(message.source, address)
+
+    def wait(self, receiver: ControlReceiver) -> Mapping[str, Address]:
+        """Return the answers, once all have answered or the time for answers is over."""
+
+        def receive() -> None:
+            for message, address in receiver.receive():
+                self.hear(message, address)
+
+        poll = select.poll()
+        poll.register(receiver.fileno(), select.POLLIN)
+        while len(self.answers) < len(self._codifiers):
+            left_s = self.until_s - time.monotonic()
+            if left_s <= 0:
+                receive_rest(receiver.fileno(), receive)
+                break
+            if poll.poll(left_s * 1000):
+                receive()
+        return self.answers
