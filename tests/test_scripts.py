@@ -141,6 +141,10 @@ def test_options_reach_the_program(installed):
     assert ended.stdout.splitlines()[:7] == expected.replace(" ", "|", 1).split("|")
 
 
+def test_run_passes_on_that_it_is_to_take_over(installed):
+    assert "--take-over" in run(installed / "scripts" / "run", "--take-over").stdout.splitlines()
+
+
 def test_run_may_be_called_through_a_link(installed, tmp_path):
     link = tmp_path / "link"
     link.symlink_to(installed / "scripts" / "run")

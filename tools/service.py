@@ -7,6 +7,7 @@ hangs; systemd then starts the process again.
 import faulthandler
 import threading
 import time
+from collections.abc import Sequence
 
 from jph.bus.bus import BusStatus
 from jph.node.node import Node
@@ -96,8 +97,9 @@ class Service:
         components = self._node.process.components()
         failing = sorted(code for code, one in components.items() if one.state == STATE.FAILED)
         text = f"{len(components)} component{'s' * (len(components) != 1)}"
-        more = f" and {len(failing) - 8} more" if len(failing) > 8 else ""
-        return f"{text}, failing: {' '.join(failing[:8])}{more}" if failing else text
+        if standby := sorted(self._node.instances.standby):
+            text += f", on standby: {_listed(standby)}"
+        return f"{text}, failing: {_listed(failing)}" if failing else text
 
     def _rates(self, now_s: float, status: BusStatus) -> str:
         """Return the rates of messages since the last status; those heard include our own."""
@@ -107,6 +109,11 @@ class Service:
             return ""
         past_s = max(now_s - before[0], 1e-3)
         return f"{_rate(sent - before[1], past_s)} sent, {_rate(heard - before[2], past_s)} heard"
+
+
+def _listed(codifiers: Sequence[str]) -> str:
+    more = f" and {len(codifiers) - 8} more" if len(codifiers) > 8 else ""
+    return " ".join(codifiers[:8]) + more
 
 
 def _network(status: BusStatus) -> str:

@@ -3,21 +3,24 @@
 import logging
 import math
 import os
+import shlex
 import signal
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from jph import registry
+from jph.bus.wire import Address
 from jph.config import loading
 from jph.config.checks import runs_here
 from jph.config.host import this_host
 from jph.config.model import Component, Config
 from jph.errors import ChannelError, ConfigError
 from jph.node.building import build
+from jph.node.instances import Answers
 from jph.node.logs import set_up_logging
 from jph.node.node import Node
 from jph.node.reload import Reloader
@@ -28,32 +31,57 @@ from tools.service import Service
 log = logging.getLogger(__name__)
 
 _IMPATIENT_S = 1.0  # from the first signal to a Ctrl-C that ends the process at once
+EX_TEMPFAIL = 75  # systemd tries again later: those who have the components may be gone then
 
 _port = click.option(
     "--port",
     type=click.IntRange(0, 65535),
     help="Port of the web server, instead of the configured one.",
 )
+_take_over = click.option(
+    "--take-over",
+    is_flag=True,
+    help="Start also components that are at work already, which ends them there.",
+)
+
+
+class Elsewhere(click.ClickException):
+    """Ends the program since others have its components."""
+
+    exit_code = EX_TEMPFAIL
+
+    def show(self, file: object = None) -> None:
+        click.echo(f"jph: {self.message}", err=True)
 
 
 @click.command()
 @options.network
 @_port
-def up(source: str, home: Path, port: int | None) -> None:
+@_take_over
+def up(source: str, home: Path, port: int | None, take_over: bool) -> None:
     """Run all components that the configuration names for this machine."""
-    _main(source, home, port, None)
+    _main(source, home, port, None, take_over)
 
 
 @click.command()
 @click.argument("codifiers", nargs=-1, required=True, metavar="CODIFIER...")
 @options.network
 @_port
-def run(codifiers: tuple[str, ...], source: str, home: Path, port: int | None) -> None:
+@_take_over
+def run(
+    codifiers: tuple[str, ...], source: str, home: Path, port: int | None, take_over: bool
+) -> None:
     """Run these components in one process."""
-    _main(source, home, port, codifiers)
+    _main(source, home, port, codifiers, take_over)
 
 
-def _main(source: str, home: Path, port: int | None, codifiers: Collection[str] | None) -> None:
+def _main(
+    source: str,
+    home: Path,
+    port: int | None,
+    codifiers: Collection[str] | None,
+    take_over: bool,
+) -> None:
     stop = _stop_on_signals()
     notifier = from_environment()
 
@@ -87,10 +115,10 @@ def _main(source: str, home: Path, port: int | None, codifiers: Collection[str] 
                 "to the Host of its entries, or name Codifiers with jph run",
                 source,
             )
-        node = Node(config, home, finished=stop)
+        node = Node(config, home, finished=stop, asks_first=not take_over)
         service = Service(node, Reloader(node, load, runnable), notifier)
         with places.recorded(source, home):
-            _serve(node, components, stop, service)
+            _serve(node, components, stop, service, take_over=take_over)
     except ConfigError as error:
         if stop.is_set():  # while it waited for the server of the configuration
             return
@@ -113,11 +141,23 @@ def _check_named(config: Config, codifiers: Iterable[str]) -> None:
 
 
 def _serve(
-    node: Node, components: Iterable[Component], stop: threading.Event, service: Service
+    node: Node,
+    components: Sequence[Component],
+    stop: threading.Event,
+    service: Service,
+    *,
+    take_over: bool,
 ) -> None:
     """Run until a signal comes, or until newer instances have replaced every component."""
     began_s = time.monotonic()
+    codifiers = [component.codifier for component in components]
     try:
+        if not take_over:
+            # Before any is built: a pin or a port may be in use by the one who is at work.
+            answers = node.ask(codifiers)
+            for component in components:
+                registry.find(component.type)  # imported while the answers are on their way
+            _refuse(node, codifiers, answers())
         # Build all components before the first is on the bus: if one cannot be built because a
         # running instance has its port, that instance must not think that it was replaced.
         runners = [node.add(component, build) for component in components]
@@ -129,6 +169,12 @@ def _serve(
             if runner.callbacks.greeting is not None:
                 click.echo(runner.callbacks.greeting())
         stop.wait()
+        _refuse(node, codifiers, node.refused)
+        if node.taken_over:
+            raise Elsewhere(
+                f"newer instances run all components of this process: {_places(node.taken_over)};"
+                " this one ends"
+            )
     finally:
         service.end()
         _on_hangup(lambda: None)
@@ -137,6 +183,32 @@ def _serve(
             # At its end the interpreter removes handlers: a late signal would change the status.
             signal.signal(number, signal.SIG_IGN)
     log.info("stopped")
+
+
+def _refuse(node: Node, codifiers: Iterable[str], answers: Answers) -> None:
+    """End the program if some components are at work already; tell how to go on."""
+    if not answers:
+        return
+    here = {address[0] for address in node.bus.control.sender.addresses}
+    others = [codifier for codifier in codifiers if codifier not in answers]
+    ways = ['name the machine that runs a component in its entry ("Host")']
+    if others:
+        ways.append(f"start only the others (jph run -- {shlex.join(others)})")
+    raise Elsewhere(
+        f"at work already: {_places(answers, here)}; nothing was started here. Either"
+        f" {', or '.join([*ways, 'take them over (--take-over), which ends them there'])}."
+    )
+
+
+def _places(answers: Answers, here: Collection[str] = ()) -> str:
+    """Return who is at work where, such as `LA UP at 192.0.2.7:40123`."""
+    by_place: dict[Address, list[str]] = {}
+    for codifier, address in answers.items():
+        by_place.setdefault(address, []).append(codifier)
+    return ", ".join(
+        f"{' '.join(sorted(found))} at {host}:{port}{' (this machine)' * (host in here)}"
+        for (host, port), found in by_place.items()
+    )
 
 
 def _stop_on_signals() -> threading.Event:
