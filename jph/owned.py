@@ -12,9 +12,9 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
+from zlib import crc32
 
 TMPFS_MAGIC = 0x01021994  # statfs(2)
 
@@ -107,8 +107,7 @@ def name_for(home: Path) -> str:
     """
     home.mkdir(parents=True, exist_ok=True)
     place = home.resolve()
-    digest = sha256(f"{place}\0{place.stat().st_ino}".encode(errors="surrogateescape"))
-    return f"jph-{os.geteuid()}-{digest.hexdigest()[:16]}"
+    return f"jph-{os.geteuid()}-{place.stat().st_ino:x}-{crc32(os.fsencode(place)):08x}"
 
 
 def is_tmpfs(folder: Path) -> bool:

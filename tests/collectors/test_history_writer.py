@@ -366,7 +366,7 @@ def test_a_store_that_only_a_person_can_mend_is_a_fault_and_readings_wait_in_the
 ):
     with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE invoices (id)")
-    with closing(HistoryWriter(channel, tmp_path, batch_rows=1)) as writer:
+    with closing(HistoryWriter(channel, tmp_path, batch_rows=1, batch_s=0.2)) as writer:
         writer.on_batch(readings(3))
         wait_for(lambda: writer.status().get("spooled") == 3)
         assert "another program" in writer.status()["fault"]
