@@ -28,6 +28,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -46,6 +47,11 @@ class NoChannel:
     """A channel that sends nothing."""
 
     codifier = "HW"
+
+    def __init__(self, home: Path) -> None:
+        from jph.kept_files import KeptFiles
+
+        self.process = SimpleNamespace(kept_files=KeptFiles(home))
 
     def send_data(self, value: object, timestamp_ms: int | None = None) -> None:
         """Send nothing."""
@@ -71,7 +77,7 @@ def write_as_jph(folder: Path, seconds: int, real_time: bool) -> int:
     """Run the HistoryWriter; return the number of readings that it took."""
     from collectors.history_writer import HistoryWriter
 
-    writer = HistoryWriter(cast(Any, NoChannel()), folder)
+    writer = HistoryWriter(cast(Any, NoChannel(folder)), folder)
     taken = 0
     index = -1
     began_s = time.monotonic()

@@ -110,8 +110,6 @@ class Journal:
 
     def release(self, position: int) -> None:
         """Forget the rows before a position: they are stored elsewhere."""
-        if self._is_open and not self._segments[-1].file.is_there:
-            self._is_open = False  # somebody deleted it: begin a new one
         kept = []
         for segment in self._segments:
             is_last = self._is_open and segment is self._segments[-1]
@@ -151,7 +149,7 @@ class Journal:
         """Return the segment to write to, a new one if the last is full or was deleted."""
         assert self.folder is not None
         last = self._segments[-1] if self._is_open else None
-        if last is None or last.size >= SEGMENT_BYTES:
+        if last is None or last.size >= SEGMENT_BYTES or not last.file.is_there:
             owned.private_folder(self.folder)
             file = owned.create(self.folder, self._codifier, self._suffix)
             last = _Segment(file, 0, self.end)

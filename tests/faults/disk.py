@@ -11,8 +11,10 @@ import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 from collectors.history_writer import HistoryWriter
+from jph.kept_files import KeptFiles
 from jph.stores import open_history
 from tests.faults.rig import CODIFIERS, Identity, Verdict, value_of
 from tests.helpers import eventually
@@ -30,6 +32,7 @@ class Published:
 
     def __init__(self) -> None:
         self.faults: list[str] = []
+        self.process = SimpleNamespace(kept_files=KeptFiles(Path("/nonexistent")))
 
     def send_data(self, value: dict, timestamp_ms: int | None = None) -> None:
         """Remember a fault that is said."""

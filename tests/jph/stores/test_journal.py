@@ -174,7 +174,6 @@ def test_a_journal_that_was_deleted_is_begun_anew(folder):
         for path in files(folder):
             path.unlink()
         folder.rmdir()
-        made.release(1)
         made.append(rows(1, first=1))
     assert left(folder) == rows(1, first=1)
 
