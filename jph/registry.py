@@ -23,6 +23,7 @@ GROUP = "jph.types"
 TYPES: Mapping[str, str | None] = {
     "Pipe": "sensors.pipe:Pipe",
     "JSON": "sensors.json_http:JsonHttp",
+    "OneWire": "sensors.one_wire:OneWire",
     "ADCPi": "sensors.adc_pi:AdcPi",
     "AM2302": "sensors.am2302:Am2302",
     "Dwarfpool": "sensors.dwarfpool:Dwarfpool",

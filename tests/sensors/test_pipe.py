@@ -49,6 +49,104 @@ def test_a_later_number(tmp_path):
     assert value("1 2 3", tmp_path, number=2) == 3.0
 
 
+@pytest.mark.parametrize("text", ["23,5", "1,234.5", "1.2.3", "N/A", "", "nothing", "\u20135 °C"])
+def test_what_is_no_certain_number_is_refused_and_names_the_file(text, tmp_path):
+    with pytest.raises(SensorError, match=naming(str(tmp_path / "value"), "number")):
+        value(text, tmp_path)
+
+
+@pytest.mark.parametrize("number", [None, 0])
+def test_a_list_goes_by_its_place_and_a_single_comma_only_so(number, tmp_path):
+    assert value("21,55,1013", tmp_path, number=number) == 21.0
+    assert value("23;5", tmp_path, number=number) == 23.0
+    assert value("0x50005", tmp_path, number=number, match="") == 327685.0
+    assert value("23,5", tmp_path, number=1) == 5.0
+
+
+SENSORS = """\
+temp3:            N/A  (crit = +100.0°C)
+temp4:        +47.0°C
+temp5:          FAULT  (crit = +90.0°C)
+temp6:
+temp7:        error 3
+fan errors: 5
+"""
+
+
+@pytest.mark.parametrize("match", ["temp3:", "temp3", "temp5:", "temp5", "temp7:"])
+def test_a_word_for_no_value_is_not_passed_over(match, tmp_path):
+    with pytest.raises(SensorError, match=r"N/A|FAULT|error"):
+        value(SENSORS, tmp_path, match=match)
+
+
+def test_a_label_is_passed_over(tmp_path):
+    assert value(SENSORS, tmp_path, match="temp4:") == 47.0
+    assert value(SENSORS, tmp_path, match="fan") == 5.0
+    assert value("unavailable: 3\n", tmp_path) == 3.0
+    assert value("Temp\n-----\n45\n", tmp_path, match="Temp") == 45.0
+
+
+def test_the_next_word_is_the_number_or_there_is_none(tmp_path):
+    assert value(SENSORS, tmp_path, match="temp4", next_word=True) == 47.0
+    for match in ("temp3:", "temp5:", "temp6:", "temp7:"):
+        with pytest.raises(SensorError, match=r"number"):
+            value(SENSORS, tmp_path, match=match, next_word=True)
+    with pytest.raises(ValueError, match="NextWord"):
+        Pipe("A1", "/x", next_word=True, number=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "match", "number"),
+    [
+        ("  veth0:  111 1\n   eth0:  999 9\n", "eth0:", 999.0),
+        ("eth10 5\neth1 7\n", "eth1", 7.0),
+        ("temps 5\ntemp 7\n", "temp", 7.0),
+        ("MemAvailable: 60 kB", "MemAvail", 60.0),  # only a part of a word is there
+        ("CPUtemp=40", "temp=", 40.0),
+        ("Außentemperatur: 5\nAußen: 7\n", "Außen", 7.0),
+        ("a.b: 5", ".b:", 5.0),
+    ],
+)
+def test_a_whole_word_goes_before_a_part_of_one(text, match, number, tmp_path):
+    assert value(text, tmp_path, match=match) == number
+
+
+def test_text_that_is_required(tmp_path):
+    assert value("72 01 : YES\nt=23125", tmp_path, match="t=", require="YES") == 23125.0
+    with pytest.raises(SensorError, match=naming("YES", "value")):
+        value("72 01 : NO\nt=23125", tmp_path, match="t=", require="YES")
+
+
+@pytest.mark.parametrize("refuse", [85, 85.0, (85.0,), (-127.0, 85.0)])
+def test_values_that_are_refused(refuse, tmp_path):
+    with pytest.raises(SensorError, match=naming("value", "85")):
+        value("85000", tmp_path, scale=0.001, refuse=refuse)
+    assert value("85062", tmp_path, scale=0.001, refuse=refuse) == pytest.approx(85.062)
+
+
+def test_one_refused_value_or_a_list_of_them_is_in_order():
+    for refuse in (85, [85, -127]):
+        entry = {"Codifier": "A1", "Type": "Pipe", "SensorInterval": 5}
+        entry["Sensor"] = {"Pipe": "/x", "Refuse": refuse, "GoodStatus": [0, 1]}
+        assert checks.check(new_bus().document(entry)) == ([], [])
+
+
+W1 = "{0} : crc={1:02x} {2}\n{0} t={3}\n"
+
+
+def test_a_wrong_checksum_is_refused_though_nobody_asked(tmp_path):
+    wrong = W1.format("ff " * 8 + "ff", 0xC9, "NO", -62)
+    with pytest.raises(SensorError, match="checksum"):
+        value(wrong, tmp_path, match="t=", scale=0.001)
+    good = W1.format("72 01 4b 46 7f ff 0e 10 57", 0x57, "YES", 23125)
+    assert value(good, tmp_path, match="t=", scale=0.001) == 23.125
+
+
+def test_a_whole_number_that_no_double_holds_stays_whole(tmp_path):
+    assert value("18446744073709551615", tmp_path) == 18446744073709551615
+    assert type(value("42137", tmp_path)) is float
+
+
 def test_a_rate_is_the_growth_per_second(tmp_path):
     path = tmp_path / "counter"
     path.write_text("1000")
@@ -87,6 +185,35 @@ def test_an_empty_file_or_missing_text_is_an_error(tmp_path):
         value("", tmp_path)
     with pytest.raises(SensorError, match=naming("Total:")):
         value("5", tmp_path, match="Total:")
+
+
+@pytest.mark.parametrize("variable", ["LC_ALL", "LC_NUMERIC", "LANG", "LANGUAGE"])
+def test_a_command_prints_a_decimal_point_whatever_the_locale_of_who_started_it(
+    variable, monkeypatch
+):
+    for name in ("LC_ALL", "LC_NUMERIC", "LANG", "LANGUAGE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "de_DE.UTF-8")
+    script = (
+        'case "$LANGUAGE${LC_ALL:-${LC_NUMERIC:-$LANG}}" in de_*) echo 45,7 ;; *) echo 45.7; esac'
+    )
+    command = ("/bin/sh", "-c", script)
+    assert Pipe("A1", command).read() == {"A1": 45.7}
+    with pytest.raises(SensorError, match="45,7"):
+        Pipe("A1", command, locale="de_DE.UTF-8").read()
+    with pytest.raises(SensorError, match="45,7"):
+        Pipe("A1", command, locale="").read()
+
+
+def test_an_exit_status_may_be_good():
+    command = ("/bin/sh", "-c", "echo 5; exit 3")
+    assert Pipe("A1", command, good_status=(0, 3)).read() == {"A1": 5.0}
+    with pytest.raises(SensorError, match="status 3"):
+        Pipe("A1", command).read()
+    with pytest.raises(SensorError, match="status 0"):
+        Pipe("A1", ("/bin/echo", "5"), good_status=(3,)).read()
+    with pytest.raises(SensorError, match="status -9"):
+        Pipe("A1", ("/bin/sh", "-c", "echo 5; kill -9 $$")).read()
 
 
 @pytest.mark.parametrize("then", ["wait", "exit 0"])
