@@ -98,7 +98,8 @@ if hot > 5:
 def test_no_text_on_the_bus_is_run_as_code(bus, calculation, tmp_path):
     text = "sendData({{ A4 }})\nsendData('{{ A4 }}', Codifier='P1')"
     proxy = {"Codifier": "P1", "Type": "Proxy", "Sensor": {"Server": "C1"}}
-    peer = bus(calculation(text), proxy, *INPUTS)
+    is_text = {"DataType": "string"}
+    peer = bus({**calculation(text), **is_text}, {**proxy, **is_text}, *INPUTS)
     for hostile in HOSTILE:
         hostile = hostile.replace("PWNED", str(tmp_path / "pwned"))
         publish(peer, "A4", hostile)

@@ -1,6 +1,7 @@
 """A sensor's timer: what it sends, and how it deals with failures."""
 
 import logging
+from collections.abc import Sequence
 
 import pytest
 
@@ -16,7 +17,7 @@ PROXY = {"Codifier": "P1", "Type": "Proxy"}
 class Recorder:
     """Stands in for the channel: keeps what is sent."""
 
-    def __init__(self, **entry: object) -> None:
+    def __init__(self, others: Sequence[dict] = (), **entry: object) -> None:
         more = {"Codifier": "A1", "SensorInterval": 10, **entry}
         more["Sensor"] = {"Pipe": "/none", "Proxy": [{"Codifier": "P1"}]}
         by_server = {"Codifier": "P2", "Type": "Proxy", "Sensor": {"Server": "A1"}}
@@ -24,6 +25,7 @@ class Recorder:
             more,
             {**PROXY, "Report": {"Scale": 10}},
             {**by_server, "Report": {"Scale": 100}},
+            *others,
         )
         self.component = self.config.components["A1"]
         self.codifier = "A1"
@@ -84,6 +86,75 @@ def test_rules_hold_for_a_proxy_that_names_its_server_too():
     channel = Recorder()
     assert ticks(SensorPoller(Script({"A1": 1, "P2": 2}), channel), 1) == [STATE.GOOD]
     assert channel.sent == [("A1", 1), ("P2", 200.0)]
+
+
+def test_text_is_the_number_it_stands_for_before_the_rules_apply(caplog):
+    channel = Recorder(Report={"Scale": 1.8, "Offset": 32, "Max": 60})
+    timer = SensorPoller(Script("10", "21.5"), channel)
+    assert ticks(timer, 2) == [STATE.GOOD, STATE.WITHERRORS]
+    assert channel.sent == [("A1", 50.0)]
+    timer = SensorPoller(Script("21.5"), channel)
+    ticks(timer, 1)
+    assert logged(caplog, "A1", "70.7", "at most 60") == 1
+
+
+def test_text_that_is_no_number_counts_as_missing_and_is_said_once(caplog):
+    channel = Recorder()
+    timer = SensorPoller(Script({"A1": "unavailable", "P1": 2}), channel)
+    assert ticks(timer, 5) == [STATE.WITHERRORS] * 5
+    assert channel.sent == [("P1", 20.0)] * 5
+    assert logged(caplog, "A1", "unavailable", "DataType") == 1
+
+
+@pytest.mark.parametrize(
+    ("data_type", "reading", "sent"),
+    [
+        ("string", "unavailable", "unavailable"),
+        ("string", 5, "5"),
+        ("json", "21.5", "21.5"),
+        ("integer", "5", 5),
+        ("bool", "on", 1),
+        ("double", "-5.46", -5.46),
+    ],
+)
+def test_the_declared_type_decides(data_type, reading, sent):
+    channel = Recorder(DataType=data_type)
+    assert ticks(SensorPoller(Script(reading), channel), 1) == [STATE.GOOD]
+    assert channel.sent == [("A1", sent)]
+
+
+@pytest.mark.parametrize(
+    ("reading", "sent"),
+    [
+        (123456789.0, 123456789),
+        (123456789012.0, 123456789012),
+        (-123456789.0, -123456789),
+        (1234567.89, {"value": 1234567.89}),
+        ("1234567.89", {"value": 1234567.89}),
+        (21.3, 21.3),
+        (1 / 3, 1 / 3),
+    ],
+)
+def test_a_number_that_float32_would_change_keeps_its_digits(caplog, reading, sent):
+    channel = Recorder()
+    assert ticks(SensorPoller(Script(reading), channel), 1) == [STATE.GOOD]
+    assert channel.sent == [("A1", sent)]
+    assert type(channel.sent[0][1]) is type(sent)
+    assert not caplog.records
+
+
+def test_digits_are_lost_where_float_is_declared_and_that_is_said_once(caplog):
+    channel = Recorder(DataType="float")
+    assert ticks(SensorPoller(Script(1234567.89), channel), 3) == [STATE.GOOD] * 3
+    assert channel.sent == [("A1", 1234567.89)] * 3
+    assert logged(caplog, "A1", "1234567.89", "float", '"double"') == 1
+
+
+def test_digits_are_lost_where_an_older_history_may_have_columns_of_numbers(caplog):
+    channel = Recorder(others=[{"Codifier": "W1", "Type": "jphPostgreSQL"}])
+    ticks(SensorPoller(Script(1234567.89, 1234567.89, 123456789.0, 21.5), channel), 4)
+    assert channel.sent == [("A1", v) for v in (1234567.89, 1234567.89, 123456789, 21.5)]
+    assert logged(caplog, "A1", "1234567.89", "jphPostgreSQL") == 1
 
 
 def test_failures_in_a_row_are_said_once_and_so_is_the_recovery(caplog):
@@ -186,7 +257,8 @@ def test_what_is_refused_does_not_keep_the_rest(caplog):
 
 
 def test_a_text_that_no_datagram_takes_is_refused_each_time_though_it_is_the_same():
-    timer = SensorPoller(Script("x" * 1441), Recorder(Report={"DeadBand": 0}))
+    channel = Recorder(DataType="string", Report={"DeadBand": 0})
+    timer = SensorPoller(Script("x" * 1441), channel)
     assert ticks(timer, 3) == [STATE.WITHERRORS] * 3
 
 
