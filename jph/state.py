@@ -16,7 +16,8 @@ Programs of existing networks read these field names:
     ITimestamp, IsActive       last sign of life (N, I or T), last activity byte
     CTimestamp                 when it loaded its configuration, as its N and I say
 
-All times are ms since 1970 by the clock of the sender; a field that is not known is None.
+All times are ms since 1970 by the clock of the sender; a field that is not known is None. That
+clock may be wrong, so the age of a value counts from when it was heard here (`age_s`).
 
 Which reading is the last one is decided by sequence, not by clock, since a clock may step back. A
 reading replaces the stored one unless it is late: its sequence number is the stored one or up to
@@ -27,11 +28,13 @@ Control messages replace their fields in order of arrival.
 
 import math
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
 from jph.bus.sequence import WINDOW, SequenceTracker
 from jph.bus.wire import BROADCAST, SEQUENCE_MASK, Control, Reading
+from jph.clock import time_now_ms
 
 FIELDS = (
     "Codifier",
@@ -58,11 +61,12 @@ Fields = dict[str, object]
 
 
 class _State:
-    __slots__ = ("fields", "restarts", "sequence", "version")
+    __slots__ = ("fields", "heard_s", "restarts", "sequence", "version")
 
     def __init__(self, codifier: str) -> None:
         self.fields: Fields = dict.fromkeys(FIELDS)
         self.fields["Codifier"] = codifier
+        self.heard_s = -math.inf  # when its value was heard, monotonic
         self.sequence = -1
         self.restarts = 0
         self.version = 0
@@ -75,13 +79,22 @@ class LastStates:
         self._lock = threading.Lock()
         self._version = 0
         self._earlier: Mapping[str, Fields] = {}
+        self._earlier_heard_s: Mapping[str, float] = {}
         self._states: OrderedDict[str, _State] = OrderedDict()  # least recently changed first
         self._pings: dict[str, dict[float, int]] = {}  # destination: number: when it arrived, ms
 
     def on_readings(
-        self, readings: Iterable[Reading], sources: Mapping[str, SequenceTracker]
+        self,
+        readings: Iterable[Reading],
+        sources: Mapping[str, SequenceTracker],
+        heard_s: float | None = None,
     ) -> None:
-        """Take a batch of readings, in order of arrival; only the last of each Codifier counts."""
+        """Take a batch of readings, in order of arrival; only the last of each Codifier counts.
+
+        Args:
+            heard_s: when they arrived, by the monotonic clock; now if None.
+        """
+        heard_s = time.monotonic() if heard_s is None else heard_s
         newest: dict[str, Reading] = {}
         for reading in readings:
             codifier = reading[0]
@@ -94,9 +107,11 @@ class LastStates:
                 newest[codifier] = reading
         with self._lock:
             for codifier, reading in newest.items():
-                self._on_reading(codifier, reading, sources.get(codifier))
+                self._on_reading(codifier, reading, sources.get(codifier), heard_s)
 
-    def _on_reading(self, codifier: str, reading: Reading, source: SequenceTracker | None) -> None:
+    def _on_reading(
+        self, codifier: str, reading: Reading, source: SequenceTracker | None, heard_s: float
+    ) -> None:
         state = self._state(codifier)
         fields = state.fields
         restarted = False
@@ -118,6 +133,7 @@ class LastStates:
             or timestamp_ms > stored_ms
         ):
             state.sequence = sequence
+            state.heard_s = heard_s
             fields["Value"] = value
             fields["DTimestamp"] = timestamp_ms
             changed = True
@@ -168,8 +184,27 @@ class LastStates:
         return None
 
     def recall(self, states: Mapping[str, Fields]) -> None:
-        """Take the states from before the start of this process; newer messages replace them."""
+        """Take the states from before the start of this process; newer messages replace them.
+
+        Only the time of its sender tells how old an earlier value is. One from the future is as
+        old as this call.
+        """
+        now_s, now_ms = time.monotonic(), time_now_ms()
+        self._earlier_heard_s = {
+            codifier: now_s - max(0, now_ms - read_ms) / 1000
+            for codifier, fields in states.items()
+            if isinstance(read_ms := fields.get("DTimestamp"), int)
+        }
         self._earlier = states
+
+    def age_s(self, codifier: str, now_s: float | None = None) -> float:
+        """Return how long ago the last value of a Codifier was heard; infinity without one."""
+        with self._lock:
+            state = self._states.get(codifier)
+            heard_s = -math.inf if state is None else state.heard_s
+        if heard_s == -math.inf:
+            heard_s = self._earlier_heard_s.get(codifier, -math.inf)
+        return max(0.0, (time.monotonic() if now_s is None else now_s) - heard_s)
 
     def get(self, codifier: str) -> Fields | None:
         """Return a copy of the state of one Codifier, None if nothing is known of it."""

@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jph.clock import time_now_ms
 from jph.node.channel import Channel
 from jph.settings import setting
 from sensors.expression import Expression, FormulaError, parse
@@ -41,8 +40,7 @@ class Formula:
             SensorError: there is no result, as of a division by zero.
         """
         self._inputs.prepare()
-        now_ms = time_now_ms()
-        value = self._expression.compute(lambda codifier: self._inputs.look(codifier, now_ms))
+        value = self._expression.compute(self._inputs.look)
         return {self.channel.codifier: value}
 
 

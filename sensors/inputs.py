@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 
-from jph.clock import time_now_ms
 from jph.config.model import Config
 from jph.config.silence import timeout_s
 from jph.node.channel import Channel
@@ -22,7 +21,7 @@ class Input:
 
     Args:
         fields: see jph.state; None if nothing was heard of it.
-        age_s: since its value was read, by the clock of who sent it; infinity without a value.
+        age_s: since its value was heard here; infinity without a value.
         limit_s: an older value is stale.
     """
 
@@ -86,16 +85,10 @@ class Inputs:
             recall.wait(_PATIENCE_S)
         self._has_waited = True
 
-    def look(self, codifier: str, now_ms: int | None = None) -> Input:
+    def look(self, codifier: str) -> Input:
         """Return a Codifier as an input, as it is now."""
-        fields = self._states.get(codifier)
-        read_ms = fields.get("DTimestamp") if fields is not None else None
-        age_s = inf
-        if isinstance(read_ms, int):
-            now_ms = time_now_ms() if now_ms is None else now_ms
-            age_s = max(0.0, (now_ms - read_ms) / 1000)
         limit = self._max_age_s or limit_s(self._channel.config, codifier)
-        return Input(codifier, fields, age_s, limit)
+        return Input(codifier, self._states.get(codifier), self._states.age_s(codifier), limit)
 
 
 def limit_s(config: Config, codifier: str) -> float:

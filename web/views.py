@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from jph.clock import time_now_ms
 from jph.config.silence import timeout_s
 from jph.state import FIELDS, Fields, LastStates
 from web.formatting import display
@@ -28,7 +29,7 @@ def live_view(records: Records, record: Record) -> dict[str, Any]:
         "State": record.status,
         "Text": text,
         "Unit": unit,
-        "Heard": record.heard_ms,
+        "Heard": _heard_ms(records, record),
         "Halted": not (records.server_of(record) or record).heard.is_active,
     }
 
@@ -42,8 +43,17 @@ def card_view(records: Records, record: Record) -> dict[str, Any]:
         "State": view["State"],
         "Halted": view["Halted"],
         "Lost": (view["DPacketsLost"] or 0) + (view["CPacketsLost"] or 0),
-        "Time": view["DTimestamp"] or view["Heard"],
+        "Time": view["Heard"],
     }
+
+
+def _heard_ms(records: Records, record: Record) -> int | None:
+    """Return when its last value was heard, by our clock; without a value, when anything was.
+
+    In steps of 0.1 s, so that it stays the same from one call to the next.
+    """
+    age_s = records.states.age_s(record.component.codifier)
+    return record.heard_ms if age_s == math.inf else round(time_now_ms() - age_s * 1000, -2)
 
 
 def page_view(records: Records, record: Record) -> dict[str, Any]:

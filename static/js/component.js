@@ -190,7 +190,7 @@ connect((frame, isSnapshot) => {
   showFrame(frame);
   if (!record) return;
   const Lost = (record.DPacketsLost ?? 0) + (record.CPacketsLost ?? 0);
-  view.show({ ...record, Lost, Time: record.DTimestamp ?? record.Heard });
+  view.show({ ...record, Lost, Time: record.Heard });
   showFacts(record);
   showToggle(record);
   showTexts(record.points);

@@ -1,5 +1,7 @@
 import itertools
+import math
 import threading
+import time
 
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from jph.bus.sequence import WINDOW, SequenceTracker
 from jph.bus.wire import SEQUENCE_MASK, Control
+from jph.clock import time_now_ms
 from jph.state import FIELDS, LastStates
 
 SENDER = ("127.0.0.1", 7602)
@@ -80,6 +83,33 @@ def test_loss_is_taken_from_the_source_even_with_a_late_reading():
     states.on_readings([reading(2, 2000, 2.0)], {"C1": source})
     state = states.get("C1")
     assert (state["Value"], state["DPacketsLost"], state["DResetTime"]) == (3.0, 0, 500)
+
+
+@pytest.mark.parametrize("ahead_ms", [0, 60_000, -3_600_000, 86_400_000, 300_000_000_000])
+def test_a_value_grows_old_from_when_it_was_heard_whatever_the_clock_of_its_sender(ahead_ms):
+    states = LastStates()
+    read_ms = time_now_ms() + ahead_ms
+    assert states.age_s("C1", 100.0) == math.inf
+    states.on_readings([reading(1, read_ms)], {}, 100.0)
+    states.on_control(control("I", time_ms=read_ms + 9000), read_ms, {})  # no value
+    assert [states.age_s("C1", now_s) for now_s in (100.0, 107.5)] == [0.0, 7.5]
+    states.on_readings([reading(2, read_ms - 500)], {}, 110.0)  # its clock stepped back
+    assert states.age_s("C1", 112.0) == 2.0
+    states.on_readings([reading(1, read_ms - 900)], {}, 115.0)  # late: it is not the last one
+    assert states.age_s("C1", 116.0) == 6.0
+
+
+@pytest.mark.parametrize(("ago_ms", "age_s"), [(5000, 5.0), (0, 0.0), (-86_400_000, 0.0)])
+def test_an_earlier_value_is_as_old_as_its_sender_says_and_grows_older(ago_ms, age_s):
+    states = LastStates()
+    states.on_control(control("I"), 1001, {})
+    states.recall({"C1": {"Value": 1.0, "DTimestamp": time_now_ms() - ago_ms}, "C2": {}})
+    now_s = time.monotonic()
+    assert states.age_s("C1", now_s) == pytest.approx(age_s, abs=5)
+    assert states.age_s("C1", now_s + 100) == pytest.approx(age_s + 100, abs=5)
+    assert states.age_s("C2") == math.inf
+    states.on_readings([reading(1, 1)], {}, now_s)
+    assert states.age_s("C1", now_s + 1) == 1.0
 
 
 @given(st.permutations(range(100, 120)), st.lists(st.integers(1, 19), max_size=4))

@@ -35,11 +35,15 @@ class StubChannel:
         return self.states
 
     def put(self, codifier: str, value: object, age_s: float = 0.0) -> None:
-        """Let a value be heard that was read a while ago."""
+        """Let a value be heard, a while ago."""
         self._sequence += 1
         read_ms = int((time.time() - age_s) * 1000)
         sender = ("127.0.0.1", 1)
-        self.states.on_readings([(codifier, read_ms, self._sequence, value, "f", 4, sender)], {})
+        self.states.on_readings(
+            [(codifier, read_ms, self._sequence, value, "f", 4, sender)],
+            {},
+            time.monotonic() - age_s,
+        )
 
     def put_sign(self, codifier: str) -> None:
         """Let a sign of life be heard, without a value."""

@@ -87,6 +87,18 @@ def test_a_codifier_that_was_never_heard_is_no_failure(channel):
         Formula(channel, "A4 + 1").read()
 
 
+@pytest.mark.parametrize("ahead_s", [60, 86_400, 300_000_000, -86_400])
+def test_a_value_grows_old_though_the_clock_of_its_sender_is_wrong(channel, ahead_s):
+    read_ms = int((time.time() + ahead_s) * 1000)
+    channel.states.on_readings(
+        [("A1", read_ms, 1, 1.0, "f", 4, ("127.0.0.1", 1))], {}, time.monotonic() - 30
+    )
+    with pytest.raises(NoReading, match=naming("A1", "stale", "30 s", "20 s")):
+        Formula(channel, "A1").read()
+    assert Formula(channel, "stale(A1)").read() == {"F1": 1.0}
+    assert 30 <= Formula(channel, "age(A1)").read()["F1"] < 60
+
+
 def test_an_old_input_is_not_used(value):
     with pytest.raises(NoReading, match=naming("A5", "stale", "300 s", "20 s")):
         value("A5")

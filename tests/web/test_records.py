@@ -61,6 +61,18 @@ def test_the_first_event_is_a_snapshot_of_everything(shown):
     assert frame["components"]["A1"]["State"] == "unseen"
 
 
+@pytest.mark.parametrize("ahead_ms", [0, 86_400_000, -86_400_000])
+def test_the_age_that_a_page_shows_is_since_a_value_was_heard(shown, ahead_ms):
+    began_ms = time_now_ms()
+    shown.on_batch([reading("A1", 1.0, timestamp_ms=began_ms + ahead_ms)])
+    ended_ms = time_now_ms()
+    shown.on_control(control("I", source="H1"))
+    _, _, frame = taken(shown, 0)
+    assert began_ms - 100 <= frame["components"]["A1"]["Heard"] <= ended_ms + 100
+    assert frame["components"]["H1"]["Heard"] >= ended_ms
+    assert frame["components"]["A2"]["Heard"] is None
+
+
 def test_only_what_changed_is_told_and_with_all_points_since(shown):
     version, _, _ = taken(shown, 0)
     shown.on_batch([reading("A1", 1.0, timestamp_ms=1000), reading("A1", 2.0, timestamp_ms=2000)])
