@@ -53,7 +53,7 @@ def _heard_ms(records: Records, record: Record) -> int | None:
     In steps of 0.1 s, so that it stays the same from one call to the next.
     """
     age_s = records.states.age_s(record.component.codifier)
-    return record.heard_ms if age_s == math.inf else round(time_now_ms() - age_s * 1000, -2)
+    return record.heard_ms if age_s == math.inf else round(time_now_ms() - int(age_s * 1000), -2)
 
 
 def page_view(records: Records, record: Record) -> dict[str, Any]:
