@@ -86,7 +86,8 @@ class Bus(threading.Thread):
     def stop(self) -> None:
         """Send no more."""
         self._stop_now.set()
-        self.join()
+        if self.is_alive():
+            self.join()
 
 
 class Crowd(threading.Thread):

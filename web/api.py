@@ -11,7 +11,7 @@ from jph.clock import time_now_ms
 from jph.errors import JphError
 from jph.stores import Series
 from jph.stores.span import parse_field
-from web.context import site
+from web.context import behind, site
 from web.recent import read_recent, read_recent_text
 from web.status import FAULTS
 from web.views import last_state, timeout_ms
@@ -25,6 +25,7 @@ LATEST_MS = 1 << 48  # the largest timestamp that the bus carries
 
 
 @blueprint.get("/sensor/")
+@behind(lambda site: site.page_gate)
 def all_states() -> Response:
     """Return the last states of all components."""
     records = site().records
@@ -102,6 +103,7 @@ def memory_mb() -> float | None:
 
 
 @blueprint.get("/history/<codifier:codifier>")
+@behind(lambda site: site.history_gate)
 def history(codifier: str) -> Response | tuple[Response, int]:
     """Return the numbers of one component as columns for a chart, and its texts.
 
@@ -124,13 +126,12 @@ def history(codifier: str) -> Response | tuple[Response, int]:
     except ValueError as error:
         return jsonify({"error": str(error)}), 400
     try:
-        with site().history_gate.turn(request.remote_addr or ""):
-            series = read_recent(site(), codifier, field, start_ms, end_ms, most_points)
-            texts = (
-                read_recent_text(site(), component, start_ms, end_ms, MOST_TEXTS)
-                if component.data_type in ("string", "json")
-                else []
-            )
+        series = read_recent(site(), codifier, field, start_ms, end_ms, most_points)
+        texts = (
+            read_recent_text(site(), component, start_ms, end_ms, MOST_TEXTS)
+            if component.data_type in ("string", "json")
+            else []
+        )
     except JphError as error:
         return jsonify({"error": str(error)}), 503
     record = site().records.get(codifier)

@@ -1,11 +1,17 @@
-"""Where a view finds its site, and what may stand for a Codifier in an address."""
+"""What views share: their site, its gates, and what may stand for a Codifier in an address."""
 
-from typing import cast
+from collections.abc import Callable
+from functools import wraps
+from typing import ParamSpec, TypeVar, cast
 
-from flask import current_app
+from flask import current_app, request
 from werkzeug.routing import BaseConverter
 
+from web.limits import Gate
 from web.site import Site
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class CodifierConverter(BaseConverter):
@@ -18,3 +24,17 @@ class CodifierConverter(BaseConverter):
 def site() -> Site:
     """Return the site that the present request belongs to."""
     return cast(Site, current_app.extensions["jph"])
+
+
+def behind(gate: Callable[[Site], Gate]) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Let requests to a view wait for their turn at a gate of the site."""
+
+    def decorate(view: Callable[P, R]) -> Callable[P, R]:
+        @wraps(view)
+        def gated(*args: P.args, **kwargs: P.kwargs) -> R:
+            with gate(site()).turn(request.remote_addr or ""):
+                return view(*args, **kwargs)
+
+        return gated
+
+    return decorate

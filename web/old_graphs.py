@@ -3,12 +3,12 @@
 import json
 from dataclasses import dataclass
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Blueprint, Response, jsonify
 
 from jph.clock import time_now_ms
 from jph.errors import JphError
 from jph.stores.span import parse_field
-from web.context import site
+from web.context import behind, site
 from web.recent import read_recent
 from web.site import Site
 
@@ -48,6 +48,7 @@ NO_HISTORY = "Unknown Error with DB engine"
 
 
 @blueprint.get("/sensorts/<path:query>")
+@behind(lambda site: site.history_gate)
 def sensorts(query: str) -> Response | tuple[Response, int]:
     """Return the points of each field that are newer than its time, in order of time.
 
@@ -68,8 +69,7 @@ def sensorts(query: str) -> Response | tuple[Response, int]:
         if item.codifier not in site().config.components:
             return _mistake(NO_CODIFIER, f"no component {item.codifier!r} in the configuration")
     try:
-        with site().history_gate.turn(request.remote_addr or ""):
-            return jsonify(answer(site(), items, time_now_ms() + FUTURE_MS))
+        return jsonify(answer(site(), items, time_now_ms() + FUTURE_MS))
     except JphError as error:
         return _mistake(NO_HISTORY, str(error))
 

@@ -9,7 +9,7 @@ from jph.config.silence import timeout_s
 from jph.errors import ConfigError
 from jph.registry import IGNORE_HALT
 from jph.stores.address import writer_waits
-from web.context import site
+from web.context import behind, site
 from web.status import SERVICES
 from web.views import page_view
 
@@ -32,6 +32,7 @@ RANGES = (
 
 
 @blueprint.get("/")
+@behind(lambda site: site.page_gate)
 def dashboard() -> str:
     """Show all components: sensors and actuators, then the services of the network."""
     records = site().records
@@ -49,6 +50,7 @@ def dashboard() -> str:
 
 
 @blueprint.get("/component/<codifier:codifier>")
+@behind(lambda site: site.page_gate)
 def component(codifier: str) -> str:
     """Show one component with its history."""
     records = site().records

@@ -3,6 +3,7 @@
 import logging
 import resource
 import socket
+import sys
 import threading
 from contextlib import suppress
 from functools import partial
@@ -20,6 +21,9 @@ log = logging.getLogger(__name__)
 
 ServerName = Literal["waitress", "gevent"]
 THREADS = 8  # besides those that wait behind a gate
+# A request takes the interpreter's lock some ten times, and each time may wait for so long for each
+# thread that computes; with the usual 5 ms a few busy threads make all pages slow.
+SWITCH_S = 0.001
 MOST_FILES = 4096  # connections, readers and all else that this process may open
 CLOSE_S = 2.3
 TRIES = 5  # to make the application
@@ -43,6 +47,7 @@ class PageServer:
         self._stopping = threading.Event()
         self._server_name = server
         self._server: WaitressServer | GeventServer | None = None
+        sys.setswitchinterval(SWITCH_S)
         allow_files()
         self._thread = threading.Thread(target=self._run, name="jph-web", daemon=True)
         self._thread.start()
@@ -73,7 +78,7 @@ class PageServer:
             from web.waitress_server import WaitressServer as serve
         site = self._site
         front = Front(self._application(), site.readers, site.proxies)
-        gates = site.history_gate, site.password_gate, site.command_gate
+        gates = site.page_gate, site.history_gate, site.password_gate, site.command_gate
         threads = THREADS + sum(gate.most for gate in gates)
         self._server = serve(front, self._listener, threads, site.connections)
         self._server.run(self._stopping)

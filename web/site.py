@@ -52,9 +52,10 @@ class Site:
         self.links = Links()
         self.throttle = Throttle()
         # What takes long has few places, so that the threads of the server are never all taken.
+        self.page_gate = Gate("pages", at_once=1, most=12, most_of_address=6)
         self.history_gate = Gate("questions about history", at_once=2, most=8, most_of_address=6)
         self.password_gate = Gate("sign-ins", at_once=2, most=8, most_of_address=4)
-        self.command_gate = Gate("commands", at_once=4, most=4, most_of_address=4)
+        self.command_gate = Gate("commands", at_once=8, most=8, most_of_address=8)
         self._own_history = history
         self._lock = threading.Lock()
         self._history: tuple[StoreAddress, HistoryStore] | None = None

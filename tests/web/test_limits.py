@@ -63,22 +63,27 @@ def test_nobody_waits_at_a_gate_for_ever():
 
 
 @pytest.mark.parametrize(
-    "path",
+    ("gate", "path"),
     [
-        "/history/A1",
-        "/sensorts/[{%22codifier%22:%22A1%22,%22key%22:0,%22field%22:%22value%22,%22time%22:0}]",
+        ("page_gate", "/"),
+        ("page_gate", "/component/A1"),
+        ("page_gate", "/sensor/"),
+        ("history_gate", "/history/A1"),
+        ("history_gate", "/sensorts/[]"),
     ],
 )
-def test_questions_beyond_the_bound_are_answered_with_a_time_to_come_back(web, path):
+def test_what_is_beyond_the_bound_is_told_when_to_come_back(web, gate, path):
+    gate = getattr(web._site, gate)
     with ExitStack() as stack:
-        gate = web._site.history_gate
         while gate.count < gate.most:  # as strangers would who ask for long histories
-            gate.places.take(f"10.0.0.{gate.count}")
-            stack.callback(gate.places.give_back, f"10.0.0.{gate.count - 1}")
+            address = f"10.0.0.{gate.count}"
+            gate.places.take(address)
+            stack.callback(gate.places.give_back, address)
         answer = Client(web.bound_port).get(path)
         assert answer.status == 503
         assert int(answer.headers["Retry-After"]) > 0
-        assert "try again" in answer.json["error"]
+        assert "try again" in answer.text
+        assert Client(web.bound_port).get("/healthz").status == 200
     assert Client(web.bound_port).get(path).status == 200
 
 
