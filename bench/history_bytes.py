@@ -37,7 +37,7 @@ LIMIT = 150  # bytes per reading
 PAYLOAD = 8 + 2 + 4 + 8  # bytes: timestamp, Codifier, sequence, value
 SENSORS = [f"{a}{b}" for a in "ABCDEFGHIJ" for b in "0123456789"]
 PEER_READINGS = 500
-START_MS = 1_763_000_000_000
+START_MS = time.time_ns() // 3_600_000_000_000 * 3_600_000 - 86_400_000
 SENDER = ("127.0.0.1", 7602)
 
 Reading = tuple[str, int, int, float, str, int, tuple[str, int]]
@@ -51,7 +51,8 @@ class NoChannel:
     def __init__(self, home: Path) -> None:
         from jph.kept_files import KeptFiles
 
-        self.process = SimpleNamespace(kept_files=KeptFiles(home))
+        bus = SimpleNamespace(status=lambda: SimpleNamespace(holds=False))
+        self.process = SimpleNamespace(kept_files=KeptFiles(home), bus=bus)
 
     def send_data(self, value: object, timestamp_ms: int | None = None) -> None:
         """Send nothing."""

@@ -24,11 +24,12 @@ from functools import partial
 from itertools import islice
 from operator import itemgetter
 
+from collectors.live_history import LiveHistory
 from jph.backoff import Backoff
 from jph.errors import ConfigError, StoreError
 from jph.faults import Fault
 from jph.rate import Rate
-from jph.stores import HistoryStore, Row
+from jph.stores import Row
 from jph.stores.journal import Journal
 from jph.stores.spool import Spool
 
@@ -88,7 +89,7 @@ class BatchWriter:
     def __init__(
         self,
         name: str,
-        store: HistoryStore,
+        store: LiveHistory,
         spool: Spool,
         on_disk: Journal,
         journal: Journal,

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collectors.batch_writer import BatchWriter
+from collectors.live_history import LiveHistory
+from jph.bus.clock_guard import EARLIEST_MS
 from jph.bus.wire import Reading
+from jph.clock import time_now_ms
 from jph.faults import MOST_TEXT
 from jph.node.channel import Channel
 from jph.node.process import STATE
@@ -30,7 +33,8 @@ class HistoryWriter:
     """Store every reading, of whatever Codifier, in a history store.
 
     Its own data is {"value": readings stored per minute, "waiting": readings in memory, "spooled":
-    readings in the spool, if there are any, "dropped": readings lost because too many waited,
+    readings in the spool, if there are any, "quarantined": readings whose time cannot be right, if
+    there are any, "dropped": readings lost because too many waited,
     "power_cut_s": a power cut loses the readings of so many seconds at most, "fault": why the store
     refuses; absent if it does not, "damaged": the name of a damaged history that was put aside and
     waits for `jph history repair`}, sent every SensorInterval and when a fault begins or ends.
@@ -70,7 +74,7 @@ class HistoryWriter:
         self._refused: dict[str, int] = {}
         self._writing = BatchWriter(
             self.channel.codifier,
-            self._store,
+            LiveHistory(self._store, self._is_clock_right),
             self._spool,
             on_disk,
             Journal(folder, self.channel.codifier, first=on_disk.end),
@@ -116,11 +120,13 @@ class HistoryWriter:
         result: dict[str, object] = {
             "value": self._per_minute,
             "waiting": self._writing.waiting(),
-            "dropped": self._writing.dropped + self._spool.dropped,
+            "dropped": self._writing.dropped + self._spool.dropped + self._store.quarantine.dropped,
             "power_cut_s": self._writing.batch_s,
         }
         if self._spool.readings:
             result["spooled"] = self._spool.readings
+        if quarantined := self._store.quarantine.readings:
+            result["quarantined"] = quarantined
         if self._refused:
             result["refused"] = sum(self._refused.values())
         if fault := self._writing.fault.text:
@@ -138,6 +144,9 @@ class HistoryWriter:
         kept.keep(self._spool.path, self._spool.look)
         if self._store.path is not None:
             kept.keep(self._store.path, lambda: self._store.last("@@", 0))
+
+    def _is_clock_right(self) -> bool:
+        return time_now_ms() >= EARLIEST_MS and not self.channel.process.bus.status().holds
 
     def _refuse(self, codifier: str) -> None:
         if codifier not in self._refused:

@@ -115,6 +115,48 @@ class StatisticsStore(Protocol):
         """Drop the oldest piece whatever its age, unless it is younger than keep_ms; None: none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """The readings of one Codifier in quarantine, and the span of their times."""
+
+    codifier: str
+    readings: int
+    first_ms: int
+    last_ms: int
+
+
+class QuarantineStore(Protocol):
+    """Readings whose time cannot be right, kept apart from the history until a person decides.
+
+    Calls block; they raise StoreError when the store does not answer.
+
+    Attributes:
+        readings: how many are in it, by the last count.
+        dropped: how many this process dropped, because it was full.
+    """
+
+    readings: int
+    dropped: int
+
+    def add(self, rows: Sequence[Row]) -> None:
+        """Keep rows durably, as many as there is room for."""
+
+    def look(self) -> None:
+        """Count its readings again, from time to time."""
+
+    def summary(self) -> list[Quarantined]:
+        """Return what is in it, by Codifier."""
+
+    def rows(self, codifier: str, most: int) -> list[Row]:
+        """Return the oldest readings of a Codifier."""
+
+    def remove(self, rows: Sequence[Row]) -> None:
+        """Delete these readings, which are elsewhere now."""
+
+    def drop(self, codifier: str) -> None:
+        """Delete the readings of a Codifier."""
+
+
 class HistoryStore(Protocol):
     """Every reading, for years.
 
@@ -170,6 +212,10 @@ class HistoryStore(Protocol):
     @property
     def statistics(self) -> StatisticsStore:
         """The statistics of this history."""
+
+    @property
+    def quarantine(self) -> QuarantineStore:
+        """Its readings whose time cannot be right."""
 
     def damaged(self) -> list[str]:
         """Return the names of damaged files of this history that wait for a repair."""

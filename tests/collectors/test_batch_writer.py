@@ -18,7 +18,7 @@ from tests.helpers import eventually
 from tests.small_disk import Tmpfs, small_disk
 
 SENDER = ("127.0.0.1", 7602)
-START = 1_795_000_000_000
+START = time.time_ns() // 1_000_000 - 86_400_000
 
 
 class FakeChannel:
@@ -26,7 +26,10 @@ class FakeChannel:
 
     def __init__(self):
         self.sent = []
-        self.process = SimpleNamespace(kept_files=KeptFiles(Path("/nonexistent")))
+        self.process = SimpleNamespace(
+            kept_files=KeptFiles(Path("/nonexistent")),
+            bus=SimpleNamespace(status=lambda: SimpleNamespace(holds=False)),
+        )
 
     def send_data(self, value, timestamp_ms=None, codifier=None):
         self.sent.append(value)

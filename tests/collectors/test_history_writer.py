@@ -28,7 +28,7 @@ from tests.helpers import eventually, logged
 from tests.network import Peer, config_of, running
 from tests.small_disk import small_disk
 
-START = 1_763_000_000_000
+START = time.time_ns() // 1_000_000 - 86_400_000
 SENDER = ("127.0.0.1", 7602)
 
 
@@ -37,7 +37,10 @@ class FakeChannel:
 
     def __init__(self):
         self.sent = []
-        self.process = SimpleNamespace(kept_files=KeptFiles(Path("/nonexistent")))
+        self.process = SimpleNamespace(
+            kept_files=KeptFiles(Path("/nonexistent")),
+            bus=SimpleNamespace(status=lambda: SimpleNamespace(holds=False)),
+        )
 
     def send_data(self, value, timestamp_ms=None, codifier=None):
         self.sent.append(value)
@@ -372,6 +375,15 @@ def test_a_store_that_only_a_person_can_mend_is_a_fault_and_readings_wait_in_the
         assert "another program" in writer.status()["fault"]
         path.rename(path.with_name("invoices.sqlite"))
         wait_for(lambda: stored(path) == 3 and "fault" not in writer.status())
+
+
+def test_readings_of_an_absurd_time_are_told_and_not_stored_among_the_others(
+    channel, tmp_path, path
+):
+    with closing(HistoryWriter(channel, tmp_path, batch_rows=1)) as writer:
+        writer.on_batch([("C1", 946_684_800_000, 1, 1.0, "f", 4, SENDER), *readings(3)])
+        wait_for(lambda: writer.status().get("quarantined") == 1)
+        assert stored(path) == 3
 
 
 def test_a_damaged_history_is_told_until_it_is_repaired(channel, tmp_path, path):

@@ -32,7 +32,8 @@ class Published:
 
     def __init__(self) -> None:
         self.faults: list[str] = []
-        self.process = SimpleNamespace(kept_files=KeptFiles(Path("/nonexistent")))
+        bus = SimpleNamespace(status=lambda: SimpleNamespace(holds=False))
+        self.process = SimpleNamespace(kept_files=KeptFiles(Path("/nonexistent")), bus=bus)
 
     def send_data(self, value: dict, timestamp_ms: int | None = None) -> None:
         """Remember a fault that is said."""

@@ -98,10 +98,13 @@ def odd(rig: Rig) -> Verdict:
         rig.await_stored(load, 30)
     codifiers = {row[1] for _, _, row in expected} | {"Q2"}
     query = (
-        "SELECT timestamp, codifier, sequence, value, text FROM measurement"
-        " WHERE codifier = ANY(%s)"
+        "SELECT timestamp, codifier, sequence, value, text FROM {table} WHERE codifier = ANY(%s)"
     )
-    stored = rig.server.execute(query, rig.database, (sorted(codifiers),))
+    stored = [
+        row
+        for table in ("measurement", "quarantine")
+        for row in rig.server.execute(query.format(table=table), rig.database, (sorted(codifiers),))
+    ]
     missing = [name for name, _, row in expected if row not in stored]
     runs = rig.hw.is_running
     rig.hw.stop()

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import shutil
 
 import pytest
 
@@ -88,6 +89,14 @@ def test_a_value_that_is_in_the_file_is_not_written_again(tmp_path):
     before = file.stat()
     SetPoint("I1", tmp_path).command("A", 3.0)
     assert file.stat() == before
+
+
+def test_a_file_that_is_deleted_while_it_runs_is_written_again(tmp_path):
+    point = SetPoint("I1", tmp_path)
+    point.command("A", 3.0)
+    shutil.rmtree(tmp_path / "set-points")
+    point.read()
+    assert SetPoint("I1", tmp_path).read() == {"I1": 3.0}
 
 
 def test_a_default_outside_of_the_range_is_a_mistake(tmp_path):

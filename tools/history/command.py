@@ -10,6 +10,7 @@ from jph.errors import ConfigError, StoreError
 from jph.stores import open_history
 from jph.stores.address import DEFAULT_HISTORY, StoreAddress
 from tools import addresses, options
+from tools.history import quarantine as apart
 from tools.history.copying import copy_all
 from tools.history.importing import import_all
 from tools.history.rows import FIRST_MS, open_rows
@@ -20,7 +21,7 @@ SHOWN = 20  # most Codifiers that are listed if their counts differ
 
 @click.group()
 def history() -> None:
-    """Copy history from one store to another, or import that of an older network."""
+    """Copy history from one store to another, import that of an older network, and more."""
 
 
 @history.command()
@@ -117,6 +118,37 @@ def import_(
         import_all(
             origin, goal, home, configured, codifiers, zone=zone, again=again, renames=rename
         )
+
+
+@history.command()
+@click.option("--to", metavar="URL", help="History; by default that of the configuration.")
+@click.option("--accept", "what", flag_value="accept", help="Move them into the history.")
+@click.option("--drop", "what", flag_value="drop", help="Delete them.")
+@click.option(
+    "--codifier", "codifiers", metavar="CODE", multiple=True, help="Only of this; may be repeated."
+)
+@addresses.password_file
+@options.network
+def quarantine(
+    to: str | None,
+    what: str | None,
+    codifiers: tuple[str, ...],
+    password_file: Path | None,
+    source: str,
+    home: Path,
+) -> None:
+    """List readings whose time cannot be right, or move them into the history, or delete them.
+
+    A reading of a live bus is kept apart if its time is more than a year back or a day ahead.
+    """
+    place = addresses.address_for(to, password_file, source, home)
+    with _errors(), closing(open_history(place.url, home, place.password_file)) as store:
+        if what is None:
+            apart.show(store)
+        elif what == "accept":
+            apart.accept(store, codifiers)
+        else:
+            apart.drop(store, codifiers)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ from jph.stores.postgres.connection import PROVISION, Connections, PostgresServe
 from jph.stores.postgres.partitions import Partitions
 from jph.stores.postgres.span import PostgresSpanReader, ask
 from jph.stores.postgres.statistics import PostgresStatistics
+from jph.stores.quarantine import Quarantine
 from jph.stores.sql import SqlHistory
 
 READ_S = 30  # longest statement of a reader
@@ -44,6 +45,7 @@ COPY = "COPY {table} FROM STDIN (FORMAT binary)"
 MOVE = "INSERT INTO measurement SELECT * FROM staging ON CONFLICT DO NOTHING"
 # A mark that is there already is locked and not written again, which spares a quarter of the log.
 MARK = f"{schema.MARK.format(query='SELECT * FROM unnest(%s::text[], %s::bigint[])')} WHERE false"
+HAS_QUARANTINE = "SELECT 1 FROM pg_class WHERE oid = to_regclass('quarantine')"
 STATE = (
     "SELECT current_setting('server_encoding'), current_setting('transaction_read_only'),"
     " current_setting('synchronous_commit'), to_regclass('schema_version') IS NOT NULL"
@@ -75,6 +77,14 @@ class PostgresHistory(SqlHistory):
         super().__init__(self.reading, BEGIN, ask, PostgresSpanReader)
         self._partitions = Partitions()
         self.statistics = PostgresStatistics(self.reading, self.writing, self._partitions)
+        self.quarantine = Quarantine(
+            self.reading,
+            self.writing,
+            ask,
+            HAS_QUARANTINE,
+            (f"SELECT pg_advisory_xact_lock({schema.LOCK})", schema.QUARANTINE),
+            Connection.commit,
+        )
         self._repeats_until_s = 0.0  # until then some readings are stored already, it is assumed
 
     def append(self, rows: Sequence[Row]) -> int:

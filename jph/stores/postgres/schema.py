@@ -7,6 +7,7 @@
                     and 52 weeks, statistic_10min_20261119; statistic_default holds the rest
     pending         the ends of 10-minute buckets that got readings and were not computed since
     dropped         up to where readings (resolution 0) and statistics were dropped
+    quarantine      readings whose time cannot be right; made when it is first needed
 
 All times are ms since 1970, UTC; a bucket is (start, end].
 
@@ -58,7 +59,14 @@ STEPS: tuple[tuple[str, ...], ...] = (
 )
 VERSION = len(STEPS)
 
-TABLES = ("schema_version", "measurement", "statistic", "pending", "dropped")  # partitions apart
+QUARANTINE = (  # not a step: an older JPH can use the database, too
+    'CREATE TABLE IF NOT EXISTS quarantine (timestamp bigint NOT NULL, codifier text COLLATE "C"'
+    " NOT NULL, sequence bigint NOT NULL, value double precision, text text,"
+    " PRIMARY KEY (codifier, timestamp, sequence))"
+)
+
+# Partitions apart.
+TABLES = ("schema_version", "measurement", "statistic", "pending", "dropped", "quarantine")
 
 # The marks of a batch, from a query of (codifier, end of the bucket) in this order.
 MARK = (
@@ -107,7 +115,10 @@ def create(version: int = 0) -> list[str]:
     Run them in one transaction that holds the advisory lock LOCK. Each may be repeated.
     """
     steps = [statement for step in STEPS[version:] for statement in step]
-    return [*steps, f"UPDATE schema_version SET version = {VERSION} WHERE version < {VERSION}"]
+    return [
+        *steps,
+        f"UPDATE schema_version SET version = {VERSION} WHERE version < {VERSION}",
+    ]
 
 
 def has_partition(week: int, now_ms: int) -> bool:

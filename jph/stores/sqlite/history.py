@@ -9,6 +9,7 @@
                  computed since; `taken` while they are being computed, until more readings come
     unmarked     first_ms, last_ms: readings from before there were marks, at most one row
     dropped      resolution (0: readings), before_ms: all of it up to this time was dropped
+    quarantine   as measurement: readings whose time cannot be right
 
 Strategy: a batch is sorted by key and appended at the right edge of the tree, which fills pages and
 touches each only once or twice: 33 bytes of file and 120 bytes written per reading, with the log,
@@ -33,6 +34,7 @@ from jph.errors import ConfigError, StoreError
 from jph.files import device_of
 from jph.stores import HistoryStore, Row
 from jph.stores.buckets import TEN_MINUTES_MS
+from jph.stores.quarantine import Quarantine
 from jph.stores.sql import SqlHistory
 from jph.stores.sqlite.file import (
     Identity,
@@ -87,6 +89,12 @@ MARK = (
     "INSERT INTO pending (timestamp, codifier) VALUES (?, ?)"
     " ON CONFLICT DO UPDATE SET taken = 0 WHERE taken"
 )
+HAS_QUARANTINE = "SELECT 1 FROM sqlite_master WHERE name = 'quarantine'"
+QUARANTINE = (  # not a step: an older JPH can use the file, too
+    "CREATE TABLE IF NOT EXISTS quarantine (timestamp INTEGER NOT NULL, codifier TEXT NOT NULL,"
+    " sequence INTEGER NOT NULL, value REAL, text TEXT,"
+    " PRIMARY KEY (codifier, timestamp, sequence)) WITHOUT ROWID"
+)
 ADVICE = {
     sqlite3.SQLITE_FULL: "the disk is full: free some space",
     sqlite3.SQLITE_BUSY: "another program keeps it locked: end that program",
@@ -119,6 +127,7 @@ class SqliteHistory(SqlHistory):
     def __init__(self, path: Path) -> None:
         super().__init__(self.reading, "BEGIN", ask, SqliteSpanReader)
         self.statistics = SqliteStatistics(path, self.reading, self.writing)
+        self.quarantine = Quarantine(self.reading, self.writing, ask, HAS_QUARANTINE, (QUARANTINE,))
         self.path = path
         self._closed = False
         self._writing = threading.Lock()

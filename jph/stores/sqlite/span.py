@@ -20,7 +20,7 @@ SAMPLE = (
 )
 
 
-def ask(connection: sqlite3.Connection, query: str, **values: object) -> list[Any]:
+def ask(connection: sqlite3.Connection | sqlite3.Cursor, query: str, **values: object) -> list[Any]:
     """Return the rows of a query with %(name)s for each value."""
     return connection.execute(_in_sqlite(query), values).fetchall()
 

@@ -103,7 +103,7 @@ READINGS = st.lists(
     untils=st.lists(st.integers(START, START + 4 * HOUR_MS), max_size=4),
 )
 def test_statistics_are_those_of_the_readings_in_whatever_order_they_come(store, batches, untils):
-    if name := getattr(store, "_path", None):
+    if name := store.path:
         name.unlink(missing_ok=True)
         for rest in name.parent.glob(f"{name.name}-*"):
             rest.unlink()
