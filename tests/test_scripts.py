@@ -20,6 +20,7 @@ BARE_TOOLS = (
     " tail"
 )
 REPORT = """#!/bin/sh
+if [ "$1 $2" = "config needs" ]; then echo "$NEEDS"; exit "${FAILS-0}"; fi
 printf '%s\\n' "$@" "pid $$" "bytecode ${PYTHONDONTWRITEBYTECODE-written}"
 [ -z "$WAIT" ] || exec sleep 60
 """
@@ -143,6 +144,22 @@ def test_options_reach_the_program(installed):
 
 def test_run_passes_on_that_it_is_to_take_over(installed):
     assert "--take-over" in run(installed / "scripts" / "run", "--take-over").stdout.splitlines()
+
+
+@pytest.mark.slow
+def test_what_another_configuration_needs_is_installed(installed):
+    arguments = [installed / "scripts" / "run", "--config", "other.json"]
+    offline = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": ""}
+    ended = run(*arguments, NEEDS="postgres,redis,web", **offline)
+    assert "jph: installing JPH with what it needs for: web postgres redis" in ended.stderr
+    assert ended.returncode == 1
+
+
+@pytest.mark.parametrize("needs", [{"NEEDS": "web"}, {"NEEDS": ""}, {"NEEDS": "", "FAILS": "78"}])
+def test_a_configuration_that_needs_nothing_more_starts_at_once(installed, needs):
+    ended = run(installed / "scripts" / "run", "--config=other.json", **needs)
+    assert ended.stdout.startswith("up\n")
+    assert ended.stderr == ""
 
 
 def test_run_may_be_called_through_a_link(installed, tmp_path):

@@ -1,4 +1,4 @@
-"""`jph config`: check a configuration, and print a schema or an example of one."""
+"""`jph config`: check a configuration, and print what it needs, a schema, or an example of one."""
 
 import json
 import os
@@ -15,12 +15,13 @@ from jph.config.schema import json_schema
 from jph.errors import ConfigError
 from tools import places
 from tools.config_example import example
-from tools.options import EX_CONFIG
+from tools.needs import extras_needed
+from tools.options import EX_CONFIG, WrongConfig
 
 
 @click.group()
 def config() -> None:
-    """Check a configuration, or print its JSON Schema or an example."""
+    """Check a configuration, or print what it needs, its JSON Schema, or an example."""
 
 
 config.add_command(example)
@@ -65,6 +66,19 @@ def check(source: str | None) -> None:
 def schema() -> None:
     """Print a JSON Schema of the configuration, for editors and for programs that make forms."""
     click.echo(json.dumps(json_schema(), indent=1, ensure_ascii=False))
+
+
+@config.command()
+@click.argument("source", metavar="PATH_OR_URL")
+def needs(source: str) -> None:
+    """Print the extras that the components of this machine need.
+
+    That is what is between the brackets of pip install 'jph[...]', separated by commas.
+    """
+    try:
+        click.echo(",".join(extras_needed(build(document.parse(document.read(source)), source))))
+    except ConfigError as error:
+        raise WrongConfig(error.mistakes, source) from error
 
 
 def _with_codifier(line: str, content: object) -> str:
