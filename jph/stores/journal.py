@@ -6,7 +6,8 @@ microseconds, survives any end of the process, and does not survive a power cut;
 again, which keeps none twice.
 
     record  "jph:", crc32 of what follows, bytes of the numbers, bytes of the others; then the
-            numbers, 22 bytes each, and the other rows as JSON
+            numbers, 22 bytes each, and the other rows as JSON; on the disk both are compressed, to
+            half of that
 
 A record that is damaged or was cut off is left out, and the next one is looked for.
 
@@ -38,6 +39,7 @@ ON_DISK = ".synced"  # of a journal that is synced
 
 _MAGIC = b"jph:"
 _HEAD = struct.Struct("<4sIII")
+_NOTHING = zlib.compress(b"")
 _CHECKED_AT = 8  # behind magic and checksum
 _NUMBER = struct.Struct("<Q2sId")  # timestamp, Codifier, sequence, value
 
@@ -88,7 +90,7 @@ class Journal:
         self.end += len(rows)
         if self.folder is None or self._closed:
             return
-        record = encode(rows)
+        record = encode(rows, packed=self._suffix == ON_DISK)
         try:
             segment = self._open_segment()
             segment.end = self.end
@@ -159,7 +161,7 @@ class Journal:
 
     def _take_over(self, file: OwnedFile) -> None:
         content = file.path.read_bytes()
-        rows, damaged = decode(content)
+        rows, damaged = decode(content, packed=self._suffix == ON_DISK)
         if damaged:
             log.warning("%s: left out %d damaged bytes of %d", file.path, damaged, len(content))
         self.left += rows
@@ -194,8 +196,8 @@ def disk_folder(home: Path) -> Path | None:
         return None
 
 
-def encode(rows: Sequence[Row]) -> bytes:
-    """Return the record of some rows."""
+def encode(rows: Sequence[Row], *, packed: bool = False) -> bytes:
+    """Return the record of some rows, perhaps compressed."""
     pack = _NUMBER.pack
     numbers = b"".join(
         [
@@ -208,18 +210,22 @@ def encode(rows: Sequence[Row]) -> bytes:
     if len(numbers) < len(rows) * _NUMBER.size:
         texts = [row for row in rows if row[4] is not None or row[3] is None]
         others = json.dumps(texts, separators=(",", ":")).encode()
+    if packed:
+        numbers, others = zlib.compress(numbers), zlib.compress(others) if others else b""
     body = numbers + others
     head = _HEAD.pack(_MAGIC, 0, len(numbers), len(others))
     crc = zlib.crc32(body, zlib.crc32(head[_CHECKED_AT:]))
     return _HEAD.pack(_MAGIC, crc, len(numbers), len(others)) + body
 
 
-def decode(content: bytes) -> tuple[list[Row], int]:
+def decode(content: bytes, *, packed: bool = False) -> tuple[list[Row], int]:
     """Return the rows of all whole records, and how many bytes belong to none."""
     rows: list[Row] = []
     good = 0
     for numbers, others in _records(content):
         good += _HEAD.size + len(numbers) + len(others)
+        if packed:
+            numbers, others = zlib.decompress(numbers), zlib.decompress(others or _NOTHING)
         rows += [
             (time_ms, codifier.decode("latin-1"), sequence, value, None)
             for time_ms, codifier, sequence, value in _NUMBER.iter_unpack(numbers)

@@ -150,9 +150,9 @@ def test_what_waits_for_a_large_batch_outlives_a_power_cut_after_batch_time(
     with closing(HistoryWriter(channel, home, batch_s=0.2, store_s=3600)) as writer:
         assert writer.status()["power_cut_s"] == 0.2
         writer.on_batch(readings(3))
-        wait_for(lambda: on_disk(home) > 3 * 22)
+        first = eventually(lambda: on_disk(home))
         writer.on_batch(readings(2, first=3))
-        wait_for(lambda: on_disk(home) > 5 * 22)
+        wait_for(lambda: on_disk(home) > first)
         assert stored(home / "history.sqlite") == 0
         shutil.copytree(home, rest)
         with closing(HistoryWriter(FakeChannel(), rest)) as after:
@@ -170,7 +170,7 @@ def test_the_journal_on_the_disk_forgets_what_the_history_has(channel, tmp_path,
         writer.on_batch(readings(1, first=9))
         wait_for(lambda: stored(path) == 10 and not on_disk(tmp_path))
         writer.on_batch(readings(1, first=10))
-        wait_for(lambda: 22 < on_disk(tmp_path) < 44)
+        wait_for(lambda: 0 < on_disk(tmp_path) < 60)  # one reading
 
 
 def test_a_history_is_written_sooner_while_the_journal_on_the_disk_cannot_be(

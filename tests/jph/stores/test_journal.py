@@ -47,16 +47,21 @@ def test_what_was_not_released_is_there_for_the_next(folder):
     assert left(folder) == rows(5)  # still not released
 
 
-def test_rows_of_all_kinds_come_back_as_they_were(folder):
+@pytest.mark.parametrize("suffix", [journal.SUFFIX, journal.ON_DISK])
+def test_rows_of_all_kinds_come_back_as_they_were(folder, suffix):
     kinds = [
         (START, "C1", 1, 1.5, None),
         (START, "S1", 2, None, "text, \N{SNOWMAN} and \0"),
         (START, "J1", (1 << 32) - 1, 1e308, '{"value":1e308,"unit":"m"}'),
         (0, "!~", 0, -0.0, None),
     ]
-    with closing(Journal(folder, "HW")) as made:
+    with closing(Journal(folder, "HW", suffix=suffix)) as made:
         made.append(kinds)
-    assert sorted(left(folder)) == sorted(kinds)
+        made.append(rows(1))
+        made.sync()
+    with closing(Journal(folder, "HW", suffix=suffix, first=7)) as again:
+        assert sorted(again.left) == sorted(kinds + rows(1))
+        assert again.end == 12
 
 
 def test_released_rows_are_gone_and_the_folder_with_the_last(folder):
