@@ -71,6 +71,7 @@ def healthz() -> tuple[Response, int]:
     components = here.channel.process.components()
     overview = here.records.overview()
     faults = dict(overview.faults.values())
+    reasons = [f"{r.component.codifier}: {r.reason}" for r in here.records.all() if r.reason]
     buffers = [channel.receive_buffer_bytes for channel in status.channels.values()]
     health: dict[str, Any] = {
         "status": "ok" if status.joined else "off the bus",
@@ -89,6 +90,7 @@ def healthz() -> tuple[Response, int]:
         "interface": status.interface,
         "joined": {name: channel.joined for name, channel in status.channels.items()},
         **overview.summary,
+        "failing_reasons": "; ".join(reasons) or None,
     }
     return jsonify(health), 200 if status.joined else 503
 

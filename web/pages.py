@@ -17,8 +17,9 @@ blueprint = Blueprint("pages", __name__)
 
 STATUS_WORDS = {
     "active": "Active",
-    "halted": "Halted",
+    "failing": "Failing",
     "silent": "Silent",
+    "halted": "Halted",
     "unseen": "Never seen",
 }
 RANGES = (
@@ -58,14 +59,11 @@ def component(codifier: str) -> str:
     if record is None:
         abort(404, f"There is no component {codifier} in the configuration.")
     entry = record.component
-    here = site().channel.process.components()
-    runs = here.get(codifier) or here.get(entry.server or "")
     return render_template(
         "component.html",
         view=page_view(records, record),
         entry=entry,
         is_text=entry.data_type == "string",
-        error=runs.error if runs else None,
         ranges=RANGES,
         details=configuration(entry),
         proxies=[name for name in entry.serves if name in site().config.components],

@@ -9,14 +9,16 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
+from typing import get_args
 from zlib import crc32
 
 from jph.bus.wire import Control, Reading, memory_of, number_of
 from jph.clock import time_now_ms
 from jph.config.model import Component, Config
+from jph.node.process import ComponentStatus
 from jph.rate import Rate
 from jph.state import Fields, LastStates
 from web.status import DAMAGED, FAULTS, Heard, Status, status
@@ -28,6 +30,7 @@ LONGEST_POINT = 240  # letters of a text kept in the ring
 REFRESH_S = 1.0  # how often silence is looked for
 STRANGER_S = 600.0  # how long an unconfigured Codifier is mentioned after its last message
 STRANGERS_SHOWN = 24
+UNKNOWN_REASON = "It gives signs of life, but no readings; the log of its process tells why."
 
 Point = tuple[int, int, float | str]  # version, timestamp_ms, number or text
 
@@ -41,6 +44,7 @@ class Record:
     status: Status = "unseen"
     heard: Heard = field(default_factory=Heard)
     heard_ms: int | None = None
+    reason: str = ""  # why it fails, where that is known
     points: deque[Point] = field(default_factory=lambda: deque(maxlen=RING))
 
 
@@ -66,7 +70,12 @@ class Overview:
 class Records:
     """The records of all components; every method may be called from any thread."""
 
-    def __init__(self, config: Config, states: LastStates) -> None:
+    def __init__(
+        self,
+        config: Config,
+        states: LastStates,
+        components: Callable[[], Mapping[str, ComponentStatus]] = dict,
+    ) -> None:
         self.readings = 0  # received since the start
         self.states = states
         self.on_change: Callable[[], object] = lambda: None  # called while the lock is held
@@ -79,6 +88,8 @@ class Records:
         self._recent_text_bytes = 0
         self._strangers: dict[str, float] = {}  # Codifier -> when it was heard, monotonic
         self._faults: dict[str, tuple[str, str]] = {}
+        self._components = components  # of this process
+        self._own: Mapping[str, ComponentStatus] = {}
         self._rate = Rate()
         self._started_s = time.monotonic()
         self._refreshed_s = 0.0
@@ -255,7 +266,7 @@ class Records:
         """Return the network as a whole."""
         self.refresh()
         with self.lock:
-            summary = {"active": 0, "halted": 0, "silent": 0, "unseen": 0}
+            summary = dict.fromkeys(get_args(Status), 0)
             for record in self._records.values():
                 summary[record.status] += 1
             since_s = time.monotonic() - STRANGER_S
@@ -279,6 +290,7 @@ class Records:
 
     def _refresh(self, now_s: float) -> None:
         self._refreshed_s = now_s
+        self._own = self._components()
         changed = [record for record in self._records.values() if self._judge(record, now_s)]
         if changed:
             self.version += 1
@@ -286,16 +298,20 @@ class Records:
                 record.version = self.version
 
     def _judge(self, record: Record, now_s: float) -> bool:
-        """Update the status of a component; True if it changed."""
+        """Update the status of a component and its reason; True if they changed."""
+        before = record.status, record.reason
         server = self.server_of(record)
-        before, record.status = (
-            record.status,
-            status(
-                record.component,
-                record.heard,
-                now_s,
-                server.component if server else None,
-                server.heard if server else None,
-            ),
+        own = self._own.get(record.component.codifier)
+        record.status = status(
+            record.component,
+            record.heard,
+            now_s,
+            server.component if server else None,
+            server.heard if server else None,
+            is_failing=own is not None and own.is_failing,
         )
-        return record.status != before
+        record.reason = ""
+        if record.status == "failing":
+            own = own or self._own.get(record.component.server or "")
+            record.reason = (own.error if own else None) or UNKNOWN_REASON
+        return (record.status, record.reason) != before

@@ -40,7 +40,7 @@ class Site:
         self.channel = channel
         self.config = config
         self.home = home
-        self.records = Records(config, channel.last_states())
+        self.records = Records(config, channel.last_states(), channel.process.components)
         self.stream = LiveStream(self.records)
         places = Places("live pages", MOST_READERS, MOST_READERS_OF_ADDRESS)
         self.readers = Readers(self.stream, places, stalled_reader_s)

@@ -1,7 +1,9 @@
-"""The status of a component: active, halted, silent or never seen.
+"""The status of a component: active, failing, silent, halted or never seen.
 
 Silence is judged by when something arrived here, by the monotonic clock: neither a sender with a
-wrong clock nor a step of our own makes a component look silent.
+wrong clock nor a step of our own makes a component look silent. A component whose readings are
+overdue, and that has given a sign of life since, is failing: its process works, its sensor does
+not. Of a component of this process it is known at once, with the reason; the bus carries none.
 """
 
 from dataclasses import dataclass
@@ -10,7 +12,7 @@ from typing import Literal
 from jph.config.model import Component
 from jph.config.silence import MISSED, SHORTEST_TIMEOUT_S, interval_s, timeout_s
 
-Status = Literal["active", "halted", "silent", "unseen"]
+Status = Literal["active", "failing", "silent", "halted", "unseen"]
 
 COLLECTORS = frozenset({"StateCache", "HistoryWriter", "Statistics", "Router"})
 SERVICES = COLLECTORS | {"Web", "ControlProgram"}  # shown apart from what measures and acts
@@ -46,8 +48,14 @@ def status(
     now_s: float,
     server: Component | None = None,
     server_heard: Heard | None = None,
+    *,
+    is_failing: bool = False,
 ) -> Status:
-    """Return the state of a component; for a proxy, with the component that serves it."""
+    """Return the state of a component; for a proxy, with the component that serves it.
+
+    Args:
+        is_failing: its own process says so.
+    """
     if heard.data_s is None and heard.control_s is None:
         return "unseen"
     speaker, speaks = (
@@ -59,9 +67,16 @@ def status(
     alive_s = max(MISSED * speaker.keep_alive_interval_s, SHORTEST_TIMEOUT_S)
     if not speaks.is_active and _is_within(speaks.control_s, now_s, alive_s):
         return "halted"
+    if is_failing:
+        return "failing"
     limit_s = timeout_s(component, server)
     if sends_data(component, heard, server):
         last = _latest(heard.data_s, heard.since_s, speaks.since_s)
+        if not _is_within(last, now_s, limit_s):
+            # A sign of life from before readings were overdue tells nothing of now.
+            lives = _is_within(speaks.control_s, now_s, alive_s)
+            lived = speaks.control_s is None or _is_within(last, speaks.control_s, limit_s)
+            return "failing" if lives and not lived else "silent"
     else:
         last = _latest(heard.data_s, heard.control_s)
         if component.timeout_warning_s is None:

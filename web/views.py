@@ -8,6 +8,7 @@ from jph.config.silence import timeout_s
 from jph.state import FIELDS, Fields, LastStates
 from web.formatting import display
 from web.records import Record, Records
+from web.status import sends_data
 
 
 def last_state(states: LastStates, codifier: str) -> Fields:
@@ -29,6 +30,7 @@ def live_view(records: Records, record: Record) -> dict[str, Any]:
         "State": record.status,
         "Text": text,
         "Unit": unit,
+        "Reason": record.reason,
         "Heard": _heard_ms(records, record),
         "Halted": not (records.server_of(record) or record).heard.is_active,
     }
@@ -43,17 +45,23 @@ def card_view(records: Records, record: Record) -> dict[str, Any]:
         "State": view["State"],
         "Halted": view["Halted"],
         "Lost": (view["DPacketsLost"] or 0) + (view["CPacketsLost"] or 0),
+        "Reason": view["Reason"],
         "Time": view["Heard"],
     }
 
 
 def _heard_ms(records: Records, record: Record) -> int | None:
-    """Return when its last value was heard, by our clock; without a value, when anything was.
+    """Return when its last value was heard, by our clock, whatever its signs of life.
 
-    In steps of 0.1 s, so that it stays the same from one call to the next.
+    Of a component that sends none, it is its last sign of life; None if it has yet to send one. In
+    steps of 0.1 s, so that it stays the same from one call to the next.
     """
     age_s = records.states.age_s(record.component.codifier)
-    return record.heard_ms if age_s == math.inf else round(time_now_ms() - int(age_s * 1000), -2)
+    if age_s < math.inf:
+        return round(time_now_ms() - int(age_s * 1000), -2)
+    server = records.server_of(record)
+    is_due = sends_data(record.component, record.heard, server.component if server else None)
+    return None if is_due else record.heard_ms
 
 
 def page_view(records: Records, record: Record) -> dict[str, Any]:

@@ -68,6 +68,7 @@ class SensorPoller:
         self._limit = (component.report or _DEFAULT).failures
         self._outputs: dict[str, _Output] = {}  # by Codifier
         self._fault = Fault(self._log)
+        self.reason = ""  # why the last reading was refused, where it did not raise
         self._skip = 0  # ticks to skip
         self._has_worked = False
 
@@ -92,8 +93,9 @@ class SensorPoller:
             self._back_off()
             raise
         refused = self._send(values, at_once=bool(command))
+        self.reason = "; ".join(refused)
         if refused:
-            self._miss("; ".join(refused))
+            self._miss(self.reason)
             return STATE.WITHERRORS
         self._fault.end(f"{self._channel.codifier} reads again")
         self._has_worked, self._skip = True, 0

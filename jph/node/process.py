@@ -28,10 +28,16 @@ class STATE(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ComponentStatus:
-    """The outcome of a component's callbacks."""
+    """The outcome of a component's callbacks.
+
+    Args:
+        error: why the last one failed.
+        is_failing: it has failed as often as `Report.Failures`, or never worked.
+    """
 
     state: STATE | None
     error: str | None
+    is_failing: bool
     is_active: bool
     overruns: int
     last_good_ms: int | None

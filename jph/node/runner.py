@@ -10,6 +10,7 @@ from typing import Any
 from jph.bus.wire import Address, Control, Reading, memory_of
 from jph.clock import time_now_ms
 from jph.config.model import Component, Config
+from jph.config.report import Report
 from jph.errors import NoReading, SensorError
 from jph.faults import Fault
 from jph.node.channel import Channel
@@ -98,6 +99,8 @@ class ComponentRunner:
         self.error: str | None = None
         self.overruns = 0
         self.last_good_ms: int | None = None
+        self._failures = 0  # in a row
+        self._limit = 1  # of them, from which on it is failing
         self._lock = threading.Lock()
         self._inbox: list[Reading] = []
         self._inbox_bytes = 0
@@ -237,7 +240,8 @@ class ComponentRunner:
                 self._build_as(before)
             except Exception:
                 self.callbacks = Callbacks(ignores_halt=self.callbacks.ignores_halt)
-            self.state, self.error = STATE.FAILED, str(error)
+            self._limit = 1
+            self._note(STATE.FAILED, str(error))
             raise
 
     def _build_as(self, component: Component) -> None:
@@ -260,15 +264,17 @@ class ComponentRunner:
             state = STATE(on_timer(timestamp_ms, command, number) or STATE.GOOD)
         except SensorError as error:  # logged where it was raised
             state = STATE.NOREADING if isinstance(error, NoReading) else STATE.FAILED
-            self.state, self.error = state, str(error)
+            self._note(state, str(error))
             return
         except Exception as error:
             self._failed("timer", error)
             return
-        self.state = state
         self._worked("timer")
         if state in (STATE.GOOD, STATE.NOREADING):
-            self.error = None
+            self._note(state, None)
+        else:
+            said = getattr(on_timer, "reason", "") or self.error
+            self._note(state, said or f"it reports {state.name}, its log may tell why")
         if state == STATE.GOOD:
             self.last_good_ms = timestamp_ms
 
@@ -334,6 +340,7 @@ class ComponentRunner:
         return ComponentStatus(
             state=self.state,
             error=self.error,
+            is_failing=bool(self._failures) and self._failures >= self._limit,
             is_active=self.channel.is_active,
             overruns=self.overruns,
             last_good_ms=self.last_good_ms,
@@ -350,11 +357,21 @@ class ComponentRunner:
             self._worked(kind)
 
     def _failed(self, kind: str, error: Exception) -> None:
-        self.state, self.error = STATE.FAILED, f"{type(error).__name__}: {error}"
+        text = f"{type(error).__name__}: {error}"
+        self._note(STATE.FAILED, text)
         if kind not in self._faults:
             self._faults[kind] = Fault(self._log, logging.ERROR, every_s=_LOG_EVERY_S)
         said = f"{self.channel.codifier}: its {kind} callback raised"
-        self._faults[kind].note(self.error, said, error=error)
+        self._faults[kind].note(text, said, error=error)
+
+    def _note(self, state: STATE, error: str | None) -> None:
+        """Take the outcome of a callback."""
+        self.state, self.error = state, error
+        if state in (STATE.FAILED, STATE.WITHERRORS):
+            self._failures += 1
+        elif state == STATE.GOOD:
+            report = self.channel.component.report or Report()
+            self._failures, self._limit = 0, report.failures
 
     def _worked(self, kind: str) -> None:
         fault = self._faults.pop(kind, None) if self._faults else None
@@ -362,4 +379,4 @@ class ComponentRunner:
             return
         fault.end(f"{self.channel.codifier}: its {kind} callback works again")
         if self.state == STATE.FAILED and not self._faults:
-            self.state, self.error = STATE.GOOD, None
+            self._note(STATE.GOOD, None)

@@ -2,7 +2,9 @@
 
 import { serverNow } from './live.js';
 
-const WORDS = { active: 'Active', halted: 'Halted', silent: 'Silent', unseen: 'Never seen' };
+const WORDS = {
+  active: 'Active', failing: 'Failing', silent: 'Silent', halted: 'Halted', unseen: 'Never seen',
+};
 const STEPS = [[86_400, 'd'], [3_600, 'h'], [60, 'min']];
 
 const TIME = { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' };
@@ -48,8 +50,8 @@ export class View {
     this.points = [];
   }
 
-  /** Show the fields that are there: Text, Unit, State, Halted, Lost, Time; the others stay. */
-  show({ Text, Unit, State, Halted, Lost, Time }) {
+  /** Show the fields that are there: Text, Unit, State, Reason, …; the others stay. */
+  show({ Text, Unit, State, Reason, Halted, Lost, Time }) {
     const { places } = this;
     if (Text !== undefined) put(places.text, Text);
     if (Unit !== undefined) put(places.unit, Unit);
@@ -62,13 +64,28 @@ export class View {
       places.status.querySelector('use').setAttribute('href', `#i-${State}`);
       put(places.status.lastElementChild, WORDS[State]);
     }
+    if (Reason !== undefined && places.reason) {
+      put(places.reason, Reason);
+      const box = places.reason.closest('p');
+      box.hidden = Reason === '';
+      box.title = Reason;
+    }
     if (Halted !== undefined) this.root.dataset.halted = Halted ? 'yes' : 'no';
     if (Time !== undefined) this.time_ms = Time;
     this.tick();
   }
 
   tick() {
-    put(this.places.age, this.time_ms === null ? '' : span(serverNow() - this.time_ms));
+    const { age } = this.places;
+    const { state } = this.root.dataset;
+    const isLate = state === 'silent' || state === 'failing';
+    if (this.time_ms === null) {
+      put(age, isLate ? 'no reading yet' : '');
+    } else {
+      const past = span(serverNow() - this.time_ms);
+      put(age, isLate ? `for ${past}` : past);
+      if (age) age.title = when(this.time_ms);
+    }
   }
 }
 

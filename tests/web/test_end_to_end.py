@@ -1,9 +1,11 @@
 """The pages on a real bus: sockets, a node with all that the pages need, and a peer of our own."""
 
 import struct
+from types import SimpleNamespace
 
 import pytest
 
+from jph.errors import SensorError
 from jph.node.building import build
 from jph.node.node import Node
 from tests.helpers import eventually
@@ -92,6 +94,41 @@ def test_halt_start_and_ping_reach_the_component(network, client):
     eventually(lambda: is_active() is True)
     assert client.command("A1", "P").json["round_trip_ms"] < 500
     assert client.command("B1", "P").json["round_trip_ms"] is None
+
+
+def test_a_failing_sensor_is_shown_with_its_reason_until_it_reads_again(network, client, tmp_path):
+    def shown():
+        health = client.get("/healthz").json
+        return health["failing"], health["failing_reasons"]
+
+    eventually(lambda: client.get("/sensor/A1").json[0]["Value"] == 21.5)
+    assert shown() == (0, None)
+    (tmp_path / "source").rename(tmp_path / "away")
+    reason = f"A1: {tmp_path / 'source'}: No such file or directory"
+    eventually(lambda: shown() == (1, reason), 20)
+    page = client.get("/component/A1").text
+    assert 'data-state="failing"' in page
+    assert reason.removeprefix("A1: ") in page
+    assert client.get("/sensor/A1").json[0]["Value"] == 21.5  # the last one, with its time
+    (tmp_path / "away").rename(tmp_path / "source")
+    eventually(lambda: shown() == (0, None), 20)
+
+
+def test_a_failure_now_and_then_is_not_failing(network, client):
+    node, _ = network
+    runner = node.runners["A1"]
+    eventually(lambda: runner.status().last_good_ms)
+    read, failures = runner.callbacks.on_timer._reader.read, []
+
+    def fail_twice():
+        if len(failures) < 2:
+            failures.append(runner.status().is_failing)
+            raise SensorError("checksum")
+        return read()
+
+    runner.callbacks.on_timer._reader = SimpleNamespace(read=fail_twice)
+    eventually(lambda: len(failures) == 2 and runner.status().error is None)
+    assert failures == [False, False]
 
 
 def test_a_command_is_heard_on_the_wire(network, client):

@@ -1,6 +1,7 @@
 import re
 
 from jph.node.process import STATE, ComponentStatus
+from tests.helpers import eventually
 from tests.web.bus import SENDER, component, control, reading
 from tests.web.client import Client
 from web import app
@@ -78,9 +79,22 @@ def test_a_text_sensor_has_a_list_in_place_of_a_chart(client):
 
 def test_the_error_of_a_component_in_this_process_is_shown(web, client):
     web.channel.statuses["A1"] = ComponentStatus(
-        STATE.FAILED, "/dev/x is missing", is_active=True, overruns=0, last_good_ms=None
+        STATE.FAILED,
+        "/dev/x is missing",
+        is_failing=True,
+        is_active=True,
+        overruns=0,
+        last_good_ms=None,
     )
-    assert "/dev/x is missing" in client.get("/component/A1").text
+    web.on_control(control("I", "A1"), SENDER)
+    for page in ("/component/A1", "/"):
+        eventually(lambda page=page: "/dev/x is missing" in client.get(page).text)
+    assert 'data-state="failing"' in client.get("/component/A1").text
+    health = client.get("/healthz").json
+    assert (health["failing"], health["failing_reasons"]) == (1, "A1: /dev/x is missing")
+    web.channel.statuses.clear()
+    eventually(lambda: client.get("/healthz").json["failing_reasons"] is None)
+    assert "/dev/x is missing" not in client.get("/component/A1").text
 
 
 def test_a_proxy_names_its_server(make_web):

@@ -5,7 +5,7 @@ import pytest
 from jph.clock import time_now_ms
 from jph.state import LastStates
 from tests.web.bus import component, config_of, control, reading, source
-from web.records import RING, Records
+from web.records import RING, UNKNOWN_REASON, Records
 from web.stream import LiveStream, Scope
 from web.views import last_state, page_view
 
@@ -37,6 +37,7 @@ def shown():
             component("A1", name="Load", settings={"Proxy": [{"Codifier": "A2"}]}),
             component("A2", name="Its proxy", type="Proxy", sensor_interval_s=None),
             component("H1", type="HistoryWriter", sensor_interval_s=None),
+            component("B1"),
         )
     )
 
@@ -55,8 +56,8 @@ def taken(shown, version, only=None):
 def test_the_first_event_is_a_snapshot_of_everything(shown):
     _, kind, frame = taken(shown, 0)
     assert kind == "snapshot"
-    assert set(frame["components"]) == {"A1", "A2", "H1"}
-    assert frame["summary"] == {"active": 0, "halted": 0, "silent": 0, "unseen": 3}
+    assert set(frame["components"]) == {"A1", "A2", "H1", "B1"}
+    assert frame["summary"] == {"active": 0, "failing": 0, "silent": 0, "halted": 0, "unseen": 4}
     assert frame["components"]["A1"]["Value"] is None
     assert frame["components"]["A1"]["State"] == "unseen"
 
@@ -186,7 +187,7 @@ def test_unconfigured_codifiers_are_named_and_nothing_is_kept_of_them(shown):
     shown.on_control(control("P", "?!", "A1"))
     assert shown.overview().strangers == ["Z8", "Z9"]
     assert shown.get("Z9") is None
-    assert len(list(shown.all())) == 3
+    assert len(list(shown.all())) == 4
 
 
 def test_values_that_json_cannot_carry_become_null(shown):
@@ -252,6 +253,29 @@ def test_what_was_known_from_long_ago_is_silent(shown):
     )
     shown.recall()
     assert page_view(shown, shown.get("A1"))["State"] == "silent"
+
+
+def test_a_sign_of_life_makes_no_reading_younger(shown):
+    read_ms = time_now_ms() - 60_000
+    shown.states.recall({"A1": {"Codifier": "A1", "Value": 7.0, "DTimestamp": read_ms}})
+    shown.recall()
+    for codifier in ("A1", "H1", "B1"):
+        shown.on_control(control("I", codifier))
+    assert abs(page_view(shown, shown.get("A1"))["Heard"] - read_ms) < 10_000
+    assert page_view(shown, shown.get("H1"))["Heard"] > read_ms + 50_000  # which sends none
+    assert page_view(shown, shown.get("B1"))["Heard"] is None  # it is to send, and has sent none
+
+
+def test_a_sensor_that_gives_only_signs_of_life_is_failing_for_an_unknown_reason(shown):
+    shown.on_control(control("I", "A1"))
+    record = shown.get("A1")
+    record.heard.since_s -= 60
+    shown.on_control(control("I", "A1"))
+    view = page_view(shown, record)
+    assert (view["State"], view["Reason"]) == ("failing", UNKNOWN_REASON)
+    shown.on_batch([reading("A1", 1.0)])
+    view = page_view(shown, record)
+    assert (view["State"], view["Reason"]) == ("active", "")
 
 
 def test_readers_who_ask_for_the_same_get_one_encoding(shown):

@@ -32,6 +32,31 @@ def test_a_sensor_is_silent_when_its_last_reading_is_too_old():
     assert status(SENSOR, heard, 115.1) == "silent"
 
 
+def test_a_sensor_whose_process_gives_signs_of_life_without_readings_is_failing():
+    heard = Heard(data_s=100.0, control_s=115.0, since_s=50.0)
+    assert status(SENSOR, heard, 115.1) == "silent"  # that sign was before a reading was due
+    heard.control_s = 120.0
+    assert status(SENSOR, heard, 120.0) == "failing"
+    assert status(SENSOR, heard, 300.0) == "failing"
+    assert status(SENSOR, heard, 300.1) == "silent"  # three keep-alives are missing, too
+    heard.data_s = 300.0
+    assert status(SENSOR, heard, 300.1) == "active"
+
+
+def test_its_own_process_knows_at_once_that_a_sensor_is_failing():
+    heard = Heard(data_s=100.0, control_s=100.0, since_s=50.0)
+    assert status(SENSOR, heard, 101.0, is_failing=True) == "failing"
+    heard.is_active = False
+    assert status(SENSOR, heard, 101.0, is_failing=True) == "halted"
+
+
+def test_a_proxy_is_failing_with_the_one_that_serves_it():
+    proxy = component("A2", type="Proxy", timeout_warning_s=15.0)
+    server_heard = Heard(data_s=120.0, control_s=120.0, since_s=10.0)
+    heard = Heard(data_s=100.0, since_s=10.0)
+    assert status(proxy, heard, 120.0, SENSOR, server_heard) == "failing"
+
+
 def test_a_sensor_that_never_sent_a_reading_becomes_silent_after_its_first_sign():
     heard = Heard(control_s=100.0, since_s=100.0)
     assert status(SENSOR, heard, 110.0) == "active"
