@@ -10,6 +10,9 @@ from jph.clock import time_now_ms
 from jph.stores import open_history, row_of
 from tests.helpers import eventually
 from tests.web.bus import SENDER, component, config_of, control, obey, reading
+from tests.web.proxy import PathProxy
+from web import users
+from web.app import Application
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -338,3 +341,45 @@ def test_times_are_shown_in_the_zone_of_the_viewer(web, open_page):
     page = open_page(f"{web.address}component/A1", timezone_id="Asia/Tokyo", locale="en-GB")
     is_live(page)
     expect(page.locator("[data-field=DTimestamp]")).to_have_text("15 Nov 2023, 07:13:20")
+
+
+def test_all_works_behind_a_proxy_at_a_path(make_web, open_page):
+    web = make_web(proxies=("127.0.0.1",))
+    web.channel.on_sent = lambda flag, to, number: web.on_control(
+        control("I", to, is_active=flag == "S"), SENDER
+    )
+    store(web, "A1", 1800, 5)
+    with PathProxy("/jph", web.bound_port) as proxy:
+        top = f"http://127.0.0.1:{proxy.port}/jph/"
+        page = open_page(top)
+        is_live(page)
+        web.on_batch([reading("A1", 1.5)])
+        expect(card(page, "A1").locator("[data-show=text]")).to_have_text("1.50")
+        card(page, "A1").get_by_role("link").click()
+        page.wait_for_url(f"{top}component/A1")
+        is_live(page)
+        eventually(lambda: drawn(page) > 500)
+        page.get_by_role("link", name="Sign in").click()
+        page.wait_for_url(re.compile(r"/jph/sign-in\?next=/component/A1$"))
+        page.goto(top + urlsplit(web.sign_in_url()).path.lstrip("/"))
+        page.wait_for_url(top)
+        page.goto(f"{top}component/A1")
+        is_live(page)
+        page.get_by_role("button", name="Halt").click()
+        expect(page.locator(".subject")).to_have_attribute("data-state", "halted")
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url(top)
+    page.close()
+
+
+def test_signing_in_by_password_leads_back_to_the_page_before(web, open_page, monkeypatch):
+    monkeypatch.setattr(users, "ROUNDS", 4)
+    with Application(web.home).app_context():
+        users.set_password("anna", "correct horse")
+    page = open_page(f"{web.address}component/A2")
+    page.get_by_role("link", name="Sign in").click()
+    page.get_by_label("Name").fill("anna")
+    page.get_by_label("Password").fill("correct horse")
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{web.address}component/A2")
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
