@@ -1,9 +1,10 @@
-"""How often the commands of one sender are obeyed: a flood costs little, a person notices nothing.
+"""How much of a sender's control messages is taken: a flood costs little, people notice nothing.
 
 For each kind of command, every pair of sender and destination has an allowance of its own, so that
-one person may halt a hundred components at once. Commands beyond it are counted, and reported once.
-Of those that bring something into a state (C, H, S, A) the latest is obeyed as soon as the
-allowance permits: who corrects a mistake at once gets what was sent last.
+one person may halt a hundred components at once; signs of life have one for each Codifier that
+gives them. Messages beyond it are counted, and reported once. Of those that tell or bring about a
+state (C, H, S, A, N, I) the latest is taken as soon as the allowance permits: who corrects a
+mistake at once gets what was sent last.
 
 Pure, apart from the log: times are arguments.
 """
@@ -20,11 +21,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Allowance:
-    """So many commands at once, and then one in each interval."""
+    """So many messages at once, and then one in each interval."""
 
     burst: int
     interval_s: float
-    is_kept: bool = False  # the latest one beyond it is obeyed later
+    is_kept: bool = False  # the latest one beyond it is taken later
 
     @property
     def lead_s(self) -> float:
@@ -38,20 +39,30 @@ _ALLOWANCES = {
     "A": _Allowance(50, 0.05, is_kept=True),
     "E": _Allowance(50, 0.05),  # a step that comes late is a surprise
     "P": _Allowance(50, 0.05),
+    "T": _Allowance(50, 0.05),
+    "N": _Allowance(50, 0.1, is_kept=True),
+    "I": _Allowance(50, 0.1, is_kept=True),
 }
 _KINDS = {**{flag: flag for flag in _ALLOWANCES}, "S": "H"}  # H and S undo each other
 
 _MOST_HOSTS = 64  # senders with allowances of their own; all others share theirs
-_FORGET_S = 60.0  # after the last command of a host
-_MOST_KEYS = 4096  # then the further destinations of a host share an allowance
+_FORGET_S = 60.0  # after the last message of a host
+_MOST_KEYS = 4096  # then what is further of a host shares an allowance
 _TIDY_S = 1.0  # between looks for what can be forgotten
-_CALM_S = 10.0  # without a command too many: the flood is over
+_CALM_S = 10.0  # without a message too many: the flood is over
 
-_Key = tuple[str, str, str]  # sender, destination, kind
+_Key = tuple[str, str, str]  # sender, whom it is about, kind
+
+
+def _about(message: Control, kind: str) -> str:
+    """Return who shares an allowance: the destination of commands, the source of signs of life."""
+    if kind == "T":
+        return message.source + message.destination
+    return message.source if kind in "NI" else message.destination
 
 
 class _Host:
-    """A sender of commands, by its address without the port."""
+    """A sender, by its address without the port."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -60,15 +71,16 @@ class _Host:
         self.fault = Fault(log)
 
     def exceeds(self, message: Control, now_s: float) -> None:
-        """Count a command too many."""
+        """Count a message too many."""
         said = ""
         if not self.fault:
             interval_s = _ALLOWANCES[_KINDS[message.flag]].interval_s
             said = (
-                f"{self.name} sends too many commands: of {message.flag} to {message.destination}"
-                f" one in {interval_s:g} s is obeyed; stop the program that sends them"
+                f"{self.name} sends too many control messages: of {message.flag} from"
+                f" {message.source} to {message.destination} one in {interval_s:g} s is taken;"
+                " stop the program that sends them"
             )
-        self.fault.note("too many commands", said)
+        self.fault.note("too many control messages", said)
         self.calm_s = now_s + _CALM_S
 
 
@@ -85,11 +97,9 @@ class Throttle:
 
     def passes(self, message: Control, address: Address, now_s: float) -> bool:
         """Tell whether to take a message now; `due` returns some of the others later."""
-        kind = _KINDS.get(message.flag)
-        if kind is None:
-            return True
+        kind = _KINDS[message.flag]
         host = self._host(address[0], now_s)
-        key = host.name, message.destination, kind
+        key = host.name, _about(message, kind), kind
         if key not in self._whole_s and len(self._whole_s) >= _MOST_KEYS:
             self._tidy(now_s)
             if len(self._whole_s) >= _MOST_KEYS:
@@ -121,7 +131,8 @@ class Throttle:
         waits = [due_s for due_s, _, _ in self._kept.values()]
         for host in (*self._hosts.values(), self._others):
             if host.fault and host.calm_s <= now_s:
-                host.fault.end(f"{host.name} sends fewer commands again", "excess command")
+                said = f"{host.name} sends no more control messages than it may"
+                host.fault.end(said, "excess message")
             elif host.fault:
                 waits.append(host.calm_s)
         self.due_s = min(waits, default=math.inf)

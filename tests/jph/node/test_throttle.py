@@ -9,6 +9,7 @@ from jph.node.throttle import Throttle
 from tests.helpers import logged
 
 HOME = ("192.0.2.7", 5000)
+CODIFIERS = [chr(a) + chr(b) for a in range(0x41, 0x61) for b in range(0x41, 0x61)][:1000]
 
 
 def command(flag, to="@@", number=0.0):
@@ -56,8 +57,7 @@ def test_a_flood_of_halts_and_starts_is_obeyed_now_and_then_and_the_last_one_cou
 
 @pytest.mark.parametrize("flag", "HSCPAE")
 def test_a_person_who_reaches_a_thousand_components_at_once_is_not_limited(flag):
-    codifiers = [chr(a) + chr(b) for a in range(0x41, 0x61) for b in range(0x41, 0x61)][:1000]
-    assert passed(Throttle(), [command(flag, codifier) for codifier in codifiers]) == 1000
+    assert passed(Throttle(), [command(flag, codifier) for codifier in CODIFIERS]) == 1000
 
 
 @pytest.mark.parametrize("flag, times", [("H", 10), ("A", 50), ("E", 50), ("P", 50)])
@@ -71,9 +71,28 @@ def test_a_control_loop_may_set_and_ping_ten_times_a_second_for_ever():
         assert passed(Throttle(), messages, step_s=0.1) == 2000
 
 
-def test_signs_of_life_always_pass():
-    messages = [command(flag) for flag in "NIT"] * 1000
-    assert passed(Throttle(), messages) == 3000
+def sign(flag, source, to="@@", is_active=True):
+    return Control(1, 0, flag, source, to, 0.0, is_active)
+
+
+@pytest.mark.parametrize("flag", "NIT")
+def test_a_thousand_components_of_one_machine_may_give_signs_of_life_at_once(flag):
+    signs = [sign(flag, codifier, "ZZ") for codifier in CODIFIERS]
+    throttle = Throttle()
+    for now_s in (100.0, 101.0, 102.0):
+        assert passed(throttle, signs, now_s=now_s) == 1000
+
+
+def test_a_component_may_answer_many_who_ping_it():
+    assert passed(Throttle(), [sign("T", "LA", asks) for asks in CODIFIERS] * 5) == 5000
+
+
+def test_the_last_of_too_many_signs_of_life_is_taken_in_the_end():
+    throttle = Throttle()
+    signs = [sign("I", "LA", is_active=n < 19_999) for n in range(20_000)]
+    assert passed(throttle, signs, step_s=1e-5) < 60
+    [(message, _)] = throttle.due(101.0)
+    assert message.is_active is False
 
 
 def test_the_latest_of_the_values_beyond_the_allowance_is_set_and_no_step_comes_late():
@@ -119,8 +138,8 @@ def test_a_flood_is_logged_once_with_its_sender_and_its_end_with_its_count(caplo
         passed(throttle, [command("C")] * 20_000, step_s=1e-4)
         for now_s in range(103, 112):
             throttle.due(float(now_s))
-        assert logged(caplog, "192.0.2.7", "C to @@", level=logging.WARNING) == 1
+        assert logged(caplog, "192.0.2.7", "of C", "to @@", level=logging.WARNING) == 1
         assert len(caplog.records) == 1
         throttle.due(112.5)
     assert len(caplog.records) == 2
-    assert logged(caplog, "192.0.2.7", "19999 excess commands") == 1
+    assert logged(caplog, "192.0.2.7", "19999 excess messages") == 1
