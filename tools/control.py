@@ -19,6 +19,7 @@ from jph.bus.wire import BROADCAST, Control, Reading
 from jph.config.model import Component, Config
 from jph.node.channel import Channel
 from jph.node.outcome import Expectation, Outcome, send_command, source_of
+from jph.node.probe import program_of
 from jph.node.process import Process
 from tools import options
 from tools.watch import Filter, opened_bus, readable, watch_bus
@@ -33,7 +34,6 @@ _timeout = click.option(
 )
 _NEVER_ANSWER = ("Proxy", "ControlProgram")  # other components, and commands, send in their name
 _ANSWER_S = 0.3  # longest wait for anyone's answer to a ping
-_FREE = [f"?{chr(letter)}" for letter in range(0x21, 0x7F)]  # where there is no ControlProgram
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,7 @@ class Speaker:
         """Return the component to speak as: the named one, a ControlProgram, or one of no entry."""
         if self.own:
             return self.known(self.own)
-        return self.config.first("ControlProgram") or Component(
-            codifier=next(code for code in _FREE if code not in self.config.components),
-            type="ControlProgram",
-        )
+        return program_of(self.config)
 
     @contextmanager
     def channel(self, *channels: str) -> Iterator[Channel]:

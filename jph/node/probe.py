@@ -16,7 +16,6 @@ from jph.node.loop import receive_rest
 from jph.node.process import Process
 
 WAIT_S = 0.3  # for answers; a WLAN delays multicast by a tenth of a second each way
-_NOBODY = "?"  # begins the Codifier to ask under where the configuration has no ControlProgram
 
 
 class Asker:
@@ -29,11 +28,11 @@ class Asker:
     @property
     def codifier(self) -> str:
         """The Codifier that it asks under."""
-        return _speaker(self._process.config).codifier
+        return program_of(self._process.config).codifier
 
     def ask(self, codifier: str) -> None:
         """Ping a component."""
-        speaker = _speaker(self._process.config)
+        speaker = program_of(self._process.config)
         if self._channel is None or self._channel.codifier != speaker.codifier:
             self._channel = Channel(speaker, self._process)
             # The number 0 is no later configuration time: it ends nobody's older control program.
@@ -41,16 +40,13 @@ class Asker:
         self._channel.send_control("P", codifier)
 
 
-def _speaker(config: Config) -> Component:
-    program = config.first("ControlProgram")
-    if program is not None:
-        return program
-    free = next(
-        name
-        for name in (_NOBODY + chr(letter) for letter in range(0x21, 0x7F))
-        if name not in config.components
+def program_of(config: Config) -> Component:
+    """Return whom programs speak as: the ControlProgram, or else a Codifier of no component."""
+    free = (f"?{chr(letter)}" for letter in range(0x21, 0x7F))
+    return config.first("ControlProgram") or Component(
+        codifier=next(code for code in free if code not in config.components),
+        type="ControlProgram",
     )
-    return Component(codifier=free, type="ControlProgram")
 
 
 class Probe:
