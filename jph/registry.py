@@ -79,15 +79,15 @@ class Older:
 
 OLDER: Mapping[str, Older] = {
     "TempLinux": Older("Pipe", {"Scale": 0.001}),
-    "failsafeReader": Older("JSON"),
+    "failsafeReader": Older("JSON", {"Infinity": 0}),
     "ADCpiReader": Older("ADCPi", {"Conversion": {"Polynomial": [60.589, -4.2327, 0.0755]}}),
     "ADAfruitReader": Older("AM2302"),
     "DwarfpoolReader": Older("Dwarfpool"),
     "NestReader": Older("Nest"),
     "ZwavePower": Older("Zwave"),
     "PythonNinja": Older("Python", {"SendDuration": True}),
-    "controlSensor": Older("SetPoint"),
-    "fanControl": Older("Fan"),
+    "controlSensor": Older("SetPoint", {"Recall": True}),
+    "fanControl": Older("Fan", {"Pin": 25, "Frequency": 10000, "Default": 100}),
     "jphRedis": Older("StateCache", {"URL": "redis://127.0.0.1:6379/0"}),
     "jphPostgreSQL": Older("HistoryWriter"),
     "jphCalcHistory": Older("Statistics"),

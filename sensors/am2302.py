@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 PAUSE_S = 2.0  # between measurements: the sensing period; Aosong's AM2302 datasheet, section 3
 _INTERVAL_S = 10.0  # where there is none
 _LOWEST_C, _HIGHEST_C = -40.0, 80.0  # operating range, same section
+_SIGN_BIT_C = 3276.8  # 0.1 °C * 2**15
 _AGREEING = 3  # readings in a row that confirm a jump
 
 # When the last measurement at a pin ended, by which clock: a reader that is built again keeps the
@@ -134,6 +135,7 @@ class Am2302:
             measured = way.measure()
         finally:
             _tried_s[place] = self._clock()
+        measured = _as_meant(measured)
         _check_range(measured)
         self._steadiness.check(measured, _tried_s[place])
         return measured
@@ -141,6 +143,17 @@ class Am2302:
     def _interval_s(self) -> float:
         component = self.channel.component if self.channel else None
         return (component.sensor_interval_s if component else None) or _INTERVAL_S
+
+
+def _as_meant(measured: Measurement) -> Measurement:
+    """Return a measurement of a clone, below 0 °C, as it means it.
+
+    An AM2302 sends sign and magnitude, and so every driver reads it. Some clones send two's
+    complement, so that 0xffff, -0.1 °C, is read as -3276.7. No true reading is near that.
+    """
+    temperature, humidity = measured
+    meant = round(-temperature - _SIGN_BIT_C, 1)
+    return (meant if _LOWEST_C <= meant < 0 else temperature), humidity
 
 
 def _check_range(measured: Measurement) -> None:

@@ -34,6 +34,7 @@ class JsonHttp:
     field: str = setting(doc="dotted path of the value in the document, as main.temp or list.0.t")
     proxy: tuple[FieldOf, ...] = setting((), doc="further fields, each the value of a proxy")
     timeout_s: float = setting(5.0, key="Timeout", gt=0, doc="longest wait for the answer, s")
+    infinity: float | None = setting(None, doc="value to send for an infinite number, as 0")
     most_bytes: int = setting(json_api.MOST_BYTES, gt=0, doc="a longer answer is refused")
     _gaps: MissingValues = dataclasses.field(init=False, repr=False)
 
@@ -57,7 +58,7 @@ class JsonHttp:
         document = json_api.document(answer, mend=True)
 
         def find(path: str) -> Value:
-            value = json_text.pick(document, path)
+            value = json_text.pick(document, path, infinity=self.infinity)
             if value is None:
                 raise SensorError(f"{answer.address}: no value at {path}")
             return value

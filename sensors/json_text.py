@@ -1,10 +1,12 @@
 """JSON as devices send it: its encoding, its faults, and a value at a path in it.
 
 Of the faults two are mended, which some devices make: a comma before a closing bracket, and a bare
-`inf` or `-inf` for a number. An infinite number is never passed on as a value.
+word of C for a number that is none, such as `inf`, `-nan` or Arduino's `ovf`. Such a number is
+never passed on as a value.
 """
 
 import json
+import math
 import re
 
 from jph.bus.wire import Value, number_of
@@ -20,9 +22,9 @@ _SIGNS = re.compile(
     | "                         # a string begins or ends
     | [\[{][ \t\r\n]*,          # a comma with no value before it: not one that is mended
     | ,(?=[ \t\r\n]*[\]}])      # a comma before a closing bracket
-    | (?<![\w.+-])-?inf(?!\w)   # a bare infinity
+    | (?<![\w.+-])[-+]?(?:inf(?:inity)?|ovf|nan(?:\(\w*\))?)(?![\w("])  # bare words of C
     """,
-    re.VERBOSE | re.DOTALL,
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
 
 
@@ -31,7 +33,7 @@ def parse(content: bytes, charset: str | None = None, *, mend: bool = False) -> 
 
     Args:
         content: UTF-8, or UTF-16 or UTF-32 as its first bytes tell; else in `charset`.
-        charset: the encoding that came with it, if one did.
+        charset: the encoding that came with it; Latin-1 if none did, or another than it is.
         mend: try again without the faults that are known.
 
     Raises:
@@ -52,10 +54,13 @@ def parse(content: bytes, charset: str | None = None, *, mend: bool = False) -> 
         raise ValueError(f"no JSON: {error}") from None
 
 
-def pick(document: object, path: str) -> Value | None:
+def pick(document: object, path: str, *, infinity: float | None = None) -> Value | None:
     """Return the value at a dotted path, booleans as 0 and 1; None if no value is there.
 
     A key that has dots itself is found at the top, as a whole.
+
+    Args:
+        infinity: stands for an infinite number, which is no value else.
     """
     found = document
     steps = [path] if isinstance(document, dict) and path in document else path.split(".")
@@ -66,6 +71,8 @@ def pick(document: object, path: str) -> Value | None:
             found = found[int(step)]
         else:
             return None
+    if isinstance(found, float) and math.isinf(found):
+        return infinity
     return value_of(found)
 
 
@@ -84,13 +91,16 @@ def value_of(found: object) -> Value | None:
 def _decoded(content: bytes, charset: str | None) -> str:
     try:
         return content.decode(json.detect_encoding(content))
-    except UnicodeDecodeError as error:
-        if charset in _CHARSETS:
-            return content.decode(charset, errors="replace")
-        where = f"byte {error.start} is 0x{content[error.start]:02x}"
-        raise ValueError(
-            f"no JSON: text that is not UTF-8 ({where}) and names no other encoding"
-        ) from None
+    except UnicodeDecodeError:
+        # Every byte is a character of Latin-1. At worst a text looks odd; the numbers are right.
+        return content.decode(charset if charset in _CHARSETS else "latin-1", errors="replace")
+
+
+def _constant(word: str) -> str:
+    """Return the name by which json.loads knows what a word of C says."""
+    if "nan" in word.lower():
+        return "NaN"
+    return "-Infinity" if word[0] == "-" else "Infinity"
 
 
 def _mended(text: str) -> str:
@@ -103,7 +113,6 @@ def _mended(text: str) -> str:
             in_string = not in_string
         elif not in_string and sign[0] not in "\\[{":
             parts.append(text[end : found.start()])
-            # json.loads knows infinity by this name.
-            parts.append("" if sign == "," else sign.replace("inf", "Infinity"))
+            parts.append("" if sign == "," else _constant(sign))
             end = found.end()
     return "".join(parts) + text[end:]

@@ -7,10 +7,13 @@ from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
+from jph.bus.wire import number_of
 from jph.errors import SensorError
 from jph.faults import Fault
 from jph.files import write_file
+from jph.node.channel import Channel
 from jph.settings import setting
+from sensors.inputs import Inputs
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,8 @@ class SetPoint:
     default: float = setting(0.0, doc="the value until somebody sets one")
     minimum: float | None = setting(None, key="Min", doc="lowest value")
     maximum: float | None = setting(None, key="Max", doc="highest value")
+    recall: bool = setting(False, doc="begin with the last value that the state store knows")
+    channel: Channel | None = field(default=None, repr=False)
     _value: float = field(default=0.0, init=False)
     _in_file: float | None = field(default=None, init=False)
     _fault: Fault = field(default_factory=lambda: Fault(log), init=False, repr=False)
@@ -41,7 +46,8 @@ class SetPoint:
         _check_default(self.default, self._low, self._high)
         # Codifiers may have characters that file names have not.
         self._file = self.home / _FOLDER / self.codifier.encode().hex()
-        self._value = max(self._low, min(self._high, self._found()))
+        self._value = self._within(self._found())
+        self._inputs = Inputs(self.channel) if self.recall and self.channel else None
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
@@ -51,6 +57,7 @@ class SetPoint:
 
     def read(self) -> Mapping[str, float]:
         """Return the value; keep it, if that did not work before or its file was deleted."""
+        self._take_earlier()
         if self._fault or (self._in_file is not None and not self._file.exists()):
             self._keep()
         return {self.codifier: self._value}
@@ -61,11 +68,12 @@ class SetPoint:
         Raises:
             SensorError: it would be outside of its range, or no number.
         """
+        self._take_earlier()
         target = self._value + number if flag == "E" else number
         if not isfinite(target):
             raise SensorError(f"is no number, or leads to none; the value stays {self._value:g}")
         if flag == "E":
-            value = max(self._low, min(self._high, target))
+            value = self._within(target)
         elif self._low <= number <= self._high:
             value = number
         else:
@@ -75,6 +83,19 @@ class SetPoint:
         self._value = value
         if value != self._in_file:  # which a Default and a range of later do not change
             self._keep()
+
+    def _take_earlier(self) -> None:
+        """Take the value of before the start, the first time that somebody asks for one."""
+        inputs, self._inputs = self._inputs, None
+        if inputs is None:
+            return
+        inputs.prepare()
+        earlier = number_of(inputs.look(self.codifier).value)
+        if earlier is not None:
+            self._value = self._within(earlier)
+
+    def _within(self, value: float) -> float:
+        return max(self._low, min(self._high, value))
 
     def _found(self) -> float:
         try:

@@ -7,9 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from jph import ConfigError, SensorError, registry
 from jph.settings import arguments
+from sensors import am2302
 from sensors.am2302 import PAUSE_S, Am2302, HumidityOf, Steadiness
 from tests.helpers import naming
 
@@ -121,6 +124,39 @@ def test_the_entry_of_an_existing_network(room):
         _devices=room.devices,
     )
     assert reader.read() == {"B1": 23.4, "B2": 45.6}
+
+
+@pytest.mark.parametrize(
+    ("milli", "temperature"),
+    [
+        (300, 0.3),
+        (-100, -0.1),
+        (-2300, -2.3),
+        (-40000, -40.0),
+        (-3276700, -0.1),
+        (-3276600, -0.2),
+        (-3274500, -2.3),
+        (-3256800, -20.0),
+        (-3236800, -40.0),
+    ],
+)
+def test_a_clone_that_sends_two_s_complement_is_read_as_it_means(room, milli, temperature):
+    room.device(temperature=milli)
+    assert room.reader().read() == {"B1": temperature, "B2": 45.6}
+
+
+@given(st.integers(1, 400))
+def test_every_temperature_below_zero_has_one_meaning(tenths):
+    raw = 0x10000 - tenths  # what the clone sends; the driver takes the first bit for the sign
+    assert am2302._as_meant((-(raw & 0x7FFF) / 10, 50.0)) == (-tenths / 10, 50.0)
+    assert am2302._as_meant((-tenths / 10, 50.0)) == (-tenths / 10, 50.0)
+
+
+@pytest.mark.parametrize("milli", [-1000000, -3236700, -3276800, -40100, 3276700])
+def test_what_neither_kind_means_is_refused(room, milli):
+    room.device(temperature=milli)
+    with pytest.raises(SensorError, match="-40 to 80"):
+        room.reader().read()
 
 
 def test_a_failed_measurement_is_repeated_2_s_later(room):

@@ -162,7 +162,7 @@ def test_another_answer_is_one_line(server, account, facts):
     ("answer", "reason"),
     [
         (says(b"{"), "JSON"),
-        (says(b"\x80\xff"), "UTF-8"),
+        (says(b"\x80\xff"), "no JSON"),
         (says(b"<html>", 502), "502 Bad Gateway"),
         (says(b'{"workers": {}}', length=99), "84 bytes"),
         (endless(b"HTTP/1.1 200 OK\r\n\r\n"), "1048576 bytes"),

@@ -406,6 +406,27 @@ def test_gpiozero_is_imported_only_when_a_pin_is_driven(tmp_path):
     subprocess.run(command, env=environment(tmp_path), cwd=TOP, check=True, timeout=60)
 
 
+def test_the_older_type_without_settings_drives_what_it_always_drove(board, tmp_path):
+    channel = StubChannel(tmp_path, {"Codifier": "I2", "Type": "fanControl"})
+    given = arguments(Fan, channel.component.settings, "")
+    fan = Fan(channel, **given, _opener=board.open)
+    assert fan.read() == {"I2": 100.0}
+    assert board.opened == [25]
+    assert board.percent(25) == 100
+    assert given["frequency_hz"] == 10_000
+    fan.command("A", 40.0)
+    assert fan.read() == {"I2": 40.0}
+    assert board.percent(25) == 40
+
+
+def test_settings_of_the_older_type_go_before_what_it_implies(board, tmp_path):
+    entry = {"Codifier": "I2", "Type": "fanControl", "Sensor": {"Pin": 18, "Default": 50}}
+    channel = StubChannel(tmp_path, entry)
+    given = arguments(Fan, channel.component.settings, "")
+    assert Fan(channel, **given, _opener=board.open).read() == {"I2": 50.0}
+    assert board.opened == [18]
+
+
 @pytest.mark.slow
 def test_on_the_bus_it_obeys_and_follows_and_is_safe_when_nobody_tells_it(board, tmp_path, caplog):
     config = config_of(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jph import SensorError
+from jph import SensorError, registry
 from jph.config.model import build
 from jph.http import Answer
 from jph.settings import arguments
@@ -137,10 +137,12 @@ BROKEN = [
     (b'{"t": 5 "u": 6}', None),
     (b"{'t': 5}", None),
     (b"{t: 5}", None),
-    (b'{"t": nan}', None),
-    (b'{"t": +inf}', None),
-    (b'{"t": INF}', None),
-    (b'{"t": infinity}', None),
+    (b'{"t": +inf, "u": INF, "v": -infinity}', {"t": 1e999, "u": 1e999, "v": -1e999}),
+    (b'{"t": ovf, "u": -ovf}', {"t": 1e999, "u": -1e999}),
+    (b'{"t": nano}', None),
+    (b"{nan: 5}", None),
+    (b'{"t": nan(x}', None),
+    (b'{"t": nan 5}', None),
     (b'{"t": 1inf}', None),
     (b'{"t": --inf}', None),
     (b'{"t": - inf}', None),
@@ -162,6 +164,26 @@ def test_a_comma_before_a_bracket_and_a_bare_inf_are_mended_and_nothing_else(tex
         assert json_text.parse(text, mend=True) == document
         with pytest.raises(ValueError, match="JSON"):
             json_text.parse(text)
+
+
+@pytest.mark.parametrize(
+    "word", ["nan", "-nan", "NAN", "NaN", "+nan", "nan(ind)", "-nan(0x80000)", "inf", "ovf", "-INF"]
+)
+def test_a_bare_word_of_c_leaves_the_other_values(server, word, caplog):
+    answer = f'{{"t": {word}, "list": [{word}, {word}], "name": "nan, {word}", "h": 45.5}}'
+    server.answers["/"] = says(answer.encode())
+    proxies = [{"Codifier": "H1", "Field": "h"}, {"Codifier": "N1", "Field": "name"}]
+    assert reader(server, Proxy=proxies).read() == {"H1": 45.5, "N1": f"nan, {word}"}
+    assert logged(caplog, "A1", "at t") == 1
+
+
+@pytest.mark.parametrize("word", ["inf", "-inf", "Infinity", "1e999", "ovf"])
+def test_the_older_type_sends_0_for_infinity_and_the_present_one_nothing(server, word):
+    server.answers["/"] = says(f'{{"t": {word}, "h": nan, "u": "inf"}}'.encode())
+    proxies = [{"Codifier": code, "Field": field} for code, field in (("H1", "h"), ("U1", "u"))]
+    older = registry.preset("failsafeReader")
+    assert reader(server, Proxy=proxies, **older).read() == {"A1": 0, "U1": "inf"}
+    assert reader(server, Proxy=proxies).read() == {"U1": "inf"}
 
 
 def test_an_infinite_number_is_no_value(server, caplog):
@@ -210,11 +232,11 @@ def test_encodings_that_can_be_told(server, content, content_type):
 
 
 @pytest.mark.parametrize("charset", ["", "; charset=utf-8", "; charset=zip", "; charset=x-klingon"])
-def test_another_encoding_is_an_error_that_says_where(server, charset):
-    content = '{"t": "5 °C"}'.encode("latin-1")
+def test_latin_1_is_read_though_nothing_or_something_else_is_named(server, charset):
+    content = '{"t": "5 °C", "h": 40}'.encode("latin-1")
     server.answers["/"] = says(content, content_type="application/json" + charset)
-    with pytest.raises(SensorError, match=naming("UTF-8", "byte 9", "0xb0")):
-        reader(server).read()
+    proxies = [{"Codifier": "H1", "Field": "h"}]
+    assert reader(server, Proxy=proxies).read() == {"A1": "5 °C", "H1": 40}
 
 
 @settings(deadline=None)

@@ -242,7 +242,7 @@ def test_fields_that_are_none(nest, caplog):
         (says(b"oh", 500), ["500 Internal Server Error"]),
         (says(b"oh", 503), ["503 Service Unavailable"]),
         (says(b"<html>"), ["JSON"]),
-        (says(b"\xff"), ["UTF-8"]),
+        (says(b"\xff"), ["no JSON"]),
         (says(b"[]"), ["object"]),
         (says(b'{"traits": 5}'), ["traits"]),
         (says(b'{"traits": {', length=99), ["87 bytes"]),

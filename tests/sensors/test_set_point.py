@@ -10,9 +10,12 @@ from jph.config import checks
 from jph.errors import SensorError
 from jph.node.building import build
 from jph.node.node import Node
+from jph.settings import arguments
 from sensors.set_point import SetPoint
 from tests.helpers import logged, naming, new_bus
+from tests.jph.stores.kept import KeptStates
 from tests.network import Peer, config_of, running
+from tests.sensors.bus_stub import StubChannel
 
 
 def test_it_begins_with_its_default(tmp_path):
@@ -142,6 +145,50 @@ def test_a_disk_that_cannot_be_written_is_said_once_and_the_value_is_in_force(tm
     assert point.read() == {"I1": 3.0}
     assert logged(caplog, "I1", "again") == 1
     assert SetPoint("I1", tmp_path).read() == {"I1": 3.0}
+
+
+CACHE = {"Codifier": "R1", "Type": "jphRedis"}
+OLDER = {"Codifier": "I1", "Type": "controlSensor"}
+
+
+def begun_with(tmp_path, url, **settings):
+    """Return the older type on a network whose state store has this URL."""
+    cache = {**CACHE, "Sensor": {"URL": url}}
+    channel = StubChannel(tmp_path, {**OLDER, "Sensor": settings}, cache)
+    given = arguments(SetPoint, channel.component.settings, "")
+    return SetPoint("I1", tmp_path, channel=channel, **given)
+
+
+@pytest.mark.parametrize(("known", "taken"), [(23.5, 23.5), (99.0, 28.0), ({"value": 7.5}, 7.5)])
+def test_the_older_type_begins_with_what_redis_knows(redis_server, tmp_path, known, taken):
+    store = KeptStates(redis_server.url)
+    store.on_readings([("I1", 1000, 1, known, "f", 4, ("", 0))], {})
+    store.close()
+    SetPoint("I1", tmp_path).command("A", 20.0)
+    point = begun_with(tmp_path, redis_server.url, Default=18, Max=28)
+    assert point.read() == {"I1": taken}
+    point.command("E", -0.5)
+    assert point.read() == {"I1": taken - 0.5}
+    step = begun_with(tmp_path, redis_server.url, Max=28)
+    step.command("E", -1.0)  # before the first reading
+    assert step.read() == {"I1": taken - 1.0}
+
+
+def test_then_with_its_own_file_and_then_with_its_default(redis_server, tmp_path, free_tcp_port):
+    for url in (redis_server.url, f"redis://127.0.0.1:{free_tcp_port}", "memory:"):
+        home = tmp_path / url.rpartition(":")[2].replace("/", "_")
+        assert begun_with(home, url, Default=18).read() == {"I1": 18.0}
+        SetPoint("I1", home).command("A", 20.0)
+        assert begun_with(home, url, Default=18).read() == {"I1": 20.0}
+
+
+def test_the_present_type_asks_nobody(redis_server, tmp_path):
+    store = KeptStates(redis_server.url)
+    store.on_readings([("I1", 1000, 1, 23.5, "f", 4, ("", 0))], {})
+    store.close()
+    channel = StubChannel(tmp_path, {"Codifier": "I1", "Type": "SetPoint"}, CACHE)
+    given = arguments(SetPoint, channel.component.settings, "")
+    assert SetPoint("I1", tmp_path, 18.0, channel=channel, **given).read() == {"I1": 18.0}
 
 
 def test_on_the_bus_it_is_set_stepped_and_there_again_after_a_restart(tmp_path, caplog):
