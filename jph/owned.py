@@ -32,10 +32,12 @@ class OwnedFile:
         return os.fstat(self.fileno).st_nlink > 0
 
     def remove(self) -> None:
-        """Remove and close the file."""
+        """Remove and close the file; its folder goes with the last one."""
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
         self.close()
+        with suppress(OSError):
+            self.path.parent.rmdir()
 
     def close(self) -> None:
         """Close the file, and so unlock it: the next process takes it."""
@@ -43,11 +45,12 @@ class OwnedFile:
 
 
 def create(folder: Path, owner: str, suffix: str) -> OwnedFile:
-    """Make a new file in a private folder.
+    """Make a new file in a private folder, and the folder if there is none.
 
     Raises:
         OSError: it cannot be made.
     """
+    private_folder(folder)
     while True:
         name = f"{_prefix(owner)}{time.time_ns():020}-{os.urandom(3).hex()}{suffix}"
         path = folder / name

@@ -152,7 +152,6 @@ class Journal:
         assert self.folder is not None
         last = self._segments[-1] if self._is_open else None
         if last is None or last.size >= SEGMENT_BYTES or not last.file.is_there:
-            owned.private_folder(self.folder)
             file = owned.create(self.folder, self._codifier, self._suffix)
             last = _Segment(file, 0, self.end)
             self._segments.append(last)

@@ -106,6 +106,14 @@ def test_a_unit_is_ready_watched_started_again_and_waits_for_no_network(name):
     assert unit["Environment"][:2] == ["JPH_CONFIG=/etc/jph/config.json", "JPH_HOME=%S/jph"]
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_process_that_was_killed_finds_its_journal_however_it_is_started_again(name):
+    unit = confined.settings(UNITS / name)
+    assert unit["RuntimeDirectory"] == ["jph"]
+    assert unit["RuntimeDirectoryMode"] == ["0700"]
+    assert unit["RuntimeDirectoryPreserve"] == ["yes"]
+
+
 def test_the_program_that_confines_does_so():
     program = """
 import ctypes, mmap, os, socket

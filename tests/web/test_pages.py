@@ -138,3 +138,10 @@ def test_pages_work_without_the_browser_libraries(make_web, tmp_path, monkeypatc
     assert "vendor/" not in page.replace("scripts/vendor", "")
     assert "scripts/vendor" in page
     assert "scripts/vendor" in caplog.text
+
+
+def test_the_page_of_the_history_writer_tells_what_a_power_cut_costs(client):
+    page = client.get("/component/H1").text
+    assert "A power cut costs at most" in page
+    assert "the readings of 60 s" in page
+    assert "power cut" not in client.get("/component/A1").text
