@@ -268,6 +268,22 @@ def test_a_quick_run_needs_no_server_and_no_browser(checkout, bare_path, options
         assert (package in ended.stderr) is whole
 
 
+def test_bench_goes_on_after_a_program_that_misses_its_limit(installed):
+    folder = installed / "bench"
+    folder.mkdir()
+    for name, status in (("a", 0), ("b", 1), ("c", 0)):
+        (folder / f"{name}.py").write_text(
+            f"print('{name}', flush=True); raise SystemExit({status})"
+        )
+    web = installed / ".venv" / ".has-web"
+    for extra in ("gevent", "redis", "postgres", "test", "bench"):
+        shutil.copy(web, web.with_name(f".has-{extra}"))
+    ended = run(installed / "scripts" / "bench")
+    assert ended.stdout.split() == ["a", "b", "c"]
+    assert ended.stderr == "jph: failed, or missed a limit: b\n"
+    assert ended.returncode == 1
+
+
 def test_make_help_names_the_scripts():
     ended = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True)
     for name in ("run", "test", "check", "wheel", "bench"):
