@@ -5,6 +5,7 @@ import math
 import os
 import shlex
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -33,10 +34,22 @@ log = logging.getLogger(__name__)
 _IMPATIENT_S = 1.0  # from the first signal to a Ctrl-C that ends the process at once
 EX_TEMPFAIL = 75  # systemd tries again later: those who have the components may be gone then
 
+
+def _chosen_port(ctx: click.Context, param: click.Parameter, port: int | None) -> int | None:
+    """Return the port; for 0 a free one, which the configuration then tells to all who read it."""
+    if port != 0:
+        return port
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        chosen: int = probe.getsockname()[1]
+    return chosen
+
+
 _port = click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    help="Port of the web server, instead of the configured one.",
+    callback=_chosen_port,
+    help="Port of the web server, instead of the configured one; 0 for any free one.",
 )
 _take_over = click.option(
     "--take-over",
