@@ -205,7 +205,11 @@ def full_states() -> dict[str, Fields]:
     source = SequenceTracker("", 1, now_ms, lost=3)
     states: dict[str, Fields] = {}
     for place, codifier in enumerate(CODIFIERS):
-        fields: Fields = {name: now_ms + place for name in FIELDS if name.endswith("Timestamp")}
+        fields: Fields = {
+            name: now_ms + place
+            for name in FIELDS
+            if name.endswith("Time") or name.endswith("Timestamp")
+        }
         fields |= dict.fromkeys(("DPacketsLost", "CPacketsLost", "TDuration"), source.lost)
         fields |= dict.fromkeys(("DResetTime", "CResetTime", "PRequest", "TRequest"), now_ms)
         fields |= {"Codifier": codifier, "Value": 21.5 + place / 7, "IsActive": True}
@@ -218,7 +222,9 @@ def by_jph(server: RedisServer, states: dict[str, Fields]) -> float:
     written, began_s = 0, time.monotonic()
     with closing(RedisClient(address_of(server.url), None)) as client:
         while (passed_s := time.monotonic() - began_s) < PEER_S:
-            client.exchange([it for state in states.items() for it in commands_of(*state)])
+            client.exchange(
+                [it for state in states.items() for it in commands_of(*state, had_object=False)]
+            )
             written += len(states)
     return written / passed_s
 

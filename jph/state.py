@@ -9,12 +9,21 @@ Programs of existing networks read these field names:
     Value, DTimestamp          last reading as sent, and its timestamp
     DPacketsLost, DResetTime   loss on the data channel, and since when it is counted
     CPacketsLost, CResetTime   the same on the control channel
-    PTimestamp, PRequest       last ping sent to it, and the number of that P
+    PTimestamp, PRequest       the last ping that it sent, and the number of that P
     TTimestamp, TRequest       its last answer T, and the number in it
     TDuration                  ms from that P to the answer, both by our clock
-    HTimestamp, STimestamp     when it was last told to halt, to start
+    HTimestamp, STimestamp     when it last told somebody to halt, to start
+    CTimestamp                 when it last told somebody to reload
     ITimestamp, IsActive       last sign of life (N, I or T), last activity byte
-    CTimestamp                 when it loaded its configuration, as its N and I say
+
+Four more are for our pages, since those of the commands are about who sent them:
+
+    PingedTime                 last ping that was sent to it
+    HaltedTime, StartedTime    when it was last told to halt, to start
+    LoadedTime                 when it loaded its configuration, as its N and I say
+
+Existing programs expect a number in Value. So for them an object with the key "value" becomes that
+and, beside it, the field Object (`for_programs`).
 
 All times are ms since 1970 by the clock of the sender; a field that is not known is None. That
 clock may be wrong, so the age of a value counts from when it was heard here (`age_s`).
@@ -26,6 +35,7 @@ clock that steps back does not freeze a value, and a datagram that was overtaken
 Control messages replace their fields in order of arrival.
 """
 
+import json
 import math
 import threading
 import time
@@ -54,7 +64,12 @@ FIELDS = (
     "ITimestamp",
     "IsActive",
     "CTimestamp",
+    "PingedTime",
+    "HaltedTime",
+    "StartedTime",
+    "LoadedTime",
 )
+OBJECT = "Object"
 PINGS_KEPT = 16  # last pings remembered per destination; several programs may ping at once
 
 Fields = dict[str, object]
@@ -152,10 +167,11 @@ class LastStates:
                 if len(pings) > PINGS_KEPT:
                     del pings[next(iter(pings))]
                 for state in self._addressed(message.destination):
-                    self._set(state, PTimestamp=message.timestamp_ms, PRequest=_plain(message))
+                    self._set(state, PingedTime=message.timestamp_ms)
             elif message.flag in "HS":
+                name = "HaltedTime" if message.flag == "H" else "StartedTime"
                 for state in self._addressed(message.destination):
-                    self._set(state, **{f"{message.flag}Timestamp": message.timestamp_ms})
+                    self._set(state, **{name: message.timestamp_ms})
 
     def _on_source(self, message: Control, now_ms: int, source: SequenceTracker | None) -> None:
         state = self._state(message.source)
@@ -165,7 +181,11 @@ class LastStates:
         if message.flag in "NIT":
             changes["ITimestamp"] = message.timestamp_ms
         if message.flag in "NI":
-            changes["CTimestamp"] = _plain(message)
+            changes["LoadedTime"] = _plain(message)
+        if message.flag in "PHSC":
+            changes[f"{message.flag}Timestamp"] = message.timestamp_ms
+        if message.flag == "P":
+            changes["PRequest"] = _plain(message)
         if message.flag == "T":
             pinged_ms = self._pinged_ms(message)
             changes |= {
@@ -252,6 +272,21 @@ class LastStates:
         self._version += 1
         state.version = self._version
         self._states.move_to_end(str(state.fields["Codifier"]))
+
+
+def for_programs(fields: Fields) -> Fields:
+    """Return a state with a number or text in Value, and with the object that it came in."""
+    value = fields["Value"]
+    if not isinstance(value, dict):
+        return {**fields, OBJECT: None}
+    inner = value.get("value")
+    if isinstance(inner, bool):
+        inner = str(inner)
+    elif isinstance(inner, str):  # half a surrogate pair is no text; its escape in JSON is
+        inner = inner.encode("utf-8", "backslashreplace").decode()
+    elif not isinstance(inner, int | float | None):
+        inner = json.dumps(inner, ensure_ascii=False)
+    return {**fields, "Value": inner, OBJECT: value}
 
 
 def _plain(message: Control) -> float | int | None:

@@ -14,7 +14,7 @@ from jph.stores.span import parse_field
 from web.context import behind, site
 from web.recent import read_recent, read_recent_text
 from web.status import FAULTS
-from web.views import last_state, timeout_ms
+from web.views import program_state, timeout_ms
 
 blueprint = Blueprint("sensors", __name__)
 
@@ -29,7 +29,7 @@ LATEST_MS = 1 << 48  # the largest timestamp that the bus carries
 def all_states() -> Response:
     """Return the last states of all components."""
     records = site().records
-    return jsonify([last_state(records.states, r.component.codifier) for r in records.all()])
+    return jsonify([program_state(records.states, r.component.codifier) for r in records.all()])
 
 
 @blueprint.get("/sensor/<codifier:codifier>")
@@ -38,7 +38,7 @@ def state(codifier: str) -> Response | tuple[Response, int]:
     records = site().records
     if records.get(codifier) is None:
         return _unknown(codifier)
-    return jsonify([last_state(records.states, codifier)])
+    return jsonify([program_state(records.states, codifier)])
 
 
 @blueprint.get("/ntp")

@@ -5,7 +5,7 @@ from typing import Any
 
 from jph.clock import time_now_ms
 from jph.config.silence import timeout_s
-from jph.state import FIELDS, Fields, LastStates
+from jph.state import FIELDS, Fields, LastStates, for_programs
 from web.formatting import display
 from web.records import Record, Records
 from web.status import sends_data
@@ -14,6 +14,15 @@ from web.status import sends_data
 def last_state(states: LastStates, codifier: str) -> Fields:
     """Return the last state of a Codifier, fit for JSON; unknown fields are None."""
     fields = dict.fromkeys(FIELDS) | (states.get(codifier) or {}) | {"Codifier": codifier}
+    return _fit_for_json(fields)
+
+
+def program_state(states: LastStates, codifier: str) -> Fields:
+    """Return the same as programs of existing networks expect it."""
+    return _fit_for_json(for_programs(last_state(states, codifier)))
+
+
+def _fit_for_json(fields: Fields) -> Fields:
     value = fields["Value"]
     if isinstance(value, float) and not math.isfinite(value):
         fields["Value"] = None  # JSON has no word for it

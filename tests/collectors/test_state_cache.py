@@ -123,10 +123,10 @@ def test_the_bus_is_in_redis_with_its_losses(redis_server, tmp_path):
         for sequence in (10, 11, 14, 15):
             peer.publish("C1", "i", sequence.to_bytes(4, "little"), sequence, 1000 + sequence)
         peer.command("P", to="SC", number=77.0, source="C1")
-        eventually(lambda: client.hget("SC", "TRequest") == "77")
+        eventually(lambda: client.hget("SC", "TRequest") == "77.0")
         eventually(lambda: client.hget("C1", "Value") == "15")
         found = client.hgetall("C1")
         assert (found["DTimestamp"], found["DPacketsLost"]) == ("1015", "2")
         assert client.hget("SC", "IsActive") == "True"
-        assert client.hget("SC", "PRequest") == "77"
+        assert client.hget("C1", "PRequest") == "77.0"
         eventually(lambda: float(client.hget("SC", "Value") or 0) > 0, what="its own rate")

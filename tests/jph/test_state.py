@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from jph.bus.sequence import WINDOW, SequenceTracker
 from jph.bus.wire import SEQUENCE_MASK, Control
 from jph.clock import time_now_ms
-from jph.state import FIELDS, LastStates
+from jph.state import FIELDS, LastStates, for_programs
 
 SENDER = ("127.0.0.1", 7602)
 
@@ -130,12 +130,17 @@ def test_control_messages_fill_their_fields():
     states.on_control(control("S", source="W1", destination="@@", time_ms=4000), 4001, {})
     state = states.get("C1")
     assert state["ITimestamp"] == 3100
-    assert state["CTimestamp"] == 0  # the I said so
+    assert state["LoadedTime"] == 0  # the I said so
     assert state["IsActive"] is False
     assert (state["CPacketsLost"], state["CResetTime"]) == (2, 400)
-    assert (state["HTimestamp"], state["STimestamp"]) == (3000, 4000)
-    assert states.get("W1")["STimestamp"] == 4000
-    assert states.get("W1")["HTimestamp"] is None
+    assert (state["HaltedTime"], state["StartedTime"]) == (3000, 4000)
+    assert (state["HTimestamp"], state["STimestamp"]) == (None, None)
+    assert states.get("W1")["StartedTime"] == 4000
+    assert states.get("W1")["HaltedTime"] is None
+    states.on_control(control("C", source="W1", destination="C1", time_ms=5000), 5001, {})
+    state = states.get("W1")
+    assert (state["HTimestamp"], state["STimestamp"], state["CTimestamp"]) == (3000, 4000, 5000)
+    assert states.get("C1")["CTimestamp"] is None
 
 
 def test_a_ping_and_its_answer_are_paired_by_number_and_timed_by_our_clock():
@@ -145,7 +150,9 @@ def test_a_ping_and_its_answer_are_paired_by_number_and_timed_by_our_clock():
     answer = control("T", source="C1", destination="W1", number=77.0, time_ms=9)
     states.on_control(answer, 50_025, {})
     state = states.get("C1")
-    assert (state["PTimestamp"], state["PRequest"]) == (1000, 78)
+    assert (state["PingedTime"], state["PTimestamp"], state["PRequest"]) == (1000, None, None)
+    asker = states.get("W2")
+    assert (asker["PingedTime"], asker["PTimestamp"], asker["PRequest"]) == (None, 1000, 78)
     assert (state["TTimestamp"], state["TRequest"], state["TDuration"]) == (9, 77, 25)
     assert state["ITimestamp"] == 9
 
@@ -162,10 +169,32 @@ def test_a_ping_to_all_reaches_every_known_codifier():
     states.on_readings([reading(1, 1), reading(1, 1, codifier="C2")], {})
     states.on_control(control("P", source="W1", number=5.0, time_ms=30), 30, {})
     states.on_control(control("T", source="C2", destination="W1", number=5.0), 42, {})
-    assert states.get("C1")["PTimestamp"] == 30
+    assert states.get("C1")["PingedTime"] == 30
     assert states.get("C2")["TDuration"] == 12
     states.on_control(control("T", source="C3", destination="W1", number=5.0), 43, {})
     assert states.get("C3")["TDuration"] == 13
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (21.5, 21.5),
+        ("on", "on"),
+        ({"value": 21.5, "voltage": 3.1}, 21.5),
+        ({"value": "on"}, "on"),
+        ({"value": True}, "True"),
+        ({"value": None}, None),
+        ({"value": [1, "ö"]}, '[1, "ö"]'),
+        ({"value": {"a": 1}}, '{"a": 1}'),
+    ],
+)
+def test_programs_get_a_number_or_text_and_the_object_beside_it(value, shown):
+    states = LastStates()
+    states.on_readings([reading(1, 1, value)], {})
+    fields = for_programs(states.get("C1"))
+    assert (fields["Value"], type(fields["Value"])) == (shown, type(shown))
+    assert fields["Object"] == (value if isinstance(value, dict) else None)
+    assert states.get("C1")["Value"] == value
 
 
 def test_changed_since_returns_what_changed_and_only_that():
@@ -188,7 +217,7 @@ def test_what_was_known_before_shows_until_something_newer_is_heard_and_is_no_ch
     assert states.get("C1")["Value"] == 7.0
     assert states.changed_since(0)[1] == {}
     states.on_control(control("N", number=4.0), 10, {})
-    assert (states.get("C1")["Value"], states.get("C1")["CTimestamp"]) == (7.0, 4)
+    assert (states.get("C1")["Value"], states.get("C1")["LoadedTime"]) == (7.0, 4)
     states.on_readings([reading(1, 5, 8.0)], {})
     assert states.get("C1")["Value"] == 8.0
     assert states.get("C2") == {"Value": 3.0}

@@ -1,5 +1,5 @@
 from jph.clock import time_now_ms
-from jph.state import FIELDS
+from jph.state import FIELDS, OBJECT
 from jph.stores import open_history, row_of
 from tests.web.bus import SENDER, component, control, group_status, reading
 
@@ -17,11 +17,11 @@ def test_all_last_states_are_a_list_in_the_order_of_the_configuration(web, clien
     assert answer.status == 200
     assert answer.headers["Content-Type"] == "application/json"
     assert [state["Codifier"] for state in answer.json] == ["A1", "A2", "A3", "H1", "W1"]
-    assert list(answer.json[0]) == list(FIELDS)
+    assert list(answer.json[0]) == [*FIELDS, OBJECT]
     assert answer.json[0]["Value"] == 0.5
     assert answer.json[0]["DTimestamp"] == 1234
     assert answer.json[0]["IsActive"] is True
-    assert answer.json[0]["CTimestamp"] == 99
+    assert answer.json[0]["LoadedTime"] == 99
 
 
 def test_one_last_state_is_a_list_of_one(web, client):
@@ -30,9 +30,17 @@ def test_one_last_state_is_a_list_of_one(web, client):
     assert [state["Value"] for state in answer.json] == ["heating"]
 
 
+def test_an_object_stands_beside_its_number(web, client):
+    web.on_batch([reading("A1", {"value": -5, "voltage": 3.1}), reading("A2", 7)])
+    (state,) = client.get("/sensor/A1").json
+    assert (state["Value"], state["Object"]) == (-5, {"value": -5, "voltage": 3.1})
+    (state,) = client.get("/sensor/A2").json
+    assert (state["Value"], state["Object"]) == (7, None)
+
+
 def test_a_component_that_was_never_heard_has_null_fields(client):
     (state,) = client.get("/sensor/A2").json
-    assert state == {**dict.fromkeys(FIELDS), "Codifier": "A2"}
+    assert state == {**dict.fromkeys([*FIELDS, OBJECT]), "Codifier": "A2"}
 
 
 def test_an_unknown_codifier_is_a_404_in_json(client):

@@ -139,9 +139,10 @@ def test_a_halt_is_shown_and_so_it_is_for_the_proxy(shown):
 
 def test_commands_that_others_send_are_shown(shown):
     version, _, _ = taken(shown, 0)
-    shown.on_control(control("P", "zz", "A1", number=7.0))
+    ping = control("P", "zz", "A1", number=7.0)
+    shown.on_control(ping)
     _, _, frame = taken(shown, version)
-    assert frame["components"]["A1"]["PRequest"] == 7
+    assert frame["components"]["A1"]["PingedTime"] == ping.timestamp_ms
 
 
 def test_loss_comes_from_the_counters_of_the_channel():

@@ -2,9 +2,10 @@
 
 The key is the Codifier, the fields are those of `jph.state`, and each value is text:
 
-    numbers    as Python writes them: 21.5, 1700000000000
+    numbers    as Python writes them: 21.5, 1700000000000; those of P and T are floats: 77.0
     IsActive   True or False
-    Value      a number; the text of a string; a JSON object as JSON
+    Value      a number; the text of a string; of a JSON object its value
+    Object     the JSON object, no field if the last reading was none
     unknown    no field
 
 Programs read `float(state["Value"])`, `int(state["DTimestamp"])`, `state["IsActive"] == "True"`. A
@@ -16,7 +17,7 @@ import math
 import re
 from typing import Any
 
-from jph.state import FIELDS, Fields
+from jph.state import FIELDS, OBJECT, Fields, for_programs
 from jph.stores.redis.client import Command
 
 _PLAIN = {int, float, str}
@@ -25,6 +26,7 @@ LONGEST_INTEGER = 1500  # digits; a datagram has no room for more
 _TRUTH = {"True": True, "1": True, "False": False, "0": False}
 # The first of each pair is outdated if it is unknown and the second is known; it is deleted, since
 # an unknown field leaves the stored one alone otherwise.
+_FLOATS = ("PRequest", "TRequest", "TDuration")
 _BESIDE = (
     ("TRequest", "TTimestamp"),
     ("TDuration", "TTimestamp"),
@@ -33,14 +35,25 @@ _BESIDE = (
 )
 
 
-def commands_of(codifier: str, fields: Fields) -> list[Command]:
-    """Return the commands that write a state; redis-py writes numbers as Python does."""
+def commands_of(codifier: str, fields: Fields, *, had_object: bool = True) -> list[Command]:
+    """Return the commands that write a state; redis-py writes numbers as Python does.
+
+    Args:
+        had_object: there may be the object of an earlier reading, to be deleted.
+    """
+    is_object = isinstance(fields["Value"], dict)
+    if is_object:
+        fields = for_programs(fields)
     store: list[Any] = ["HSET", codifier]
     for item in fields.items():
         value = item[1]
         if value is not None:
-            store += item if type(value) in _PLAIN else (item[0], _text(value))
+            if item[0] in _FLOATS and isinstance(value, int):
+                value = float(value)
+            store += (item[0], value if type(value) in _PLAIN else _text(value))
     gone = [name for name, beside in _BESIDE if fields[name] is None and fields[beside] is not None]
+    if had_object and not is_object and fields["DTimestamp"] is not None:
+        gone.append(OBJECT)
     return [store, ["HDEL", codifier, *gone]] if gone else [store]
 
 
@@ -61,6 +74,9 @@ def fields_of(codifier: str, reply: object) -> Fields | None:
     }
     fields: Fields = {name: _parsed(name, stored[name]) for name in FIELDS if name in stored}
     fields.pop("Codifier", None)
+    found = _object(stored.get(OBJECT, ""))
+    if found is not None and _value_in(found) == fields.get("Value"):  # else of another reading
+        fields["Value"] = found
     if all(value is None for value in fields.values()):
         return None
     return {**dict.fromkeys(FIELDS), **fields, "Codifier": codifier}
@@ -69,14 +85,27 @@ def fields_of(codifier: str, reply: object) -> Fields | None:
 def _parsed(name: str, text: str) -> object:
     if name == "IsActive":
         return _TRUTH.get(text)
-    if name == "Value" and text.startswith("{"):
-        try:
-            value = json.loads(text, parse_constant=_refuse)
-        except (ValueError, RecursionError):
-            return text
-        return value if "value" in value else text
+    if name == "Value" and (value := _object(text)) is not None:  # as earlier versions wrote it
+        return value
     number = _number(text)
     return text if number is None and name == "Value" else number
+
+
+def _object(text: str) -> dict[str, object] | None:
+    """Return the JSON object with a value that a text is, None for any other text."""
+    if not text.startswith("{"):
+        return None
+    try:
+        found: dict[str, object] = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return None
+    return found if "value" in found else None
+
+
+def _value_in(found: dict[str, object]) -> object:
+    """Return what `fields_of` reads in Value beside an object."""
+    value = for_programs({"Value": found})["Value"]
+    return None if value is None else _parsed("Value", str(value))
 
 
 def _refuse(constant: str) -> float:

@@ -59,6 +59,7 @@ class RedisState:
         self._client: RedisClient | None = None
         self._version = 0  # of the states that are written
         self._mark: bytes | None = None
+        self._without_object: set[str] = set()  # Codifiers that have no Object, as we know
         self._wrong: set[str] = set()  # Codifiers whose keys hold something else
         self._wrong_due_s = 0.0
         self._fault = Fault(log, logging.ERROR)
@@ -126,6 +127,7 @@ class RedisState:
         if self._client is None:
             self._client = RedisClient(self._address, self._password_file)
             self._version, self._mark = 0, None
+            self._without_object.clear()
         self._changed.clear()
         version, changed = self._states.changed_since(self._version)
         self._add_wrong(changed)
@@ -134,12 +136,18 @@ class RedisState:
             commands.insert(0, ("SET", MARK, secrets.token_hex(8), "NX"))
         first = len(commands)
         for codifier, fields in changed.items():
-            commands += commands_of(codifier, fields)
+            had_object = codifier not in self._without_object
+            commands += commands_of(codifier, fields, had_object=had_object)
         replies = self._client.exchange(commands)
         for reply in replies[:first]:
             if isinstance(reply, RedisFault):
                 raise reply
         self._note(commands[first:], replies[first:])
+        for codifier, fields in changed.items():
+            if isinstance(fields["Value"], dict):
+                self._without_object.discard(codifier)
+            elif fields["DTimestamp"] is not None:
+                self._without_object.add(codifier)
         self._version = version
         self._check_mark(replies[first - 1])
         if self._wrong:

@@ -54,13 +54,14 @@ def test_every_field_is_kept(opened):
     store.on_readings([reading("C1", 21.5)], data)
     for flag, source, to, number in (
         ("P", "WB", "C1", 77.0),
-        ("T", "C1", "WB", 77.0),
+        *((flag, "C1", "WB", 5.0) for flag in "PHSC"),
         ("H", "WB", "C1", 0.0),
+        ("T", "C1", "WB", 77.0),
         ("S", "WB", "@@", 0.0),
         ("I", "C1", "@@", 900.0),
     ):
         store.on_control(Control(1, 1100, flag, source, to, number, True), 1200, control)
-    fields = recalled(opened(), "C1", "CTimestamp", 900)
+    fields = recalled(opened(), "C1", "LoadedTime", 900)
     assert fields == store.get("C1")
     assert [name for name, value in fields.items() if value is None] == []
     assert (fields["DPacketsLost"], fields["CPacketsLost"], fields["TDuration"]) == (3, 4, 0)

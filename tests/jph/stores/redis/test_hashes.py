@@ -31,6 +31,9 @@ def test_a_command_in_full():
         ["HSET", "C1", *("Codifier", "C1", "Value", 21.5, "TTimestamp", 1000, "IsActive", "True")],
         ["HDEL", "C1", "TRequest", "TDuration"],
     ]
+    fields = state(Value=21.5, DTimestamp=1)
+    assert commands_of("C1", fields)[1:] == [["HDEL", "C1", "Object"]]
+    assert commands_of("C1", fields, had_object=False)[1:] == []
 
 
 @pytest.mark.parametrize(
@@ -45,16 +48,41 @@ def test_a_command_in_full():
         ("größer", "größer"),
         ("", ""),
         ("line\r\nbreak", "line\r\nbreak"),
-        ({"value": 3, "voltage": 2.9}, '{"value": 3, "voltage": 2.9}'),
-        ({"value": "größer"}, '{"value": "größer"}'),
-        ({"value": "\ud800"}, '{"value": "\\ud800"}'),
-        ({"value": None}, '{"value": null}'),
     ],
 )
 def test_values_are_text_and_come_back(value, text):
     fields = state(Value=value, DTimestamp=1)
     assert stored_by(fields)[b"Value"].decode() == text
+    assert b"Object" not in stored_by(fields)
     assert there_and_back(fields) == fields
+
+
+@pytest.mark.parametrize(
+    "value, number, text",
+    [
+        ({"value": 3, "voltage": 2.9}, "3", '{"value": 3, "voltage": 2.9}'),
+        ({"value": -5.0}, "-5.0", '{"value": -5.0}'),
+        ({"value": "größer"}, "größer", '{"value": "größer"}'),
+        ({"value": "12"}, "12", '{"value": "12"}'),
+        ({"value": True}, "True", '{"value": true}'),
+        ({"value": [1]}, "[1]", '{"value": [1]}'),
+        ({"value": "\ud800"}, "\\ud800", '{"value": "\\ud800"}'),
+        ({"value": None}, None, '{"value": null}'),
+    ],
+)
+def test_an_object_stands_beside_its_value_and_comes_back(value, number, text):
+    fields = state(Value=value, DTimestamp=1)
+    stored = stored_by(fields)
+    assert stored[b"Object"].decode() == text
+    assert stored.get(b"Value") == (None if number is None else number.encode())
+    assert there_and_back(fields) == fields
+
+
+def test_an_object_of_another_reading_is_none_of_this_one():
+    stored = stored_by(state(Value={"value": 3, "fault": "away"}, DTimestamp=1))
+    assert fields_of("C1", stored | {b"Value": b"4"})["Value"] == 4
+    older = {b"Value": b'{"value": 3, "fault": "away"}'}  # as it was written once
+    assert fields_of("C1", older)["Value"] == {"value": 3, "fault": "away"}
 
 
 @given(
@@ -104,7 +132,9 @@ def test_a_hash_of_another_program_is_no_state():
 
 
 def test_what_an_answer_does_not_say_is_not_kept_from_the_one_before():
-    assert len(commands_of("C1", state(TTimestamp=5, TRequest=1, TDuration=2))) == 1
+    assert commands_of("C1", state(TTimestamp=5, TRequest=1, TDuration=2)) == [
+        ["HSET", "C1", *("Codifier", "C1", "TTimestamp", 5, "TRequest", 1.0, "TDuration", 2.0)]
+    ]
     assert len(commands_of("C1", state())) == 1
     _, removal = commands_of("C1", state(TTimestamp=5, TRequest=1))
     assert removal == ["HDEL", "C1", "TDuration"]

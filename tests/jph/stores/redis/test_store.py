@@ -45,7 +45,7 @@ def test_programs_of_existing_networks_find_a_hash_of_text(cache, client):
         [("C1", 1000, 7, 21.5, "f", 4, SENDER)], {"C1": SequenceTracker("C1", 8, 500)}
     )
     cache.store.on_control(Control(1, 1100, "I", "C1", "@@", 900.0, False), 1200, {})
-    eventually(lambda: client.hget("C1", "CTimestamp"))
+    eventually(lambda: client.hget("C1", "LoadedTime"))
     assert client.hgetall("C1") == {
         "Codifier": "C1",
         "Value": "21.5",
@@ -54,7 +54,7 @@ def test_programs_of_existing_networks_find_a_hash_of_text(cache, client):
         "DResetTime": "500",
         "ITimestamp": "1100",
         "IsActive": "False",
-        "CTimestamp": "900",
+        "LoadedTime": "900",
     }
 
 
@@ -103,6 +103,17 @@ def test_what_an_answer_leaves_unknown_is_removed(cache, client):
     eventually(lambda: not client.hexists("C1", "TDuration"))
     assert client.hget("C1", "Own") == "kept"
     assert not client.hexists("C1", "TRequest")
+
+
+def test_an_object_goes_when_the_next_reading_is_none(cache, client):
+    client.hset("C2", "Object", '{"value": 1, "left": "by another process"}')
+    for value in (1.5, {"value": 2, "fault": "away"}, 2, 3.5):
+        cache.hear("C1", "C2", value=value)
+        is_object = isinstance(value, dict)
+        expected = str(value["value"] if is_object else value)
+        for codifier in ("C1", "C2"):
+            eventually(lambda c=codifier, e=expected: client.hget(c, "Value") == e)
+            eventually(lambda c=codifier, e=is_object: client.hexists(c, "Object") == e)
 
 
 def test_a_stop_writes_what_was_heard_last(redis_server, client):
