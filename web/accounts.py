@@ -25,13 +25,11 @@ from flask_login import LoginManager, current_user, login_user, logout_user
 from werkzeug.exceptions import HTTPException
 
 from jph.errors import JphError, StoreError
-from jph.faults import Fault
 from web.context import site
 from web.limits import Busy
 
 blueprint = Blueprint("accounts", __name__)
 log = logging.getLogger(__name__)
-FAULT = Fault(log, logging.ERROR)  # of the database, which each page of a session needs
 
 OWNER = "owner"  # who came by a one-time link: has seen the console of this machine
 
@@ -64,9 +62,9 @@ def load_person(token: str) -> Person | None:
     try:
         found = sessions.find(token)
     except StoreError as error:
-        FAULT.note(str(error))
+        site().session_fault.note(str(error))
         return None
-    FAULT.end("the database of the pages can be read again")
+    site().session_fault.end("the database of the pages can be read again")
     return Person(token, found.name or OWNER) if found else None
 
 

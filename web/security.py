@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from flask import Flask, Response, abort, request, session
+from flask.sessions import SecureCookieSessionInterface
 
 from jph.files import write_file
 
@@ -77,6 +78,14 @@ def csrf_token() -> str:
     return token
 
 
+class Cookies(SecureCookieSessionInterface):
+    """Sessions in signed cookies, which a browser that came by https sends by https alone."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Tell whether the present request came by https, as a reverse proxy says."""
+        return request.is_secure
+
+
 def protect(app: Flask, names: frozenset[str] | None) -> None:
     """Add the checks before every request and the headers after it."""
 
@@ -105,6 +114,7 @@ def protect(app: Flask, names: frozenset[str] | None) -> None:
         headers.setdefault("Cache-Control", "no-store")
         return response
 
+    app.session_interface = Cookies()
     app.before_request(check)
     app.after_request(add_headers)
 

@@ -1,10 +1,12 @@
 """The parts that the views share: records, channel, stores, sign-in links. No Flask here."""
 
+import logging
 import threading
 from pathlib import Path
 
 from jph.config.model import Config
 from jph.errors import StoreError
+from jph.faults import Fault
 from jph.node.channel import Channel
 from jph.stores import HistoryStore, open_history
 from jph.stores.address import StoreAddress, history_address
@@ -15,6 +17,8 @@ from web.readers import Readers
 from web.records import Records
 from web.sign_in_links import Links, Throttle
 from web.stream import LiveStream
+
+log = logging.getLogger(__name__)
 
 MOST_READERS = 1200
 MOST_READERS_OF_ADDRESS = 64
@@ -42,8 +46,6 @@ class Site:
         self.home = home
         self.records = Records(config, channel.last_states(), channel.process.components)
         self.stream = LiveStream(self.records)
-        places = Places("live pages", MOST_READERS, MOST_READERS_OF_ADDRESS)
-        self.readers = Readers(self.stream, places, stalled_reader_s)
         self.proxies = proxies or Proxies(())
         self.connections = Places(
             "connections", MOST_CONNECTIONS, MOST_CONNECTIONS_OF_ADDRESS, exempt=self.proxies
@@ -51,6 +53,7 @@ class Site:
         self.outcomes = Outcomes()
         self.links = Links()
         self.throttle = Throttle()
+        self.session_fault = Fault(log, logging.ERROR)  # each page of a session needs the database
         # What takes long has few places, so that the threads of the server are never all taken.
         self.page_gate = Gate("pages", at_once=1, most=12, most_of_address=6)
         self.history_gate = Gate("questions about history", at_once=2, most=8, most_of_address=6)
@@ -65,6 +68,8 @@ class Site:
             # The first page is complete where the store answers at once, and nobody waits for one
             # that does not.
             recall.wait(RECALL_S)
+        places = Places("live pages", MOST_READERS, MOST_READERS_OF_ADDRESS)
+        self.readers = Readers(self.stream, places, stalled_reader_s)  # last: it starts a thread
 
     def reconfigure(self, config: Config) -> None:
         """Go on with another configuration."""

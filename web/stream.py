@@ -158,7 +158,7 @@ class LiveStream:
         card = deltas.since(version)
         time_ms = card.pop("Time", None)
         if isinstance(time_ms, int):
-            card["Age"] = now_ms - time_ms
+            card["Age"] = max(0, now_ms - time_ms)
         digits = FLOAT_DIGITS if record.component.data_type == "float" else DIGITS
         numbers = [
             (time_ms, float(f"{value:.{digits}g}"))

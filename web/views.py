@@ -67,7 +67,7 @@ def _heard_ms(records: Records, record: Record) -> int | None:
     """
     age_s = records.states.age_s(record.component.codifier)
     if age_s < math.inf:
-        return round(time_now_ms() - int(age_s * 1000), -2)
+        return (time_now_ms() - int(age_s * 1000)) // 100 * 100
     server = records.server_of(record)
     is_due = sends_data(record.component, record.heard, server.component if server else None)
     return None if is_due else record.heard_ms

@@ -76,3 +76,11 @@ def test_live_pages_are_counted_by_the_address_behind_the_proxy(make_web, monkey
         assert answer.status == 429
         with LiveReader(web.bound_port, headers={"X-Forwarded-For": "10.0.0.2"}) as other:
             assert other.event()[0] == "snapshot"
+
+
+def test_a_cookie_that_came_by_https_goes_by_https_alone(make_web):
+    client = Client(make_web(proxies=("127.0.0.1",)).bound_port)
+    safe = client.get("/sign-in", X_Forwarded_Proto="https").headers["Set-Cookie"]
+    assert "; Secure" in safe
+    client.cookies.clear()
+    assert "; Secure" not in client.get("/sign-in").headers["Set-Cookie"]
