@@ -7,7 +7,6 @@ its own thread: handing a message over to another adds half of its latency again
 """
 
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -16,31 +15,27 @@ from pathlib import Path
 
 from jph.bus.bus import Bus
 from jph.bus.clock_guard import ClockGuard
-from jph.bus.receive_file import ReceiveFile, left_behind
-from jph.bus.wire import BROADCAST, Address, Control, Reading
-from jph.clock import time_now_ms
+from jph.bus.wire import Address
 from jph.config.model import Component, Config
 from jph.errors import JphError
 from jph.kept_files import LOOK_S
 from jph.node.channel import Channel
+from jph.node.dispatch import Dispatcher, TakeSocket
 from jph.node.instances import Answers, Instances
 from jph.node.loop import Loop
 from jph.node.mailboxes import Pool
 from jph.node.probe import Probe
 from jph.node.process import ComponentStatus, Process
 from jph.node.runner import Callbacks, ComponentRunner
-from jph.node.throttle import Throttle
 
 log = logging.getLogger(__name__)
 
-_BATCHES = 8  # of the data channel at most, before the control channel is looked at again
 _CLOSE_S = 4.0  # for all components to close, at stop
 _RELIEVE_S = 0.01  # between looks at a pool that has too few threads
 _APART_S = 0.001  # between the timers of two components, so that a thousand are not due at once
 _ENDED_S = 4.0  # for ending components to free a port or a pin that a new one needs
 
 Build = Callable[[Channel], Callbacks]
-TakeSocket = Callable[[socket.socket], object]
 
 
 class Node:
@@ -82,12 +77,6 @@ class Node:
         self.bus.on_joined = self._joined
         self.bus.on_clock_set = self._clock_set
         self.process = Process(config, home, self.bus, self._components)
-        control = self.bus.control
-        control.listen(lambda new: self.loop.move(control.receiver, new, self._receive_control))
-        self._take_data: TakeSocket = lambda new: self.loop.move(
-            self.bus.data.receiver, new, self._receive_data
-        )
-        self._receive_file: ReceiveFile | None = None
         self.instances = Instances(
             self.process,
             self.loop.timers,
@@ -96,11 +85,12 @@ class Node:
             take_back=self._take_back if stands_by else None,
             finish=self._finish_taken_over,
         )
+        self._dispatcher = Dispatcher(
+            self.process, self.loop, self.runners, self.instances, self.reload
+        )
         self._asks_first = asks_first
         self._holds_back = asks_first  # its components, until the bus was asked
-        self._throttle = Throttle()
         self._started = 0  # components, to keep their timers apart
-        self._listening = False
 
     @property
     def config(self) -> Config:
@@ -149,11 +139,8 @@ class Node:
         Args:
             take_data: takes each new socket of the data channel, if the loop is not to receive it.
         """
-        if take_data is not None:
-            self._take_data = take_data
         self.loop.watch(self.bus.links.fileno(), self.bus.link_changed)
-        self._receive_in_file()
-        self._listen()
+        self._dispatcher.start(take_data)
         self.bus.open()
         for runner in self.runners.values():
             self.begin(runner)
@@ -166,7 +153,7 @@ class Node:
         while self.bus.is_releasing and time.monotonic() < until_s:
             time.sleep(_RELIEVE_S)
         self.loop.stop()
-        self.loop.give_up(self.bus.data.receiver.fileno(), self._receive_data)
+        self._dispatcher.stop()
         for runner in self.runners.values():
             runner.mailbox.post(runner.close)
         while self._pool.crowded() and time.monotonic() < until_s:
@@ -177,14 +164,13 @@ class Node:
             log.warning("%d callbacks did not end in time", len(stuck))
         self.process.close()
         self.bus.close()
-        if self._receive_file is not None:
-            self._receive_file.close()
+        self._dispatcher.close()
         self.loop.close()
 
     def begin(self, runner: ComponentRunner) -> None:
         """Announce a component, and start its timers."""
         life = runner.begin()
-        self._listen()
+        self._dispatcher.listen()
         if self.bus.control.joined and not self._holds_back:
             runner.announce()
         component = runner.channel.component
@@ -299,102 +285,14 @@ class Node:
         for waiting in self.instances.standby.values():
             waiting.runner.channel.loaded_ms += moved_ms
 
-    def _listen(self) -> None:
-        """Receive the data channel, as soon as a component or the last states need it."""
-        if self._listening:
-            return
-        runners = self.runners.values()
-        if self.process.states is not None or any(r.callbacks.hears_data for r in runners):
-            self._listening = True
-            self.bus.data.listen(self._take_data)
-
     def _turn(self, now_s: float) -> float:
         """Do the work that is due between two waits; return when the next is due."""
         self.bus.look(now_s)
-        self._take(self._throttle.due(now_s))
+        due_s = self._dispatcher.look(now_s)
         if self._pool.crowded():
             self._pool.relieve()
             return now_s + _RELIEVE_S
-        return min(self.bus.due_s, self._throttle.due_s)
-
-    # Receiving
-
-    def _receive_in_file(self) -> None:
-        """Receive in a file if a component keeps what it gets; hand over what a kill left there."""
-        keepers = [r for r in self.runners.values() if r.callbacks.receive_in is not None]
-        if not keepers:
-            return
-        first = keepers[0]
-        folder, owner = first.callbacks.receive_in, first.channel.codifier
-        assert folder is not None
-        try:
-            with left_behind(folder, owner) as readings:
-                for runner in keepers if readings else ():
-                    runner.post_batch(readings)
-            self._receive_file = ReceiveFile(folder, owner)
-        except OSError as error:
-            log.warning("a killed process may lose the readings that it received last: %s", error)
-            return
-        self.bus.data.receiver.receive_in(self._receive_file)
-
-    def _receive_data(self) -> None:
-        for _ in range(_BATCHES):
-            readings = self.bus.data.receiver.receive()
-            if not readings:
-                return
-            self._hand_over(readings)
-
-    def _hand_over(self, readings: list[Reading]) -> None:
-        if self.process.states is not None:
-            self.process.states.on_readings(readings, self.bus.data.receiver.sources)
-        for runner in self.runners.values():
-            if runner.callbacks.hears_data and runner.channel.is_active:
-                runner.post_batch(readings)
-
-    def _receive_control(self) -> None:
-        now_s, passes = time.monotonic(), self._throttle.passes
-        self._take(
-            (message, address)
-            for message, address in self.bus.control.receiver.receive()
-            if passes(message, address, now_s)
-        )
-
-    def _take(self, messages: Iterable[tuple[Control, Address]]) -> None:
-        """Take control messages that have just come, or were kept until now."""
-        states, sources = self.process.states, self.bus.control.receiver.sources
-        named: dict[str, ComponentRunner] = {}  # to be reloaded; so many C are one reload
-        for message, address in messages:
-            if states is not None:
-                states.on_control(message, time_now_ms(), sources)
-            self.instances.hear(message, address)
-            targets = self._targets(message)
-            if message.flag != "C":
-                self._obey(message, address, targets)
-            elif message.destination != BROADCAST:
-                named |= {runner.channel.codifier: runner for runner in targets}
-            elif targets or self.instances.standby:
-                self.reload()
-            for runner in self.runners.values():
-                runner.post_control(message, address)
-        if named:
-            self.reload(list(named.values()))
-
-    def _targets(self, message: Control) -> list[ComponentRunner]:
-        if message.destination == BROADCAST:
-            return list(self.runners.values())
-        target = self.runners.get(message.destination)
-        return [target] if target else []
-
-    def _obey(self, message: Control, address: Address, targets: Sequence[ComponentRunner]) -> None:
-        flag = message.flag
-        for runner in targets:
-            if flag == "P" and runner.announced and message.source != runner.channel.codifier:
-                if not self.instances.asked(message, address):
-                    runner.channel.send_control("T", message.source, message.number)
-            elif flag in "SH":
-                runner.activate(flag == "S")
-            elif flag in "AE" and runner.channel.component.control_enabled:
-                runner.post_timer(flag, message.number)
+        return min(self.bus.due_s, due_s)
 
     # Other instances of its components
 
