@@ -15,11 +15,16 @@ PIPE_S = 5.0
 
 
 class Progress:
-    """Print on stderr how many of all rows are done, in percent, and the rows per second."""
+    """Print on stderr how many of all rows are done, in percent, and the rows per second.
 
-    def __init__(self, name: str, total: int) -> None:
+    Args:
+        unit: what is counted, if not rows.
+    """
+
+    def __init__(self, name: str, total: int, unit: str = "rows") -> None:
         self._name = name
         self._total = total
+        self._unit = unit
         self._done = 0
         self._is_terminal = sys.stderr.isatty()
         self._start_s = self._shown_s = time.monotonic()
@@ -40,7 +45,8 @@ class Progress:
         # Rows may have been added since they were counted.
         percent = min(100 * self._done // self._total, 100) if self._total else 100
         rate = self._done / max(self._shown_s - self._start_s, 1e-3)
-        line = f"{self._name}: {percent:3} %, {self._done:,} of {self._total:,} rows, {rate:,.0f}/s"
+        counts = f"{self._done:,} of {self._total:,} {self._unit}"
+        line = f"{self._name}: {percent:3} %, {counts}, {rate:,.0f}/s"
         click.echo(f"{line:<70}{end}" if self._is_terminal else line + end, err=True, nl=False)
 
 

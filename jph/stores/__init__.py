@@ -38,6 +38,9 @@ HISTORY_STORES = {
 # identity: a store never keeps two rows with the same.
 Row = tuple[int, str, int, float | None, str | None]
 
+# One bucket: resolution, Codifier, end_ms, mean, mode, median, max, min, stdev, count.
+StatisticRow = tuple[int, str, int, float, float | None, float, float, float, float, int]
+
 EXACT = 1 << 53  # integers beyond it are rounded in a double
 
 
@@ -101,6 +104,9 @@ class StatisticsStore(Protocol):
 
     def mark(self, codifier: str | None = None) -> int:
         """Make all buckets of a Codifier, or of all, due again; return about how many."""
+
+    def restore(self, rows: Sequence[StatisticRow]) -> int:
+        """Store statistics that were computed elsewhere, unless there are some; return how many."""
 
     def size_bytes(self) -> int:
         """Return the size of readings and statistics, less the free space in their files."""

@@ -13,6 +13,8 @@ from tools import addresses, options
 from tools.history import quarantine as apart
 from tools.history.copying import copy_all
 from tools.history.importing import import_all
+from tools.history.repairing import damaged_in
+from tools.history.repairing import repair as repair_file
 from tools.history.rows import FIRST_MS, open_rows
 from tools.progress import Position
 
@@ -118,6 +120,33 @@ def import_(
         import_all(
             origin, goal, home, configured, codifiers, zone=zone, again=again, renames=rename
         )
+
+
+@history.command()
+@click.argument("files", nargs=-1, type=click.Path(exists=True, path_type=Path), metavar="[FILE]…")
+@click.option("--to", metavar="URL", help="Target; by default the history of the configuration.")
+@addresses.password_file
+@options.network
+def repair(
+    files: tuple[Path, ...], to: str | None, password_file: Path | None, source: str, home: Path
+) -> None:
+    """Take over what can be read of damaged files, by default of all that JPH put aside.
+
+    You may interrupt it and run it again, while JPH runs. The Statistics component computes the
+    statistics of the readings.
+    """
+    goal = addresses.address_for(to, password_file, source, home)
+    with _errors(), closing(open_history(goal.url, home, goal.password_file)) as target:
+        target.last("@@", 0)  # raises an error if it cannot be used
+        found = files or damaged_in(target, home)
+        if not found:
+            click.echo(f"{goal.url}: no damaged file waits for a repair; to repair one, name it")
+        for file in found:
+            if target.path is not None and target.path.exists() and file.samefile(target.path):
+                raise click.ClickException(
+                    f"{file} is the history itself; JPH puts it aside if it is damaged"
+                )
+            repair_file(file, target)
 
 
 @history.command()

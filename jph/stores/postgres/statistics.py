@@ -5,10 +5,11 @@ The database computes a few hundred buckets in a transaction, which holds the lo
 overwrite the hour of the other.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from psycopg2 import DataError, OperationalError
@@ -16,7 +17,7 @@ from psycopg2.extensions import connection as Connection
 from psycopg2.extensions import cursor as Cursor
 from psycopg2.extras import execute_values
 
-from jph.stores import Dropped
+from jph.stores import Dropped, StatisticRow
 from jph.stores.buckets import (
     HOUR,
     HOUR_MS,
@@ -139,6 +140,15 @@ class PostgresStatistics:
                 marked += cursor.rowcount
                 connection.commit()
         return marked
+
+    def restore(self, rows: Sequence[StatisticRow]) -> int:
+        insert = f"INSERT INTO statistic ({COLUMNS}) VALUES %s ON CONFLICT DO NOTHING"
+        ordered = sorted(rows, key=itemgetter(0, 1, 2))
+        with self._writing() as connection, connection.cursor() as cursor:
+            self._partitions.make(connection, {(row[2] // WEEK_MS, row[0]) for row in rows})
+            execute_values(cursor, insert, ordered, page_size=len(ordered) or 1)
+            connection.commit()
+            return cursor.rowcount
 
     def size_bytes(self) -> int:
         with self._reading() as connection, connection.cursor() as cursor:

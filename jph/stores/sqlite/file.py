@@ -32,6 +32,7 @@ DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 MAGIC = b"SQLite format 3\0"
 SUFFIXES = (".sqlite", ".sqlite3", ".db")
 ASIDE = ".damaged-"  # in the names of files that were put aside
+REPAIRED = ".repaired-"  # and of those whose content was taken over
 
 SOUND_S = 600.0  # a file that was looked at and is sound is not looked at again for so long
 
@@ -126,6 +127,15 @@ def put_aside(path: Path, error: BaseException, note: str) -> Path | None:
         "%s was damaged (%s); it is %s now, and a new one begins: %s", path, error, aside, note
     )
     return aside
+
+
+def set_repaired(aside: Path) -> Path:
+    """Rename a file that was put aside and is done with, with its log; return its new name."""
+    repaired = aside.with_name(aside.name.replace(ASIDE, REPAIRED))
+    for suffix in ("-wal", "-journal", ""):
+        with suppress(FileNotFoundError):
+            aside.with_name(aside.name + suffix).rename(repaired.with_name(repaired.name + suffix))
+    return repaired
 
 
 def put_aside_before(path: Path) -> list[Path]:

@@ -19,7 +19,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from jph.errors import StoreError
-from jph.stores import Dropped
+from jph.stores import Dropped, StatisticRow
 from jph.stores.buckets import (
     HOUR,
     HOUR_MS,
@@ -43,7 +43,6 @@ MOST_UNMARKED = 100_000  # rows looked at in one piece of work
 Lend = Callable[[], AbstractContextManager[sqlite3.Connection]]
 Mark = tuple[str, int]  # Codifier, end of a bucket
 Bucket = tuple[int, str, int]  # resolution, Codifier, end
-Result = tuple[int, str, int, float, float | None, float, float, float, float, int]
 
 READINGS = (
     f"SELECT codifier, {BUCKET}, value"
@@ -64,6 +63,7 @@ KEPT = (
 )
 WRITE = "INSERT OR REPLACE INTO statistic VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
+RESTORE = "INSERT INTO statistic VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 DROP = "DELETE FROM statistic WHERE resolution = ? AND codifier = ? AND timestamp <= ?"
 
 
@@ -108,6 +108,12 @@ class SqliteStatistics:
                 marked += connection.execute(MARK_ALL, (*span, codifier, codifier)).rowcount
             start_ms = end_ms
         return marked
+
+    def restore(self, rows: Sequence[StatisticRow]) -> int:
+        with self._writing() as connection:
+            before = connection.total_changes
+            connection.executemany(RESTORE, sorted(rows, key=itemgetter(0, 1, 2)))
+            return connection.total_changes - before
 
     def size_bytes(self) -> int:
         """Return how much room readings and statistics take; free pages are used again."""
@@ -182,9 +188,9 @@ class SqliteStatistics:
 
     def _results(
         self, marks: list[Mark], until_ms: int, gone_ms: int
-    ) -> tuple[list[Result], list[Bucket]]:
+    ) -> tuple[list[StatisticRow], list[Bucket]]:
         """Return the statistics of marked buckets, and the buckets that have no readings left."""
-        results: list[Result] = []
+        results: list[StatisticRow] = []
         gone: list[Bucket] = []
         with self._reading() as connection:
             by_hour = sorted((end_of(end_ms, HOUR), codifier, end_ms) for codifier, end_ms in marks)
@@ -213,7 +219,7 @@ class SqliteStatistics:
     def _write(
         self,
         marks: list[Mark],
-        results: list[Result],
+        results: list[StatisticRow],
         gone: list[Bucket],
         until_ms: int,
     ) -> None:
