@@ -24,6 +24,7 @@ from urllib3.exceptions import HTTPError as Urllib3Error
 from urllib3.response import BaseHTTPResponse
 
 from jph.errors import HttpError
+from jph.http_auth import SignIn
 from jph.tcp import connect, left_s, plain, shown, trust
 
 _FAILURES = (OSError, HTTPException, Urllib3Error, ValueError)  # of a server; odd ones the last
@@ -70,6 +71,8 @@ def request(
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
     redirects: int = 0,
+    sign_in: SignIn | None = None,
+    ca_file: str = "",
 ) -> Answer:
     """Return the answer to one request, whatever its status.
 
@@ -80,6 +83,8 @@ def request(
         step_s: longest wait for a connection, or for the next bytes, in seconds.
         redirects: how many are followed at most; with GET, and without the headers and the body,
             which are for the first server alone.
+        sign_in: for the first server, if it asks for it.
+        ca_file: of the only certificates to be accepted; empty: those that the system knows.
 
     Raises:
         HttpError: no answer, part of one, one that is too long, or none in time.
@@ -87,21 +92,28 @@ def request(
     """
     until_s = time.monotonic() + deadline_s
     sent = {**_HEADERS, **(headers or {})}
-    asked = False
+    asked = signed = False
     try:
         while True:
-            with _connection(url, until_s, step_s) as connection:
+            if sign_in is not None and (header := sign_in.header(method, _target(url))):
+                sent["Authorization"] = header
+            with _connection(url, until_s, step_s, ca_file) as connection:
                 connection.request(method, _target(url), body, sent, preload_content=False)
                 asked = True
                 with connection.getresponse() as response:
                     answer = _answer(url, response, most_bytes)
                     location = response.get_redirect_location()
+                    challenges = response.headers.getlist("WWW-Authenticate")
+            if answer.status == 401 and sign_in is not None and not signed:
+                signed = sign_in.take(challenges)
+                if signed:
+                    continue
             if not redirects or not location:
                 return answer
             url, redirects = urljoin(url, location), redirects - 1
             if urlsplit(url).scheme not in ("http", "https"):
                 return answer
-            method, body, sent = "GET", None, _HEADERS
+            method, body, sent, sign_in = "GET", None, _HEADERS, None
     except _FAILURES as error:
         if not asked and isinstance(error, _MISTAKES) and not isinstance(error, OSError):
             raise ValueError(str(error)) from error
@@ -110,7 +122,7 @@ def request(
 
 
 @contextlib.contextmanager
-def _connection(url: str, until_s: float, step_s: float) -> Iterator[HTTPConnection]:
+def _connection(url: str, until_s: float, step_s: float, ca_file: str) -> Iterator[HTTPConnection]:
     """Open a connection, with TLS for https, and close it at the end."""
     parts = urlsplit(url)
     host, secure = parts.hostname or "", parts.scheme == "https"
@@ -119,7 +131,12 @@ def _connection(url: str, until_s: float, step_s: float) -> Iterator[HTTPConnect
         soon_s = min(until_s, time.monotonic() + step_s)
         line = stack.enter_context(connect(host, connection.port, soon_s))
         if secure:
-            line = stack.enter_context(trust().wrap_socket(line, server_hostname=host))
+            try:
+                trusted = trust(ca_file)
+            except OSError as error:
+                reason = error.strerror or error
+                raise HttpError(f"the CA file {ca_file} cannot be read: {reason}") from error
+            line = stack.enter_context(trusted.wrap_socket(line, server_hostname=host))
         connection.sock = _Line(line, until_s, step_s)
         yield connection
 

@@ -41,10 +41,17 @@ def left_s(until_s: float) -> float:
     return left
 
 
-@functools.lru_cache(maxsize=1)
-def trust() -> ssl.SSLContext:
-    """Return the certificates of this system; to read them takes longer than most requests."""
-    return ssl.create_default_context()
+@functools.lru_cache(maxsize=8)
+def trust(ca_file: str = "") -> ssl.SSLContext:
+    """Return the certificates of this system; to read them takes longer than most requests.
+
+    Args:
+        ca_file: path of the only certificates to be accepted, in their place.
+
+    Raises:
+        OSError: the file cannot be read, or has no certificate.
+    """
+    return ssl.create_default_context(cafile=ca_file or None)
 
 
 def shown(url: str) -> str:

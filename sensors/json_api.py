@@ -13,6 +13,7 @@ from sensors import json_text
 
 if TYPE_CHECKING:
     from jph.http import Answer as Answer
+    from jph.http_auth import SignIn
 
 MOST_BYTES = 1 << 20
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -48,13 +49,22 @@ def ask(
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
     most_bytes: int = MOST_BYTES,
+    sign_in: "SignIn | None" = None,
+    ca_file: str = "",
 ) -> "Answer":
     """Return the answer, whatever its status; SensorError if there is none; see `jph.http`."""
     from jph import http  # only here, see there
 
     try:
         return http.request(
-            method, url, deadline_s=timeout_s, headers=headers, body=body, most_bytes=most_bytes
+            method,
+            url,
+            deadline_s=timeout_s,
+            headers=headers,
+            body=body,
+            most_bytes=most_bytes,
+            sign_in=sign_in,
+            ca_file=ca_file,
         )
     except HttpError as error:
         raise SensorError(f"{shown(url)}: {error}") from error
@@ -62,14 +72,20 @@ def ask(
         raise SensorError(f"{shown(url)}: the address or a header cannot be sent") from error
 
 
-def document(answer: "Answer", *, mend: bool = False) -> object:
+def document(
+    answer: "Answer", *, mend: bool = False, unsigned: str = "user and password are not sent"
+) -> object:
     """Return the JSON document in an answer.
+
+    Args:
+        mend: see `json_text.parse`.
+        unsigned: what to say where the server wants to know who asks.
 
     Raises:
         SensorError: there is none, or the status is another than 200.
     """
     if answer.status != 200:
-        hint = "; user and password are not sent" if answer.status == 401 else ""
+        hint = f"; {unsigned}" if answer.status == 401 else ""
         if 300 <= answer.status < 400:
             hint = "; redirects are not followed"
         said = f"{answer.address}: answered {answer.status} {answer.reason}"

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from jph import http, tcp
 from jph.errors import HttpError
-from tests.helpers import free_tcp_port
+from tests.helpers import free_tcp_port, naming
 from tests.http_server import Server, endless, running, says, trickles
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -331,6 +331,31 @@ def test_a_certificate_that_the_system_knows_is_accepted(secure, certificate, mo
     assert failure(secure.url.replace("127.0.0.1", "localhost")).startswith(
         "its certificate is not accepted: "
     )
+
+
+def test_a_named_file_of_certificates_is_accepted_in_place_of_the_system_s(
+    secure, certificate, tmp_path
+):
+    secure.answers["*"] = says(b"1")
+
+    def ask(path) -> bytes:
+        return http.request("GET", secure.url, deadline_s=20, most_bytes=10, ca_file=str(path)).body
+
+    assert ask(certificate) == b"1"
+    (tmp_path / "empty.pem").write_text("no certificate")
+    for path in (tmp_path / "empty.pem", tmp_path / "none.pem"):
+        with pytest.raises(HttpError, match=naming(str(path), "CA file")):
+            ask(path)
+    with pytest.raises(HttpError, match="certificate is not accepted"):
+        ask(_other_certificate(tmp_path))
+
+
+def _other_certificate(folder: Path) -> Path:
+    """Return a file with the certificate of somebody else."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-noenc", "-subj", "/CN=other", "-keyout", str(folder / "key")]
+    subprocess.run([*command, "-out", str(folder / "other.pem")], check=True, capture_output=True)
+    return folder / "other.pem"
 
 
 def test_a_handshake_that_never_ends_costs_no_more_than_the_timeout():

@@ -10,12 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jph import SensorError, registry
+from jph.config import checks
 from jph.config.model import build
 from jph.http import Answer
 from jph.settings import arguments
 from sensors import json_api, json_text
 from sensors.json_http import JsonHttp
-from tests.helpers import logged, naming
+from tests.helpers import logged, naming, new_bus
 from tests.http_server import endless, says, trickles
 
 NO_NETWORK = build(
@@ -273,6 +274,60 @@ def test_a_megabyte_of_signs_takes_no_time(piece):
     with pytest.raises(ValueError, match="JSON"):
         json_text.parse(b"{" + piece * (1_000_000 // len(piece)), mend=True)
     assert time.monotonic() - began_s < 10
+
+
+def only_for(authorization: str):
+    """Return an answer for who signs in by basic authentication as this."""
+
+    def answer(handler) -> None:
+        if handler.headers.get("Authorization") == authorization:
+            says(b'{"t": 5}')(handler)
+            return
+        handler.send_response(401)
+        handler.send_header("WWW-Authenticate", 'Basic realm="meter"')
+        handler.end_headers()
+
+    return answer
+
+
+def test_a_user_signs_in_with_the_password_of_a_file_that_may_change(server, tmp_path):
+    server.answers["/"] = only_for("Basic cmVhZGVyOm9uZQ==")  # reader:one
+    file = tmp_path / "password"
+    file.write_text("one\n")
+    sensor = reader(server, User="reader", PasswordFile=str(file))
+    assert [sensor.read() for _ in range(2)] == [{"A1": 5}] * 2
+    assert len(server.asked) == 3  # only the first time it has to ask
+    server.answers["/"] = only_for("Basic cmVhZGVyOnR3bw==")  # reader:two
+    with pytest.raises(SensorError, match=naming(server.url, "401", "refuses reader")):
+        sensor.read()
+    file.write_text("two\n")
+    assert sensor.read() == {"A1": 5}
+    file.unlink()
+    with pytest.raises(SensorError, match=naming(str(file), "No such file")):
+        sensor.read()
+
+
+def test_a_device_that_asks_who_reads_says_which_setting_is_missing(server):
+    server.answers["/"] = only_for("Basic x")
+    with pytest.raises(SensorError, match=naming("401", "User")):
+        reader(server).read()
+
+
+@pytest.mark.parametrize(
+    ("given", "mistake"),
+    [
+        ({"User": "a"}, "PasswordFile: is required with User"),
+        ({"PasswordFile": "/x"}, "User: is required with PasswordFile"),
+        ({"User": "a:b", "PasswordFile": "/x"}, "User: must have no colon"),
+    ],
+)
+def test_a_user_and_a_password_file_belong_together(server, given, mistake):
+    with pytest.raises(ValueError, match=mistake):
+        reader(server, **given)
+    entry = {"Codifier": "A1", "Type": "JSON", "SensorInterval": 5}
+    entry["Sensor"] = {"URL": "http://192.0.2.1/", "Field": "t", **given}
+    mistakes, _ = checks.check(new_bus().document(entry))
+    assert mistakes == [f"Sensors[0].Sensor.{mistake}"]
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "file:///etc/passwd", "nonsense", ""])
