@@ -167,7 +167,7 @@ def _serve(
     try:
         if not take_over:
             # Before any is built: a pin or a port may be in use by the one who is at work.
-            answers = node.ask(codifiers)
+            answers = node.starter.ask(codifiers)
             for component in components:
                 registry.find(component.type)  # imported while the answers are on their way
             _refuse(node, codifiers, answers())
@@ -182,7 +182,7 @@ def _serve(
             if runner.callbacks.greeting is not None:
                 click.echo(runner.callbacks.greeting())
         stop.wait()
-        _refuse(node, codifiers, node.refused)
+        _refuse(node, codifiers, node.starter.refused)
         if node.taken_over:
             raise Elsewhere(
                 f"newer instances run all components of this process: {_places(node.taken_over)};"

@@ -9,31 +9,27 @@ its own thread: handing a message over to another adds half of its latency again
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from jph.bus.bus import Bus
 from jph.bus.clock_guard import ClockGuard
-from jph.bus.wire import Address
 from jph.config.model import Component, Config
-from jph.errors import JphError
 from jph.kept_files import LOOK_S
 from jph.node.channel import Channel
 from jph.node.dispatch import Dispatcher, TakeSocket
 from jph.node.instances import Answers, Instances
 from jph.node.loop import Loop
 from jph.node.mailboxes import Pool
-from jph.node.probe import Probe
 from jph.node.process import ComponentStatus, Process
 from jph.node.runner import Callbacks, ComponentRunner
+from jph.node.starter import Starter
 
 log = logging.getLogger(__name__)
 
 _CLOSE_S = 4.0  # for all components to close, at stop
 _RELIEVE_S = 0.01  # between looks at a pool that has too few threads
-_APART_S = 0.001  # between the timers of two components, so that a thousand are not due at once
-_ENDED_S = 4.0  # for ending components to free a port or a pin that a new one needs
 
 Build = Callable[[Channel], Callbacks]
 
@@ -62,9 +58,7 @@ class Node:
         asks_first: bool = False,
     ) -> None:
         self.runners: dict[str, ComponentRunner] = {}
-        # Why it is finished: others were at work when the network came, or have taken over.
-        self.refused: Answers = {}
-        self.taken_over: Answers = {}
+        self.taken_over: Answers = {}  # why it is finished, if others have taken over
         self.finished = finished or threading.Event()
         # Reads the configuration again for these components; None: for those that changed.
         self.on_reload: Callable[[Sequence[ComponentRunner] | None], object] | None = None
@@ -74,7 +68,6 @@ class Node:
         self.bus = Bus(
             config.multicast, guard=guard or ClockGuard(home), wake=self.loop.wake, plain=plain
         )
-        self.bus.on_joined = self._joined
         self.bus.on_clock_set = self._clock_set
         self.process = Process(config, home, self.bus, self._components)
         self.instances = Instances(
@@ -88,9 +81,15 @@ class Node:
         self._dispatcher = Dispatcher(
             self.process, self.loop, self.runners, self.instances, self.reload
         )
-        self._asks_first = asks_first
-        self._holds_back = asks_first  # its components, until the bus was asked
-        self._started = 0  # components, to keep their timers apart
+        self.starter = Starter(
+            self.process,
+            self.loop,
+            self.runners,
+            self.instances,
+            self._dispatcher,
+            finish=self.finished.set,
+            asks_first=asks_first,
+        )
 
     @property
     def config(self) -> Config:
@@ -118,21 +117,6 @@ class Node:
         self.runners[runner.channel.codifier] = runner
         return runner
 
-    def ask(self, codifiers: Iterable[str]) -> Callable[[], Answers]:
-        """Ask on the bus which components are at work, before any is built and the node starts.
-
-        Returns:
-            A function that waits for the answers. Without a network there are none; the bus is
-            asked when there is one.
-        """
-        control = self.bus.control
-        control.look()
-        if not control.joined:
-            return dict
-        self._holds_back = False
-        probe = Probe(self.instances.asker, codifiers)
-        return lambda: probe.wait(control.receiver)
-
     def start(self, take_data: TakeSocket | None = None) -> None:
         """Announce the components on the bus, and begin to call them back.
 
@@ -143,7 +127,7 @@ class Node:
         self._dispatcher.start(take_data)
         self.bus.open()
         for runner in self.runners.values():
-            self.begin(runner)
+            self.starter.begin(runner)
         self.loop.timers.every(LOOK_S, lambda: self.housekeeping.post(self.process.kept_files.look))
         self.loop.start()
 
@@ -167,76 +151,6 @@ class Node:
         self._dispatcher.close()
         self.loop.close()
 
-    def begin(self, runner: ComponentRunner) -> None:
-        """Announce a component, and start its timers."""
-        life = runner.begin()
-        self._dispatcher.listen()
-        if self.bus.control.joined and not self._holds_back:
-            runner.announce()
-        component = runner.channel.component
-        self._started += 1
-
-        def repeat(interval_s: float, action: Callable[[], object]) -> None:
-            delay_s = self._started * _APART_S % interval_s
-            self.loop.timers.every(
-                interval_s, action, wanted=lambda: runner.life is life, delay_s=delay_s
-            )
-
-        repeat(component.keep_alive_interval_s, runner.sign)
-        if component.sensor_interval_s and runner.callbacks.on_timer:
-            runner.post_timer()
-            repeat(component.sensor_interval_s, runner.post_timer)
-
-    def begin_new(
-        self, runners: Sequence[ComponentRunner], ends: Iterable[threading.Event]
-    ) -> None:
-        """Build and begin components that a reload added, but none that is at work elsewhere."""
-
-        def begin(answers: Answers) -> None:
-            for runner in runners:
-                component = runner.channel.component
-                if self.runners.get(component.codifier) is not runner or runner.announced:
-                    continue  # a later configuration has ended or begun it
-                if component.codifier in answers:
-                    self._hold_back(runner, answers[component.codifier])
-                else:
-                    self.rebuild(runner, component, ends)
-
-        if self._asks_first and runners:
-            self.instances.ask([runner.channel.codifier for runner in runners], begin)
-        else:
-            begin({})
-
-    def rebuild(
-        self, runner: ComponentRunner, component: Component, ends: Iterable[threading.Event] = ()
-    ) -> None:
-        """Have a component built on its own thread after others have ended, and begin it."""
-        codifier = component.codifier
-
-        def belongs_here() -> bool:
-            return self.runners.get(codifier) is runner
-
-        def begin() -> None:
-            if belongs_here():
-                self.begin(runner)
-
-        def rebuild() -> None:
-            until_s = time.monotonic() + _ENDED_S
-            for ended in ends:
-                ended.wait(max(0.0, until_s - time.monotonic()))
-            if not belongs_here():  # a later configuration ended it, or a newer instance
-                return
-            runner.life = None  # its timers end; until now its signs of life went on
-            try:
-                runner.rebuild(component)
-            except JphError as error:
-                log.error("%s cannot start: %s", codifier, error)
-            except Exception:
-                log.exception("%s cannot start", codifier)
-            self.loop.soon(begin)
-
-        runner.mailbox.post(rebuild)
-
     def remove(self, runner: ComponentRunner) -> None:
         """End a component; without any left the node is finished."""
         self._set_aside(runner)
@@ -258,24 +172,6 @@ class Node:
         """Take a new configuration, and join the groups that it names."""
         self.process.config = config
         self.bus.move(config.multicast)
-
-    def _joined(self) -> None:
-        if self._holds_back:
-            self.instances.ask(self.runners, self._begin_late)
-        else:
-            self._announce()
-
-    def _begin_late(self, answers: Answers) -> None:
-        if answers:
-            self.refused = answers
-            self.finished.set()
-        else:
-            self._holds_back = False
-            self._announce()
-
-    def _announce(self) -> None:
-        for runner in list(self.runners.values()):
-            runner.announce()
 
     def _clock_set(self, moved_ms: int) -> None:
         self.process.config = replace(self.config, loaded_ms=self.config.loaded_ms + moved_ms)
@@ -302,15 +198,9 @@ class Node:
         self.runners.pop(runner.channel.codifier, None)
         runner.mailbox.post(runner.retire)
 
-    def _hold_back(self, runner: ComponentRunner, address: Address) -> None:
-        codifier = runner.channel.codifier
-        log.warning("%s is at work at %s:%d; it begins here when it ends there", codifier, *address)
-        self.runners.pop(codifier, None)
-        self.instances.stand_by(runner, address, is_new=True)
-
     def _take_back(self, runner: ComponentRunner) -> None:
         self.adopt(runner)
-        self.rebuild(runner, self.config.components[runner.channel.codifier])
+        self.starter.rebuild(runner, self.config.components[runner.channel.codifier])
 
     def _finish_taken_over(self) -> None:
         waits = self.instances.standby.items()

@@ -109,8 +109,8 @@ class Reloader:
             if codifier not in config.components or (wanted is not None and codifier not in wanted):
                 del standby[codifier]
         for runner in begins:
-            node.rebuild(runner, config.components[runner.channel.codifier], ends)
-        node.begin_new(added, ends)
+            node.starter.rebuild(runner, config.components[runner.channel.codifier], ends)
+        node.starter.begin_new(added, ends)
         node.finish_if_empty()
         self.on_progress(False)
 

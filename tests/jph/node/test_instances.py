@@ -284,7 +284,7 @@ def test_a_node_that_gets_its_network_late_asks_before_it_announces(config, tmp_
         for name in ("control", "data")
     }
     node.bus.move(replace(config.multicast, **absent))
-    assert node.ask(["A1"])() == {}
+    assert node.starter.ask(["A1"])() == {}
     node.add(config.components["A1"], lambda channel: Callbacks())
     old = OldNode(bus_of(config), "A1", loaded_ms=config.loaded_ms - 1)
     with Peer(config) as peer, running(node):
@@ -293,7 +293,7 @@ def test_a_node_that_gets_its_network_late_asks_before_it_announces(config, tmp_
                 peer.hear("control", flag("N", source="A1"))
                 node.loop.soon(lambda: node.bus.move(config.multicast))
                 assert node.finished.wait(20)
-                assert node.refused["A1"][0] == "127.0.0.1"
+                assert node.starter.refused["A1"][0] == "127.0.0.1"
                 time.sleep(0.5)
                 assert not old.was_replaced
         else:
@@ -310,7 +310,7 @@ def test_who_is_at_work_is_told_with_the_address_while_halted_too(config, tmp_pa
         eventually(lambda: not old.is_active)
         node = Node(config, tmp_path, asks_first=True)
         began_s = time.monotonic()
-        answers = node.ask(["A1", "B1"])()
+        answers = node.starter.ask(["A1", "B1"])()
         assert set(answers) == {"A1"}
         assert answers["A1"][0] == "127.0.0.1"
         assert time.monotonic() - began_s < 5
@@ -321,7 +321,7 @@ def test_who_is_at_work_is_told_with_the_address_while_halted_too(config, tmp_pa
 def test_a_second_node_of_this_house_is_asked_too_and_answers(config, tmp_path):
     with running(node_of(config, tmp_path, A1=Callbacks(), B1=Callbacks())):
         second = Node(config, tmp_path, asks_first=True)
-        assert set(second.ask(["A1", "B1"])()) == {"A1", "B1"}
+        assert set(second.starter.ask(["A1", "B1"])()) == {"A1", "B1"}
         second.stop()
 
 
