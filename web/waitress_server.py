@@ -22,7 +22,7 @@ from web.limits import Busy, Places, refuse
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-HIGH_WATERMARK = 64 * 1024  # bytes that wait for a slow reader before its thread waits with them
+HIGH_WATERMARK = 64 * 1024  # bytes of earlier answers; who asks for more without reading them goes
 IDLE_S = 30.0  # longest wait for a request, from its first byte or the one before to its last byte
 LOOP_S = 1.0
 DRAIN_S = 0.3  # for answers that are under way at the stop
@@ -70,6 +70,16 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         if self.requests:
             self.asked_s = time.monotonic()
         return taken
+
+    def _flush_outbufs_below_high_watermark(self) -> None:
+        """Drop who asks on and reads no answer; waitress would keep a thread waiting for it."""
+        with self.outbuf_lock:
+            if self.total_outbufs_len > self.adj.outbuf_high_watermark:
+                self._flush_exception(self._flush_some, do_close=False)
+            if self.total_outbufs_len > self.adj.outbuf_high_watermark:
+                self.connected = False
+                self.will_close = True
+                self.server.pull_trigger()
 
     def is_waiting(self) -> bool:
         """Tell whether it has neither a request nor an answer under way."""

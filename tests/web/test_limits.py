@@ -7,7 +7,7 @@ from contextlib import ExitStack, closing
 import pytest
 
 from tests.helpers import eventually
-from tests.web.bus import both_servers
+from tests.web.bus import both_servers, component
 from tests.web.client import Client, LiveReader
 from web import gevent_server, site, waitress_server
 from web.limits import Busy, Gate, Places
@@ -162,6 +162,23 @@ def test_a_live_page_is_no_connection_of_the_server_any_more(web):
         reader.event()
         eventually(lambda: web._site.connections.count == 0)
         assert web._site.readers.count == 1
+
+
+@both_servers
+def test_who_asks_for_pages_and_reads_none_takes_no_thread(make_web):
+    web = make_web(component("A1", name="x" * 2_000_000))
+    request = b"GET /static/config.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with ExitStack() as stack:
+        for number in range(60):
+            connection = stack.enter_context(socket.socket())
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.bind((f"127.0.0.{2 + number % 20}", 0))
+            connection.connect(("127.0.0.1", web.bound_port))
+            connection.sendall(20 * request)
+        eventually(lambda: web._site.connections.count >= 60)
+        for _ in range(20):
+            assert Client(web.bound_port).get("/healthz").status == 200
+    eventually(lambda: web._site.connections.count <= 1)
 
 
 def slow_connection(port, source="127.0.0.1"):
