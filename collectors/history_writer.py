@@ -36,7 +36,7 @@ class HistoryWriter:
     readings in the spool, if there are any, "quarantined": readings whose time cannot be right, if
     there are any, "dropped": readings lost because too many waited,
     "power_cut_s": a power cut loses the readings of so many seconds at most, "fault": why the store
-    refuses; absent if it does not, "damaged": the name of a damaged history that was put aside and
+    refuses; absent if it does not, "damaged": the name of a damaged file that was put aside and
     waits for `jph history repair`}, sent every SensorInterval and when a fault begins or ends.
     """
 
@@ -134,7 +134,7 @@ class HistoryWriter:
             result["fault"] = "; ".join(both)[:MOST_TEXT]
         elif faults := [fault.text for fault in self._writing.journal_faults if fault]:
             result["fault"] = f"no journal: {faults[0]}"[:MOST_TEXT]
-        if damaged := self._store.damaged():
+        if damaged := [*self._spool.damaged(), *self._store.damaged()]:
             more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
             result["damaged"] = f"{damaged[-1]}{more}"[:MOST_TEXT]
         return result

@@ -47,7 +47,7 @@ def transaction() -> Iterator[Session]:
         with db.session() as session:
             yield session
             session.commit()
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, UnicodeDecodeError) as error:
         raise converted(getattr(error, "orig", None) or error, path) from error
 
 

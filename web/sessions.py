@@ -9,12 +9,13 @@ import hashlib
 import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from sqlite3 import Connection, Error
+from sqlite3 import Connection
 from typing import NamedTuple
 
 from flask import current_app
 
 from jph.clock import time_now_ms
+from jph.stores.sqlite.file import ERRORS
 from web.migrations import connect, converted
 
 LIFETIME_MS = 30 * 24 * 3_600_000  # since it was used last
@@ -91,7 +92,7 @@ def _transaction() -> Iterator[Connection]:
     try:
         with closing(connect(path)) as database, database:
             yield database
-    except Error as error:
+    except ERRORS as error:
         raise converted(error, path) from error
 
 

@@ -22,7 +22,7 @@ FAULTS = {
     "HistoryWriter": "History is not being stored.",
     "Statistics": "Statistics are not being computed.",
 }
-DAMAGED = "A damaged history was put aside, and a new one begun."
+DAMAGED = "A damaged file of the history was put aside, and a new one begun."
 
 
 @dataclass(slots=True)

@@ -21,11 +21,13 @@ from urllib.parse import quote
 from jph.errors import StoreError
 from jph.stores import Row
 from jph.stores.sqlite.file import (
+    ERRORS,
     PAGE_SIZE,
     Identity,
     identity_of,
     opened,
     put_aside,
+    put_aside_before,
     set_up,
     used_bytes,
 )
@@ -36,7 +38,7 @@ DEFAULT_BYTES = 1 << 30
 JOURNAL_BYTES = 1_000_000
 SHRINK_BYTES = 4 << 20  # an empty file larger than this gives its pages back
 MOST_DROPPED = 100  # batches that go at once to make room; a few hundred kB
-LOST = "the readings that waited there are lost"
+LOST = "jph history repair stores what can be read of the readings that waited there"
 
 CREATE = (
     "CREATE TABLE IF NOT EXISTS batch (id INTEGER PRIMARY KEY AUTOINCREMENT,"
@@ -111,6 +113,10 @@ class Spool:
             if self._identity == self._offered_of:
                 self.readings -= self._delete(connection, last_id)
 
+    def damaged(self) -> list[str]:
+        """Return the names of damaged spools that wait for a repair."""
+        return [aside.name for aside in put_aside_before(self.path)]
+
     def look(self) -> None:
         """Begin a new file if the present one was deleted; its readings move there."""
         with self._transaction():
@@ -134,7 +140,7 @@ class Spool:
                 self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
                 self._connection.execute("COMMIT")
-            except (sqlite3.Error, OSError) as error:
+            except (*ERRORS, OSError) as error:
                 self._disconnect()
                 self.readings = before
                 if aside := put_aside(self.path, error, LOST):

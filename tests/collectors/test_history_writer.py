@@ -386,6 +386,13 @@ def test_readings_of_an_absurd_time_are_told_and_not_stored_among_the_others(
         assert stored(path) == 3
 
 
+def test_a_damaged_spool_is_told_until_it_is_repaired(channel, tmp_path):
+    (tmp_path / "spool-HW.sqlite").write_bytes(b"damage" * 1000)
+    with closing(HistoryWriter(channel, tmp_path, batch_rows=1)) as writer:
+        (aside,) = tmp_path.glob("spool-HW.damaged-*.sqlite")
+        assert writer.status()["damaged"] == aside.name
+
+
 def test_a_damaged_history_is_told_until_it_is_repaired(channel, tmp_path, path):
     path.write_bytes(b"damage" * 1000)
     with closing(HistoryWriter(channel, tmp_path, batch_rows=1)) as writer:

@@ -31,6 +31,8 @@ BUSY_S = 2.0  # longest wait for another process that writes; a stop has 5 s in 
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 MAGIC = b"SQLite format 3\0"
 SUFFIXES = (".sqlite", ".sqlite3", ".db")
+# A damaged name of a table may stand in the message of an error, and be no UTF-8.
+ERRORS = (sqlite3.Error, UnicodeDecodeError)
 ASIDE = ".damaged-"  # in the names of files that were put aside
 REPAIRED = ".repaired-"  # and of those whose content was taken over
 
@@ -67,7 +69,7 @@ def opened(
 
     Raises:
         OSError: a new file cannot be made.
-        sqlite3.Error, and what `prepare` raises.
+        ERRORS, and what `prepare` raises.
     """
 
     def open_it() -> sqlite3.Connection:
@@ -85,7 +87,7 @@ def opened(
 
     try:
         return open_it()
-    except sqlite3.Error as error:
+    except ERRORS as error:
         aside = put_aside(path, error, note)
         if aside is None:
             raise
@@ -170,6 +172,8 @@ def used_bytes(connection: sqlite3.Connection) -> int:
 
 def code_of(error: BaseException) -> int:
     """Return the code of an error without its extended part, 0 for one that is not of SQLite."""
+    if isinstance(error, UnicodeDecodeError):
+        return sqlite3.SQLITE_CORRUPT
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
@@ -234,7 +238,7 @@ def _is_damaged(path: Path) -> bool:
         with closing(connect(path)) as connection:
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
             return str(verdict) != "ok"
-    except sqlite3.Error as error:
+    except ERRORS as error:
         return code_of(error) in DAMAGED
     except OSError:
         return False

@@ -37,6 +37,7 @@ from jph.stores.buckets import TEN_MINUTES_MS
 from jph.stores.quarantine import Quarantine
 from jph.stores.sql import SqlHistory
 from jph.stores.sqlite.file import (
+    ERRORS,
     Identity,
     code_of,
     identity_of,
@@ -186,10 +187,10 @@ class SqliteHistory(SqlHistory):
             identity, connection = self._take()
             yield connection
             keep = True
-        except sqlite3.Error as error:
+        except ERRORS as error:
             if isinstance(error, MISTAKES):
                 raise
-            with suppress(sqlite3.Error):
+            with suppress(*ERRORS):
                 if connection is not None and connection.in_transaction:
                     connection.execute("ROLLBACK")
                 keep = code_of(error) in HARMLESS
@@ -267,7 +268,7 @@ class SqliteHistory(SqlHistory):
             )
         return version
 
-    def _converted(self, error: sqlite3.Error) -> StoreError:
+    def _converted(self, error: Exception) -> StoreError:
         code = code_of(error)
         if code == sqlite3.SQLITE_CANTOPEN and self.path.is_dir():
             return StoreError(f"{self.path} is a folder, but the history is a file: name another")

@@ -31,6 +31,7 @@ DAMAGES: dict[str, Callable[[Path], None]] = {
     "cut to 100 bytes": _with(lambda data: data[:100]),
     "all but the first page random": _with(lambda data: data[:4096] + _noise(len(data) - 4096)),
     "all but the first page zeroed": _with(lambda data: data[:4096] + bytes(len(data) - 4096)),
+    "tables of no UTF-8": _with(lambda data: data.replace(b"CREATE TABLE", b"CREATE TABL\xae")),
     "a folder": _folder,
 }
 # What does no harm to what is in the file.
