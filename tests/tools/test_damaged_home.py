@@ -1,9 +1,12 @@
 """`jph up` in a home whose files are damaged: sensors, bus and pages go on."""
 
 import json
+import os
 import shutil
 import signal
 import sqlite3
+import struct
+import time
 from contextlib import closing, suppress
 
 import pytest
@@ -13,7 +16,7 @@ from jph.stores import open_history
 from tests.helpers import eventually, free_tcp_port
 from tests.jph.stores.damages import DAMAGES
 from tests.network import Peer
-from tests.tools.program import start
+from tests.tools.program import jph, start
 from tests.web.client import Client
 
 PASSES_S = 30
@@ -34,7 +37,7 @@ def document(bus):
             "Type": "HistoryWriter",
             "DataType": "json",
             "SensorInterval": 1,
-            "Sensor": {"BatchTime": 0.5},
+            "Sensor": {"BatchTime": 0.5, "StoreTime": 0.5},
         },
         {"Codifier": "ST", "Type": "Statistics", "SensorInterval": 1},
         {"Codifier": "WB", "Type": "Web", "Sensor": {"Port": free_tcp_port()}},
@@ -156,3 +159,49 @@ def test_a_deleted_history_is_noticed_within_10_s_though_nothing_is_due(document
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == 0
     assert stored(path) > 0
+
+
+@pytest.mark.parametrize("damage", ["first page", "all pages"])
+def test_of_readings_that_come_while_the_file_is_damaged_none_is_lost(
+    document, up, fresh_home, damage
+):
+    """What was in damaged pages is gone; what came later, or was in the log, is there."""
+    path = fresh_home / "history.sqlite"
+    with Peer(build(document, "test")) as peer:
+        process = up()
+        peer.hear("data", lambda m: m["source"] == "LA", PASSES_S)
+        sent = 0
+
+        def publish(n):
+            nonlocal sent
+            for _ in range(n):
+                sent += 1
+                peer.publish("T1", "f", struct.pack("<f", sent), sent)
+                if sent % 20 == 0:
+                    time.sleep(0.02)
+
+        publish(1500)
+        eventually(lambda: len(sequences(path)) > 1000, PASSES_S)
+        gone = sequences(path)
+        with path.open("r+b") as file:
+            file.write(os.urandom(4096 if damage == "first page" else path.stat().st_size))
+        publish(3000)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+    started = start(fresh_home, "run", "HW", "-u", str(fresh_home / "network.json"))
+    eventually(lambda: "started" in (fresh_home / "err").read_text(), PASSES_S)
+    time.sleep(1)
+    started.send_signal(signal.SIGTERM)
+    assert started.wait(10) == 0
+    result = jph(fresh_home, "history", "repair", "-u", str(fresh_home / "network.json"))
+    assert result.returncode == 0, result.stderr
+    assert set(range(1, sent + 1)) - gone <= sequences(path)
+
+
+def sequences(path):
+    """Return the sequence numbers of T1 in a history."""
+    there = f"{path.as_uri()}?mode=ro"
+    with suppress(sqlite3.Error), closing(sqlite3.connect(there, uri=True)) as connection:
+        rows = connection.execute("SELECT sequence FROM measurement WHERE codifier = 'T1'")
+        return {sequence for (sequence,) in rows}
+    return set()
