@@ -10,12 +10,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
 from urllib.request import urlopen
 
+import bcrypt
 import pytest
 
 from jph.config.model import build
 from tests.helpers import LOOPBACK, eventually, free_tcp_port, new_bus
 from tests.network import Peer
 from tests.tools.program import jph, start
+from tests.web.client import Client
 
 DATABASE, ROLE, MAKER = "heizung", "heizung", "dba of it"
 PASSWORD = "o'pen \\sesame"
@@ -66,6 +68,7 @@ def network(tmp_path, redis_server, postgres_server, device):
         {"Codifier": "D2", "Name": "Heat pump, supply", "Symbol": "°C", "Type": "Proxy"},
         {"Codifier": "E1", "Name": "Of an old node", "Type": "External", "DataType": "float"},
         {"Codifier": "J1", "Name": "Of another", "Type": "External", "DataType": "json"},
+        {"Codifier": "S1", "Name": "Switch of it", "Type": "External", "DataType": "bool"},
         {"Codifier": "R1", "Type": "jphRedis", "Sensor": {"URL": redis_server.url}},
         {"Codifier": "P1", "Type": "jphPostgreSQL", "Sensor": {"SQL": block}},
         {"Codifier": "P2", "Type": "jphCalcHistory", "Sensor": {"SQL": block}},
@@ -113,6 +116,8 @@ def feed(document, start_ms):
             peer.publish("E1", "f", payload, 1000 + n, start_ms + n * 10_000)
         text = b'{"value":-5}'
         peer.publish("J1", "j", len(text).to_bytes(4, "little") + text, 7, start_ms + 1)
+        for n in (0, 1):
+            peer.publish("S1", "i", struct.pack("<I", n), 7 + n, start_ms + 1 + n)
 
 
 def test_a_network_of_the_older_style_runs_on_its_servers(
@@ -157,6 +162,24 @@ def test_a_network_of_the_older_style_runs_on_its_servers(
         means = ask(codifier="E1", field="mean-10min")
         assert [(point["t"], point["v"]) for point in means] == [row[:2] for row in expected]
         assert ask(codifier="D1", field="value")[-1]["v"] == 812.5
+
+        # A switch: booleans for programs that ask the view, a number for graphs.
+        switch = "SELECT Timestamp FROM Sensor_S1 WHERE Value"
+        eventually(lambda: rows(switch) == [(start_ms + 2,)], PATIENCE_S, "the switch")
+        assert [point["v"] for point in ask(codifier="S1", field="value")] == [0.0, 1.0]
+
+        # Somebody of the old network, and somebody who is added as it was done there.
+        old = bcrypt.hashpw(b"old one", bcrypt.gensalt(4)).decode()
+        rows(f"INSERT INTO Users VALUES ('ben@example.org', '{old}')")
+        printed = jph(tmp_path, "generateSQL", "--url", str(tmp_path / "config.json"),
+                      "--user", "anna:a new password")  # fmt: skip
+        assert postgres_server.psql(printed.stdout).returncode == 0, printed.stderr
+        for name, password, status in (
+            ("ben@example.org", "old one", 303),
+            ("anna", "a new password", 303),
+            ("anna", "old one", 403),
+        ):
+            assert Client(port).sign_in(name, password).status == status
     log = (tmp_path / "err").read_text()
     assert "Traceback" not in log
     assert not re.search("ERROR|sesame", log), log
