@@ -83,8 +83,8 @@ def _in_text(found: re.Match[str], text: str, *, is_listed: bool) -> float:
         if more is not None:
             shown = text[found.start() : more.end()][:_MOST_SHOWN]
             raise ValueError(
-                f"{shown!r} may be another number, or several; write a number with a decimal point"
-                " and without separators"
+                f"{shown!r} may be another number, or several; write it with a decimal point and"
+                " without separators, or set Number if it is a list"
             )
     return _number(found)
 

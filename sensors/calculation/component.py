@@ -13,6 +13,7 @@ from jph.bus import wire
 from jph.bus.wire import Data, Value
 from jph.clock import time_now_ms
 from jph.config import document
+from jph.config.data_type import typed
 from jph.errors import NoReading, SensorError
 from jph.node.channel import Channel
 from jph.settings import setting
@@ -169,12 +170,13 @@ class Python:
         if codifier != component.codifier and codifier not in component.serves:
             raise ValueError(f"{codifier} is neither this component nor one of its proxies")
         entry = self.channel.config.components.get(codifier)
-        flag, chosen = wire.choose(value, entry.data_type if entry else "float")
+        data_type = entry.data_type if entry else "float"
+        flag, chosen = wire.choose(value, data_type)
         wire.encode_data(Data(0, timestamp_ms or 0, flag, codifier, chosen))  # raises if it cannot
         if timestamp_ms is None:
             self._values[codifier] = value
         else:
-            self.channel.send_data(value, timestamp_ms, codifier)
+            self.channel.send_data(typed(value, data_type), timestamp_ms, codifier)
 
     def _look(self, codifier: str) -> dict[str, object]:
         """Return the last state of a Codifier as the file gets it."""

@@ -251,6 +251,13 @@ def test_values_with_a_time_are_sent_at_once_and_of_the_others_the_last(channel,
     assert channel.data == [("C1", 1, 1234)]
 
 
+def test_values_with_a_time_are_what_their_data_type_says(channel, run):
+    text = "sendData('21.5', 1234)\nsendData('unavailable', 1235)"
+    with pytest.raises(SensorError, match=naming("line 2", "unavailable", "DataType")):
+        run(text)
+    assert channel.data == [("C1", 21.5, 1234)]
+
+
 def test_a_time_with_a_fraction_counts_as_its_millisecond(channel, run):
     text = "sendData(1, 1234.9)\nsendCtrl('A', 1234.9, 'FK', 2)\nsendData(3, 'soon')"
     with pytest.raises(SensorError, match="line 3: ValueError: invalid literal"):
