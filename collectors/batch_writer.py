@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 MOST_BYTES = (
     32 << 20
 )  # of rows that wait in memory: 160,000 numbers, or 20,000 of the longest texts
-TO_SPOOL_BYTES = 16 << 20  # when so many wait, the store does not keep up, and the spool takes some
+TO_SPOOL_BYTES = 24 << 20  # when so many wait, the store does not keep up, and the spool takes some
 MOST_AT_ONCE = 10_000  # rows in one transaction when many wait, so that each takes well under 1 s
 MOST_BYTES_AT_ONCE = 4 << 20
 ROW_BYTES = 200  # of memory for a row, without its text

@@ -5,6 +5,7 @@ hangs; systemd then starts the process again.
 """
 
 import faulthandler
+import socket
 import threading
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from jph.node.process import STATE
 from jph.node.reload import Reloader
 from jph.node.systemd import Notifier
 
+DATA_SOCKET = "jph-data"  # its name while the service manager keeps it
 STATUS_EVERY_S = 10.0
 _TICK_S = 1.0  # until it is ready, this is also how late systemd may learn of it
 
@@ -43,6 +45,7 @@ class Service:
         tick_s = min(_TICK_S, watchdog_s / 4) if watchdog_s else _TICK_S
         if watchdog_s:
             faulthandler.enable()  # the watchdog ends us by SIGABRT: tell the journal what hung
+        self._keep_data_socket()
         self._reloader.on_progress = self._reloading
         self._node.loop.soon(self._tick)
         self._node.loop.soon(lambda: self._node.loop.timers.every(tick_s, self._tick))
@@ -52,6 +55,14 @@ class Service:
         with self._lock:
             self._ended = True
             self._notifier.stopping()
+
+    def _keep_data_socket(self) -> None:
+        """Go on with the socket that was kept, and have each new one kept for the next process."""
+        fileno = self._notifier.kept.get(DATA_SOCKET)
+        kept = None if fileno is None else socket.socket(fileno=fileno)
+        if kept is not None:
+            kept.setblocking(False)
+        self._node.go_on_with(kept, lambda new: self._notifier.keep(DATA_SOCKET, new.fileno()))
 
     def _tick(self) -> None:
         if self._notifier.watchdog_s:

@@ -50,13 +50,17 @@ class Dispatcher:
         self._control, self._data = process.bus.control, process.bus.data
         self._throttle = Throttle()
         self._file: ReceiveFile | None = None
-        self._take_data: TakeSocket = lambda new: loop.move(
-            self._data.receiver, new, self._receive_data
-        )
+        self._take_data: TakeSocket = self._take_new
+        self._kept: socket.socket | None = None
+        self._keep: TakeSocket = lambda new: None
         self._listens = False  # to the data channel
         self._control.listen(
             lambda new: loop.move(self._control.receiver, new, self._receive_control)
         )
+
+    def go_on_with(self, kept: socket.socket | None, keep: TakeSocket) -> None:
+        """Begin with the data socket of a process before this one, and have each new one kept."""
+        self._kept, self._keep = kept, keep
 
     def start(self, take_data: TakeSocket | None = None) -> None:
         """Begin; `take_data` takes each socket of the data channel if the loop is not to."""
@@ -64,6 +68,8 @@ class Dispatcher:
             self._take_data = take_data
         self._receive_in_file()
         self.listen()
+        if self._kept is not None:
+            self._receive_kept(self._kept)
 
     def listen(self) -> None:
         """Receive the data channel, as soon as a component or the last states need it."""
@@ -89,6 +95,18 @@ class Dispatcher:
             self._file.close()
 
     # The data channel
+
+    def _take_new(self, new: socket.socket) -> None:
+        self._loop.move(self._data.receiver, new, self._receive_data)
+        self._keep(new)
+
+    def _receive_kept(self, kept: socket.socket) -> None:
+        """Receive from the kept socket until a new one takes its place, which empties it."""
+        group = self._process.config.multicast.data
+        if self._listens and kept.getsockname() == (group.address, group.port):
+            self._loop.move(self._data.receiver, kept, self._receive_data)
+        else:
+            kept.close()
 
     def _receive_in_file(self) -> None:
         """Receive in a file if a component keeps what it gets; hand over what a kill left there."""

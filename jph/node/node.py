@@ -7,6 +7,7 @@ its own thread: handing a message over to another adds half of its latency again
 """
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -116,6 +117,15 @@ class Node:
         """Take a component whose mailbox is worked on elsewhere."""
         self.runners[runner.channel.codifier] = runner
         return runner
+
+    def go_on_with(self, kept: socket.socket | None, keep: TakeSocket) -> None:
+        """Receive what came while no process ran, before `start`.
+
+        Args:
+            kept: the socket of the data channel that a process before this one had.
+            keep: takes each new one, to keep it for the next process.
+        """
+        self._dispatcher.go_on_with(kept, keep)
 
     def start(self, take_data: TakeSocket | None = None) -> None:
         """Announce the components on the bus, and begin to call them back.

@@ -5,13 +5,17 @@ import os
 import re
 import signal
 import socket
+import sqlite3
+import struct
 import subprocess
+import sys
 import time
+from contextlib import closing
 
 import pytest
 
 from jph.config.model import build
-from tests.helpers import eventually, naming
+from tests.helpers import bare_sender, eventually, naming
 from tests.network import Peer
 from tests.tools.program import JPH, environment, jph
 
@@ -283,3 +287,59 @@ def test_odd_codifiers_can_be_named_behind_two_dashes(path, fresh_home, codifier
     ended = jph(fresh_home, "run", "-u", str(path), "--", codifier)
     assert f'"{codifier}"' in ended.stderr
     assert ended.returncode == 78
+
+
+def test_the_socket_of_the_data_channel_outlives_the_process(bus, tmp_path):
+    """The test plays systemd's file descriptor store."""
+    home = tmp_path / "home"
+    home.mkdir()
+    path = home / "config.json"
+    path.write_text(json.dumps(bus.document({"Codifier": "HW", "Type": "HistoryWriter"})))
+    command = [*JPH, "up", "-u", str(path)]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, bare_sender() as sender:
+        manager.bind(str(home / "notify"))
+        manager.settimeout(PATIENCE_S)
+
+        def send(sequences):
+            for n in sequences:
+                head = struct.pack(
+                    "<I4xQ1s2s2s3xIf", n, time.time_ns() // 1_000_000, b"f", b"C1", b"@@", 4, n
+                )
+                sender.sendto(head, bus.data)
+
+        def start(more, **options):
+            environ = environment(home, NOTIFY_SOCKET=str(home / "notify"), **more)
+            return subprocess.Popen(*options.pop("args"), env=environ, cwd=home, **options)
+
+        def kept():
+            """Return the socket that the process asks to keep, when it is ready."""
+            found = None
+            while True:
+                text, filenos, _, _ = socket.recv_fds(manager, 4096, 4)
+                if b"FDSTORE=1\nFDNAME=jph-data" in text:
+                    (found,) = filenos
+                if b"READY=1" in text:
+                    return found
+
+        with start({}, args=[command]) as process:
+            fileno = kept()
+            assert fileno is not None
+            send(range(1, 11))
+            process.kill()
+        send(range(11, 31))  # nobody runs
+        script = (
+            f"import os, sys; os.dup2({fileno}, 3); os.environ['LISTEN_PID'] = str(os.getpid());"
+            " os.execv(sys.argv[1], sys.argv[1:])"
+        )
+        again = [sys.executable, "-c", script, *command]
+        names = {"LISTEN_FDS": "1", "LISTEN_FDNAMES": "jph-data"}
+        with start(names, args=[again], pass_fds=[fileno]) as process:
+            os.close(fileno)
+            os.close(kept())
+            send(range(31, 36))
+            time.sleep(0.1)
+            process.terminate()
+            assert process.wait(PATIENCE_S) == 0
+    with closing(sqlite3.connect(home / "history.sqlite")) as connection:
+        rows = connection.execute("SELECT sequence FROM measurement WHERE codifier = 'C1'")
+        assert sorted(n for (n,) in rows) == list(range(1, 36))

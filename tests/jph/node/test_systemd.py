@@ -109,3 +109,28 @@ def test_children_cannot_speak_in_our_name(monkeypatch, manager):
     assert notifier.ready() is True
     assert heard.recv(4096) == b"READY=1"
     notifier.close()
+
+
+def test_a_file_descriptor_is_given_away_by_its_name(manager, notifier):
+    heard, _ = manager
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        assert notifier.keep("data", one.fileno())
+        assert heard.recv(4096) == b"FDSTOREREMOVE=1\nFDNAME=data"
+        text, filenos, _, _ = socket.recv_fds(heard, 4096, 4)
+        assert text == b"FDSTORE=1\nFDNAME=data\nFDPOLL=0"
+        (fileno,) = filenos
+        with socket.socket(fileno=fileno) as same:
+            assert same.type == socket.SOCK_DGRAM
+
+
+@pytest.mark.parametrize(
+    ("pid", "count", "expected"),
+    [("own", "2", {"a": 3, "b": 4}), ("1", "2", {}), ("own", "x", {}), ("own", "", {})],
+)
+def test_only_what_was_kept_for_this_process_is_its_own(monkeypatch, pid, count, expected):
+    monkeypatch.setenv("LISTEN_PID", str(os.getpid()) if pid == "own" else pid)
+    monkeypatch.setenv("LISTEN_FDS", count)
+    monkeypatch.setenv("LISTEN_FDNAMES", "a:b")
+    monkeypatch.setattr(os, "set_inheritable", lambda fileno, inheritable: None)
+    assert from_environment().kept == expected
+    assert not any(name.startswith("LISTEN_") for name in os.environ)
