@@ -11,6 +11,7 @@ from contextlib import closing
 import pytest
 from click.testing import CliRunner
 
+from jph.clock import time_now_ms
 from jph.config.loading import load
 from jph.node.building import build
 from jph.stores import open_history
@@ -18,7 +19,7 @@ from tests.helpers import LOOPBACK, eventually, new_bus
 from tests.network import Peer, node_of, running
 from tools.history.command import history
 
-TIME_MS = 1_700_000_000_000
+TIME_MS = time_now_ms() - 3_600_000  # recent: what is absurdly old is kept apart
 TYPES = {"A4": "float", "B2": "integer", "C3": "bool", "J1": "json"}
 COLUMNS = {"float": "float", "integer": "integer", "bool": "bool", "json": "float"}
 
