@@ -71,9 +71,7 @@ def recorded(source: str, home: Path) -> Iterator[None]:
         "process": os.getpid(),
     }
     try:
-        folder = _records()
-        folder.mkdir(parents=True, exist_ok=True)
-        record = owned.create(folder, _OWNER, _SUFFIX)
+        record = owned.create(_records(), _OWNER, _SUFFIX)
     except (OSError, RuntimeError):  # a service has no such folder, and needs no record
         yield
         return
