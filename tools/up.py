@@ -1,7 +1,6 @@
 """`jph up` and `jph run`: run components of the configuration in one process."""
 
 import logging
-import math
 import os
 import shlex
 import signal
@@ -28,10 +27,10 @@ from jph.node.reload import Reloader
 from jph.node.systemd import from_environment
 from tools import options, places
 from tools.service import Service
+from tools.stopping import Stop
 
 log = logging.getLogger(__name__)
 
-_IMPATIENT_S = 1.0  # from the first signal to a Ctrl-C that ends the process at once
 EX_TEMPFAIL = 75  # systemd tries again later: those who have the components may be gone then
 
 
@@ -95,7 +94,11 @@ def _main(
     codifiers: Collection[str] | None,
     take_over: bool,
 ) -> None:
-    stop = _stop_on_signals()
+    stop = Stop()
+    stop.on_signals()
+    # Without a terminal SIGHUP asks for a reload. Until there are components it is ignored, since
+    # the configuration is about to be read anyway.
+    _on_hangup(lambda: None)
     notifier = from_environment()
 
     def runs(entry: Mapping[str, object]) -> bool:
@@ -222,34 +225,6 @@ def _places(answers: Answers, here: Collection[str] = ()) -> str:
         f"{' '.join(sorted(found))} at {host}:{port}{' (this machine)' * (host in here)}"
         for (host, port), found in by_place.items()
     )
-
-
-def _stop_on_signals() -> threading.Event:
-    """Return an event that SIGINT or SIGTERM sets.
-
-    Further ones change nothing, since a stop takes 5 s at most and has readings to store: a service
-    manager, or a script, may send two. Only who presses Ctrl-C again after a second means it.
-
-    SIGHUP with a terminal, which has then closed, stops too. Without one it asks for a reload;
-    until there are components it is ignored, since the configuration is about to be read anyway.
-    """
-    stop = threading.Event()
-    signalled_s = math.inf  # when the first came, monotonic
-
-    def on_signal(number: int, frame: object) -> None:
-        nonlocal signalled_s
-        now_s = time.monotonic()
-        if number == signal.SIGINT and now_s > signalled_s + _IMPATIENT_S:
-            os._exit(128 + number)
-        signalled_s = min(signalled_s, now_s)
-        stop.set()
-
-    signal.signal(signal.SIGINT, on_signal)
-    signal.signal(signal.SIGTERM, on_signal)
-    if os.isatty(0):
-        signal.signal(signal.SIGHUP, on_signal)
-    _on_hangup(lambda: None)
-    return stop
 
 
 def _on_hangup(action: Callable[[], object]) -> None:
