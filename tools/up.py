@@ -20,9 +20,9 @@ from jph.config.host import this_host
 from jph.config.model import Component, Config
 from jph.errors import ChannelError, ConfigError
 from jph.node.building import build
-from jph.node.instances import Answers
 from jph.node.logs import set_up_logging
 from jph.node.node import Node
+from jph.node.probe import Answers, StartProbe
 from jph.node.reload import Reloader
 from jph.node.systemd import from_environment
 from tools import options, places
@@ -104,8 +104,10 @@ def _main(
     def runs(entry: Mapping[str, object]) -> bool:
         return runs_here(entry) if codifiers is None else entry.get("Codifier") in codifiers
 
-    def load(wait: bool = False) -> Config:
-        return loading.load(source, home, runs=runs, wait=wait, port=port, stop=stop)
+    def load(wait: bool = False, on_read: Callable[[Config], object] | None = None) -> Config:
+        return loading.load(
+            source, home, runs=runs, wait=wait, port=port, stop=stop, on_read=on_read
+        )
 
     def runnable(config: Config) -> list[Component]:
         """Return the components to run whose type has an implementation."""
@@ -117,9 +119,14 @@ def _main(
             and registry.is_run(component.type)
         ]
 
+    probe = StartProbe()
+
+    def ask(config: Config) -> None:
+        probe.ask(config, home, [component.codifier for component in runnable(config)])
+
     try:
         notifier.status(f"reading the configuration from {source}")
-        config = load(wait=True)
+        config = load(wait=True, on_read=None if take_over else ask)
         set_up_logging(config)
         for warning in config.warnings:
             log.warning("%s", warning)
@@ -131,16 +138,23 @@ def _main(
                 "to the Host of its entries, or name Codifiers with jph run",
                 source,
             )
-        node = Node(config, home, finished=stop, asks_first=not take_over)
+        # Before any is built: a pin or a port may be in use by one who is at work here.
+        answers = probe.answers()
+        _refuse(components, answers or {}, probe.host)
+        probe.close()
+        asks_first, was_asked = not take_over, answers is not None
+        node = Node(config, home, finished=stop, asks_first=asks_first, was_asked=was_asked)
         service = Service(node, Reloader(node, load, runnable), notifier)
         with places.recorded(source, home):
-            _serve(node, components, stop, service, take_over=take_over)
+            _serve(node, components, stop, service)
     except ConfigError as error:
         if stop.is_set():  # while it waited for the server of the configuration
             return
         raise options.WrongConfig(error.mistakes, source) from error
     except ChannelError as error:
         raise click.ClickException(str(error)) from error
+    finally:
+        probe.close()
 
 
 def _check_named(config: Config, codifiers: Iterable[str]) -> None:
@@ -157,23 +171,11 @@ def _check_named(config: Config, codifiers: Iterable[str]) -> None:
 
 
 def _serve(
-    node: Node,
-    components: Sequence[Component],
-    stop: threading.Event,
-    service: Service,
-    *,
-    take_over: bool,
+    node: Node, components: Sequence[Component], stop: threading.Event, service: Service
 ) -> None:
     """Run until a signal comes, or until newer instances have replaced every component."""
     began_s = time.monotonic()
-    codifiers = [component.codifier for component in components]
     try:
-        if not take_over:
-            # Before any is built: a pin or a port may be in use by the one who is at work.
-            answers = node.starter.ask(codifiers)
-            for component in components:
-                registry.find(component.type)  # imported while the answers are on their way
-            _refuse(node, codifiers, answers())
         # Build all components before the first is on the bus: if one cannot be built because a
         # running instance has its port, that instance must not think that it was replaced.
         runners = [node.add(component, build) for component in components]
@@ -185,7 +187,9 @@ def _serve(
             if runner.callbacks.greeting is not None:
                 click.echo(runner.callbacks.greeting())
         stop.wait()
-        _refuse(node, codifiers, node.starter.refused)
+        if node.starter.refused:  # since there is a network
+            here = node.bus.control.sender.addresses[0][0]
+            _refuse(components, node.starter.refused, here)
         if node.taken_over:
             raise Elsewhere(
                 f"newer instances run all components of this process: {_places(node.taken_over)};"
@@ -201,12 +205,11 @@ def _serve(
     log.info("stopped")
 
 
-def _refuse(node: Node, codifiers: Iterable[str], answers: Answers) -> None:
+def _refuse(components: Iterable[Component], answers: Answers, here: str) -> None:
     """End the program if some components are at work already; tell how to go on."""
     if not answers:
         return
-    here = {address[0] for address in node.bus.control.sender.addresses}
-    others = [codifier for codifier in codifiers if codifier not in answers]
+    others = [c.codifier for c in components if c.codifier not in answers]
     ways = ['name the machine that runs a component in its entry ("Host")']
     if others:
         ways.append(f"start only the others (jph run -- {shlex.join(others)})")
@@ -216,13 +219,13 @@ def _refuse(node: Node, codifiers: Iterable[str], answers: Answers) -> None:
     )
 
 
-def _places(answers: Answers, here: Collection[str] = ()) -> str:
+def _places(answers: Answers, here: str = "") -> str:
     """Return who is at work where, such as `LA UP at 192.0.2.7:40123`."""
     by_place: dict[Address, list[str]] = {}
     for codifier, address in answers.items():
         by_place.setdefault(address, []).append(codifier)
     return ", ".join(
-        f"{' '.join(sorted(found))} at {host}:{port}{' (this machine)' * (host in here)}"
+        f"{' '.join(sorted(found))} at {host}:{port}{' (this machine)' * (host == here)}"
         for (host, port), found in by_place.items()
     )
 

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def load(
     wait: bool = False,
     port: int | None = None,
     stop: threading.Event | None = None,
+    on_read: Callable[[Config], object] | None = None,
 ) -> Config:
     """Return the configuration, checked as far as this process needs it.
 
@@ -44,6 +46,8 @@ def load(
         port: replaces the Port of the first Web component that this process runs, or else of the
             first one.
         stop: ends the waiting, with ConfigError.
+        on_read: gets the configuration before the settings of its components are checked, which
+            imports their modules; it may be called more than once.
 
     Raises:
         ConfigError: the document cannot be had, or names all its mistakes.
@@ -54,6 +58,9 @@ def load(
         content = document.parse(text, where)
         if port is not None:
             _set_port(content, port, runs)
+        if on_read is not None:
+            with suppress(ConfigError):  # the check names it with all others
+                on_read(build(content, where))
         mistakes, warnings = checks.check(content, runs)
         if mistakes:
             raise ConfigError(mistakes, where)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from jph.bus.wire import Address, Control
 from jph.clock import time_now_ms
 from jph.node.claims import MOST_AHEAD_MS
-from jph.node.probe import WAIT_S, Asker, Probe
+from jph.node.probe import WAIT_S, Answers, Asker, Probe
 from jph.node.process import Process
 from jph.node.runner import ComponentRunner
 from jph.node.standby import Standby
@@ -23,8 +23,6 @@ log = logging.getLogger(__name__)
 
 _ASK_EVERY_S = 1.0  # an instance that may be newer than our own
 _LOOK_EVERY_S = 1.0  # at the components on standby
-
-Answers = Mapping[str, Address]  # Codifier -> where it is at work
 
 
 class Instances:

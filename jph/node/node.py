@@ -20,9 +20,10 @@ from jph.config.model import Component, Config
 from jph.kept_files import LOOK_S
 from jph.node.channel import Channel
 from jph.node.dispatch import Dispatcher, TakeSocket
-from jph.node.instances import Answers, Instances
+from jph.node.instances import Instances
 from jph.node.loop import Loop
 from jph.node.mailboxes import Pool
+from jph.node.probe import Answers
 from jph.node.process import ComponentStatus, Process
 from jph.node.runner import Callbacks, ComponentRunner
 from jph.node.starter import Starter
@@ -43,8 +44,9 @@ class Node:
         plain: receive without recvmmsg.
         stands_by: a component that a newer instance takes over comes back when that falls silent;
             otherwise it ends.
-        asks_first: components that a reload adds, or that begin when there is a network at last,
-            take over from nobody who is at work.
+        asks_first: it takes over from nobody who is at work: it asks on the bus before it announces
+            its first components, and those that a reload adds.
+        was_asked: the bus was asked for its first components.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Node:
         guard: ClockGuard | None = None,
         stands_by: bool = True,
         asks_first: bool = False,
+        was_asked: bool = False,
     ) -> None:
         self.runners: dict[str, ComponentRunner] = {}
         self.taken_over: Answers = {}  # why it is finished, if others have taken over
@@ -90,6 +93,7 @@ class Node:
             self._dispatcher,
             finish=self.finished.set,
             asks_first=asks_first,
+            was_asked=was_asked,
         )
 
     @property

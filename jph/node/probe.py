@@ -7,13 +7,18 @@ program asks under the Codifier of the ControlProgram, which no component has.
 import select
 import time
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
+from jph.bus import sockets
+from jph.bus.bus import Bus
 from jph.bus.receiver import ControlReceiver
 from jph.bus.wire import Address, Control
 from jph.config.model import Component, Config
 from jph.node.channel import Channel
 from jph.node.loop import receive_rest
 from jph.node.process import Process
+
+Answers = Mapping[str, Address]  # Codifier -> where it is at work
 
 WAIT_S = 0.3  # for answers; a WLAN delays multicast by a tenth of a second each way
 
@@ -71,7 +76,7 @@ class Probe:
         if message.flag in "TI" and message.source in self._codifiers:
             self.answers.setdefault(message.source, address)
 
-    def wait(self, receiver: ControlReceiver) -> Mapping[str, Address]:
+    def wait(self, receiver: ControlReceiver) -> Answers:
         """Return the answers, once all have answered or the time for answers is over."""
 
         def receive() -> None:
@@ -88,3 +93,40 @@ class Probe:
             if poll.poll(left_s * 1000):
                 receive()
         return self.answers
+
+
+class StartProbe:
+    """A probe with sockets of its own, for a process whose components are not built yet.
+
+    The answers wait in its socket while the process does other work.
+    """
+
+    def __init__(self) -> None:
+        self.host = ""  # the address of this machine that it asks from
+        self._asked: tuple[Bus, Probe] | None = None
+
+    def ask(self, config: Config, home: Path, codifiers: Iterable[str]) -> None:
+        """Ask which components are at work, if there is a network."""
+        self.close()
+        bus, group = Bus(config.multicast), config.multicast.control
+        try:
+            bus.control.receiver.use(sockets.open_receiver(group))
+            bus.control.sender.open(group)
+        except OSError:  # the node will say so
+            bus.close()
+            return
+        self.host = bus.control.sender.addresses[0][0]
+        self._asked = bus, Probe(Asker(Process(config, home, bus)), codifiers)
+
+    def answers(self) -> Answers | None:
+        """Wait for the answers, and return them; None: there was no network to ask."""
+        if self._asked is None:
+            return None
+        bus, probe = self._asked
+        return probe.wait(bus.control.receiver)
+
+    def close(self) -> None:
+        """Close its sockets."""
+        if self._asked is not None:
+            self._asked[0].close()
+            self._asked = None

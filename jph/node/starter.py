@@ -1,7 +1,8 @@
 """How components begin: built, announced, and with their timers; but not beside another instance.
 
-Before a node starts, the bus is asked which of its components are at work elsewhere; without a
-network, when there is one at last; and for components that a reload adds, then.
+Before a process builds its components, it asks the bus which of them are at work elsewhere
+(`StartProbe`). Without a network, that is done here when there is one at last; and for components
+that a reload adds, then.
 """
 
 import logging
@@ -13,9 +14,9 @@ from jph.bus.wire import Address
 from jph.config.model import Component
 from jph.errors import JphError
 from jph.node.dispatch import Dispatcher
-from jph.node.instances import Answers, Instances
+from jph.node.instances import Instances
 from jph.node.loop import Loop
-from jph.node.probe import Probe
+from jph.node.probe import Answers
 from jph.node.process import Process
 from jph.node.runner import ComponentRunner
 
@@ -26,12 +27,13 @@ _ENDED_S = 4.0  # for ending components to free a port or a pin that a new one n
 
 
 class Starter:
-    """Begins the components of a node; used by its loop, but for `ask`.
+    """Begins the components of a node; used by its loop.
 
     Args:
         runners: the components, by Codifier.
         finish: called when others were at work when the network came.
         asks_first: take over from nobody who is at work.
+        was_asked: the bus was asked for the first components.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Starter:
         *,
         finish: Callable[[], object],
         asks_first: bool,
+        was_asked: bool,
     ) -> None:
         self.refused: Answers = {}  # who was at work when the network came
         self._process = process
@@ -53,24 +56,9 @@ class Starter:
         self._dispatcher = dispatcher
         self._finish = finish
         self._asks_first = asks_first
-        self._holds_back = asks_first  # all components, until the bus was asked
+        self._holds_back = asks_first and not was_asked  # all components
         self._started = 0  # components, to keep their timers apart
         process.bus.on_joined = self._joined
-
-    def ask(self, codifiers: Iterable[str]) -> Callable[[], Answers]:
-        """Ask on the bus which components are at work, before any is built and the node starts.
-
-        Returns:
-            A function that waits for the answers. Without a network there are none; the bus is
-            asked when there is one.
-        """
-        control = self._process.bus.control
-        control.look()
-        if not control.joined:
-            return dict
-        self._holds_back = False
-        probe = Probe(self._instances.asker, codifiers)
-        return lambda: probe.wait(control.receiver)
 
     def begin(self, runner: ComponentRunner) -> None:
         """Announce a component, and start its timers."""

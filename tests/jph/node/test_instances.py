@@ -4,6 +4,7 @@ import copy
 import logging
 import struct
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from jph.config.model import build
 from jph.node.building import build as build_component
 from jph.node.node import Node
+from jph.node.probe import StartProbe
 from jph.node.reload import Reloader
 from jph.node.runner import Callbacks
 from tests import helpers
@@ -46,6 +48,13 @@ def lives(peer, codifier):
     """Return a ping's answer."""
     peer.command("P", codifier)
     return peer.hear("control", flag("T", source=codifier))
+
+
+def asked(config, home, codifiers):
+    """Return the answers to a question before a start."""
+    with closing(StartProbe()) as probe:
+        probe.ask(config, home, codifiers)
+        return probe.answers()
 
 
 class Host:
@@ -284,7 +293,9 @@ def test_a_node_that_gets_its_network_late_asks_before_it_announces(config, tmp_
         for name in ("control", "data")
     }
     node.bus.move(replace(config.multicast, **absent))
-    assert node.starter.ask(["A1"])() == {}
+    probe = StartProbe()
+    probe.ask(replace(config, multicast=replace(config.multicast, **absent)), tmp_path, ["A1"])
+    assert probe.answers() is None
     node.add(config.components["A1"], lambda channel: Callbacks())
     old = OldNode(bus_of(config), "A1", loaded_ms=config.loaded_ms - 1)
     with Peer(config) as peer, running(node):
@@ -308,21 +319,17 @@ def test_who_is_at_work_is_told_with_the_address_while_halted_too(config, tmp_pa
     with OldNode(bus_of(config), "A1") as old, Peer(config) as peer:
         peer.command("H", "A1")
         eventually(lambda: not old.is_active)
-        node = Node(config, tmp_path, asks_first=True)
         began_s = time.monotonic()
-        answers = node.starter.ask(["A1", "B1"])()
+        answers = asked(config, tmp_path, ["A1", "B1"])
         assert set(answers) == {"A1"}
         assert answers["A1"][0] == "127.0.0.1"
         assert time.monotonic() - began_s < 5
-        node.stop()
         assert not old.was_replaced
 
 
 def test_a_second_node_of_this_house_is_asked_too_and_answers(config, tmp_path):
     with running(node_of(config, tmp_path, A1=Callbacks(), B1=Callbacks())):
-        second = Node(config, tmp_path, asks_first=True)
-        assert set(second.starter.ask(["A1", "B1"])()) == {"A1", "B1"}
-        second.stop()
+        assert set(asked(config, tmp_path, ["A1", "B1"])) == {"A1", "B1"}
 
 
 def test_two_nodes_that_get_their_network_at_once_do_not_refuse_each_other(config, tmp_path):
