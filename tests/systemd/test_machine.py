@@ -173,3 +173,19 @@ def test_the_drop_in_of_a_pi_lets_the_service_into_its_groups(machine):
         machine.systemctl("stop", UNIT)
         place.unlink()
         machine.systemctl("daemon-reload")
+
+
+def test_a_service_whose_components_are_at_work_elsewhere_begins_when_they_end(machine):
+    configure(machine)
+    other = "jph@LA.service"
+    assert machine.systemctl("start", other).returncode == 0
+    try:
+        assert machine.systemctl("start", UNIT).returncode != 0
+        eventually(lambda: "status=75" in machine.journal(UNIT), PATIENCE_S)
+        assert re.search(r"at work already: LA at 127\.0\.0\.1:", machine.journal(UNIT))
+        assert state(machine, other) == ("active", "running")
+        machine.systemctl("stop", other)
+        eventually(lambda: state(machine) == ("active", "running"), PATIENCE_S)
+    finally:
+        machine.systemctl("stop", other)
+        machine.systemctl("stop", UNIT)
