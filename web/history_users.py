@@ -11,7 +11,8 @@ from jph.stores.address import StoreAddress
 log = logging.getLogger(__name__)
 
 ASK_S = 5  # longest wait for the answer
-NO_TABLE, NO_PERMISSION = "42P01", "42501"
+NO_TABLE = ("42P01", "42703")  # or one of another program, with other columns
+NO_PERMISSION = "42501"
 
 
 def password_hash(place: StoreAddress | None, name: str) -> str | None:
@@ -38,7 +39,7 @@ def password_hash(place: StoreAddress | None, name: str) -> str | None:
             cursor.execute("SELECT password FROM users WHERE email = %s", (name,))
             row = cursor.fetchone()
     except psycopg2.Error as error:
-        if error.pgcode == NO_TABLE:
+        if error.pgcode in NO_TABLE:
             return None
         if error.pgcode == NO_PERMISSION:
             log.warning("%s", server.converted(error))
