@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 
 FIRST_S = 60.0  # from the start to the first copy
 EVERY_S = 300.0  # between copies
+LOOK_S = 5.0  # between two looks whether the copy is there
 MOST_BYTES = 2_000_000  # 4,000 Codifiers; those that were not heard for longest give way
 
 
@@ -34,12 +35,20 @@ class MemoryState:
         self._file = file
         self._states = states
         self._due_s = time.monotonic() + FIRST_S
+        self._look_s = time.monotonic() + LOOK_S
         self._version = 0  # of the states in the copy
         self._on_fault: Callable[[str | None], object] = lambda fault: None
 
     def wake(self) -> None:
-        """Write the copy if that is due."""
-        if time.monotonic() >= self._due_s:
+        """Write the copy if that is due, or if somebody deleted it."""
+        now_s = time.monotonic()
+        if now_s >= self._look_s:
+            self._look_s = now_s + LOOK_S
+            if self._version and not self._file.exists():
+                log.warning("%s was deleted: it is written again", self._file)
+                self._version = 0
+                self._due_s = now_s
+        if now_s >= self._due_s:
             self._write()
 
     def recall(self) -> dict[str, Fields]:

@@ -53,7 +53,12 @@ def test_it_is_written_seldom_and_only_if_something_changed(store, tmp_path, mon
     now_s = 1000.0
     monkeypatch.setattr(memory.time, "monotonic", lambda: now_s)
     written = []
-    monkeypatch.setattr(memory, "write_file", lambda path, data: written.append(now_s))
+
+    def write_file(path, data):
+        written.append(now_s)
+        path.write_bytes(data)
+
+    monkeypatch.setattr(memory, "write_file", write_file)
     one = store(reading("A1", 1.0))
     for step in range(1000):
         now_s = 1000.0 + step
@@ -63,6 +68,18 @@ def test_it_is_written_seldom_and_only_if_something_changed(store, tmp_path, mon
     one.close()
     one.close()
     assert written == [1060.0, 1360.0, 1660.0, 1960.0, 1999.0]
+
+
+def test_a_copy_that_is_deleted_is_written_again_within_seconds(store, tmp_path, monkeypatch):
+    now_s = 1000.0
+    monkeypatch.setattr(memory.time, "monotonic", lambda: now_s)
+    one = store(reading("A1", 1.0))
+    now_s += memory.FIRST_S
+    one.wake()
+    (tmp_path / "states.json").unlink()
+    now_s += memory.LOOK_S
+    one.wake()
+    assert store().recall()["A1"]["Value"] == 1.0
 
 
 def test_a_flood_of_long_texts_does_not_fill_the_disk(store, tmp_path):
