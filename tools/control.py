@@ -21,6 +21,7 @@ from jph.node.channel import Channel
 from jph.node.outcome import Expectation, Outcome, send_command, source_of
 from jph.node.probe import program_of
 from jph.node.process import Process
+from jph.node.throttle import RELOAD_EVERY_S
 from tools import options
 from tools.watch import Filter, opened_bus, readable, watch_bus
 
@@ -92,12 +93,17 @@ class Speaker:
                 text = f"{expected.round_trip_ms:8.2f} ms{halted}"
             self.show(expected.component.codifier, text)
 
+        def listen(bus: Bus) -> Iterator[Control | Reading]:
+            yield from _heard(bus, timeout_s)
+            if flag == "C" and any(one.is_answered for one in waiting.values()):
+                yield from _heard(bus, RELOAD_EVERY_S)  # after a reload that was just before
+
         with self.channel(*(["data"] if flag in "AE" else [])) as channel:
             for codifier in codifiers:
                 to_all = codifier == BROADCAST
                 expected = waiting.values() if to_all else [waiting[codifier]]
                 send_command(channel, flag, codifier, number, expected)
-            for message in _heard(channel.process.bus, timeout_s):
+            for message in listen(channel.process.bus):
                 source = source_of(message)
                 others = others or source != channel.codifier
                 if source in waiting and (outcome := waiting[source].hear(message)) is not None:

@@ -8,8 +8,9 @@ from jph.bus.wire import Control, Reading
 from jph.config.model import Component
 from jph.node.channel import Channel
 from jph.node.outcome import Expectation, Outcome, send_command, source_of
+from jph.node.throttle import RELOAD_EVERY_S
 
-TIMEOUT_S = {"P": 1.0, "H": 1.0, "S": 1.0, "C": 3.0, "A": 2.0, "E": 2.0}
+TIMEOUT_S = {"P": 1.0, "H": 1.0, "S": 1.0, "C": RELOAD_EVERY_S + 1.5, "A": 2.0, "E": 2.0}
 
 
 @dataclass(slots=True)

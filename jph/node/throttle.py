@@ -33,8 +33,10 @@ class _Allowance:
         return (self.burst - 1) * self.interval_s
 
 
+RELOAD_EVERY_S = 5.0  # to one destination, as one sender asks for it
+
 _ALLOWANCES = {
-    "C": _Allowance(1, 5.0, is_kept=True),
+    "C": _Allowance(1, RELOAD_EVERY_S, is_kept=True),
     "H": _Allowance(10, 2.0, is_kept=True),
     "A": _Allowance(50, 0.05, is_kept=True),
     "E": _Allowance(50, 0.05),  # a step that comes late is a surprise
@@ -50,6 +52,7 @@ _FORGET_S = 60.0  # after the last message of a host
 _MOST_KEYS = 4096  # then what is further of a host shares an allowance
 _TIDY_S = 1.0  # between looks for what can be forgotten
 _CALM_S = 10.0  # without a message too many: the flood is over
+_FLOOD = 20  # messages too many: no person sends so many by mistake
 
 _Key = tuple[str, str, str]  # sender, whom it is about, kind
 
@@ -73,14 +76,14 @@ class _Host:
     def exceeds(self, message: Control, now_s: float) -> None:
         """Count a message too many."""
         said = ""
-        if not self.fault:
+        if not self.fault and self.fault.count + 1 >= _FLOOD:
             interval_s = _ALLOWANCES[_KINDS[message.flag]].interval_s
             said = (
                 f"{self.name} sends too many control messages: of {message.flag} from"
                 f" {message.source} to {message.destination} one in {interval_s:g} s is taken;"
                 " stop the program that sends them"
             )
-        self.fault.note("too many control messages", said)
+        self.fault.note("too many control messages", said, after=_FLOOD)
         self.calm_s = now_s + _CALM_S
 
 
@@ -130,10 +133,10 @@ class Throttle:
                 found.append((message, address))
         waits = [due_s for due_s, _, _ in self._kept.values()]
         for host in (*self._hosts.values(), self._others):
-            if host.fault and host.calm_s <= now_s:
+            if host.fault.count and host.calm_s <= now_s:
                 said = f"{host.name} sends no more control messages than it may"
                 host.fault.end(said, "excess message")
-            elif host.fault:
+            elif host.fault.count:
                 waits.append(host.calm_s)
         self.due_s = min(waits, default=math.inf)
         return found

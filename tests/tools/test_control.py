@@ -189,6 +189,12 @@ def test_reload(node, control):
     assert run.stdout.count("has reloaded") == 3  # also where nothing changed
 
 
+def test_a_reload_just_after_another_one_takes_some_seconds_and_is_done(node, control):
+    for _ in range(2):
+        run = control("reload", "A1")
+        assert (run.returncode, "reloaded" in run.stdout) == (0, True), run.stdout + run.stderr
+
+
 def test_an_unknown_codifier_is_one_clear_line(control):
     run = control("halt", "Q9")
     assert run.returncode == 1

@@ -132,6 +132,16 @@ def test_a_crowd_that_left_makes_room_for_others():
         assert throttle.passes(command("C"), (f"10.0.1.{number}", 9), 170.0)
 
 
+def test_a_person_who_repeats_a_reload_is_no_flood(caplog):
+    throttle = Throttle()
+    with caplog.at_level(logging.INFO):
+        passed(throttle, [command("C")] * 5)
+        for now_s in range(100, 130):
+            throttle.due(float(now_s))
+    assert caplog.records == []
+    assert throttle.due_s == float("inf")
+
+
 def test_a_flood_is_logged_once_with_its_sender_and_its_end_with_its_count(caplog):
     throttle = Throttle()
     with caplog.at_level(logging.INFO):
