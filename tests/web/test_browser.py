@@ -369,7 +369,7 @@ def test_all_works_behind_a_proxy_at_a_path(make_web, open_page):
         expect(page.locator(".subject")).to_have_attribute("data-state", "halted")
         page.get_by_role("button", name="Sign out").click()
         page.wait_for_url(top)
-    page.close()
+        page.close()  # before the proxy, which it would look for again
 
 
 def test_signing_in_by_password_leads_back_to_the_page_before(web, open_page, monkeypatch):
