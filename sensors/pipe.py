@@ -60,12 +60,14 @@ class Pipe:
     _before: tuple[float, float] | None = field(default=None, init=False)  # when (s), the number
 
     def __post_init__(self) -> None:
-        _check(self.pipe, self.number, next_word=self.next_word)
+        _check(self.pipe, self.number, self.beside, next_word=self.next_word)
 
     @classmethod
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
         """Refuse settings that contradict each other; see `jph.config.checks`."""
-        _check(given["pipe"], given.get("number"), next_word=given.get("next_word", False))
+        beside = given.get("beside", {})
+        next_word = given.get("next_word", False)
+        _check(given["pipe"], given.get("number"), beside, next_word=next_word)
 
     def read(self) -> Mapping[str, float]:
         """Return the value; no value at the first reading of a rate."""
@@ -193,10 +195,14 @@ def _read_all(
     return _text(output, name)
 
 
-def _check(pipe: str | tuple[str, ...], number: int | None, *, next_word: bool) -> None:
+def _check(
+    pipe: str | tuple[str, ...], number: int | None, beside: Mapping[str, str], *, next_word: bool
+) -> None:
     """Refuse an empty Pipe, and settings that contradict each other."""
     if not pipe:
         raise ValueError("Pipe: is empty; give a path or a command")
+    if beside and not isinstance(pipe, str):
+        raise ValueError("Beside: is for a path, not for a command")
     if next_word and number is not None:
         raise ValueError("Number: cannot be with NextWord, which means the first one")
 

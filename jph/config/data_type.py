@@ -30,6 +30,8 @@ def typed(value: object, data_type: str) -> Value:
     Raises:
         ValueError: it is of another kind, or a number that is not finite.
     """
+    if type(value) is float and data_type != "string" and math.isfinite(value):
+        return value  # the usual case
     if isinstance(value, Mapping):
         if data_type == "json" or "value" not in value:
             return dict(value)

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from jph.bus.wire import Value
 from jph.config.data_type import loses_digits, typed
+from jph.config.model import Config
 from jph.config.report import Report, ReportFilter
 from jph.errors import NoReading, SensorError
 from jph.faults import Fault
@@ -67,6 +68,8 @@ class SensorPoller:
         self._log = logging.getLogger(component.type_name)
         self._limit = (component.report or _DEFAULT).failures
         self._outputs: dict[str, _Output] = {}  # by Codifier
+        self._asked_config: Config | None = None  # that was looked through for an older writer
+        self._older_writer = False
         self._fault = Fault(self._log)
         self.reason = ""  # why the last reading was refused, where it did not raise
         self._skip = 0  # ticks to skip
@@ -123,7 +126,7 @@ class SensorPoller:
                 if rules is not None and kept is not None:
                     kept = rules.take(kept, time.monotonic(), at_once=at_once)
                 if type(kept) is float and loses_digits(kept):
-                    kept = self._whole(kept, codifier, output)
+                    kept = self._with_digits(kept, codifier, output)
                 is_sent = kept is None or self._channel.send_data(kept, codifier=codifier)
             except (ValueError, TypeError, SensorError) as error:
                 refused.append(f"{codifier}: {error}")
@@ -132,7 +135,7 @@ class SensorPoller:
                 rules.forget()
         return refused
 
-    def _whole(self, value: float, codifier: str, output: _Output) -> Value:
+    def _with_digits(self, value: float, codifier: str, output: _Output) -> Value:
         """Return a form in which a number that float32 would change keeps its digits.
 
         Where it has to go as float32, it is logged once.
@@ -143,8 +146,7 @@ class SensorPoller:
         if not output.is_float32:
             if value.is_integer() and 0 <= value <= _LARGEST:
                 return int(value)
-            components = self._channel.config.components.values()
-            if all(each.type_name != _OLDER_WRITER for each in components):
+            if not self._has_older_writer():
                 return int(value) if value.is_integer() else {"value": value}
             why = f"a history by {_OLDER_WRITER} may be of an older version"
         if not output.was_told:
@@ -156,6 +158,14 @@ class SensorPoller:
                 why,
             )
         return value
+
+    def _has_older_writer(self) -> bool:
+        config = self._channel.config
+        if self._asked_config is not config:
+            self._asked_config = config
+            kinds = (component.type_name for component in config.components.values())
+            self._older_writer = _OLDER_WRITER in kinds
+        return self._older_writer
 
     def _output(self, codifier: str) -> _Output:
         entry = self._channel.config.components.get(codifier)

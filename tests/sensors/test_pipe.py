@@ -91,8 +91,21 @@ def test_the_next_word_is_the_number_or_there_is_none(tmp_path):
     for match in ("temp3:", "temp5:", "temp6:", "temp7:"):
         with pytest.raises(SensorError, match=r"number"):
             value(SENSORS, tmp_path, match=match, next_word=True)
-    with pytest.raises(ValueError, match="NextWord"):
-        Pipe("A1", "/x", next_word=True, number=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "mistake"),
+    [
+        ({"Pipe": "/x", "NextWord": True, "Number": 1}, "Number: cannot be with NextWord"),
+        ({"Pipe": ["/x"], "Beside": {"name": "nvme"}}, "Beside: is for a path"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_a_mistake(settings, mistake):
+    entry = {"Codifier": "A1", "Type": "Pipe", "SensorInterval": 5, "Sensor": settings}
+    [found], _ = checks.check(new_bus().document(entry))
+    assert found.startswith(f"Sensors[0].Sensor.{mistake}")
+    with pytest.raises(ValueError, match=mistake):
+        Pipe("A1", **arguments(Pipe, settings, ""))
 
 
 @pytest.mark.parametrize(
