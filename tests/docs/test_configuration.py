@@ -102,6 +102,8 @@ def test_the_home_directory_is_there():
         "states.json",
         "set-points/…",
         "history.sqlite",
+        "….damaged-….sqlite",
+        "….repaired-….sqlite",
         "history.sqlite-statistics",
         "journal/…",
         "spool-….sqlite",

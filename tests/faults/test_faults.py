@@ -7,6 +7,7 @@ import pytest
 from tests.faults import flood
 from tests.faults.disk import full_disk
 from tests.faults.drain import drain
+from tests.faults.forged import YEAR, forged
 from tests.faults.kill import kill_with_spare
 from tests.faults.kills import STORES, Process, kills, store_of
 from tests.faults.odd import odd
@@ -59,6 +60,13 @@ def test_a_full_disk_of_the_server_is_said_and_loses_nothing():
         verdict = full(rig, disk, seconds=3, rate=1000)
     assert verdict.is_good, verdict
     assert re.search("full|could not extend", verdict.figures["said"])
+
+
+def test_forged_times_of_decades_make_no_partitions(rig):
+    verdict = forged(rig, 4000)
+    assert verdict.is_good, verdict
+    assert verdict.figures["quarantined"] > 3000
+    assert verdict.figures["partitions_more"] <= 2 * YEAR
 
 
 @pytest.mark.slow

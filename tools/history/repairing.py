@@ -38,13 +38,13 @@ def repair(path: Path, store: HistoryStore) -> None:
         click.echo(f"{path} is a folder, with nothing of a history in it: delete it or move it")
         return
     try:
-        salvage = Salvage(path, lambda record: bool(_rows(record) or _statistic(record)))
+        salvage = Salvage(path, lambda record: bool(rows_in(record) or _statistic(record)))
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}") from error
     progress = Progress(path.name, salvage.pages, "pages")
     read = new = read_statistics = new_statistics = 0
     for records in _batches(salvage, progress):
-        rows = [row for record in records for row in _rows(record)]
+        rows = [row for record in records for row in rows_in(record)]
         if rows:
             new += append(store, rows)
             read += len(rows)
@@ -78,7 +78,7 @@ def _batches(salvage: Salvage, progress: Progress) -> Iterator[Sequence[Record]]
     yield batch
 
 
-def _rows(record: Record) -> list[Row]:
+def rows_in(record: Record) -> list[Row]:
     """Return the readings in a record of a history, or in one of a spool."""
     match record:
         case (int(time_ms), str(codifier), int(sequence), None | int() | float(), None | str()):

@@ -42,7 +42,7 @@ Identity = tuple[int, int] | None  # device and inode of a file, None where ther
 
 _looking = threading.Lock()
 _were_there: set[Path] = set()  # files that this process had open
-_sound_s: dict[Identity, float] = {}
+_sound_s: dict[tuple[Identity, int], float] = {}  # of a file as it was last changed
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -212,7 +212,8 @@ def _locked(folder: Path, kind: int) -> Iterator[None]:
 
 def _is_known_damaged(path: Path, identity: Identity) -> bool:
     """Look at a file, but not again and again, since a large one takes minutes."""
-    sound_s = _sound_s.get(identity)
+    state = identity, _changed_ns(path)
+    sound_s = _sound_s.get(state)
     if sound_s is not None and time.monotonic() < sound_s + SOUND_S:
         return False
     if not _looking.acquire(blocking=False):
@@ -220,7 +221,7 @@ def _is_known_damaged(path: Path, identity: Identity) -> bool:
     try:
         if _is_damaged(path):
             return True
-        _sound_s[identity] = time.monotonic()
+        _sound_s[state] = time.monotonic()
         return False
     finally:
         _looking.release()
@@ -242,6 +243,12 @@ def _is_damaged(path: Path) -> bool:
         return code_of(error) in DAMAGED
     except OSError:
         return False
+
+
+def _changed_ns(path: Path) -> int:
+    with suppress(OSError):
+        return path.stat().st_mtime_ns
+    return 0
 
 
 def _name_aside(path: Path) -> Path:

@@ -10,7 +10,7 @@ import pytest
 from jph.stores import open_history
 from jph.stores.sqlite.salvage import Salvage
 from tests.jph.stores.damages import copy_of
-from tools.history.repairing import _rows
+from tools.history.repairing import rows_in
 
 START = 1_763_000_000_000
 N = 20_000
@@ -52,8 +52,8 @@ def good(rows, tmp_path_factory):
 
 def salvaged(path):
     """Return the rows that are found in a file, and the object that found them."""
-    salvage = Salvage(path, lambda record: bool(_rows(record)))
-    return {row for records in salvage.records() for it in records for row in _rows(it)}, salvage
+    salvage = Salvage(path, lambda record: bool(rows_in(record)))
+    return {row for records in salvage.records() for it in records for row in rows_in(it)}, salvage
 
 
 def pages(share, content):
