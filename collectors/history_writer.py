@@ -45,7 +45,7 @@ class HistoryWriter:
     url: str | None = setting(None, doc="where history is kept")
     sql: Sql | None = setting(None, doc="a database of PostgreSQL, in place of a URL")
     password_file: Path | None = setting(None, doc="path of the file with the store's password")
-    batch_rows: int = setting(2000, gt=0, doc="write when so many readings wait")
+    batch_rows: int = setting(5000, gt=0, doc="write when so many readings wait")
     batch_s: float | None = setting(
         None, key="BatchTime", gt=0, doc="after how long a reading is on the disk, s"
     )

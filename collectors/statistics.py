@@ -20,6 +20,7 @@ from jph.rate import Rate
 from jph.settings import setting
 from jph.stores import StatisticsStore, open_history
 from jph.stores.address import Sql, address_of, history_address, longest_store_s
+from jph.stores.buckets import HOUR_MS
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,8 @@ class Statistics:
             raise ConfigError("Statistics: no HistoryWriter is configured, so there is no history")
         self._store = open_history(place.url, self.home, place.password_file)
         self._settle_ms = SETTLE_MS + round(longest_store_s(self.config) * 1000)
+        # A file is spared: each computing writes a page for every Codifier. Readings do meanwhile.
+        self._step_ms = HOUR_MS if place.url.startswith("sqlite:") else 1
         self._stopping = threading.Event()
         self._retention = Retention(self.keep or Keep(), lambda: not self._stopping.is_set())
         self._shortened_s = -RETENTION_S
@@ -108,7 +111,8 @@ class Statistics:
         """Do the work that is due; return whether the store allowed it."""
         try:
             store = self._store.statistics
-            self._compute(store, time_now_ms() - self._settle_ms)
+            until_ms = time_now_ms() - self._settle_ms
+            self._compute(store, until_ms - until_ms % self._step_ms)
             if self.keep is not None and time.monotonic() > self._shortened_s + RETENTION_S:
                 self._retention.apply(store, time_now_ms())
                 self._shortened_s = time.monotonic()

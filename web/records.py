@@ -24,7 +24,7 @@ from jph.state import Fields, LastStates
 from web.status import DAMAGED, FAULTS, Heard, Status, status
 
 RING = 120  # readings of each component that a new reader gets for its curve
-RECENT = 10_000  # numbers of all components that a history may not have yet
+RECENT = 20_000  # numbers of all components that a history may not have yet
 RECENT_TEXT_BYTES = 4 << 20  # and texts and objects
 LONGEST_POINT = 240  # letters of a text kept in the ring
 REFRESH_S = 1.0  # how often silence is looked for

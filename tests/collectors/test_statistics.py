@@ -1,4 +1,5 @@
 import logging
+import time
 from contextlib import closing
 from types import SimpleNamespace
 
@@ -91,15 +92,18 @@ def test_a_bucket_that_has_just_ended_is_left_until_its_writer_has_stored_all(
     """The hour before this one, seen 609 s and 610 s after its end."""
     with closing(open_history(URL, tmp_path)) as store:
         given = hours_ago(5)
+        store.append(hours_ago(6))
         store.append(given)
         end_ms = given[0][0] - 1 + HOUR_MS
         now = [end_ms + 609_999]
         monkeypatch.setattr(statistics, "time_now_ms", lambda: now[0])
         monkeypatch.setattr(statistics, "LOOK_S", 0.01)
         with closing(Statistics(FakeChannel(), config_with(), tmp_path)):
-            eventually(lambda: len(statistics_of(store)) == 5)
+            eventually(lambda: len(statistics_of(store)) == 7)  # a file is written once an hour
+            time.sleep(0.1)
+            assert len(statistics_of(store)) == 7
             now[0] = end_ms + 610_000
-            eventually(lambda: len(statistics_of(store)) == 7)
+            eventually(lambda: len(statistics_of(store)) == 14)
 
 
 def test_a_halted_one_computes_nothing_until_it_is_started(tmp_path, monkeypatch):

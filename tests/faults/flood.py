@@ -116,7 +116,7 @@ def counted(address: str) -> tuple[int, bool]:
             with urllib.request.urlopen(f"{address}/healthz", timeout=10) as answer:
                 health = json.load(answer)
             with urllib.request.urlopen(f"{address}/sensor/HW", timeout=10) as answer:
-                value = json.load(answer)[0]["Value"] or {}
+                value = json.load(answer)[0].get("Object") or {}
             dropped = health["kernel_drops"] + health["overruns"] + value.get("dropped", 0)
             return dropped, True
         except OSError:
