@@ -35,6 +35,7 @@ def moved(bus, home: Path) -> dict:
         | {"Sensor": {"URL": "/healthz", "Field": "threads"}},
         {"Codifier": "Q4", "Type": "StateCache", "SensorInterval": 1},
         {"Codifier": "Q5", "Type": "External"},
+        {"Codifier": "Q6", "Type": "OneWire", "SensorInterval": 1} | {"Sensor": {"Device": "28-0"}},
     ]
     (home / ".sqlpassword").write_text("secret\n")
     return document
@@ -66,7 +67,7 @@ def test_a_network_with_every_type_starts_and_stays(bus, tmp_path):
                 lines = (tmp_path / "err").read_text().splitlines()
                 return Counter(found[1] for line in lines if (found := FAILED.match(line)))
 
-            expected = {"B1", "C1", "D1", "E1", "F1", "G1", "H1", "I2"}
+            expected = {"B1", "C1", "D1", "E1", "F1", "G1", "H1", "I2", "Q6"}
             eventually(lambda: failing().keys() >= expected, 60, "a line of each that fails")
             silent = set(running)
             peer.drain("control")

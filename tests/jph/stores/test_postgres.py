@@ -254,7 +254,7 @@ def test_a_role_that_may_not_make_the_tables_is_told_who_does(postgres_server, t
                 postgres_server.execute(statement, database)
             assert "permission" in refusal(store.append, rows(1))
             for table in schema.TABLES:
-                postgres_server.execute(f"ALTER TABLE {table} OWNER TO plain", database)
+                postgres_server.execute(f"ALTER TABLE IF EXISTS {table} OWNER TO plain", database)
             postgres_server.execute("ALTER TABLE measurement_default OWNER TO plain", database)
             postgres_server.execute("GRANT CREATE ON SCHEMA public TO plain", database)
             assert store.append(rows(1)) == 1
