@@ -1,6 +1,6 @@
 """Type the commands of the README in their order, as a newcomer does; print what each of them said.
 
-    unshare --map-root-user --net python -m tests.docs.walk CHECKOUT
+    unshare --map-root-user --net python -m tests.walk CHECKOUT
 
 The network namespace has nothing but a loopback interface, so that the ports and groups of the
 shipped network are free, and nothing of it is heard outside.
