@@ -37,7 +37,31 @@ const number = (value, places) => value.toLocaleString('en', {
   minimumFractionDigits: places, maximumFractionDigits: places,
 }).replaceAll(',', '\u202f').replace('-', '\u2212');
 
-const placesFor = (step) => Math.max(0, Math.min(6, Math.ceil(-Math.log10(step) - 1e-9)));
+/** The decimal places that a step needs, so that no label says another number than its line has. */
+export function placesFor(step) {
+  for (let places = 0; places < 12; places += 1) {
+    const scaled = step * 10 ** places;
+    const whole = Math.round(scaled);
+    if (whole >= 1 && Math.abs(scaled - whole) < 1e-6 * whole) return places;
+  }
+  return 12;
+}
+
+/** The multiples of a step from one number to another. */
+export function multiples(low, high, step) {
+  const found = [];
+  const last = Math.floor(high / step + 1e-9);
+  for (let count = Math.ceil(low / step - 1e-9); count <= last; count += 1) {
+    found.push(count * step + 0); // + 0, since -0 would get a minus
+  }
+  return found;
+}
+
+// Steps of an axis: 1, 2, 2.5 and 5 times a power of ten.
+const STEPS = [];
+for (let power = -12; power <= 18; power += 1) {
+  for (const step of [1, 2, 2.5, 5]) STEPS.push(Number(`${step}e${power}`));
+}
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -101,8 +125,15 @@ export class Chart {
           ...axis,
           size: 62,
           gap: 6,
+          // Round numbers in the unit that the labels have, such as half days.
+          incrs: (plot, index, low, high) => {
+            const [divisor] = scaleOf(this.symbol, Math.max(Math.abs(low), Math.abs(high)));
+            return STEPS.map((step) => step * divisor);
+          },
+          splits: (plot, index, low, high, step) => multiples(low, high, step),
           values: (plot, splits, index, space, step) => {
-            const [divisor, unit] = scaleOf(this.symbol, Math.max(...splits.map(Math.abs)));
+            const { min, max } = plot.scales.y;
+            const [divisor, unit] = scaleOf(this.symbol, Math.max(Math.abs(min), Math.abs(max)));
             const places = placesFor(step / divisor);
             const isShort = unit !== '' && unit.length <= 5;
             return splits.map((split, place) => (place === splits.length - 1 && isShort

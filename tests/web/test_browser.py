@@ -284,6 +284,68 @@ def test_new_readings_are_added_to_the_chart(web, open_page):
     eventually(lambda: drawn(page) > 100)
 
 
+CAPTURE = """() => {
+    globalThis.written = [];
+    const { fillText } = CanvasRenderingContext2D.prototype;
+    CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+        const at = this.getTransform().transformPoint({ x, y });
+        globalThis.written.push([text, at.x, at.y]);
+        return fillText.call(this, text, x, y);
+    };
+}"""
+
+
+@pytest.mark.parametrize(
+    ("symbol", "low", "high"),
+    [
+        *(("V", 0.0, high) for high in (0.0012, 0.0205, 0.21, 1.1, 2.1, 2.2, 12.0, 20.5, 22.0)),
+        ("V", -12.0, 11.0),
+        ("V", 1000.1, 1000.2),
+        ("B", 0.0, 9_000_000.0),
+        ("s", 0.0, 900_000.0),
+        ("s", 0.0, 20_000.0),
+        ("W", 100.0, 23_000.0),
+    ],
+)
+def test_the_labels_of_the_axis_say_what_its_lines_are_at(make_web, open_page, symbol, low, high):
+    web = make_web(
+        component("A1", symbol=symbol, data_type="double"),
+        component("H1", type="HistoryWriter", sensor_interval_s=None),
+    )
+    now_ms = time_now_ms()
+    page = open_page("about:blank")
+    page.add_init_script(f"({CAPTURE})()")
+    page.goto(f"{web.address}component/A1")
+    is_live(page)
+    web.on_batch(
+        [
+            reading("A1", {"value": value}, timestamp_ms=now_ms - 9000 + n * 1000, sequence=n)
+            for n, value in enumerate((low, (low + high) / 2, high))
+        ]
+    )
+    expect(page.locator("#chart-note")).to_have_text("")
+
+    def labels():
+        """Return the labels of the vertical axis as they were drawn last: (number, y)."""
+        places = {}
+        for text, x, y in page.evaluate("globalThis.written"):
+            number = re.fullmatch(r"([\u2212\d.\u202f]+)(?: \D+)?", text)
+            if number and x < 120:
+                plain = number[1].replace("\u2212", "-").replace("\u202f", "")
+                places[round(y)] = float(plain)
+        return sorted(places.items(), reverse=True)
+
+    page.evaluate("() => { globalThis.written.length = 0; }")
+    page.set_viewport_size({"width": 1000, "height": 800})
+    eventually(lambda: len(labels()) > 2)
+    page.wait_for_timeout(200)
+    (first_y, first), *_, (last_y, last) = labels()
+    assert last > first
+    for y, number in labels():  # a pixel is less than half of what the last digit means
+        expected = first + (last - first) * (first_y - y) / (first_y - last_y)
+        assert number == pytest.approx(expected, abs=(last - first) * 1.6 / (first_y - last_y))
+
+
 def test_a_text_sensor_lists_its_recent_values(web, open_page):
     web.on_batch([reading("A3", "idle")])
     page = open_page(f"{web.address}component/A3")
