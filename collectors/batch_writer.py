@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from operator import itemgetter
+from pathlib import Path
 
 from collectors.live_history import LiveHistory
 from jph.backoff import Backoff
@@ -166,6 +167,11 @@ class BatchWriter:
             ):
                 self._changed.notify_all()
         return True
+
+    def move_journal(self, folder: Path) -> None:
+        """Have the journal go on in another folder; raises OSError."""
+        with self._changed:
+            self._journal.move(folder)
 
     def waiting(self) -> int:
         """Return how many rows are in memory only."""

@@ -110,6 +110,7 @@ class HistoryWriter:
 
     def close(self) -> None:
         """Write the waiting rows and stop."""
+        self.channel.process.kept_files.unfollow(self)
         for path in (self._spool.path, self._store.path):
             if path is not None:
                 self.channel.process.kept_files.forget(path)
@@ -141,9 +142,16 @@ class HistoryWriter:
 
     def _keep_files(self) -> None:
         kept = self.channel.process.kept_files
+        kept.follow(self, self._follow_home)
         kept.keep(self._spool.path, self._spool.look)
         if self._store.path is not None:
             kept.keep(self._store.path, lambda: self._store.last("@@", 0))
+
+    def _follow_home(self) -> None:
+        """Bring the journal where the next process looks for that of a home made anew."""
+        folder = folder_of(self.home, self.journal)
+        if folder is not None:
+            self._writing.move_journal(folder)
 
     def _is_clock_right(self) -> bool:
         return time_now_ms() >= EARLIEST_MS and not self.channel.process.bus.status().holds

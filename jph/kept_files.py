@@ -34,9 +34,10 @@ class KeptFiles:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._device: int | None = None  # of the home, once it was there
+        self._identity: tuple[int, int] | None = None  # device and inode, once it was there
         self._lock = threading.Lock()
         self._kept: dict[Path, _Kept] = {}
+        self._followers: dict[int, Callable[[], object]] = {}
 
     def keep(self, path: Path, make: Callable[[], object]) -> None:
         """Have a file made anew by this function if it is deleted after it was there."""
@@ -48,6 +49,16 @@ class KeptFiles:
         """Keep a file no longer."""
         with self._lock:
             self._kept.pop(path, None)
+
+    def follow(self, owner: object, action: Callable[[], object]) -> None:
+        """Call this whenever the home directory was made anew."""
+        with self._lock:
+            self._followers[id(owner)] = action
+
+    def unfollow(self, owner: object) -> None:
+        """Call it no longer."""
+        with self._lock:
+            self._followers.pop(id(owner), None)
 
     def look(self) -> None:
         """Make what is missing; the log tells once."""
@@ -67,13 +78,30 @@ class KeptFiles:
 
     def _home_is_there(self) -> bool:
         try:
-            if self._home.is_dir() and self._device is None:
-                self._device = device_of(self._home)
-            if self._device is None or device_of(self._home) != self._device:
+            if self._identity is None:
+                self._identity = _identity_of(self._home) if self._home.is_dir() else None
+            if self._identity is None or device_of(self._home) != self._identity[0]:
                 return False  # its mount is missing: whoever writes there says so
-            if not self._home.is_dir():
-                self._home.mkdir(parents=True)
-                log.error("%s, the home directory, was deleted: a new one is begun", self._home)
+            is_missing = not self._home.is_dir()
+            self._home.mkdir(parents=True, exist_ok=True)
+            if (identity := _identity_of(self._home)) != self._identity or is_missing:
+                self._identity = identity
+                log.error("%s, the home directory, was deleted: a new one begins", self._home)
+                self._follow()
         except OSError:
             return False
         return True
+
+    def _follow(self) -> None:
+        with self._lock:
+            followers = list(self._followers.values())
+        for action in followers:
+            try:
+                action()
+            except OSError as error:
+                log.error("%s: %s", self._home, error)
+
+
+def _identity_of(folder: Path) -> tuple[int, int]:
+    status = folder.stat()
+    return status.st_dev, status.st_ino

@@ -126,6 +126,22 @@ class Journal:
                 segment.file.remove()
         self._segments = kept
 
+    def move(self, folder: Path) -> None:
+        """Go on in another folder, and bring there what is in the present one.
+
+        Raises:
+            OSError: a file cannot be moved.
+        """
+        before, self.folder = self.folder, folder
+        if before is not None and before != folder and before.is_dir():
+            for path in before.iterdir():  # also those of others who keep files for this home
+                with suppress(FileNotFoundError):
+                    path.rename(folder / path.name)
+            with suppress(OSError):
+                before.rmdir()
+        for segment in self._segments:
+            segment.file.path = folder / segment.file.path.name
+
     def close(self) -> None:
         """Close the files; the next process finds the rows that are not released."""
         self._closed = True

@@ -59,6 +59,22 @@ def test_a_deleted_home_is_made_anew_with_its_files_and_that_is_said_once(home, 
     assert logged(caplog, "home directory", "deleted") == 1
 
 
+def test_who_follows_the_home_is_called_when_it_is_another_one(home, tmp_path, caplog):
+    kept = KeptFiles(home)
+    followed = Mock()
+    one, other = object(), object()
+    kept.follow(one, followed)
+    kept.follow(other, Mock(side_effect=AssertionError))
+    kept.unfollow(other)
+    kept.look()
+    home.rename(tmp_path / "old")
+    home.mkdir()  # by whoever wrote there first
+    kept.look()
+    kept.look()
+    assert followed.call_count == 1
+    assert logged(caplog, "home directory", "deleted") == 1
+
+
 def test_what_cannot_be_made_is_tried_again_and_said_once(home, caplog):
     kept = KeptFiles(home)
     file = home / "file"

@@ -161,6 +161,35 @@ def test_a_deleted_history_is_noticed_within_10_s_though_nothing_is_due(document
     assert stored(path) > 0
 
 
+def test_a_kill_after_the_home_was_deleted_loses_nothing_either(document, up, fresh_home):
+    document["Sensors"][1]["Sensor"] = {}  # nothing is due for a minute
+    (fresh_home / "network.json").write_text(json.dumps(document))
+    home = fresh_home / "inner"
+    path = home / "history.sqlite"
+    with Peer(build(document, "test")) as peer:
+        process = up(home)
+        eventually(path.exists, PASSES_S)
+        peer.hear("data", lambda m: m["source"] == "LA", PASSES_S)
+        for n in range(1, 101):
+            peer.publish("T1", "f", struct.pack("<f", n), n)
+        peer.drain("data")
+        peer.hear("data", lambda m: m["source"] == "LA", PASSES_S)
+        shutil.rmtree(home)
+        eventually(path.exists, PASSES_S)
+        eventually(lambda: "home directory, was deleted" in (fresh_home / "err").read_text())
+        for n in range(101, 201):
+            peer.publish("T1", "f", struct.pack("<f", n), n)
+        peer.drain("data")
+        for _ in range(2):
+            peer.hear("data", lambda m: m["source"] == "LA", PASSES_S)
+        process.kill()
+        process.wait(10)
+        process = up(home)
+        eventually(lambda: sequences(path) == set(range(1, 201)), PASSES_S)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+
+
 @pytest.mark.parametrize("damage", ["first page", "all pages"])
 def test_of_readings_that_come_while_the_file_is_damaged_none_is_lost(
     document, up, fresh_home, damage

@@ -183,6 +183,23 @@ def test_a_journal_that_was_deleted_is_begun_anew(folder):
     assert left(folder) == rows(1, first=1)
 
 
+def test_it_moves_to_another_folder_with_all_that_is_in_it(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(journal, "SEGMENT_BYTES", 100)
+    other = owned.private_folder(tmp_path / "other")
+    with closing(Journal(folder, "HW")) as made, closing(Journal(folder, "H2")) as second:
+        made.append(rows(5))
+        made.append(rows(5, first=5))
+        second.append(rows(2))
+        made.move(other)
+        second.move(other)
+        made.append(rows(5, first=10))
+        second.append(rows(1, first=2))
+        made.release(7)
+    assert left(other) == rows(10, first=5)
+    assert left(other, "H2") == rows(3)
+    assert not folder.exists()
+
+
 def test_without_a_folder_nothing_is_kept_and_nothing_fails():
     with closing(Journal(None, "HW")) as made:
         made.append(rows(3))
