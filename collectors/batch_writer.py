@@ -103,7 +103,7 @@ class BatchWriter:
         self.batch_rows = batch_rows
         self.batch_s = batch_s
         self.store_s = store_s
-        self.rate = Rate()
+        self.rate = Rate()  # of rows that were taken
         self.dropped = 0  # rows lost because too many waited in memory
         self.fault = Fault(log, logging.ERROR, on_change=on_change)
         self.spool_fault = Fault(log, logging.ERROR)
@@ -151,6 +151,7 @@ class BatchWriter:
             if self._stopping or not rows:
                 return not self._stopping
             before, bytes_before = len(self._waiting), self._waiting_bytes
+            self.rate.add(len(rows))
             now_s = time.monotonic()
             if not before:
                 self._since_s, self._first = now_s, first
@@ -274,7 +275,7 @@ class BatchWriter:
 
     def _write_offer(self, offer: Offer) -> None:
         try:
-            added = self._store.append(offer.rows)
+            self._store.append(offer.rows)
         except (StoreError, ConfigError):
             with self._changed:
                 self._offer = None
@@ -284,7 +285,6 @@ class BatchWriter:
         with self._changed:
             self._offer = None
             self._release()
-        self.rate.add(added)
         if not self._spool.readings:
             self.spool_fault.end(_SPOOL_WORKS)
         if self.fault.end(f"storing again; {self._lost} readings were dropped"):

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 class HistoryWriter:
     """Store every reading, of whatever Codifier, in a history store.
 
-    Its own data is {"value": readings stored per minute, "waiting": readings in memory, "spooled":
+    Its own data is {"value": readings taken per minute, "waiting": readings in memory, "spooled":
     readings in the spool, if there are any, "quarantined": readings whose time cannot be right, if
     there are any, "dropped": readings lost because too many waited,
     "power_cut_s": a power cut loses the readings of so many seconds at most, "fault": why the store
@@ -117,7 +117,7 @@ class HistoryWriter:
         self._writing.close()
 
     def status(self) -> dict[str, object]:
-        """Return its own data: stored per minute, waiting, dropped, the fault if any."""
+        """Return its own data: taken per minute, waiting, dropped, the fault if any."""
         result: dict[str, object] = {
             "value": self._per_minute,
             "waiting": self._writing.waiting(),

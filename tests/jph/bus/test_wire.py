@@ -1,7 +1,9 @@
 """The codec: literal bytes in both directions, and any bytes at all."""
 
+import json
 import math
 import struct
+import sys
 from contextlib import suppress
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jph.bus import wire
-from jph.bus.wire import Control, Data
+from jph.bus.wire import Control, Data, memory_of
 from jph.errors import DatagramError
 
 CONTROL_VECTORS = [
@@ -315,3 +317,17 @@ def test_the_number_in_a_value(value, number):
 
 def _datagram(flag: bytes, payload: bytes) -> bytes:
     return wire.HEADER.pack(1, 1, flag, b"A1", b"@@", len(payload)) + payload
+
+
+def test_the_memory_of_readings_counts_texts_and_what_objects_are_made_of():
+    def one(value, flag, length):
+        return ("A1", 1_795_000_000_000, 5, value, flag, length, ("127.0.0.1", 7602))
+
+    numbers = memory_of([one(1.5, "f", 4)] * 100)
+    assert 20_000 <= numbers <= 40_000
+    assert memory_of([one("x" * 1440, "s", 1444)] * 100) >= numbers + 144_000
+    nested = '{"value":0,"a":[' + ",".join(["[]"] * 400) + "]}"
+    value = json.loads(nested)
+    real = sum(map(sys.getsizeof, [value, *value, value["a"], *value["a"]]))
+    assert memory_of([one(value, "j", len(nested) + 4)]) >= real / 2
+    assert memory_of([]) == 0
