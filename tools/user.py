@@ -1,5 +1,6 @@
 """`jph user`: the accounts of people who sign in with a name and a password."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,8 +74,30 @@ def _users(home: Path) -> Iterator[ModuleType]:
         raise click.ClickException(
             f"to use accounts, run pip install 'jph[web]' ({error})"
         ) from error
+    owner = _owner_of(home)
     try:
         with Application(home).app_context():
             yield users
     except (StoreError, ValueError) as error:
         raise click.ClickException(str(error)) from error
+    finally:
+        if owner is not None:
+            for file in home.glob("web.sqlite*"):
+                os.chown(file, *owner, follow_symlinks=False)
+
+
+def _owner_of(home: Path) -> tuple[int, int] | None:
+    """Return the user and group to give files to: those of a service's home, if root works there.
+
+    Ends the program where another user may not work there.
+    """
+    try:
+        status = home.stat()
+        may_write = os.access(home, os.W_OK | os.X_OK)
+    except PermissionError:
+        may_write = False
+    except OSError:  # it is not there yet, or cannot be, which is told when it is used
+        return None
+    if not may_write:
+        raise click.ClickException(f"{home} belongs to another user: run this by sudo")
+    return (status.st_uid, status.st_gid) if os.geteuid() == 0 and status.st_uid else None

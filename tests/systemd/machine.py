@@ -147,13 +147,14 @@ class Machine:
     def _is_up(self) -> bool:
         return self.systemctl("is-active", "test.target").stdout == "active\n"
 
-    def run(self, *command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the machine, as root."""
+    def run(self, *command: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command in the machine, as root, and type something."""
         inside = ["env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "SYSTEMD_COLORS=0"]
         if BORROWED:
             inside.append(LIBRARIES)
         return subprocess.run(
             ["nsenter", "--all", "-t", str(self._first_process), *inside, *command],
+            input=typed,
             capture_output=True,
             text=True,
             timeout=COMMAND_S,

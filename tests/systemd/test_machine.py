@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from tests.docs.blocks import commands, fenced
 from tests.helpers import eventually, naming
 from tests.systemd.machine import Machine
 from tests.tools.program import TOP
@@ -154,6 +155,39 @@ def test_one_component_runs_in_a_process_of_its_own_whatever_its_codifier(machin
         assert re.search(naming("127.0.0.1", "1 component;"), shown["StatusText"])
     finally:
         machine.systemctl("stop", escaped)
+
+
+def test_the_guide_of_a_pi_leads_to_the_pages_and_an_account(machine):
+    guide = (TOP / "docs" / "raspberry-pi.md").read_text()
+    document = json.loads(fenced(guide, "json"))
+    for channel in document["Multicast"].values():
+        channel |= {"Interface": "127.0.0.1", "TTL": 0}  # here is no eth0
+    configure(machine, document)
+    (machine.etc / "jph.env").write_text("JPH_HOST=pi1\n")
+    pages = guide.split("## 7. ")[1].split("\n## ")[0]
+    # The packages are there, and there is no network to install others from.
+    typed = [one for one in commands(pages) if "/pip install " not in one]
+    script = "\n".join([fenced(pages, "sh"), *typed]).replace("sudo ", "")
+    try:
+        said = machine.run("bash", "-ec", script, typed="correct horse battery\n")
+        assert said.returncode == 0, said.stderr + machine.journal(UNIT)
+        assert "anna can sign in" in said.stdout
+        assert said.stderr == "jph: home /var/lib/private/jph (that of /etc/jph)\n"
+        address = said.stdout.splitlines()[-1]
+        assert re.fullmatch(r"http://\S+\.local:8080/", address)
+        assert machine.run("stat", "-c", "%U", "/var/lib/jph/web.sqlite").stdout == "jph\n"
+        program = (
+            "from tests.web.client import Client; client = Client(8080); "
+            "print(client.sign_in('anna', 'correct horse battery').status); "
+            "print('Processor of pi1' in client.get('/').text)"
+        )
+        eventually(
+            lambda: machine.run("/opt/jph/bin/python", "-c", program).stdout == "303\nTrue\n",
+            PATIENCE_S,
+        )
+    finally:
+        machine.systemctl("stop", UNIT)
+        (machine.etc / "jph.env").unlink()
 
 
 def test_the_drop_in_of_a_pi_lets_the_service_into_its_groups(machine):

@@ -1,4 +1,7 @@
+import os
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -89,3 +92,30 @@ def test_a_home_that_cannot_be_written_is_one_clear_line(tmp_path):
     assert result.exit_code == 1
     assert "cannot be made (Not a directory)" in result.output
     assert result.output.count("\n") == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+def test_what_root_writes_into_the_home_of_a_service_belongs_to_its_user(run, tmp_path):
+    secret = tmp_path.parent / "secret"
+    secret.write_text("")
+    (tmp_path / "web.sqlite-shm").symlink_to(secret)
+    os.chown(tmp_path, 4711, 4712)
+    assert run("list").exit_code in (0, 1)
+    (tmp_path / "web.sqlite-shm").unlink(missing_ok=True)
+    assert run("add", "anna", typed="correct horse\n").exit_code == 0
+    for file in tmp_path.glob("web.sqlite*"):
+        status = file.stat()
+        assert (status.st_uid, status.st_gid) == (4711, 4712)
+    assert secret.stat().st_uid == 0, "what a link leads to stays"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a second user")
+def test_the_home_of_another_user_is_one_clear_line(tmp_path):
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    program = (
+        "import os; from tools.user import _owner_of; from pathlib import Path; os.setuid(65534); "
+        f"_owner_of(Path({str(home)!r}))"
+    )
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "belongs to another user: run this by sudo" in run.stderr
