@@ -33,6 +33,7 @@ MAGIC = b"SQLite format 3\0"
 SUFFIXES = (".sqlite", ".sqlite3", ".db")
 # A damaged name of a table may stand in the message of an error, and be no UTF-8.
 ERRORS = (sqlite3.Error, UnicodeDecodeError)
+UNDECODABLE = "Could not decode to UTF-8"  # of Python, without a code of SQLite
 ASIDE = ".damaged-"  # in the names of files that were put aside
 REPAIRED = ".repaired-"  # and of those whose content was taken over
 
@@ -106,10 +107,11 @@ def put_aside(path: Path, error: BaseException, note: str) -> Path | None:
         None: the file is sound or cannot be judged now, or another process was first.
     """
     code = code_of(error)
-    if code not in DAMAGED and not (code == sqlite3.SQLITE_CANTOPEN and path.is_dir()):
+    is_text = UNDECODABLE in str(error)
+    if not (code in DAMAGED or is_text or (code == sqlite3.SQLITE_CANTOPEN and path.is_dir())):
         return None
     found = identity_of(path)
-    if found is None or not _is_known_damaged(path, found):
+    if found is None or not _is_known_damaged(path, found, is_text):
         return None
     try:
         with _locked(path.parent, fcntl.LOCK_EX):
@@ -210,7 +212,7 @@ def _locked(folder: Path, kind: int) -> Iterator[None]:
         os.close(number)
 
 
-def _is_known_damaged(path: Path, identity: Identity) -> bool:
+def _is_known_damaged(path: Path, identity: Identity, is_text: bool) -> bool:
     """Look at a file, but not again and again, since a large one takes minutes."""
     state = identity, _changed_ns(path)
     sound_s = _sound_s.get(state)
@@ -219,7 +221,7 @@ def _is_known_damaged(path: Path, identity: Identity) -> bool:
     if not _looking.acquire(blocking=False):
         return False  # another thread is at it
     try:
-        if _is_damaged(path):
+        if _is_damaged(path, is_text):
             return True
         _sound_s[state] = time.monotonic()
         return False
@@ -227,8 +229,12 @@ def _is_known_damaged(path: Path, identity: Identity) -> bool:
         _looking.release()
 
 
-def _is_damaged(path: Path) -> bool:
-    """Tell whether a file is damaged for certain, by looking at all of it on a new connection."""
+def _is_damaged(path: Path, is_text: bool) -> bool:
+    """Tell whether a file is damaged for certain, by looking at all of it on a new connection.
+
+    Args:
+        is_text: read all rows, too, since the check of SQLite takes any bytes for a text.
+    """
     try:
         if path.is_dir():
             return path.suffix in SUFFIXES  # not /srv, which a wrong URL names
@@ -238,9 +244,14 @@ def _is_damaged(path: Path) -> bool:
             return bool(start)  # an empty file is a new one
         with closing(connect(path)) as connection:
             (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+            if str(verdict) == "ok" and is_text:
+                query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+                for (name,) in connection.execute(query).fetchall():
+                    for _ in connection.execute(f'SELECT * FROM "{name}"'):
+                        pass
             return str(verdict) != "ok"
     except ERRORS as error:
-        return code_of(error) in DAMAGED
+        return code_of(error) in DAMAGED or UNDECODABLE in str(error)
     except OSError:
         return False
 

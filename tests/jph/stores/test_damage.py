@@ -2,6 +2,7 @@
 
 import errno
 import os
+import random
 import re
 import sqlite3
 import subprocess
@@ -111,6 +112,19 @@ def test_damage_that_comes_while_it_is_open_is_found_by_whoever_meets_it(path, w
     assert logged(caplog, "was damaged") == 1
 
 
+def test_a_text_of_no_utf8_is_damage_too(path):
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO pending VALUES (?, CAST(x'ff43' AS TEXT), 0)", (START,))
+        connection.commit()
+    with closing(open_history(URL, path.parent)) as store:
+        with pytest.raises(StoreError, match="was damaged"):
+            while store.statistics.compute(START + (1 << 40)):
+                pass
+        assert store.statistics.compute(START + (1 << 40)) == 0
+        assert append(store, curve(5, "C3")) == 5
+    assert len(aside(path)) == 1
+
+
 def test_the_log_of_a_damaged_file_goes_with_it(path, tmp_path):
     copy = tmp_path / "copy" / "history.sqlite"
     copy.parent.mkdir()
@@ -191,6 +205,30 @@ def test_processes_that_find_the_damage_at_once_put_it_aside_once(path, damage):
         assert process.returncode == 0
     assert len(aside(path)) == 1
     assert stored(path) == 4 * 20 * 10
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_whatever_bytes_are_damaged_storing_and_reading_go_on(path, seed):
+    chance = random.Random(seed)
+    damaged = bytearray(path.read_bytes())
+    for _ in range(chance.choice([1, 5, 100])):
+        size = chance.choice([1, 4, 20, 4096])
+        at = chance.randrange(len(damaged) - size)
+        damaged[at : at + size] = chance.randbytes(size)
+    path.write_bytes(damaged)
+    with closing(open_history(URL, path.parent)) as store:
+        uses = (
+            lambda: store.append(curve(200, "C2")),
+            lambda: store.last("C1", 9999),
+            lambda: store.read(["C1"], "value", START, START + 10**7),
+            lambda: store.statistics.compute(START + (1 << 40)),
+        )
+        for use in uses * 2:  # whoever meets the damage has it put aside
+            with suppress(StoreError):
+                use()
+        for use in uses:
+            use()
+    assert len(aside(path)) <= 1
 
 
 # What is not put aside
