@@ -31,11 +31,12 @@ VALUES = [21.5, -3, 2**60, "open", {"value": 1.25, "voltage": 3.1}, {"value": No
 @pytest.mark.parametrize("value", VALUES)
 def test_a_state_comes_back_as_it_was(store, value):
     before = store(reading("A1", value, timestamp_ms=1_700_000_000_000))
-    before.states.on_control(control("I", "A1", number=5, is_active=False), 1, {})
+    sign = control("I", "A1", is_active=False)
+    before.states.on_control(sign, 1, {})
     before.close()
     fields = store().recall()["A1"]
     assert (fields["Value"], fields["DTimestamp"]) == (value, 1_700_000_000_000)
-    assert (fields["IsActive"], fields["CTimestamp"]) == (False, 5)
+    assert (fields["IsActive"], fields["ITimestamp"]) == (False, sign.timestamp_ms)
     assert "TTimestamp" not in fields  # what is not known has no field
 
 
