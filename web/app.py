@@ -121,8 +121,11 @@ def show_error(error: HTTPException) -> ResponseReturnValue:
 
 
 def show_busy(busy: Busy) -> ResponseReturnValue:
-    """Ask for a moment's patience."""
-    return (*_error(busy.code, str(busy)), {"Retry-After": str(busy.retry_after_s)})
+    """Ask for a moment's patience, in plain text, which costs least."""
+    headers = {"Retry-After": str(busy.retry_after_s)}
+    if wants_json():
+        return jsonify({"error": str(busy)}), busy.code, headers
+    return Response(f"{busy}\n", busy.code, headers, mimetype="text/plain")
 
 
 def show_bug(error: Exception) -> ResponseReturnValue:
@@ -131,8 +134,13 @@ def show_bug(error: Exception) -> ResponseReturnValue:
     return _error(500, "The server failed to answer; its log tells why.")
 
 
+def wants_json() -> bool:
+    """Tell whether a program asks."""
+    return request.is_json or request.path.startswith(JSON_PATHS)
+
+
 def _error(code: int, message: str) -> tuple[Response | str, int]:
-    if request.is_json or request.path.startswith(JSON_PATHS):
+    if wants_json():
         return jsonify({"error": message}), code
     title = HTTPStatus(code).phrase
     return render_template("error.html", code=code, title=title, message=message), code

@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Container, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from http import HTTPStatus
 
 
@@ -77,8 +78,17 @@ class Places:
                 del self._taken[address]
 
 
+@dataclass(eq=False, slots=True)
+class _Ticket:
+    address: str
+    admitted: threading.Event = field(default_factory=threading.Event)
+
+
 class Gate:
     """Lets some requests work at once and some wait for their turn; the others come again later.
+
+    Addresses take turns, and one has at most half of what works at once: its requests wait for each
+    other, and nobody else waits for all of them.
 
     Args:
         what: what is asked for, in the plural.
@@ -90,10 +100,14 @@ class Gate:
         self, what: str, *, at_once: int, most: int, most_of_address: int, wait_s: float = 10.0
     ) -> None:
         self.most = most
-        self._what = what
         self.places = Places(what, most, most_of_address, retry_after_s=2)
-        self._turns = threading.BoundedSemaphore(at_once)
+        self._what = what
+        self._at_once = at_once
+        self._share = max(1, at_once // 2)
         self._wait_s = wait_s
+        self._lock = threading.Lock()
+        self._waiting: list[_Ticket] = []
+        self._working: Counter[str] = Counter()  # by address
 
     @property
     def count(self) -> int:
@@ -107,16 +121,34 @@ class Gate:
         Raises:
             Busy: too many wait already, or it took too long.
         """
-        self.places.take(address)
+        ticket = _Ticket(address)
+        with self._lock:
+            self.places.take(address)
+            self._waiting.append(ticket)
+            self._admit()
         try:
-            if not self._turns.acquire(timeout=self._wait_s):
+            if not ticket.admitted.wait(self._wait_s):
                 raise Busy(f"Too many {self._what} now: try again.", 503, 5)
-            try:
-                yield
-            finally:
-                self._turns.release()
+            yield
         finally:
-            self.places.give_back(address)
+            with self._lock:
+                self.places.give_back(address)
+                if ticket in self._waiting:
+                    self._waiting.remove(ticket)
+                else:
+                    self._working -= Counter([address])  # forgets who has none left
+                self._waiting.sort(key=lambda other: other.address == address)  # others come first
+                self._admit()
+
+    def _admit(self) -> None:
+        """Let in the first of those whose address has less than its share."""
+        for ticket in list(self._waiting):
+            if self._working.total() >= self._at_once:
+                return
+            if self._working[ticket.address] < self._share:
+                self._waiting.remove(ticket)
+                self._working[ticket.address] += 1
+                ticket.admitted.set()
 
 
 def refuse(connection: socket.socket, busy: Busy) -> None:
