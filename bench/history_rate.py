@@ -7,8 +7,8 @@ with a HistoryWriter whose last readings wait for 0.3 s, not 2 s. The time is th
 message until all of them are committed. The limit case is psycopg2 alone: rows that are in memory
 already, packed by struct, 10,000 at a time, COPY (binary) into a temporary table, INSERT … ON
 CONFLICT DO NOTHING into the same partitioned table, COMMIT. The peer is the simplest program: an
-INSERT and a commit
-for each reading. The server is a PostgreSQL of its own, which syncs to the disk.
+INSERT and a commit for each reading. The server is a PostgreSQL of its own, which syncs to the
+disk.
 """
 
 import argparse
