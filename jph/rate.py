@@ -5,6 +5,7 @@ import time
 from collections import deque
 
 WINDOW_S = 60
+_FIRST_S = 10.0  # what came in the first milliseconds tells little about a minute
 
 
 class Rate:
@@ -15,6 +16,7 @@ class Rate:
         self._counts: deque[list[int]] = deque([[0, 0]], maxlen=WINDOW_S + 1)  # [second, events]
         self._count = 0
         self._started_s = self._since_s = _or_now(now_s)
+        self._least_s = _FIRST_S
 
     def add(self, events: int = 1, now_s: float | None = None) -> None:
         """Count events that came now."""
@@ -29,8 +31,9 @@ class Rate:
         """Return events per minute since the last call, to one decimal, and begin again."""
         now_s = _or_now(now_s)
         with self._lock:
-            elapsed_s = max(now_s - self._since_s, 1e-3)
-            count, self._count, self._since_s = self._count, 0, now_s
+            elapsed_s = max(now_s - self._since_s, self._least_s)
+            count, self._count = self._count, 0
+            self._since_s, self._least_s = now_s, 1e-3
         return round(count * 60 / elapsed_s, 1)
 
     def per_minute(self, now_s: float | None = None) -> float:

@@ -13,6 +13,14 @@ def test_the_rate_is_per_minute_since_it_was_last_taken():
     assert rate.take(now_s=163.0) == 20.0
 
 
+def test_a_rate_that_is_taken_at_once_does_not_make_thousands_of_a_few():
+    rate = Rate(now_s=100.0)
+    rate.add(20)
+    assert rate.take(now_s=100.2) == 120.0
+    rate.add(1)
+    assert rate.take(now_s=101.2) == 60.0
+
+
 def test_no_time_between_two_questions_is_no_division_by_zero():
     rate = Rate(now_s=100.0)
     assert rate.take(now_s=100.0) == 0.0
