@@ -6,10 +6,11 @@ microseconds, survives any end of the process, and does not survive a power cut;
 again, which keeps none twice.
 
     record  "jph:", crc32 of what follows, bytes of the numbers, bytes of the others; then the
-            numbers, 22 bytes each, and the other rows as JSON; on the disk both are compressed, to
-            half of that
+            numbers, 22 bytes each, and the other rows as JSON; on the disk both are compressed, the
+            numbers to 6 bytes each, and filled up with zeros to whole pages
 
-A record that is damaged or was cut off is left out, and the next one is looked for.
+Whole pages, since an append to one that was synced already has it written again, with neighbours. A
+record that is damaged or was cut off is left out, and the next one is looked for.
 
 Files grow to SEGMENT_BYTES. A file goes when all of its rows are stored elsewhere; the last one is
 emptied instead. So the journal is as large as the rows that wait, and two files more at most.
@@ -41,6 +42,7 @@ _MAGIC = b"jph:"
 _HEAD = struct.Struct("<4sIII")
 _NOTHING = zlib.compress(b"")
 _CHECKED_AT = 8  # behind magic and checksum
+_PAGE_BYTES = 4096
 _NUMBER = struct.Struct("<Q2sId")  # timestamp, Codifier, sequence, value
 
 
@@ -226,38 +228,50 @@ def encode(rows: Sequence[Row], *, packed: bool = False) -> bytes:
         texts = [row for row in rows if row[4] is not None or row[3] is None]
         others = json.dumps(texts, separators=(",", ":")).encode()
     if packed:
-        numbers, others = zlib.compress(numbers), zlib.compress(others) if others else b""
+        numbers = zlib.compress(_every(numbers, _NUMBER.size))  # like stands by like
+        others = zlib.compress(others) if others else b""
     body = numbers + others
     head = _HEAD.pack(_MAGIC, 0, len(numbers), len(others))
     crc = zlib.crc32(body, zlib.crc32(head[_CHECKED_AT:]))
-    return _HEAD.pack(_MAGIC, crc, len(numbers), len(others)) + body
+    record = _HEAD.pack(_MAGIC, crc, len(numbers), len(others)) + body
+    return record + bytes(-len(record) % _PAGE_BYTES) if packed else record
 
 
 def decode(content: bytes, *, packed: bool = False) -> tuple[list[Row], int]:
     """Return the rows of all whole records, and how many bytes belong to none."""
     rows: list[Row] = []
-    good = 0
-    for numbers, others in _records(content):
-        good += _HEAD.size + len(numbers) + len(others)
+    damaged = end = 0
+    filling = b"\0" if packed else b""
+    for at, numbers, others in _records(content):
+        damaged += len(content[end:at].strip(filling))
+        end = at + _HEAD.size + len(numbers) + len(others)
         if packed:
-            numbers, others = zlib.decompress(numbers), zlib.decompress(others or _NOTHING)
+            numbers = zlib.decompress(numbers)
+            numbers = _every(numbers, len(numbers) // _NUMBER.size)
+            others = zlib.decompress(others or _NOTHING)
         rows += [
             (time_ms, codifier.decode("latin-1"), sequence, value, None)
             for time_ms, codifier, sequence, value in _NUMBER.iter_unpack(numbers)
         ]
         if others:
             rows += [tuple(row) for row in json.loads(others)]
-    return rows, len(content) - good
+    return rows, damaged + len(content[end:].strip(filling))
 
 
-def _records(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _every(content: bytes, step: int) -> bytes:
+    """Return the bytes at 0, step, 2 step, …, then those at 1, 1 + step, … to the end."""
+    return b"".join([content[place::step] for place in range(step)])
+
+
+def _records(content: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+    """Yield the whole records, each as where it begins, its numbers, and its others."""
     at = 0
     while (at := content.find(_MAGIC, at)) >= 0 and at + _HEAD.size <= len(content):
         _, crc, numbers, others = _HEAD.unpack_from(content, at)
         middle = at + _HEAD.size + numbers
         end = middle + others
         if end <= len(content) and zlib.crc32(content[at + _CHECKED_AT : end]) == crc:
-            yield content[at + _HEAD.size : middle], content[middle:end]
+            yield at, content[at + _HEAD.size : middle], content[middle:end]
             at = end
         else:
             at += 1

@@ -64,6 +64,19 @@ def test_rows_of_all_kinds_come_back_as_they_were(folder, suffix):
         assert again.end == 12
 
 
+def test_on_the_disk_a_record_fills_whole_pages_and_the_rest_of_one_is_no_damage(folder, caplog):
+    with closing(Journal(folder, "HW", suffix=journal.ON_DISK)) as made:
+        for n in range(3):
+            made.append(rows(300, first=300 * n))
+        made.sync()
+    [path] = folder.iterdir()
+    assert path.stat().st_size == 3 * 4096
+    os.truncate(path, 3 * 4096 - 1000)  # as far as a power cut let it grow
+    with closing(Journal(folder, "HW", suffix=journal.ON_DISK)) as again:
+        assert again.left == rows(900)
+    assert "damaged" not in caplog.text
+
+
 def test_released_rows_are_gone_and_the_folder_with_the_last(folder):
     made = Journal(folder, "HW")
     made.append(rows(3))
