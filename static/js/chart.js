@@ -75,6 +75,16 @@ function timeLabels(plot, splits, axis, space, step) {
   });
 }
 
+const FONT = '12px system-ui, sans-serif';
+const LEAST_WIDTH = 62; // of the values' axis, so that charts of small numbers stand in line
+const pen = document.createElement('canvas').getContext('2d');
+
+/** How wide an axis with these labels is. */
+function widthOf(labels) {
+  pen.font = FONT;
+  return Math.max(LEAST_WIDTH, ...labels.map((label) => Math.ceil(pen.measureText(label).width) + 12));
+}
+
 /**
  * A chart in an element.
  *
@@ -112,7 +122,7 @@ export class Chart {
     const text = color('--muted');
     const line = color('--curve');
     const grid = { stroke: color('--grid'), width: 1 };
-    const axis = { stroke: text, font: '12px system-ui, sans-serif', grid, ticks: { show: false } };
+    const axis = { stroke: text, font: FONT, grid, ticks: { show: false } };
     const steps = this.isSteps ? { paths: uPlot.paths.stepped({ align: 1 }) } : {};
     const edge = { stroke: null, width: 0, points: { show: false } };
     this.plot = new uPlot({
@@ -123,7 +133,7 @@ export class Chart {
         { ...axis, values: timeLabels, space: 64, size: 32 },
         {
           ...axis,
-          size: 62,
+          size: (plot, labels) => widthOf(labels ?? []),
           gap: 6,
           // Round numbers in the unit that the labels have, such as half days.
           incrs: (plot, index, low, high) => {

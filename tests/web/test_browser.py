@@ -293,6 +293,11 @@ CAPTURE = """() => {
         return fillText.call(this, text, x, y);
     };
 }"""
+WIDTH = """(text) => {
+    const context = document.createElement("canvas").getContext("2d");
+    context.font = "12px system-ui, sans-serif";
+    return context.measureText(text).width;
+}"""
 
 
 @pytest.mark.parametrize(
@@ -305,6 +310,7 @@ CAPTURE = """() => {
         ("s", 0.0, 900_000.0),
         ("s", 0.0, 20_000.0),
         ("W", 100.0, 23_000.0),
+        ("1/min", 0.0, 80_000.0),
     ],
 )
 def test_the_labels_of_the_axis_say_what_its_lines_are_at(make_web, open_page, symbol, low, high):
@@ -344,6 +350,9 @@ def test_the_labels_of_the_axis_say_what_its_lines_are_at(make_web, open_page, s
     for y, number in labels():  # a pixel is less than half of what the last digit means
         expected = first + (last - first) * (first_y - y) / (first_y - last_y)
         assert number == pytest.approx(expected, abs=(last - first) * 1.6 / (first_y - last_y))
+    for text, x, _ in page.evaluate("globalThis.written"):
+        if x < 120 and ":" not in text:  # no time: it ends at x, and nothing of it is cut off
+            assert page.evaluate(WIDTH, text) <= x, text
 
 
 def test_a_text_sensor_lists_its_recent_values(web, open_page):
