@@ -33,6 +33,7 @@ _timeout = click.option(
     show_default=True,
     help="Longest wait for answers, in seconds.",
 )
+NAME_WIDTH = 24  # beyond it a line has the short name
 _NEVER_ANSWER = ("Proxy", "ControlProgram")  # other components, and commands, send in their name
 _ANSWER_S = 0.3  # longest wait for anyone's answer to a ping
 
@@ -143,7 +144,10 @@ class Speaker:
     def show(self, codifier: str, text: str) -> None:
         """Print a line about a component."""
         component = self.config.components.get(codifier)
-        click.echo(f"{codifier}  {component.name if component else '(unknown)':24.24}  {text}")
+        name = component.name if component else "(unknown)"
+        if component and len(name) > NAME_WIDTH:
+            name = component.short_name
+        click.echo(f"{codifier}  {name:{NAME_WIDTH}.{NAME_WIDTH}}  {text}")
 
 
 @click.group(invoke_without_command=True)
