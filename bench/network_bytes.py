@@ -1,6 +1,6 @@
 """Measure the bytes that a small network writes to disk for each reading, in real time.
 
-    python -m bench.network_bytes [--network shipped|five] [--minutes 40] [--folder DIR]
+    python -m bench.network_bytes [--network shipped|five] [--minutes 21] [--folder DIR]
 
 `jph up` runs the shipped network, or five sensors with a reading a second each, with pages, state
 cache, history on SQLite, and statistics. Measured is write_bytes of /proc/PID/io, with all that the
@@ -59,7 +59,7 @@ def main() -> int:
     """Measure one network; fail beyond the limit."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--network", choices=("shipped", "five"), default="shipped")
-    parser.add_argument("--minutes", type=float, default=40)
+    parser.add_argument("--minutes", type=float, default=21)
     parser.add_argument("--folder", type=Path, default=Path(), help="on a disk, not tmpfs")
     arguments = parser.parse_args()
     with common.network() as net, tempfile.TemporaryDirectory(dir=arguments.folder) as name:
@@ -71,6 +71,7 @@ def main() -> int:
             command += ["--config", str(config)]
             process = subprocess.Popen(command, stdout=log, stderr=log)
         began_s = time.monotonic()
+        print(f"{arguments.network}: measuring for {arguments.minutes:g} minutes ...", flush=True)
         time.sleep(WARM_UP_S)
         first = written_bytes(process.pid)
         time.sleep(60 * arguments.minutes)
