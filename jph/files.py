@@ -5,6 +5,8 @@ from pathlib import Path
 
 from jph.errors import StoreError
 
+Identity = tuple[int, int] | None  # device and inode of a file, None where there is none
+
 
 def write_file(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Write a file so that others, and a start after a power cut, see it whole or not at all.
@@ -39,6 +41,15 @@ def device_of(path: Path) -> int:
         if place.exists():
             return place.stat().st_dev
     return os.stat("/").st_dev
+
+
+def identity_of(path: Path) -> Identity:
+    """Return the identity of a file or folder, None if there is none that can be seen."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def password_in(path: Path) -> str:

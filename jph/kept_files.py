@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jph.errors import StoreError
 from jph.faults import Fault
-from jph.files import device_of
+from jph.files import Identity, device_of, identity_of
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class KeptFiles:
 
     def __init__(self, home: Path) -> None:
         self._home = home
-        self._identity: tuple[int, int] | None = None  # device and inode, once it was there
+        self._identity: Identity = None  # once it was there
         self._lock = threading.Lock()
         self._kept: dict[Path, _Kept] = {}
         self._followers: dict[int, Callable[[], object]] = {}
@@ -79,12 +79,15 @@ class KeptFiles:
     def _home_is_there(self) -> bool:
         try:
             if self._identity is None:
-                self._identity = _identity_of(self._home) if self._home.is_dir() else None
+                self._identity = identity_of(self._home) if self._home.is_dir() else None
             if self._identity is None or device_of(self._home) != self._identity[0]:
                 return False  # its mount is missing: whoever writes there says so
             is_missing = not self._home.is_dir()
             self._home.mkdir(parents=True, exist_ok=True)
-            if (identity := _identity_of(self._home)) != self._identity or is_missing:
+            identity = identity_of(self._home)
+            if identity is None:
+                return False
+            if identity != self._identity or is_missing:
                 self._identity = identity
                 log.error("%s, the home directory, was deleted: a new one begins", self._home)
                 self._follow()
@@ -100,8 +103,3 @@ class KeptFiles:
                 action()
             except OSError as error:
                 log.error("%s: %s", self._home, error)
-
-
-def _identity_of(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
-    return status.st_dev, status.st_ino

@@ -19,12 +19,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from jph.errors import StoreError
+from jph.files import Identity, identity_of
 from jph.stores import Row
 from jph.stores.sqlite.file import (
     ERRORS,
     PAGE_SIZE,
-    Identity,
-    identity_of,
     opened,
     put_aside,
     put_aside_before,

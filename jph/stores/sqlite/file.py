@@ -21,6 +21,8 @@ from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
+from jph.files import Identity, identity_of
+
 log = logging.getLogger(__name__)
 
 # As the pages of the kernel. 1,024 saves 15 % of the bytes written and takes 40 % more time; 8,192
@@ -39,7 +41,6 @@ REPAIRED = ".repaired-"  # and of those whose content was taken over
 
 SOUND_S = 600.0  # a file that was looked at and is sound is not looked at again for so long
 
-Identity = tuple[int, int] | None  # device and inode of a file, None where there is none
 
 _looking = threading.Lock()
 _were_there: set[Path] = set()  # files that this process had open
@@ -177,15 +178,6 @@ def code_of(error: BaseException) -> int:
     if isinstance(error, UnicodeDecodeError):
         return sqlite3.SQLITE_CORRUPT
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def identity_of(path: Path) -> Identity:
-    """Return the identity of a file or folder, None if there is none that can be seen."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
 
 
 def _make(path: Path, mode: int) -> None:

@@ -31,16 +31,14 @@ from operator import itemgetter
 from pathlib import Path
 
 from jph.errors import ConfigError, StoreError
-from jph.files import device_of
+from jph.files import Identity, device_of, identity_of
 from jph.stores import HistoryStore, Row
 from jph.stores.buckets import TEN_MINUTES_MS
 from jph.stores.quarantine import Quarantine
 from jph.stores.sql import SqlHistory
 from jph.stores.sqlite.file import (
     ERRORS,
-    Identity,
     code_of,
-    identity_of,
     opened,
     put_aside,
     put_aside_before,
