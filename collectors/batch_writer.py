@@ -18,7 +18,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection
-from contextvars import copy_context
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -33,6 +32,7 @@ from jph.rate import Rate
 from jph.stores import Row
 from jph.stores.journal import Journal
 from jph.stores.spool import Spool
+from jph.threads import component_thread
 
 log = logging.getLogger(__name__)
 
@@ -128,8 +128,8 @@ class BatchWriter:
         self._from_spool = 0
         self._stopping = False
         self._ended = False
-        self._writer = _thread(f"history-{name}", self._write_on)
-        self._keeper = _thread(f"spool-{name}", self._keep_on)
+        self._writer = component_thread(f"history-{name}", self._write_on)
+        self._keeper = component_thread(f"spool-{name}", self._keep_on)
 
     # For the callbacks
 
@@ -412,7 +412,7 @@ class BatchWriter:
         while self._waiting and left > 0 and len(rows) < MOST_AT_ONCE:
             row = self._waiting.popleft()
             rows.append(row)
-            left -= ROW_BYTES + len(row[4] or "")
+            left -= bytes_of((row,))
         self._waiting_bytes -= MOST_BYTES_AT_ONCE - left
         self._first += len(rows)
         return rows
@@ -451,7 +451,7 @@ class BatchWriter:
         excess = 0
         while self._waiting_bytes > MOST_BYTES:
             row = self._waiting.popleft()
-            self._waiting_bytes -= ROW_BYTES + len(row[4] or "")
+            self._waiting_bytes -= bytes_of((row,))
             excess += 1
         if not excess:
             return
@@ -472,8 +472,3 @@ class BatchWriter:
 def bytes_of(rows: Collection[Row]) -> int:
     """Return about how much memory rows take."""
     return ROW_BYTES * len(rows) + sum([len(row[4]) for row in rows if row[4] is not None])
-
-
-def _thread(name: str, run: Callable[[], None]) -> threading.Thread:
-    """Return a thread whose messages in the log are of the component that makes it."""
-    return threading.Thread(target=copy_context().run, args=(run,), name=name, daemon=True)

@@ -3,7 +3,6 @@
 import logging
 import threading
 import time
-from contextvars import copy_context
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -21,6 +20,7 @@ from jph.settings import setting
 from jph.stores import StatisticsStore, open_history
 from jph.stores.address import Sql, address_of, history_address, longest_store_s
 from jph.stores.buckets import HOUR_MS
+from jph.threads import component_thread
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +66,7 @@ class Statistics:
         self._computed = Rate()
         self._per_minute = 0.0
         self._fault = Fault(log, logging.ERROR, on_change=self._publish)
-        self._thread = threading.Thread(
-            target=copy_context().run,
-            args=(self._run,),
-            name=f"statistics-{self.channel.codifier}",
-            daemon=True,
-        )
+        self._thread = component_thread(f"statistics-{self.channel.codifier}", self._run)
         self._thread.start()
 
     def on_timer(self, timestamp_ms: int, command: str, number: float) -> STATE:

@@ -16,7 +16,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
-from contextvars import copy_context
 from pathlib import Path
 
 from jph.backoff import Backoff
@@ -28,6 +27,7 @@ from jph.stores.redis.client import Command, RedisClient
 from jph.stores.redis.hashes import commands_of, fields_of
 from jph.stores.redis.refusals import MARK, PASSING, RedisFault
 from jph.stores.redis.url import RedisAddress, address_of
+from jph.threads import component_thread
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +76,7 @@ class RedisState:
         if self._thread is None:
             with self._starting:
                 if self._thread is None:
-                    self._thread = threading.Thread(
-                        target=copy_context().run, args=(self._run,), name="redis", daemon=True
-                    )
+                    self._thread = component_thread("redis", self._run)
                     self._thread.start()
         elif not self._thread.is_alive() and not self._stopping.is_set():
             raise RuntimeError("the thread that writes to Redis has ended, see the log")
