@@ -35,12 +35,6 @@ def configured(tmp_path, postgres_url):
 
 
 @pytest.fixture
-def database(postgres_server, postgres_url):
-    """Return a function that runs a statement in the database of that network."""
-    return lambda sql: postgres_server.execute(sql, postgres_url.rpartition("/")[2])
-
-
-@pytest.fixture
 def made(configured, postgres_url, tmp_path):
     """Return the history of the network, its tables made."""
     with closing(open_history(postgres_url, tmp_path)) as store:

@@ -85,12 +85,6 @@ def network(tmp_path, postgres_url):
 
 
 @pytest.fixture
-def database(postgres_server, postgres_url):
-    """Return a function that runs a statement in the database of that network."""
-    return lambda sql: postgres_server.execute(sql, postgres_url.rpartition("/")[2])
-
-
-@pytest.fixture
 def old_tables(database, postgres_url, tmp_path):
     """Make the tables as they were made for the older writer, beside those of ours."""
     with closing(open_history(postgres_url, tmp_path)) as store:

@@ -30,16 +30,21 @@ def test_one_address_has_its_share_and_the_others_theirs():
     assert places.count == 3
 
 
-def test_a_gate_lets_few_work_and_some_wait_and_sends_the_others_away():
-    gate = Gate("questions", at_once=1, most=2, most_of_address=2)
-    works, order, lock = threading.Event(), [], threading.Lock()
+def asking(gate):
+    """Return what asks for an address and holds its turn, who had one so far, and what ends it."""
+    works, order = threading.Event(), []
 
     def ask(name):
         with gate.turn(name):
-            with lock:
-                order.append(name)
+            order.append(name)
             works.wait(20)
 
+    return ask, order, works
+
+
+def test_a_gate_lets_few_work_and_some_wait_and_sends_the_others_away():
+    gate = Gate("questions", at_once=1, most=2, most_of_address=2)
+    ask, order, works = asking(gate)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(ask, "a")
         eventually(lambda: order == ["a"])
@@ -58,14 +63,7 @@ def test_a_gate_lets_few_work_and_some_wait_and_sends_the_others_away():
 
 def test_addresses_take_turns():
     gate = Gate("questions", at_once=1, most=9, most_of_address=4)
-    works, order, lock = threading.Event(), [], threading.Lock()
-
-    def ask(name):
-        with gate.turn(name):
-            with lock:
-                order.append(name)
-            works.wait(20)
-
+    ask, order, works = asking(gate)
     with ThreadPoolExecutor(5) as pool:
         asked = [pool.submit(ask, "a")]
         eventually(lambda: order == ["a"])

@@ -10,7 +10,7 @@ from collectors.live_history import LiveHistory
 from jph.stores import open_history, quarantine
 from jph.stores.postgres import schema
 from tests.helpers import logged
-from tests.jph.stores.histories import KINDS, ask, history_url, statistics_of
+from tests.jph.stores.histories import ask, statistics_of
 from tools.history.command import history
 
 DAY_MS = 86_400_000
@@ -27,17 +27,6 @@ GOOD = [
     (NOW_MS, "C1", 7, 7.0, None),
     (NOW_MS + DAY_MS // 2, "C1", 8, 8.0, None),
 ]
-
-
-@pytest.fixture(params=KINDS)
-def url(request):
-    return history_url(request)
-
-
-@pytest.fixture
-def store(url, tmp_path):
-    with closing(open_history(url, tmp_path)) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -12,23 +12,12 @@ from hypothesis import strategies as st
 
 from jph.stores import open_history
 from jph.stores.buckets import HOUR, HOUR_MS, RAW, TEN_MINUTES, TEN_MINUTES_MS, end_of
-from tests.jph.stores.histories import KINDS, history_url, statistics_of
+from tests.jph.stores.histories import statistics_of
 
 START = 1_795_000_000_000 // HOUR_MS * HOUR_MS
 DAY_MS = 24 * HOUR_MS
 WEEK_MS = 7 * DAY_MS
 LATER = START + 10 * DAY_MS
-
-
-@pytest.fixture(params=KINDS)
-def url(request):
-    return history_url(request)
-
-
-@pytest.fixture
-def store(url, tmp_path):
-    with closing(open_history(url, tmp_path)) as opened:
-        yield opened
 
 
 @pytest.fixture
