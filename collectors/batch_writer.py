@@ -123,6 +123,7 @@ class BatchWriter:
         self._since_s = time.monotonic() - store_s  # when the oldest waiting row came
         self._first = 0  # its position in the journal, or one before it
         self._keeping: int | None = None  # position of the rows on their way into the spool
+        self._moving = 0  # how many these are
         self._offer: Offer | None = None
         self._spool_rests_s = 0.0  # until when the spool rests after a fault
         self._from_spool = 0
@@ -178,7 +179,7 @@ class BatchWriter:
         """Return how many rows are in memory only."""
         with self._changed:
             offered = self._offer.rows if self._offer and not self._offer.kept else ()
-            return len(self._waiting) + len(offered)
+            return len(self._waiting) + len(offered) + self._moving
 
     def check(self) -> None:
         """Raise RuntimeError if a thread ended by a bug."""
@@ -379,9 +380,10 @@ class BatchWriter:
         with self._changed:
             first = self._keeping = self._first
             rows, since_s = self._take(), self._since_s
+            self._moving = len(rows)
         is_kept = self._add_to_spool(rows) if rows else True
         with self._changed:
-            self._keeping = None
+            self._keeping, self._moving = None, 0
             if is_kept:
                 self._release()
                 self._changed.notify_all()  # the writer may have looked too early into the spool
