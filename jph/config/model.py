@@ -67,6 +67,8 @@ class Component:
         doc="whether it may be set (A) and stepped (E)",
     )
     host: str | None = setting(None, doc="name of the node that runs it; absent: any")
+    area: str = setting("", doc="where it is, such as Greenhouse/North")
+    labels: tuple[str, ...] = setting((), doc="words that pages group and filter by")
     report: Report | None = setting(None, doc="which readings are sent, and in what unit")
     settings: Mapping[str, object] = setting({}, key="Sensor", doc="the type's own settings")
     entry: Mapping[str, object] = setting({})
@@ -174,7 +176,7 @@ def with_servers(components: Mapping[str, Component]) -> dict[str, Component]:
     """Return components that know who sends for whom.
 
     A component lists its proxies in `Proxy`. A calculation may do without the list; then the
-    proxies name it.
+    proxies name it. A proxy without an area, or without labels, has those of its server.
     """
     servers: dict[str, str] = {}
     for codifier, component in components.items():
@@ -188,12 +190,17 @@ def with_servers(components: Mapping[str, Component]) -> dict[str, Component]:
     serves: dict[str, list[str]] = {}
     for proxy, server in servers.items():
         serves.setdefault(server, []).append(proxy)
-    return {
-        codifier: replace(
-            component, server=servers.get(codifier), serves=tuple(serves.get(codifier, ()))
+    found: dict[str, Component] = {}
+    for codifier, component in components.items():
+        sender = components.get(servers.get(codifier, ""))
+        found[codifier] = replace(
+            component,
+            server=servers.get(codifier),
+            serves=tuple(serves.get(codifier, ())),
+            area=component.area or (sender.area if sender else ""),
+            labels=component.labels or (sender.labels if sender else ()),
         )
-        for codifier, component in components.items()
-    }
+    return found
 
 
 def proxies_of(settings: Mapping[str, object]) -> Iterator[tuple[int, str | None]]:
@@ -267,8 +274,15 @@ def _component(entry: dict[str, object], index: int) -> Component:
             "control_enabled": given.get("control_enabled") == "enabled",
             "timeout_warning_s": given.get("timeout_warning_s") or None,
             "host": given.get("host") or None,
+            "area": _area(given.get("area", "")),
+            "labels": tuple(dict.fromkeys(filter(None, map(str.strip, given.get("labels", ()))))),
             "settings": {**registry.preset(type_name), **given.get("settings", {})},
             "entry": entry,
             "index": index,
         }
     )
+
+
+def _area(text: str) -> str:
+    """Return an area without blanks around its parts, and without empty parts."""
+    return "/".join(part for part in map(str.strip, text.split("/")) if part)

@@ -479,3 +479,28 @@ def test_any_damage_to_a_document_is_survived(data):
     assert all(isinstance(line, str) for line in found)
     if not found:
         build(document)
+
+
+def test_areas_and_labels_are_tidied():
+    tidy = pipe(Area=" Greenhouse // North/ ", Labels=["mains", " mains ", "", "cooling"])
+    components = build(network(tidy, pipe("A2", Area=None, Labels=None))).components
+    assert components["A1"].area == "Greenhouse/North"
+    assert components["A1"].labels == ("mains", "cooling")
+    assert (components["A2"].area, components["A2"].labels) == ("", ())
+    assert mistakes(pipe(Area=["a"], Labels="mains"), pipe("A2", Labels=[1])) == [
+        "Sensors[0].Area: must be text",
+        "Sensors[0].Labels: must be a list",
+        "Sensors[1].Labels[0]: must be text",
+    ]
+
+
+def test_a_proxy_has_area_and_labels_of_its_server_unless_it_has_its_own():
+    components = build(
+        network(
+            {**json_sensor("A1", "P1", "P2"), "Area": "Attic", "Labels": ["wet"]},
+            proxy("P1"),
+            {**proxy("P2"), "Area": "Roof", "Labels": ["dry"]},
+        )
+    ).components
+    assert (components["P1"].area, components["P1"].labels) == ("Attic", ("wet",))
+    assert (components["P2"].area, components["P2"].labels) == ("Roof", ("dry",))
