@@ -1,4 +1,4 @@
-// The history of one component as a uPlot chart that goes on living.
+// Lines over time as a uPlot chart that goes on living: of one component, or of several.
 
 const POINTS_PER_PIXEL = 1;
 const PREFIXES = ['', 'k', 'M', 'G', 'T', 'P', 'E'];
@@ -6,6 +6,8 @@ const BYTES = new Set(['B', 'B/s', 'bit', 'bit/s']);
 const PREFIXED = new Set([...BYTES, 'Hz', 'W', 'Wh', 'VA', 'H/s']);
 const DURATIONS = [[86_400, 'd'], [3_600, 'h'], [60, 'min']];
 const DAY_S = 86_400;
+const BAND = '2b'; // alpha of a band
+const PALE = '80'; // and of a pale line
 
 const hours = new Intl.DateTimeFormat(undefined, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' });
 const seconds = new Intl.DateTimeFormat(undefined, {
@@ -13,7 +15,7 @@ const seconds = new Intl.DateTimeFormat(undefined, {
 });
 const days = new Intl.DateTimeFormat(undefined, { day: 'numeric', month: 'short' });
 const full = new Intl.DateTimeFormat(undefined, {
-  day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23',
+  day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23',
 });
 
 /** One unit for a whole axis: [divisor, unit], chosen by the largest number on it. */
@@ -33,9 +35,9 @@ export function scaleOf(symbol, largest) {
   return [divisor, PREFIXES[step] + symbol];
 }
 
-const number = (value, places) => value.toLocaleString('en', {
+const number = (value, places) => value.toLocaleString(undefined, {
   minimumFractionDigits: places, maximumFractionDigits: places,
-}).replaceAll(',', '\u202f').replace('-', '\u2212');
+}).replace('-', '\u2212');
 
 /** The decimal places that a step needs, so that no label says another number than its line has. */
 export function placesFor(step) {
@@ -85,26 +87,89 @@ function widthOf(labels) {
   return Math.max(LEAST_WIDTH, ...labels.map((label) => Math.ceil(pen.measureText(label).width) + 12));
 }
 
+/** Where a sorted column has a number, or the next larger one. */
+function placeOf(column, number) {
+  let low = 0;
+  let high = column.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (column[middle] < number) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** The axis of the values on one side, in the unit of its lines. */
+function valueAxis(base, scale, side, { symbol, isBool }) {
+  const unitOf = (low, high) => scaleOf(symbol, Math.max(Math.abs(low), Math.abs(high)));
+  const numbers = {
+    // Round numbers in the unit that the labels have, such as half days.
+    incrs: (plot, index, low, high) => STEPS.map((step) => step * unitOf(low, high)[0]),
+    splits: (plot, index, low, high, step) => multiples(low, high, step),
+    values: (plot, splits, index, space, step) => {
+      const { min, max } = plot.scales[scale];
+      const [divisor, unit] = unitOf(min, max);
+      const places = placesFor(step / divisor);
+      const isShort = unit !== '' && unit.length <= 5;
+      return splits.map((split, place) => (place === splits.length - 1 && isShort
+        ? `${number(split / divisor, places)} ${unit}` : number(split / divisor, places)));
+    },
+  };
+  const words = {
+    splits: () => [0, 1],
+    values: () => ['off', 'on'],
+  };
+  return {
+    ...base,
+    scale,
+    side,
+    grid: { ...base.grid, show: side === LEFT },
+    size: (plot, labels) => widthOf(labels ?? []),
+    gap: 6,
+    ...(isBool ? words : numbers),
+  };
+}
+
+const [RIGHT, LEFT] = [1, 3]; // as uPlot counts the sides
+
 /**
  * A chart in an element.
  *
- * Columns are [seconds, value, low, high]; null is a gap. `onCursor(text)` is called when someone
- * points at a place, with null when they leave; `onZoom(from_ms, to_ms)` when they mark a span,
- * `onReset()` when they double-click.
+ * Lines are { symbol, axis, color, shape, isBool, hasBand, isPale, dash }: the unit, `left` or
+ * `right`, the name of a CSS variable with #rrggbb, `line`, `step` or `points`. Each has columns
+ * [seconds, value, low, high]; null is a gap. `onCursor(second)` is called when someone points at a
+ * place, with null when they leave; `onZoom(from_ms, to_ms)` when they mark a span, `onReset()` when
+ * they double-click. Charts with the same `key` show their cursors at the same time.
  */
 export class Chart {
-  constructor(place, { symbol, isSteps, onCursor, onZoom, onReset }) {
+  constructor(place, { lines, key, onCursor, onZoom, onReset }) {
     this.place = place;
-    this.symbol = symbol;
-    this.isSteps = isSteps;
+    this.key = key ?? null;
     this.onCursor = onCursor;
     this.onZoom = onZoom;
     this.onReset = onReset;
-    this.columns = [[], [], [], []];
+    this.marks = [];
     this.span = null;
     this.plot = null;
-    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.rebuild());
-    new ResizeObserver(() => this.plot?.setSize(this.size())).observe(place);
+    this.events = new AbortController();
+    const { signal } = this.events;
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.rebuild(), { signal });
+    this.observer = new ResizeObserver(() => this.plot?.setSize(this.size()));
+    this.observer.observe(place);
+    this.setLines(lines);
+  }
+
+  /** Forget the chart; its element can take another one. */
+  destroy() {
+    this.events.abort();
+    this.observer.disconnect();
+    this.plot.destroy();
+  }
+
+  /** Draw other lines; they have no points yet. */
+  setLines(lines) {
+    this.lines = lines;
+    this.columns = lines.map(() => [[], [], [], []]);
     this.rebuild();
   }
 
@@ -117,56 +182,76 @@ export class Chart {
     return Math.max(200, Math.min(2000, Math.round(this.place.clientWidth * POINTS_PER_PIXEL)));
   }
 
+  /** What the lines of one side have in common, null if there are none. */
+  side(name) {
+    const lines = this.lines.filter((line) => (line.axis ?? 'left') === name);
+    if (lines.length === 0) return null;
+    const symbols = new Set(lines.map((line) => line.symbol));
+    return {
+      symbol: symbols.size === 1 ? lines[0].symbol : '',
+      isBool: lines.every((line) => line.isBool),
+    };
+  }
+
   rebuild() {
     this.plot?.destroy();
-    const text = color('--muted');
-    const line = color('--curve');
-    const grid = { stroke: color('--grid'), width: 1 };
-    const axis = { stroke: text, font: FONT, grid, ticks: { show: false } };
-    const steps = this.isSteps ? { paths: uPlot.paths.stepped({ align: 1 }) } : {};
-    const edge = { stroke: null, width: 0, points: { show: false } };
+    const axis = {
+      stroke: color('--muted'), font: FONT, grid: { stroke: color('--grid'), width: 1 }, ticks: { show: false },
+    };
+    const sides = [['left', LEFT], ['right', RIGHT]].map(([name, side]) => [name, side, this.side(name)])
+      .filter(([,, lines]) => lines);
+    const series = [{}];
+    const bands = [];
+    for (const line of this.lines) {
+      const scale = line.axis ?? 'left';
+      const stroke = color(line.color) + (line.isPale ? PALE : '');
+      const isPoints = line.shape === 'points';
+      series.push({
+        scale,
+        stroke,
+        width: 1.6,
+        spanGaps: false,
+        dash: line.dash,
+        paths: isPoints ? () => null : line.shape === 'step'
+          ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear(),
+        points: { size: 4, fill: stroke, width: 0, ...(isPoints ? { show: true } : {}) },
+      });
+      if (line.hasBand) {
+        const edge = { scale, stroke: null, width: 0, points: { show: false } };
+        series.push(edge, edge);
+        bands.push({ series: [series.length - 1, series.length - 2], fill: color(line.color) + BAND });
+      }
+    }
     this.plot = new uPlot({
       ...this.size(),
-      padding: [10, 20, 0, 0],
-      scales: { x: { time: true }, y: this.isSteps ? { range: [-0.1, 1.1] } : {} },
+      padding: [10, sides.some(([name]) => name === 'right') ? 0 : 20, 0, 0],
+      scales: {
+        x: { time: true },
+        ...Object.fromEntries(sides.map(([name,, { isBool }]) => [name, isBool ? { range: [-0.1, 1.1] } : {}])),
+      },
       axes: [
         { ...axis, values: timeLabels, space: 64, size: 32 },
-        {
-          ...axis,
-          size: (plot, labels) => widthOf(labels ?? []),
-          gap: 6,
-          // Round numbers in the unit that the labels have, such as half days.
-          incrs: (plot, index, low, high) => {
-            const [divisor] = scaleOf(this.symbol, Math.max(Math.abs(low), Math.abs(high)));
-            return STEPS.map((step) => step * divisor);
-          },
-          splits: (plot, index, low, high, step) => multiples(low, high, step),
-          values: (plot, splits, index, space, step) => {
-            const { min, max } = plot.scales.y;
-            const [divisor, unit] = scaleOf(this.symbol, Math.max(Math.abs(min), Math.abs(max)));
-            const places = placesFor(step / divisor);
-            const isShort = unit !== '' && unit.length <= 5;
-            return splits.map((split, place) => (place === splits.length - 1 && isShort
-              ? `${number(split / divisor, places)} ${unit}` : number(split / divisor, places)));
-          },
-        },
+        ...sides.map(([name, side, lines]) => valueAxis(axis, name, side, lines)),
       ],
-      series: [
-        {},
-        { stroke: line, width: 1.6, spanGaps: false, ...steps, points: { size: 4, fill: line, width: 0 } },
-        edge,
-        edge,
-      ],
-      bands: [{ series: [3, 2], fill: color('--band') }],
+      series,
+      bands,
       legend: { show: false },
       cursor: {
         y: false,
         drag: { x: true, y: false, setScale: false },
-        points: { size: 7, width: 0, fill: line },
-        bind: { dblclick: () => () => { this.onReset(); } },
+        points: { size: 7, width: 0, fill: (plot, place) => plot.series[place].stroke(plot, place) },
+        sync: { key: this.key, setSeries: false },
+        bind: {
+          dblclick: () => () => { this.onReset(); },
+          // With the shift key it is moved instead, see gestures.js.
+          mousedown: (plot, target, handler) => (event) => (event.shiftKey ? null : handler(event)),
+        },
       },
       hooks: {
-        setCursor: [(plot) => this.onCursor(this.readout(plot.cursor.idx))],
+        setCursor: [(plot) => {
+          const { left } = plot.cursor;
+          this.onCursor(left === undefined || left < 0 ? null : plot.posToVal(left, 'x'));
+        }],
         setSelect: [(plot) => {
           const { left, width } = plot.select;
           if (width < 4) return;
@@ -175,41 +260,75 @@ export class Chart {
           plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
           this.onZoom(Math.floor(from), Math.ceil(to));
         }],
+        draw: [(plot) => this.drawMarks(plot)],
       },
-    }, this.columns, this.place);
+    }, this.joined(), this.place);
     this.render();
   }
 
-  /** What the chart says at one of its points, null where there is none. */
-  readout(index) {
-    const [second, value, low, high] = this.columns.map((column) => column[index ?? -1]);
-    if (value === null || value === undefined) return null;
-    const [divisor, unit] = scaleOf(this.symbol, Math.max(Math.abs(low), Math.abs(high)));
-    const text = (given) => {
-      const scaled = given / divisor;
-      const size = Math.floor(Math.log10(Math.abs(scaled) || 1));
-      return number(scaled, Number.isInteger(scaled) ? 0 : Math.max(0, Math.min(4, 3 - size)));
-    };
-    const spread = low === high ? '' : `, from ${text(low)} to ${text(high)}`;
-    return `${full.format(new Date(second * 1000))}: ${text(value)}${unit && ` ${unit}`}${spread}`;
+  drawMarks({ ctx, bbox, ...plot }) {
+    if (this.marks.length === 0) return;
+    ctx.save();
+    ctx.strokeStyle = color('--muted');
+    ctx.fillStyle = color('--muted');
+    ctx.lineWidth = devicePixelRatio;
+    ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+    for (const { time_ms } of this.marks) {
+      const x = Math.round(plot.valToPos(time_ms / 1000, 'x', true));
+      if (x < bbox.left || x > bbox.left + bbox.width) continue;
+      const half = 4 * devicePixelRatio;
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+      ctx.beginPath();
+      ctx.moveTo(x - half, bbox.top);
+      ctx.lineTo(x + half, bbox.top);
+      ctx.lineTo(x, bbox.top + 2 * half);
+      ctx.fill();
+    }
+    ctx.restore();
   }
 
-  /** Show these columns from one time to another, in ms. */
+  /** The columns of all lines over one column of times. */
+  joined() {
+    const tables = this.lines.map((line, place) => this.columns[place].slice(0, line.hasBand ? 4 : 2));
+    if (tables.length === 0) return [[]];
+    return tables.length === 1 ? tables[0] : uPlot.join(tables);
+  }
+
+  /** What a line has next to a time: { second, value, low, high }, null where it has a gap. */
+  at(second, line = 0) {
+    const [times, values, lows, highs] = this.columns[line];
+    let place = placeOf(times, second);
+    if (place > 0 && (place === times.length || second - times[place - 1] < times[place] - second)) place -= 1;
+    const value = values[place];
+    if (value === null || value === undefined) return null;
+    return { second: times[place], value, low: lows[place], high: highs[place] };
+  }
+
+  /** What the chart says at a time, null where a line has nothing. */
+  readout(second, line = 0) {
+    const point = second === null ? null : this.at(second, line);
+    return point && `${full.format(new Date(point.second * 1000))}: ${describe(point, this.lines[line])}`;
+  }
+
+  /** Show these columns of each line from one time to another, in ms. */
   show(columns, from_ms, to_ms) {
     this.columns = columns;
-    this.span = { min: from_ms / 1000, max: to_ms / 1000 };
-    this.render();
+    this.isChanged = true;
+    this.move(from_ms, to_ms);
   }
 
-  /** Move on to the present. */
+  /** Show another span of the same points. */
   move(from_ms, to_ms) {
     this.span = { min: from_ms / 1000, max: to_ms / 1000 };
     this.render();
   }
 
-  /** Add one reading; false if the chart has a later one. */
-  add(time_ms, reading, gap_ms) {
-    const [times, ...rest] = this.columns;
+  /** Add one reading to a line; false if it has a later one. */
+  add(time_ms, reading, gap_ms, line = 0) {
+    const [times, ...rest] = this.columns[line];
     const second = time_ms / 1000;
     const last = times.at(-1);
     if (last !== undefined && second <= last) return false;
@@ -219,22 +338,39 @@ export class Chart {
     }
     times.push(second);
     for (const column of rest) column.push(reading);
+    this.isChanged = true;
     return true;
   }
 
   /** Forget what lies before a time; the chart does not grow for ever. */
   forget(before_ms) {
-    const [times] = this.columns;
-    let count = 0;
-    while (count < times.length && times[count] * 1000 < before_ms) count += 1;
-    if (count > 200) for (const column of this.columns) column.splice(0, count);
+    for (const columns of this.columns) {
+      const count = placeOf(columns[0], before_ms / 1000);
+      if (count <= 200) continue;
+      for (const column of columns) column.splice(0, count);
+      this.isChanged = true;
+    }
   }
 
   render() {
     if (!this.span) return;
     this.plot.batch(() => {
-      this.plot.setData(this.columns, false);
+      if (this.isChanged) this.plot.setData(this.joined(), false);
       this.plot.setScale('x', this.span);
     });
+    this.isChanged = false;
   }
+}
+
+/** A point in words, with its unit and, where it stands for several readings, their lowest and highest. */
+export function describe({ value, low, high }, { symbol, isBool }) {
+  if (isBool && (value === 0 || value === 1)) return value ? 'on' : 'off';
+  const [divisor, unit] = scaleOf(symbol, Math.max(Math.abs(low), Math.abs(high)));
+  const text = (given) => {
+    const scaled = given / divisor;
+    const size = Math.floor(Math.log10(Math.abs(scaled) || 1));
+    return number(scaled, Number.isInteger(scaled) ? 0 : Math.max(0, Math.min(4, 3 - size)));
+  };
+  const spread = low === high ? '' : `, from ${text(low)} to ${text(high)}`;
+  return `${text(value)}${unit && ` ${unit}`}${spread}`;
 }

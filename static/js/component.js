@@ -123,7 +123,7 @@ async function load() {
   bucket_ms = answer.bucket_ms;
   const times = answer.t.map((ms) => ms / 1000);
   const copy = (column) => [...(column ?? answer.v)];
-  chart.show([times, answer.v, copy(answer.low), copy(answer.high)], from, to);
+  chart.show([[times, answer.v, copy(answer.low), copy(answer.high)]], from, to);
   if (!zoomed) addRecent(recent);
   if (!failed) describe();
 }
@@ -134,7 +134,7 @@ function say(text) {
 }
 
 function describe() {
-  if (chart.columns[0].length === 0) say('No readings in this span yet.');
+  if (chart.columns[0][0].length === 0) say('No readings in this span yet.');
   else if (bucket_ms) say(`Each point is the mean of ${span(bucket_ms)}; the band shows lowest and highest.`);
   else say('');
 }
@@ -143,7 +143,7 @@ function addRecent(points) {
   const numbers = points.filter(([, value]) => typeof value === 'number');
   let added = false;
   for (const [time, value] of numbers) {
-    const last = chart.columns[0].at(-1);
+    const last = chart.columns[0][0].at(-1);
     // Between two loads a reduced curve grows by about one point per bucket.
     if (bucket_ms && last !== undefined && time - last * 1000 < bucket_ms / 2) continue;
     if (time > serverNow() - range_ms) added = chart.add(time, value, gap_ms) || added;
@@ -166,10 +166,15 @@ function choose(from_to) {
 
 if (place && globalThis.uPlot) {
   chart = new Chart(place, {
-    symbol: root.dataset.symbol,
-    isSteps: root.dataset.type === 'bool',
-    onCursor: (text) => {
-      pointed = text;
+    lines: [{
+      symbol: root.dataset.symbol,
+      color: '--curve',
+      shape: root.dataset.type === 'bool' ? 'step' : 'line',
+      isBool: root.dataset.type === 'bool',
+      hasBand: true,
+    }],
+    onCursor: (second) => {
+      pointed = chart.readout(second);
       put(note, pointed ?? remark);
     },
     onZoom: (from, to) => { if (to - from >= 1000) choose([from, to]); },

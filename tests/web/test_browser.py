@@ -335,9 +335,9 @@ def test_the_labels_of_the_axis_say_what_its_lines_are_at(make_web, open_page, s
         """Return the labels of the vertical axis as they were drawn last: (number, y)."""
         places = {}
         for text, x, y in page.evaluate("globalThis.written"):
-            number = re.fullmatch(r"([\u2212\d.\u202f]+)(?: \D+)?", text)
+            number = re.fullmatch(r"([\u2212\d.,]+)(?: \D+)?", text)
             if number and x < 120:
-                plain = number[1].replace("\u2212", "-").replace("\u202f", "")
+                plain = number[1].replace("\u2212", "-").replace(",", "")
                 places[round(y)] = float(plain)
         return sorted(places.items(), reverse=True)
 
