@@ -17,6 +17,8 @@ from urllib.parse import parse_qsl
 from jph.bus.wire import Reading, number_of
 from jph.errors import ConfigError
 from jph.state import Fields, LastStates
+from jph.stores.buckets import Statistic
+from jph.stores.series import Gaps
 from jph.stores.series import Series as Series
 
 _REDIS = (
@@ -210,6 +212,18 @@ class HistoryStore(Protocol):
 
     def last(self, codifier: str, n: int, since_ms: int = 0) -> list[Row]:
         """Return the newest n rows that are not older than since_ms, oldest first."""
+
+    def summary(self, codifier: str, start_ms: int, end_ms: int) -> Statistic | None:
+        """Return the statistics of the numbers of a span; None: there are none.
+
+        Mode and median are exact where the readings are few, see `jph.stores.span.read_summary`.
+        """
+
+    def gaps(self, codifier: str, start_ms: int, end_ms: int, longest_ms: int) -> Gaps | None:
+        """Return where readings of a span, of any kind, are more than longest_ms apart.
+
+        None: there are no readings, or this cannot be told.
+        """
 
     @property
     def path(self) -> Path | None:

@@ -1,7 +1,8 @@
-"""The points that a history returns."""
+"""What a history returns: points, and the gaps between readings."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +37,18 @@ class Series:
             return cls([], [], [], [], bucket_ms)
         times_ms, values, lows, highs = columns
         return cls([int(time_ms) for time_ms in times_ms], values, lows, highs, bucket_ms)
+
+
+class Gaps(NamedTuple):
+    """The gaps between the readings of one Codifier in a span.
+
+    Args:
+        first_ms, last_ms: times of the first and the last reading.
+        spans: each from the last reading before a gap to the first one after it, oldest first.
+        least_ms: shorter gaps than this were not looked for.
+    """
+
+    first_ms: int
+    last_ms: int
+    spans: list[tuple[int, int]]
+    least_ms: int

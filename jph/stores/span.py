@@ -15,6 +15,7 @@ from jph.stores.buckets import (
     RAW,
     RESOLUTIONS,
     TEN_MINUTES,
+    TEN_MINUTES_MS,
     Span,
     Statistic,
     end_of,
@@ -37,6 +38,8 @@ COLUMNS = {
     "mode": "mean, mode, 0, max, min, 0, count",
     "stdev": _ALL.format(median=0, stdev="stdev"),
 }
+EVERY_COLUMN = "mean, mode, median, max, min, stdev, count"
+MOST_TEN_MINUTES = 4_500  # buckets that are read at once, those of a month; of a longer span hours
 NEVER_MS = -(1 << 62)  # up to where nothing was dropped
 
 Plan = list[tuple[int, Span]]  # which resolution to read in each part of a span
@@ -93,6 +96,57 @@ def read_series(
         coarsest = max(resolution for resolution, _ in plan)
         width_ms = max(width_ms, coarsest * 60_000)
     return _series(source, field, plan, span[0], width_ms)
+
+
+def read_summary(source: SpanReader, start_ms: int, end_ms: int) -> Statistic | None:
+    """Return the statistics of the numbers with start_ms <= timestamp < end_ms, None without any.
+
+    Of many readings they are made of buckets: then there is no mode, and the median is the one of
+    the buckets' medians that has half of the readings on each side.
+    """
+    extent = source.extent((start_ms - 1, end_ms - 1)) if start_ms < end_ms else None
+    if extent is None:
+        return None
+    span = (max(start_ms - 1, extent[0]), min(end_ms - 1, extent[1]))
+    if span[0] >= span[1]:
+        return None
+    parts: list[Statistic] = []
+    for resolution, part in rough_plan(source, span):
+        if resolution != RAW:
+            found = source.statistics(part, resolution, EVERY_COLUMN)
+            parts += [statistic for _, statistic in found]
+        elif values := [value for _, value in source.readings(part)]:
+            parts.append(statistic_of(values))
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    count = sum(part.readings for part in parts)
+    mean = sum(part.mean * (part.readings / count) for part in parts)
+    return Statistic(
+        mean,
+        None,
+        _weighted_median(parts, count),
+        max(part.max for part in parts),
+        min(part.min for part in parts),
+        _joint_stdev(parts, mean, count),
+        count,
+    )
+
+
+def rough_plan(source: SpanReader, span: Span) -> Plan:
+    """Plan how to read a whole span: its readings if they are few, else statistics."""
+    if span[0] >= source.dropped_ms().get(RAW, NEVER_MS) and source.is_quick(span):
+        return [(RAW, span)]
+    is_long = span[1] - span[0] > MOST_TEN_MINUTES * TEN_MINUTES_MS
+    return _plan(source, span, HOUR_MS if is_long else TEN_MINUTES_MS)
+
+
+def _weighted_median(parts: list[Statistic], count: int) -> float:
+    seen = 0
+    for part in sorted(parts, key=lambda part: part.median):
+        seen += part.readings
+        if seen * 2 >= count:
+            break
+    return part.median
 
 
 def _forced(source: SpanReader, field: Field, span: Span, most_points: int) -> Series:

@@ -15,6 +15,7 @@ SPAN = "codifier = %(codifier)s AND timestamp > %(start)s AND timestamp <= %(end
 WHERE = f" FROM measurement WHERE {SPAN}"
 NUMBERS = f"{WHERE} AND value IS NOT NULL"
 ROWS = f"SELECT timestamp, codifier, sequence, value, text{WHERE}"
+TIMES = f"SELECT timestamp{WHERE} ORDER BY timestamp, codifier, sequence LIMIT %(most)s"
 READINGS = f"SELECT timestamp, value{NUMBERS} ORDER BY timestamp, sequence LIMIT %(most)s"
 GROUPS = (
     "SELECT (timestamp - %(origin)s - 1) / %(width)s AS cell, min(timestamp), max(timestamp),"
@@ -83,6 +84,10 @@ class SpanReader(ABC):
     def readings(self, span: Span, most: int = MOST) -> list[tuple[int, float]]:
         """Return the first `most` numbers with their timestamps, oldest first."""
         return self.ask(READINGS, span, most=most)
+
+    def times(self, span: Span, most: int = MOST) -> list[int]:
+        """Return the timestamps of the first `most` readings of any kind, oldest first."""
+        return [time_ms for (time_ms,) in self.ask(TIMES, span, most=most)]
 
     def groups(self, span: Span, origin_ms: int, width_ms: int) -> list[Cell]:
         """Return means, highest and lowest by cell, (timestamp - origin - 1) // width, in order."""

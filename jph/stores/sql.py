@@ -1,14 +1,15 @@
 """The common part of the histories in SQLite and in PostgreSQL."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
 from jph.stores import Row, text_of
-from jph.stores.buckets import HOUR, HOUR_MS, TEN_MINUTES_MS, Span, end_of
-from jph.stores.series import Series
-from jph.stores.span import NEVER_MS, parse_field, read_series
+from jph.stores.buckets import HOUR, HOUR_MS, TEN_MINUTES_MS, Span, Statistic, end_of
+from jph.stores.gaps import read_gaps
+from jph.stores.series import Gaps, Series
+from jph.stores.span import NEVER_MS, parse_field, read_series, read_summary
 from jph.stores.span_reader import MAX_MS, Ask, SpanReader
 
 Lend = Callable[[], AbstractContextManager[Any]]  # a connection
@@ -45,18 +46,30 @@ class SqlHistory:
         most_points: int = 1000,
     ) -> dict[str, Series]:
         asked = parse_field(field)
-        with self._reading() as connection:
-            cursor = connection.cursor()
-            cursor.execute(self._begin)
-            ask = partial(self._ask, cursor)
-            found = {
+        with self._at_one_moment() as ask:
+            return {
                 codifier: read_series(
                     self._reader_of(ask, codifier), asked, start_ms, end_ms, most_points
                 )
                 for codifier in codifiers
             }
+
+    def summary(self, codifier: str, start_ms: int, end_ms: int) -> Statistic | None:
+        with self._at_one_moment() as ask:
+            return read_summary(self._reader_of(ask, codifier), start_ms, end_ms)
+
+    def gaps(self, codifier: str, start_ms: int, end_ms: int, longest_ms: int) -> Gaps | None:
+        with self._at_one_moment() as ask:
+            return read_gaps(self._reader_of(ask, codifier), start_ms, end_ms, longest_ms)
+
+    @contextmanager
+    def _at_one_moment(self) -> Iterator[Ask]:
+        """Ask in a transaction, which sees the database at one moment."""
+        with self._reading() as connection:
+            cursor = connection.cursor()
+            cursor.execute(self._begin)
+            yield partial(self._ask, cursor)
             cursor.execute("ROLLBACK")
-        return found
 
     def read_text(
         self, codifier: str, start_ms: int, end_ms: int, most: int = 1000, *, objects: bool = False
