@@ -5,6 +5,7 @@ import resource
 import socket
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Literal
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from web.gevent_server import GeventServer
+    from web.tls import Certificate
     from web.waitress_server import WaitressServer
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ class PageServer:
         host: str,
         allowed_hosts: tuple[str, ...],
         server: ServerName = "waitress",
+        certificate: "Certificate | None" = None,
     ) -> None:
         self._site = site
         self._listener = listener
@@ -46,6 +49,7 @@ class PageServer:
         self._allowed_hosts = allowed_hosts
         self._stopping = threading.Event()
         self._server_name = server
+        self._certificate = certificate
         self._server: WaitressServer | GeventServer | None = None
         sys.setswitchinterval(SWITCH_S)
         allow_files()
@@ -71,11 +75,16 @@ class PageServer:
     def _serve(self) -> None:
         from web.front import Front
 
-        serve: type[WaitressServer | GeventServer]
+        serve: Callable[..., WaitressServer | GeventServer]
         if self._server_name == "gevent":
             from web.gevent_server import GeventServer as serve
         else:
             from web.waitress_server import WaitressServer as serve
+        if self._certificate is not None:
+            from web.tls import TlsConnection
+
+            secure = self._certificate.secure
+            serve = partial(serve, secure=secure, connection_class=TlsConnection)
         site = self._site
         front = Front(self._application(), site.readers, site.proxies)
         gates = site.page_gate, site.history_gate, site.password_gate, site.command_gate

@@ -10,6 +10,7 @@ import importlib.util
 import socket
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jph.bus.wire import Address, Control, Reading
 from jph.config.model import Config
@@ -20,6 +21,9 @@ from jph.stores.address import Sql, address_of
 from web.proxies import Proxies
 from web.server import PageServer, ServerName
 from web.site import Site
+
+if TYPE_CHECKING:
+    from web.tls import Certificate
 
 NEEDED = ("flask", "flask_login", "flask_sqlalchemy", "waitress", "bcrypt")
 HOST, PORT = "127.0.0.1", 8080  # unless its settings name others
@@ -60,6 +64,11 @@ class Web:
     server: ServerName = setting(
         "waitress", doc="the server: waitress, or gevent for a thousand live pages"
     )
+    certificate: Path | None = setting(
+        None,
+        doc="path of the certificate with its chain, in PEM; the pages speak TLS then",
+    )
+    key: Path | None = setting(None, doc="path of the key of the certificate, without a password")
     stalled_reader_s: float = setting(
         20.0,
         key="StalledReader",
@@ -86,6 +95,7 @@ class Web:
             proxies = Proxies(self.proxies)
         except ValueError as error:
             raise ConfigError(f"Proxies: {error}; name addresses or networks") from error
+        certificate = self._load_certificate()
         listener = listen(self.host, self.port, self.stalled_reader_s)
         self.bound_port: int = listener.getsockname()[1]
         self._site = Site(
@@ -97,13 +107,30 @@ class Web:
             stalled_reader_s=self.stalled_reader_s,
             proxies=proxies,
         )
-        self._server = PageServer(self._site, listener, self.host, self.allowed_hosts, self.server)
+        self._server = PageServer(
+            self._site, listener, self.host, self.allowed_hosts, self.server, certificate
+        )
 
     @property
     def address(self) -> str:
         """The address to open in a browser of this machine."""
         host = WILDCARDS.get(self.host, f"[{self.host}]" if ":" in self.host else self.host)
-        return f"http://{host}:{self.bound_port}/"
+        scheme = "http" if self.certificate is None else "https"
+        return f"{scheme}://{host}:{self.bound_port}/"
+
+    def _load_certificate(self) -> "Certificate | None":
+        if self.certificate is None and self.key is None:
+            return None
+        if self.certificate is None or self.key is None:
+            raise ConfigError("Certificate and Key go together: name both files, or none")
+        if self.server == "gevent":
+            raise ConfigError(
+                "Certificate: the server gevent speaks no TLS; use waitress, or put nginx or Caddy "
+                "before it (docs/operations.md)"
+            )
+        from web.tls import Certificate  # loads ssl
+
+        return Certificate(self.certificate, self.key)
 
     def sign_in_url(self) -> str:
         """Return a new link that signs in the first person who opens it, within an hour."""

@@ -8,6 +8,7 @@ import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from waitress import wasyncore
@@ -39,12 +40,12 @@ class Task(WSGITask):  # type: ignore[misc]
         return environ
 
     def take_socket(self) -> socket.socket:
-        """Return a copy of the connection's socket, which stays open when ours is closed."""
+        """Return the connection's socket, which stays open when we close it."""
         with self.channel.outbuf_lock:  # the loop takes it before it closes a broken connection
             if not self.channel.connected:
                 raise BrokenPipeError
-            copy: socket.socket = self.channel.socket.dup()
-            return copy
+            shared: socket.socket = self.channel.share_socket()
+            return shared
 
 
 class Request(HTTPRequestParser):  # type: ignore[misc]
@@ -85,6 +86,11 @@ class Connection(HTTPChannel):  # type: ignore[misc]
         """Tell whether it has neither a request nor an answer under way."""
         return not self.requests and not self.total_outbufs_len
 
+    def share_socket(self) -> socket.socket:
+        """Return a copy of the socket, which stays open when ours is closed."""
+        copy: socket.socket = self.socket.dup()
+        return copy
+
     def handle_close(self) -> None:
         """Close it, once."""
         super().handle_close()
@@ -99,15 +105,25 @@ class WaitressServer:
     Args:
         threads: how many requests are answered at once.
         places: of the connections; the one that waited longest gives way when there are too many.
+        secure: makes a connection with TLS of an accepted one.
+        connection_class: which fits that.
     """
 
     def __init__(
-        self, app: "WSGIApplication", listener: socket.socket, threads: int, places: Places
+        self,
+        app: "WSGIApplication",
+        listener: socket.socket,
+        threads: int,
+        places: Places,
+        secure: Callable[[socket.socket], socket.socket] | None = None,
+        connection_class: type[Connection] = Connection,
     ) -> None:
         for name in ("waitress", "waitress.queue"):  # a page that was closed is no news
             if (logger := logging.getLogger(name)).level == logging.NOTSET:
                 logger.setLevel(logging.ERROR)
         self._places = places
+        self._secure = secure
+        self._connection_class = connection_class
         self._map: dict[int, Any] = {}
         self._server = create_server(
             app,
@@ -122,6 +138,7 @@ class WaitressServer:
             max_request_header_size=32 * 1024,
             max_request_body_size=64 * 1024,
             clear_untrusted_proxy_headers=False,  # web/front.py does that
+            url_scheme="https" if secure else "http",
             ident=None,
             log_socket_errors=False,
         )
@@ -164,7 +181,14 @@ class WaitressServer:
             else:
                 refuse(accepted, busy)
                 return
-        Connection(self._places, server, accepted, address, *args, **kwargs)
+        if self._secure is not None:
+            try:
+                accepted = self._secure(accepted)
+            except OSError:  # it left already
+                accepted.close()
+                self._places.give_back(address[0])
+                return
+        self._connection_class(self._places, server, accepted, address, *args, **kwargs)
 
     def _drop_longest_waiting(self) -> bool:
         """Close the connection that has waited longest for a request; False if none waits."""

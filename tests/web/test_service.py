@@ -77,6 +77,8 @@ def test_the_settings_have_the_documented_keys():
         "AllowedHosts": (),
         "Proxies": (),
         "Server": "waitress",
+        "Certificate": None,
+        "Key": None,
         "StalledReader": 20.0,
     }
 
