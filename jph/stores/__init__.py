@@ -225,6 +225,23 @@ class HistoryStore(Protocol):
         None: there are no readings, or this cannot be told.
         """
 
+    def oldest(
+        self, codifier: str, start_ms: int, end_ms: int, most: int, *, after: int = -1
+    ) -> list[Row]:
+        """Return the oldest `most` rows with start_ms <= timestamp < end_ms, oldest first.
+
+        A long span is read page by page: the next one begins at the timestamp of the last row, and
+        `after` its sequence.
+        """
+
+    def buckets(
+        self, codifier: str, resolution: int, start_ms: int, end_ms: int, most: int
+    ) -> list[tuple[int, Statistic]]:
+        """Return the oldest `most` statistics with start_ms <= end of bucket < end_ms, by time.
+
+        Only those that are computed, of a resolution in minutes: 10 or 60.
+        """
+
     @property
     def path(self) -> Path | None:
         """The file of this history, None if a server keeps it."""

@@ -23,7 +23,11 @@ GROUPS = (
 )
 STATISTICS = (
     "SELECT timestamp, {columns} FROM statistic"
-    f" WHERE resolution = %(resolution)s AND {SPAN} ORDER BY timestamp"
+    f" WHERE resolution = %(resolution)s AND {SPAN} ORDER BY timestamp LIMIT %(most)s"
+)
+OLDEST = (
+    f"{ROWS} AND (timestamp > %(first)s OR sequence > %(after)s)"
+    " ORDER BY timestamp, codifier, sequence LIMIT %(most)s"
 )
 MARKS = f"SELECT timestamp FROM pending WHERE {SPAN} ORDER BY timestamp"
 
@@ -81,6 +85,10 @@ class SpanReader(ABC):
         """Return the newest `most` rows that meet a further condition, oldest first."""
         return self.ask(f"{ROWS}{where}{NEWEST}", span, most=max(most, 0))[::-1]
 
+    def oldest(self, span: Span, most: int, after: int) -> list[Any]:
+        """Return the oldest `most` rows; of its first ms only those with a sequence above after."""
+        return self.ask(OLDEST, span, first=span[0] + 1, after=after, most=max(most, 0))
+
     def readings(self, span: Span, most: int = MOST) -> list[tuple[int, float]]:
         """Return the first `most` numbers with their timestamps, oldest first."""
         return self.ask(READINGS, span, most=most)
@@ -98,7 +106,10 @@ class SpanReader(ABC):
             )
         ]
 
-    def statistics(self, span: Span, resolution: int, columns: str) -> list[Labelled]:
-        """Return the statistics of the buckets whose ends lie in the span, oldest first."""
-        rows = self.ask(STATISTICS.format(columns=columns), span, resolution=resolution)
+    def statistics(
+        self, span: Span, resolution: int, columns: str, most: int = MOST
+    ) -> list[Labelled]:
+        """Return the first statistics of buckets whose ends lie in the span, oldest first."""
+        query = STATISTICS.format(columns=columns)
+        rows = self.ask(query, span, resolution=resolution, most=most)
         return [(row[0], Statistic._make(row[1:])) for row in rows]

@@ -9,7 +9,7 @@ from jph.stores import Row, text_of
 from jph.stores.buckets import HOUR, HOUR_MS, TEN_MINUTES_MS, Span, Statistic, end_of
 from jph.stores.gaps import read_gaps
 from jph.stores.series import Gaps, Series
-from jph.stores.span import NEVER_MS, parse_field, read_series, read_summary
+from jph.stores.span import EVERY_COLUMN, NEVER_MS, parse_field, read_series, read_summary
 from jph.stores.span_reader import MAX_MS, Ask, SpanReader
 
 Lend = Callable[[], AbstractContextManager[Any]]  # a connection
@@ -81,10 +81,26 @@ class SqlHistory:
     def last(self, codifier: str, n: int, since_ms: int = 0) -> list[Row]:
         return self._rows(codifier, (since_ms - 1, MAX_MS), n)
 
+    def oldest(
+        self, codifier: str, start_ms: int, end_ms: int, most: int, *, after: int = -1
+    ) -> list[Row]:
+        with self._reader(codifier) as reader:
+            return reader.oldest((start_ms - 1, end_ms - 1), most, after)
+
+    def buckets(
+        self, codifier: str, resolution: int, start_ms: int, end_ms: int, most: int
+    ) -> list[tuple[int, Statistic]]:
+        with self._reader(codifier) as reader:
+            return reader.statistics((start_ms - 1, end_ms - 1), resolution, EVERY_COLUMN, most)
+
     def _rows(self, codifier: str, span: Span, most: int, where: str = "") -> list[Any]:
+        with self._reader(codifier) as reader:
+            return reader.rows(span, most, where)
+
+    @contextmanager
+    def _reader(self, codifier: str) -> Iterator[SpanReader]:
         with self._reading() as connection:
-            ask = partial(self._ask, connection.cursor())
-            return self._reader_of(ask, codifier).rows(span, most, where)
+            yield self._reader_of(partial(self._ask, connection.cursor()), codifier)
 
 
 def due_hours(ask: Ask, until_ms: int) -> tuple[int, int] | None:
