@@ -13,7 +13,6 @@ from flask import (
     Flask,
     abort,
     current_app,
-    jsonify,
     redirect,
     render_template,
     request,
@@ -25,8 +24,10 @@ from flask_login import LoginManager, current_user, login_user, logout_user
 from werkzeug.exceptions import HTTPException
 
 from jph.errors import JphError, StoreError
+from web.access import Role, open_to_strangers
 from web.context import site
 from web.limits import Busy
+from web.navigation import is_page
 
 blueprint = Blueprint("accounts", __name__)
 log = logging.getLogger(__name__)
@@ -40,15 +41,17 @@ class Person:
     Args:
         token: of the session.
         name: shown on the page.
+        role: what they may do.
     """
 
     is_authenticated = True
     is_active = True
     is_anonymous = False
 
-    def __init__(self, token: str, name: str) -> None:
+    def __init__(self, token: str, name: str, role: Role) -> None:
         self.token = token
         self.name = name
+        self.role = role
 
     def get_id(self) -> str:
         """Return the token, which the cookie keeps."""
@@ -65,7 +68,7 @@ def load_person(token: str) -> Person | None:
         site().session_fault.note(str(error))
         return None
     site().session_fault.end("the database of the pages can be read again")
-    return Person(token, found.name or OWNER) if found else None
+    return Person(token, found.name or OWNER, Role(found.role)) if found else None
 
 
 def init_app(app: Flask) -> None:
@@ -74,14 +77,8 @@ def init_app(app: Flask) -> None:
     manager.user_loader(load_person)
 
 
-def sign_in_first() -> ResponseReturnValue:
-    """Answer a stranger who asked for what only those may have who signed in."""
-    if request.is_json:
-        return jsonify({"error": "Sign in first."}), 401
-    return redirect(url("accounts.sign_in"), 303)
-
-
 @blueprint.get("/sign-in")
+@open_to_strangers
 def sign_in() -> ResponseReturnValue:
     """Show the sign-in page."""
     if current_user.is_authenticated:
@@ -90,6 +87,7 @@ def sign_in() -> ResponseReturnValue:
 
 
 @blueprint.post("/sign-in")
+@open_to_strangers
 def sign_in_with_password() -> ResponseReturnValue:
     """Sign in with name and password."""
     name = request.form.get("name", "").strip()
@@ -135,14 +133,18 @@ def _page_before() -> str:
 
     It is made anew from what the path means here, so that it cannot lead to another site.
     """
+    path, _, query = request.values.get("next", "").partition("?")
     try:
-        endpoint, values = current_app.url_map.bind("").match(request.values.get("next", ""))
+        endpoint, values = current_app.url_map.bind("").match(path)
     except HTTPException:
         return url("pages.dashboard")
-    return url(endpoint, **values) if endpoint.startswith("pages.") else url("pages.dashboard")
+    if not is_page(endpoint):
+        return url("pages.dashboard")
+    return url(endpoint, **values) + (f"?{query}" if query else "")
 
 
 @blueprint.get("/enter/<token>")
+@open_to_strangers
 def enter(token: str) -> ResponseReturnValue:
     """Show the page behind a one-time link; it takes nothing."""
     if not site().links.is_valid(token):
@@ -151,6 +153,7 @@ def enter(token: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/enter/<token>")
+@open_to_strangers
 def enter_now(token: str) -> ResponseReturnValue:
     """Sign in by a one-time link, and use it up."""
     links = site().links
@@ -165,6 +168,7 @@ def enter_now(token: str) -> ResponseReturnValue:
 
 
 @blueprint.post("/sign-out")
+@open_to_strangers
 def sign_out() -> ResponseReturnValue:
     """End the session, also for those who copied its cookie."""
     if current_user.is_authenticated:
@@ -185,10 +189,11 @@ def _person(name: str | None, stamp: str | None = None) -> Person:
     from web import sessions
 
     try:
-        return Person(sessions.begin(name, stamp), name or OWNER)
+        person = load_person(sessions.begin(name, stamp))
     except StoreError as error:
         log.error("%s", error)
-        abort(503, "Nobody can sign in now; the log of the server tells why.")
+        person = None
+    return person or abort(503, "Nobody can sign in now; the log of the server tells why.")
 
 
 def _begin_session(person: Person) -> None:

@@ -11,6 +11,7 @@ from jph.clock import time_now_ms
 from jph.errors import JphError
 from jph.stores import Series
 from jph.stores.span import parse_field
+from web.access import open_to_strangers
 from web.context import behind, site
 from web.recent import read_recent, read_recent_text
 from web.status import FAULTS
@@ -64,6 +65,7 @@ def config() -> Response:
 
 
 @blueprint.get("/healthz")
+@open_to_strangers
 def healthz() -> tuple[Response, int]:
     """Report the health of this process as flat JSON; 503 while it is not on the bus."""
     here = site()

@@ -11,7 +11,8 @@ from flask.typing import ResponseReturnValue, TeardownCallable
 from werkzeug.exceptions import HTTPException
 
 from jph.paths import static_dir, templates_dir
-from web import accounts, api, commands, live, old_graphs, pages, security
+from web import access, accounts, api, commands, live, navigation, old_graphs, pages, security
+from web.access import wants_json
 from web.compression import compress
 from web.context import CodifierConverter
 from web.limits import Busy
@@ -22,7 +23,15 @@ log = logging.getLogger(__name__)
 SESSION_S = 30 * 24 * 3600
 MOST_BODY = 16 * 1024  # bytes: no form of ours comes near
 VENDOR_FILES = ("pico/pico.min.css", "uplot/uPlot.iife.min.js", "uplot/uPlot.min.css")
-JSON_PATHS = ("/sensor/", "/sensorts/", "/history/", "/command", "/live", "/healthz", "/ntp")
+# Each has a blueprint.
+AREAS = (
+    live,
+    api,
+    old_graphs,
+    commands,
+    accounts,
+    pages,
+)
 
 Teardown = TypeVar("Teardown", bound=TeardownCallable)
 
@@ -73,7 +82,9 @@ def create_app(site: Site, *, port: int, host: str, allowed_hosts: tuple[str, ..
     security.protect(app, security.host_names(host, allowed_hosts))
     app.after_request(compress)
     accounts.init_app(app)
-    for module in (live, api, old_graphs, commands, accounts, pages):
+    access.init_app(app)
+    navigation.init_app(app)
+    for module in AREAS:
         app.register_blueprint(module.blueprint)
     vendor = frozenset(name for name in VENDOR_FILES if (static_dir() / "vendor" / name).is_file())
     if len(vendor) < len(VENDOR_FILES):
@@ -132,11 +143,6 @@ def show_bug(error: Exception) -> ResponseReturnValue:
     """Log an unexpected error, and answer without its details."""
     log.error("%s %s failed", request.method, request.path, exc_info=error)
     return _error(500, "The server failed to answer; its log tells why.")
-
-
-def wants_json() -> bool:
-    """Tell whether a program asks."""
-    return request.is_json or request.path.startswith(JSON_PATHS)
 
 
 def _error(code: int, message: str) -> tuple[Response | str, int]:

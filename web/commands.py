@@ -5,12 +5,12 @@ from collections.abc import Mapping
 
 from flask import Blueprint, abort, flash, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_login import current_user
 
 from jph.config.model import Component
 from jph.errors import JphError
 from jph.registry import IGNORE_HALT
-from web.accounts import sign_in_first
+from web import audit
+from web.access import Role, needs
 from web.context import site
 
 blueprint = Blueprint("commands", __name__)
@@ -19,6 +19,7 @@ FLAGS = {"H": "halt", "S": "start", "P": "ping", "C": "reload", "A": "set", "E":
 
 
 @blueprint.post("/command")
+@needs(Role.OPERATOR)
 def command() -> ResponseReturnValue:
     """Send a command to one component; {"codifier", "flag"} as JSON or as a form.
 
@@ -26,8 +27,6 @@ def command() -> ResponseReturnValue:
     answer comes when it is known what became of it, after some seconds at most: whether it is
     "done", and the "outcome" in words; "round_trip_ms" is null without an answer of the component.
     """
-    if not current_user.is_authenticated:
-        return sign_in_first()
     given = request.get_json(silent=True) if request.is_json else request.form
     if not isinstance(given, Mapping):
         abort(400, "A command is an object with codifier and flag.")
@@ -47,6 +46,7 @@ def command() -> ResponseReturnValue:
             outcome, trip_ms = site().outcomes.tell(site().channel, component, flag, number)
     except (JphError, OSError) as error:
         abort(503, f"The command could not be sent: {error}")
+    audit.note(FLAGS[flag], codifier, _detail(number, outcome.text))
     if request.is_json:
         return jsonify(
             codifier=codifier,
@@ -58,6 +58,10 @@ def command() -> ResponseReturnValue:
         )
     flash(f"{codifier} {outcome.text}.")
     return redirect(url_for("pages.component", codifier=codifier), 303)
+
+
+def _detail(number: float | None, outcome: str) -> str:
+    return outcome if number is None else f"{number:g}: {outcome}"
 
 
 def _number(component: Component, given: object) -> float:

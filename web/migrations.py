@@ -4,12 +4,14 @@ No SQLAlchemy here: sessions need none (web/sessions.py).
 """
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from flask import current_app
 
 from jph.errors import StoreError
-from jph.stores.sqlite.file import opened, put_aside
+from jph.stores.sqlite.file import ERRORS, opened, put_aside
 
 AGAIN = "put a copy of it back, or make the accounts again with jph user add"
 BUSY_S = 5.0  # longest wait for another process that writes
@@ -36,6 +38,33 @@ STEPS: tuple[tuple[str, ...], ...] = (
             seen_ms INTEGER NOT NULL
         )
         """,
+    ),
+    (
+        # Accounts from before roles could do all that there was: 3 is the admin.
+        "ALTER TABLE account ADD COLUMN role INTEGER NOT NULL DEFAULT 3",
+        """
+        CREATE TABLE audit (
+            number INTEGER PRIMARY KEY,
+            time_ms INTEGER NOT NULL,
+            who VARCHAR NOT NULL,
+            address VARCHAR NOT NULL,
+            action VARCHAR NOT NULL,
+            subject VARCHAR NOT NULL,
+            detail VARCHAR NOT NULL
+        )
+        """,
+        """
+        CREATE TABLE event (
+            number INTEGER PRIMARY KEY,
+            time_ms INTEGER NOT NULL,
+            codifier VARCHAR NOT NULL,
+            kind VARCHAR NOT NULL,
+            text VARCHAR NOT NULL,
+            who VARCHAR NOT NULL
+        )
+        """,
+        "CREATE INDEX event_times ON event (time_ms)",
+        "CREATE INDEX event_codifiers ON event (codifier, time_ms)",
     ),
 )
 
@@ -64,6 +93,20 @@ def connect(path: Path) -> sqlite3.Connection:
             f"{path}: the database of the pages cannot be made ({error.strerror}): "
             "let JPH write to this folder, or name another one with --home"
         ) from error
+
+
+@contextmanager
+def connection(path: Path) -> Iterator[sqlite3.Connection]:
+    """Give a connection in a transaction, and commit at the end.
+
+    Raises:
+        StoreError: the file cannot be used; nothing of the transaction is kept.
+    """
+    try:
+        with closing(connect(path)) as database, database:
+            yield database
+    except ERRORS as error:
+        raise converted(error, path) from error
 
 
 def _upgrade(connection: sqlite3.Connection, path: Path) -> None:

@@ -7,16 +7,15 @@ here: whoever comes by a link does not load it.
 
 import hashlib
 import secrets
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager
 from sqlite3 import Connection
 from typing import NamedTuple
 
 from flask import current_app
 
 from jph.clock import time_now_ms
-from jph.stores.sqlite.file import ERRORS
-from web.migrations import connect, converted
+from web.access import Role
+from web.migrations import connection
 
 LIFETIME_MS = 30 * 24 * 3_600_000  # since it was used last
 SEEN_EVERY_MS = 3_600_000  # how often its use is noted
@@ -34,6 +33,7 @@ class Session(NamedTuple):
 
     name: str | None
     seen_ms: int
+    role: int = Role.ADMIN
 
 
 def begin(name: str | None, stamp: str | None = None) -> str:
@@ -66,9 +66,10 @@ def find(token: str) -> Session | None:
     now_ms = time_now_ms()
     with _transaction() as database:
         row = database.execute(
-            "SELECT name, seen_ms FROM session AS s "
+            "SELECT s.name, seen_ms, coalesce(role, ?) FROM session AS s "
+            "LEFT JOIN account AS owner ON owner.name = s.name "
             f"WHERE token_hash = ? AND seen_ms > ? AND {VALID}",
-            (_hash(token), now_ms - LIFETIME_MS),
+            (Role.ADMIN, _hash(token), now_ms - LIFETIME_MS),
         ).fetchone()
         if row is None:
             return None
@@ -86,14 +87,8 @@ def end(token: str) -> None:
         database.execute("DELETE FROM session WHERE token_hash = ?", (_hash(token),))
 
 
-@contextmanager
-def _transaction() -> Iterator[Connection]:
-    path = current_app.config["DATABASE"]
-    try:
-        with closing(connect(path)) as database, database:
-            yield database
-    except ERRORS as error:
-        raise converted(error, path) from error
+def _transaction() -> AbstractContextManager[Connection]:
+    return connection(current_app.config["DATABASE"])
 
 
 def _hash(token: str) -> bytes:

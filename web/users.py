@@ -17,6 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from jph.clock import time_now_ms
+from web.access import Role
 from web.database import db, transaction
 
 SHORTEST_PASSWORD = 8
@@ -34,6 +35,7 @@ class Account(db.Model):  # type: ignore[name-defined,misc]
     password_hash: Mapped[str]
     stamp: Mapped[str]
     created_ms: Mapped[int]
+    role: Mapped[int] = mapped_column(default=Role.ADMIN)
 
 
 def names() -> list[str]:

@@ -13,6 +13,7 @@ from tests.helpers import logged
 from tests.jph.stores.damages import DAMAGES
 from tests.web.client import Client
 from web import migrations, users
+from web.access import Role
 from web.app import Application
 from web.database import db, transaction
 from web.migrations import STEPS, connect
@@ -71,7 +72,9 @@ def test_a_file_from_before_versions_is_taken_over_with_its_accounts(path, in_ap
     assert users.stamp("anna") == "stamp"
     assert users.names() == ["anna"]
     assert version_of(path) == len(STEPS)
-    assert ask(path, "SELECT * FROM account") == [("anna", "$2b$04$hash", "stamp", 1700000000000)]
+    assert ask(path, "SELECT * FROM account") == [
+        ("anna", "$2b$04$hash", "stamp", 1700000000000, Role.ADMIN)
+    ]
 
 
 def test_a_file_of_a_newer_jph_is_refused_and_left_as_it_is(path, in_app):

@@ -107,8 +107,8 @@ def test_importing_the_component_loads_no_flask_and_no_database():
     assert loaded_with("web.service") & heavy == set()
 
 
-def test_importing_the_application_loads_no_database():
-    assert loaded_with("web.app") & {"flask", "sqlalchemy", "sqlite3"} == {"flask"}
+def test_importing_the_application_loads_no_sqlalchemy():
+    assert loaded_with("web.app") & {"flask", "sqlalchemy"} == {"flask"}
 
 
 def test_a_link_needs_no_sqlalchemy():

@@ -1,0 +1,93 @@
+"""Who may do what: roles, what each view needs, and the check before every request.
+
+A view needs a viewer unless it says otherwise with `@needs(…)` or `@open_to_strangers`.
+"""
+
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any, TypeVar
+
+from flask import Flask, abort, current_app, jsonify, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+NEEDED = "needed_role"  # attribute of a view
+
+
+class Role(IntEnum):
+    """What a person may do; each role may do what those before it may."""
+
+    VIEWER = 1  # see
+    OPERATOR = 2  # command: halt, start, set, acknowledge
+    ADMIN = 3  # change: configuration, people, tokens
+
+    @property
+    def word(self) -> str:
+        """Return its name for people."""
+        return self.name.lower()
+
+
+def needs(role: Role | None) -> Callable[[View], View]:
+    """Let only those use a view who have a role; None: everybody."""
+
+    def mark(view: View) -> View:
+        setattr(view, NEEDED, role)
+        return view
+
+    return mark
+
+
+open_to_strangers = needs(None)
+
+
+def role() -> Role | None:
+    """Return the role of who asks; None for a stranger who may see nothing."""
+    return current_user.role if current_user.is_authenticated else Role.VIEWER
+
+
+def who() -> str:
+    """Return the name of who asks, empty for a stranger."""
+    return current_user.name if current_user.is_authenticated else ""
+
+
+def may(needed: Role) -> bool:
+    """Tell whether who asks has a role."""
+    return (role() or 0) >= needed
+
+
+def check() -> ResponseReturnValue | None:
+    """Refuse the present request if who asks may not have it."""
+    view = current_app.view_functions.get(request.endpoint or "")
+    needed = getattr(view, NEEDED, Role.VIEWER)
+    if view is None or needed is None or request.endpoint == "static" or may(needed):
+        return None
+    if not current_user.is_authenticated:
+        return _sign_in_first()
+    abort(403, f"This needs the role {needed.word}; you are {(role() or needed).word}.")
+
+
+def _sign_in_first() -> ResponseReturnValue:
+    """Answer a stranger who asked for what only those may have who signed in."""
+    if wants_json() and not request.form:
+        return jsonify({"error": "Sign in first."}), 401
+    before = request.full_path.rstrip("?") if request.method == "GET" else None
+    return redirect(url_for("accounts.sign_in", next=before), 303)
+
+
+def wants_json() -> bool:
+    """Tell whether a program asks."""
+    return request.is_json or request.path.startswith(JSON_PATHS)
+
+
+JSON_PATHS = (
+    *("/sensor/", "/sensorts/", "/history/", "/command", "/live", "/healthz", "/ntp"),
+    *("/api/", "/grafana", "/metrics", "/readyz"),
+)
+
+
+def init_app(app: Flask) -> None:
+    """Check each request, and let templates know what a person may do."""
+    app.before_request(check)
+    app.context_processor(lambda: {"role": role() or 0, "Role": Role})

@@ -1,0 +1,72 @@
+"""The navigation: words for people, and the views behind them. What is not there is not shown."""
+
+from typing import NamedTuple
+
+from flask import Flask, current_app, request
+
+from web.access import NEEDED, Role, may
+
+
+class Entry(NamedTuple):
+    """One entry; `icon` names a symbol in templates/base.html."""
+
+    word: str
+    endpoint: str
+    icon: str = ""
+
+
+PAGES = (
+    Entry("Overview", "pages.dashboard", "overview"),
+    Entry("Graphs", "graphs.page", "graphs"),
+    Entry("Diagrams", "diagrams.page", "diagrams"),
+    Entry("Table", "table.page", "table"),
+    Entry("Alerts", "alerts.page", "alerts"),
+    Entry("Logs", "logs.page", "logs"),
+    Entry("Network", "network.page", "network"),
+    Entry("Settings", "settings.page", "settings"),
+)
+# The sections of Settings.
+SETTINGS = (
+    Entry("Configuration", "settings.page"),
+    Entry("Revisions", "revisions.page"),
+    Entry("People", "people.page"),
+    Entry("Tokens", "tokens.page"),
+    Entry("My sessions", "sessions.page"),
+    Entry("Audit", "audit.page"),
+    Entry("Backup", "backup.page"),
+)
+
+
+def is_page(endpoint: str) -> bool:
+    """Tell whether a view is one of the pages, which people may return to."""
+    blueprint = endpoint.partition(".")[0]
+    return any(entry.endpoint.partition(".")[0] == blueprint for entry in (*PAGES, *SETTINGS))
+
+
+def shown(entries: tuple[Entry, ...]) -> list[Entry]:
+    """Return the entries that exist and that who asks may open."""
+    views = current_app.view_functions
+    return [
+        entry
+        for entry in entries
+        if entry.endpoint in views and may(getattr(views[entry.endpoint], NEEDED, None) or Role(1))
+    ]
+
+
+def is_current(entry: Entry) -> bool:
+    """Tell whether the present page belongs to an entry of the navigation."""
+    blueprint = request.blueprint or ""
+    if entry.endpoint == "settings.page":
+        return any(each.endpoint.partition(".")[0] == blueprint for each in SETTINGS)
+    return blueprint == entry.endpoint.partition(".")[0] and request.endpoint != "pages.component"
+
+
+def init_app(app: Flask) -> None:
+    """Let templates show the navigation."""
+    app.context_processor(
+        lambda: {
+            "pages_shown": lambda: shown(PAGES),
+            "settings_shown": lambda: shown(SETTINGS),
+            "is_current": is_current,
+        }
+    )
