@@ -72,7 +72,7 @@ def healthz() -> tuple[Response, int]:
     status = here.channel.process.bus.status()
     components = here.channel.process.components()
     overview = here.records.overview()
-    faults = dict(overview.faults.values())
+    faults = {fault.meaning: fault.text for fault in overview.faults.values()}
     reasons = [f"{r.component.codifier}: {r.reason}" for r in here.records.all() if r.reason]
     buffers = [channel.receive_buffer_bytes for channel in status.channels.values()]
     health: dict[str, Any] = {

@@ -10,42 +10,40 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import itemgetter
-from typing import get_args
+from typing import NamedTuple, get_args
 from zlib import crc32
 
-from jph.bus.wire import Control, Reading, memory_of, number_of
+from jph.bus.wire import Address, Control, Reading, memory_of, number_of
 from jph.clock import time_now_ms
 from jph.config.model import Component, Config
 from jph.node.process import ComponentStatus
 from jph.rate import Rate
 from jph.state import Fields, LastStates
+from web import nodes
+from web.record import Point as Point
+from web.record import Record as Record
 from web.status import DAMAGED, FAULTS, Heard, Status, status
+from web.strangers import Strangers
 
-RING = 120  # readings of each component that a new reader gets for its curve
 RECENT = 20_000  # numbers of all components that a history may not have yet
 RECENT_TEXT_BYTES = 4 << 20  # and texts and objects
 LONGEST_POINT = 240  # letters of a text kept in the ring
 REFRESH_S = 1.0  # how often silence is looked for
-STRANGER_S = 600.0  # how long an unconfigured Codifier is mentioned after its last message
 STRANGERS_SHOWN = 24
+BUS = "bus"  # among the Codifiers of faults
+OFF_THE_BUS = "This server is off the bus: nothing arrives, and no command leaves."
 UNKNOWN_REASON = "It gives signs of life, but no readings; the log of its process tells why."
 
-Point = tuple[int, int, float | str]  # version, timestamp_ms, number or text
 
+class NetworkFault(NamedTuple):
+    """A fault that people are told at the top of each page; `goes_on`: live values still come."""
 
-@dataclass(slots=True)
-class Record:
-    """The record of one component."""
-
-    component: Component
-    version: int = 0
-    status: Status = "unseen"
-    heard: Heard = field(default_factory=Heard)
-    heard_ms: int | None = None
-    reason: str = ""  # why it fails, where that is known
-    points: deque[Point] = field(default_factory=lambda: deque(maxlen=RING))
+    meaning: str
+    text: str
+    since_ms: int
+    goes_on: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,15 +54,17 @@ class Overview:
         version: of the records that it was made of.
         layout: changes with the configuration; a page of another layout is out of date.
         summary: how many components are in each status.
-        faults: Codifier -> the meaning of its fault for people, and the fault.
+        faults: Codifier -> its fault.
         strangers: Codifiers that were heard and are not in the configuration.
+        troubles: what does not work, the worst first.
     """
 
     version: int
     layout: str
     summary: dict[str, int]
-    faults: dict[str, tuple[str, str]]
+    faults: dict[str, NetworkFault]
     strangers: list[str]
+    troubles: list[nodes.Trouble]
 
 
 class Records:
@@ -86,8 +86,12 @@ class Records:
         self._recent: deque[tuple[str, int, float]] = deque(maxlen=RECENT)
         self._recent_texts: deque[Reading] = deque()
         self._recent_text_bytes = 0
-        self._strangers: dict[str, float] = {}  # Codifier -> when it was heard, monotonic
-        self._faults: dict[str, tuple[str, str]] = {}
+        self.strangers = Strangers()
+        self.bus_fault: Callable[[], str] = str  # why we are off the bus; empty while we are on it
+        self.own_addresses: Callable[[], Iterable[Address]] = tuple  # on the network
+        self._faults: dict[str, NetworkFault] = {}
+        self._troubles: list[nodes.Trouble] = []
+        self._is_judged_anew = True  # since the troubles were found
         self._components = components  # of this process
         self._own: Mapping[str, ComponentStatus] = {}
         self._rate = Rate()
@@ -116,6 +120,8 @@ class Records:
                     control_s=arrival_s(fields, "ITimestamp"),
                     is_active=fields.get("IsActive") is not False,
                 )
+                record.data_ms = _until(fields.get("DTimestamp"), now_ms)
+                record.control_ms = _until(fields.get("ITimestamp"), now_ms)
                 record.version = self.version
             self._refresh(now_s)
 
@@ -130,9 +136,13 @@ class Records:
                 record.component = component
                 record.version = self.version
                 records[codifier] = record
-                self._strangers.pop(codifier, None)
+                self.strangers.forget(codifier)
             self._records = records
-            self._faults = {code: fault for code, fault in self._faults.items() if code in records}
+            self._faults = {
+                code: fault
+                for code, fault in self._faults.items()
+                if code in records or code == BUS
+            }
             self.layout = f"{crc32(document.encode()):08x}"
             self._refresh(time.monotonic())
             self.on_change()
@@ -147,9 +157,10 @@ class Records:
                 codifier, timestamp_ms, _, value, *_ = reading
                 record = self._records.get(codifier)
                 if record is None:
-                    self._strangers[codifier] = now_s
+                    self.strangers.on_reading(reading)
                     continue
                 touched[codifier] = record
+                record.ip = reading[6][0]
                 number: float | str | None = number_of(value)
                 if isinstance(number, float):
                     self._recent.append((codifier, timestamp_ms, number))
@@ -162,7 +173,7 @@ class Records:
                 if record.component.type in FAULTS:
                     self._note_fault(record.component, value)
             for record in touched.values():
-                record.version, record.heard_ms = version, now_ms
+                record.version, record.heard_ms, record.data_ms = version, now_ms, now_ms
                 heard = record.heard
                 heard.data_s = now_s
                 if heard.since_s is None:
@@ -172,24 +183,23 @@ class Records:
             self._rate.add(len(readings), now_s)
             self.on_change()
 
-    def on_control(self, message: Control) -> None:
-        """Take one control message."""
+    def on_control(self, message: Control, address: Address = ("", 0)) -> None:
+        """Take one control message, and where it came from."""
         now_s, now_ms = time.monotonic(), time_now_ms()
         with self.lock:
             self._rate.add(1, now_s)
             self.version += 1
             record = self._records.get(message.source)
             if record is None:
-                # Who only asks, such as a jph control without an entry, announces itself with 0.
-                if message.flag in "IT" or (message.flag == "N" and message.number):
-                    self._strangers[message.source] = now_s
+                self.strangers.on_control(message, address[0])
             else:
                 heard = record.heard
                 if heard.since_s is None or (message.is_active and not heard.is_active):
                     heard.since_s = now_s
                 heard.control_s = now_s
                 heard.is_active = message.is_active
-                record.heard_ms = now_ms
+                record.heard_ms = record.control_ms = now_ms
+                record.ip, record.port = address
                 self._touch(record, now_s)
                 for proxy in record.component.serves:
                     if proxy in self._records:  # it shows whether its server is halted
@@ -212,17 +222,22 @@ class Records:
     def note(self, codifier: str, meaning: str, text: str) -> None:
         """Show a fault that is not told on the bus."""
         with self.lock:
-            self._faults[codifier] = meaning, text
+            self._fault(codifier, meaning, text)
             self.version += 1
             self.on_change()
+
+    def _fault(self, codifier: str, meaning: str, text: str) -> None:
+        known = self._faults.get(codifier)
+        since_ms = known.since_ms if known and known.meaning == meaning else time_now_ms()
+        self._faults[codifier] = NetworkFault(meaning, text, since_ms)
 
     def _note_fault(self, component: Component, value: object) -> None:
         told = value if isinstance(value, dict) else {}
         if fault := told.get("fault"):
-            self._faults[component.codifier] = FAULTS[component.type], str(fault)
+            self._fault(component.codifier, FAULTS[component.type], str(fault))
         elif names := told.get("damaged"):
             text = f"Run jph history repair to take over what can be read of {names}."
-            self._faults[component.codifier] = DAMAGED, text
+            self._fault(component.codifier, DAMAGED, text)
         else:
             self._faults.pop(component.codifier, None)
 
@@ -269,15 +284,22 @@ class Records:
             summary = dict.fromkeys(get_args(Status), 0)
             for record in self._records.values():
                 summary[record.status] += 1
-            since_s = time.monotonic() - STRANGER_S
-            strangers = sorted(c for c, heard_s in self._strangers.items() if heard_s >= since_s)
+            if self._is_judged_anew:
+                self._find_troubles(time.monotonic())
+            strangers = [stranger.codifier for stranger in self.strangers.lately()]
             return Overview(
                 self.version,
                 self.layout,
                 summary,
                 dict(self._faults),
                 strangers[:STRANGERS_SHOWN],
+                self._troubles,
             )
+
+    def by_node(self) -> dict[str, list[Record]]:
+        """Return the records of each node of the network."""
+        with self.lock:
+            return nodes.by_node(self._records.values(), self.server_of, self.own_addresses())
 
     def messages_per_minute(self) -> float:
         """Return the rate of all messages, data and control."""
@@ -292,7 +314,7 @@ class Records:
         self._refreshed_s = now_s
         self._own = self._components()
         changed = [record for record in self._records.values() if self._judge(record, now_s)]
-        if changed:
+        if any([self._find_troubles(now_s), self._look_at_bus(), changed]):
             self.version += 1
             for record in changed:
                 record.version = self.version
@@ -314,4 +336,25 @@ class Records:
         if record.status == "failing":
             own = own or self._own.get(record.component.server or "")
             record.reason = (own.error if own else None) or UNKNOWN_REASON
-        return (record.status, record.reason) != before
+        is_other = (record.status, record.reason) != before
+        self._is_judged_anew = self._is_judged_anew or is_other
+        return is_other
+
+    def _look_at_bus(self) -> bool:
+        """Note whether we are on the bus; True if that changed."""
+        before, why = self._faults.pop(BUS, None), self.bus_fault()
+        if why:
+            since_ms = before.since_ms if before else time_now_ms()
+            self._faults[BUS] = NetworkFault(OFF_THE_BUS, why, since_ms, goes_on=False)
+        return before != self._faults.get(BUS)
+
+    def _find_troubles(self, now_s: float) -> bool:
+        """Find what does not work; True if that is something else than before."""
+        self._is_judged_anew = False
+        before = self._troubles
+        self._troubles = nodes.troubles(self.by_node(), self.server_of, now_s, self._started_s)
+        return before != self._troubles
+
+
+def _until(time_ms: object, now_ms: int) -> int | None:
+    return min(time_ms, now_ms) if isinstance(time_ms, int) else None

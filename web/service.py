@@ -148,7 +148,7 @@ class Web:
     def on_control(self, message: Control, address: Address) -> None:
         """Take one control message."""
         self._site.outcomes.hear([message])
-        self._site.records.on_control(message)
+        self._site.records.on_control(message, address)
 
     def on_config(self, config: Config) -> None:
         """Show the components of a new configuration, under which its own settings are the same."""

@@ -4,6 +4,7 @@ import logging
 import threading
 from pathlib import Path
 
+from jph.bus.bus import BusStatus
 from jph.config.model import Config
 from jph.errors import StoreError
 from jph.faults import Fault
@@ -45,6 +46,8 @@ class Site:
         self.config = config
         self.home = home
         self.records = Records(config, channel.last_states(), channel.process.components)
+        self.records.own_addresses = channel.process.bus.own_addresses
+        self.records.bus_fault = lambda: _bus_fault(channel.process.bus.status())
         self.stream = LiveStream(self.records)
         self.proxies = proxies or Proxies(())
         self.connections = Places(
@@ -109,3 +112,9 @@ class Site:
             if self._history is not None:
                 self._history[1].close()
                 self._history = None
+
+
+def _bus_fault(status: BusStatus) -> str:
+    """Return why a bus is not joined, empty if it is."""
+    faults = [channel.fault for channel in status.channels.values() if not channel.joined]
+    return (faults[0] or f"It tries to join on {status.interface}.") if faults else ""

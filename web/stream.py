@@ -12,7 +12,7 @@ import json
 import secrets
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from jph.clock import time_now_ms
 from web.curve import pack_curve
@@ -125,6 +125,8 @@ class LiveStream:
         now_ms = time_now_ms()
         frame: dict[str, object] = {"now": now_ms}
         frame |= self._overview.since(version if scope.cards else 0)
+        if not scope.cards:
+            del frame["troubles"]  # long, and only for the dashboard
         if not changed and version and (not scope.cards or len(frame) == 1):
             return ""
         encode = self._card if scope.cards else self._full
@@ -186,6 +188,7 @@ def _frame_fields(overview: Overview) -> dict[str, object]:
         "summary": overview.summary,
         "faults": overview.faults,
         "strangers": overview.strangers,
+        "troubles": [asdict(trouble) for trouble in overview.troubles],
     }
 
 

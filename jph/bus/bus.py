@@ -16,14 +16,16 @@ The parts to come have their places here:
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from jph.bus.clock_guard import NOTE_EVERY_S, ClockGuard
 from jph.bus.group import Multicast
 from jph.bus.joined_group import GroupStatus, JoinedGroup
 from jph.bus.receiver import ControlReceiver, DataReceiver
+from jph.bus.sequence import SequenceTracker
 from jph.bus.sockets import LinkWatch
+from jph.bus.wire import Address
 
 _DOUBT_EVERY_S = 1.0  # between looks at a clock that cannot be right
 _RELEASE = 200  # readings that waited for the clock, at once: 150 kB of a receiver's buffer
@@ -133,6 +135,14 @@ class Bus:
             data=self.data.status(),
             holds=self._holds,
         )
+
+    def own_addresses(self) -> tuple[Address, ...]:
+        """Return the addresses that our control messages come from."""
+        return self.control.sender.addresses
+
+    def sources(self) -> dict[str, Mapping[str, SequenceTracker]]:
+        """Return what was counted of each source, by channel."""
+        return {"control": self.control.receiver.sources, "data": self.data.receiver.sources}
 
     def close(self) -> None:
         """Leave both groups and close the sockets."""

@@ -58,7 +58,7 @@ class Instances:
 
     def is_own(self, address: Address) -> bool:
         """Tell whether a message is our own, which has come back to us."""
-        return address in self._bus.control.sender.addresses
+        return address in self._bus.own_addresses()
 
     def asked(self, message: Control, address: Address) -> bool:
         """Tell whether a P is a question of our own to others."""

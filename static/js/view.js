@@ -104,13 +104,13 @@ function showFaults(faults) {
   const text = JSON.stringify(faults);
   if (banner && banner.dataset.shown !== text) {
     banner.dataset.shown = text;
-    banner.replaceChildren(...faults.map(([codifier, [what, why]]) => {
+    banner.replaceChildren(...faults.map(([codifier, [what, why, since_ms, goesOn]]) => {
       const line = document.createElement('p');
       const strong = document.createElement('strong');
       strong.textContent = what;
       const quiet = document.createElement('span');
       quiet.className = 'quiet';
-      quiet.textContent = `(${codifier}; live values go on.)`;
+      quiet.textContent = `(${codifier}, since ${when(since_ms)}${goesOn ? '; live values go on' : ''}.)`;
       line.append(strong, ` ${why} `, quiet);
       return line;
     }));

@@ -65,6 +65,7 @@ class FakeBus:
 
     def __init__(self) -> None:
         self.control = group_status(receive_buffer_bytes=212992, kernel_drops=1, received=10)
+        self.counted: dict[str, dict[str, SequenceTracker]] = {"control": {}, "data": {}}
         self.data = group_status(
             receive_buffer_bytes=425984, kernel_drops=2, received=20, refused=3
         )
@@ -72,6 +73,14 @@ class FakeBus:
     def status(self) -> BusStatus:
         """Return the status of both channels."""
         return BusStatus("lo", self.control, self.data, holds=False)
+
+    def own_addresses(self) -> tuple[Address, ...]:
+        """Return the address that components of the tests send from."""
+        return (SENDER,)
+
+    def sources(self) -> dict[str, dict[str, SequenceTracker]]:
+        """Return what was counted of each source, by channel."""
+        return self.counted
 
 
 class FakeChannel:
@@ -84,8 +93,7 @@ class FakeChannel:
         self.home = home
         self.statuses: dict[str, ComponentStatus] = {}
         self.process = Process(config, home, FakeBus(), lambda: self.statuses)
-        self.data_sources: dict[str, SequenceTracker] = {}
-        self.control_sources: dict[str, SequenceTracker] = {}
+        self.control_sources, self.data_sources = self.process.bus.sources().values()
         self.sent: list[tuple[str, str, float | None]] = []
         self.on_sent: Callable[[str, str, float | None], None] = lambda flag, to, number: None
 

@@ -172,7 +172,9 @@ def test_a_dashboard_gets_what_its_cards_show_and_then_what_changes(web):
     with LiveReader(web.bound_port, "?cards=1") as reader:
         kind, frame = reader.event()
         assert kind == "snapshot"
-        assert set(frame) == {"now", "layout", "summary", "faults", "strangers", "components"}
+        assert set(frame) == {"now", "layout", "summary", "faults", "strangers", "troubles"} | {
+            "components"
+        }
         card = frame["components"]["A1"]
         assert card.pop("Curve")["Times"] == [4, 4]
         assert 0 <= card.pop("Age") < 60_000, "it counts from when the value was heard"

@@ -5,7 +5,8 @@ import pytest
 from jph.clock import time_now_ms
 from jph.state import LastStates
 from tests.web.bus import component, config_of, control, reading, source
-from web.records import RING, UNKNOWN_REASON, Records
+from web.record import RING
+from web.records import UNKNOWN_REASON, Records
 from web.stream import LiveStream, Scope
 from web.views import last_state, page_view
 
@@ -176,7 +177,9 @@ def test_the_overview_counts_what_fell_silent_while_nobody_looked(shown):
 
 def test_a_fault_of_the_history_writer_comes_and_goes(shown):
     shown.on_batch([reading("H1", {"value": 12, "fault": "disk full"})])
-    assert shown.overview().faults == {"H1": ("History is not being stored.", "disk full")}
+    (fault,) = shown.overview().faults.values()
+    assert fault[:2] == ("History is not being stored.", "disk full")
+    assert time_now_ms() - 10_000 < fault.since_ms <= time_now_ms()
     shown.on_batch([reading("H1", {"value": 12, "waiting": 0}, sequence=2)])
     assert shown.overview().faults == {}
 

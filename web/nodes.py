@@ -1,0 +1,200 @@
+"""The nodes of the network: on which machine each component is, and what is wrong there.
+
+The bus does not tell which machine a message is from. So a component is where its entry says
+(`Host`), else where others of its address are, else at its address; our own addresses are this
+machine. A proxy is where its server is.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from jph.bus.wire import Address
+from jph.config.host import is_same_host, this_host
+from jph.config.silence import MISSED, SHORTEST_TIMEOUT_S, interval_s, timeout_s
+from web.record import Record
+
+UNKNOWN = ""  # the name of the node of components that were never heard and have no Host
+LATE = 1.5  # intervals without a sign after which it is late; not yet silent
+LEAST_LATE_S = 3.0
+PROGRAMS = frozenset({"ControlProgram"})  # run only when somebody needs them
+
+ServerOf = Callable[[Record], Record | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """One thing that is wrong, fit for JSON.
+
+    Args:
+        kind: "node" for all that runs on a machine, "unseen" for all that was never heard.
+        name: of the machine or the component, for people; empty for what was never heard.
+        codifier: of the component; empty for the others.
+        state: the worst status.
+        since_ms: when its last sign, or its last reading, was heard; None: never.
+        codifiers: all that this is about.
+        reason: why, where that is known.
+    """
+
+    kind: Literal["node", "component", "unseen"]
+    name: str
+    codifier: str
+    state: str
+    since_ms: int | None
+    codifiers: tuple[str, ...]
+    reason: str = ""
+
+
+class Places:
+    """Tells on which node each record is.
+
+    Args:
+        server_of: returns the record of the server of a proxy.
+        own: our own addresses on the network.
+    """
+
+    def __init__(
+        self, records: Collection[Record], server_of: ServerOf, own: Iterable[Address]
+    ) -> None:
+        self._server_of = server_of
+        self._own = {address[0] for address in own}
+        self._here = this_host()
+        named: dict[str, set[str]] = {}  # address -> the hosts that components there name
+        self._names: list[str] = [self._here]  # one spelling for each machine
+        for record in records:
+            if record.component.host:
+                name = self._spelling(record.component.host)
+                if record.ip:
+                    named.setdefault(record.ip, set()).add(name)
+        self._named = {ip: next(iter(hosts)) for ip, hosts in named.items() if len(hosts) == 1}
+
+    def node_of(self, record: Record) -> str:
+        """Return the name of a record's node."""
+        speaker = self._server_of(record) or record
+        host = record.component.host or speaker.component.host
+        if host:
+            return self._spelling(host)
+        ip = speaker.ip or record.ip
+        if not ip:
+            return UNKNOWN
+        if ip in self._named:
+            return self._named[ip]
+        return self._here if ip in self._own or ip.startswith("127.") else ip
+
+    def _spelling(self, host: str) -> str:
+        for name in self._names:
+            if is_same_host(name, host):
+                return name
+        self._names.append(host)
+        return host
+
+
+def by_node(
+    records: Collection[Record], server_of: ServerOf, own: Iterable[Address] = ()
+) -> dict[str, list[Record]]:
+    """Return the records of each node, in the order of the configuration."""
+    places = Places(records, server_of, own)
+    nodes: dict[str, list[Record]] = {}
+    for record in records:
+        nodes.setdefault(places.node_of(record), []).append(record)
+    return nodes
+
+
+def died_ms(members: Iterable[Record], server_of: ServerOf, now_s: float) -> int | None:
+    """Return when a node was heard last if it is dead; None if it lives or cannot be judged.
+
+    It is dead when some of its components count as silent and no other one is on time: components
+    with longer intervals are late by then, but not silent yet.
+    """
+    seen = [record for record in members if record.status != "unseen"]
+    silent = [record for record in seen if record.status == "silent"]
+    if len(seen) < 2 or not silent:
+        return None
+    if any(record.status != "silent" and _is_on_time(record, server_of, now_s) for record in seen):
+        return None
+    return max((record.last_ms for record in seen if record.last_ms is not None), default=None)
+
+
+def _is_on_time(record: Record, server_of: ServerOf, now_s: float) -> bool:
+    heard = record.heard
+    last_s = max((it for it in (heard.data_s, heard.control_s) if it is not None), default=None)
+    if last_s is None:
+        return False
+    server = server_of(record)
+    speaker = (server or record).component
+    reading_s = interval_s(record.component, server.component if server else None)
+    every_s = speaker.keep_alive_interval_s
+    if reading_s is not None and heard.data_s is not None and record.status != "halted":
+        every_s = min(every_s, reading_s)
+    longest_s = max(LATE * every_s, LEAST_LATE_S)
+    if every_s < SHORTEST_TIMEOUT_S / MISSED:
+        longest_s = SHORTEST_TIMEOUT_S
+    return now_s - last_s <= longest_s
+
+
+def troubles(
+    nodes: Mapping[str, Collection[Record]],
+    server_of: ServerOf,
+    now_s: float,
+    started_s: float,
+) -> list[Trouble]:
+    """Return what is wrong, the worst first; a dead node, or a dead server, is one thing.
+
+    Args:
+        started_s: since when we listen; who has not been heard since then may still come.
+    """
+    found: list[Trouble] = []
+    unseen: list[str] = []
+    for name, members in nodes.items():
+        since_ms = died_ms(members, server_of, now_s) if name != UNKNOWN else None
+        if since_ms is not None:
+            codifiers = tuple(record.component.codifier for record in members)
+            found.append(Trouble("node", name, "", "silent", since_ms, codifiers))
+        else:
+            found += _of_components(members, server_of)
+            unseen += [
+                record.component.codifier
+                for record in members
+                if _is_missing(record, server_of, now_s - started_s)
+            ]
+    found.sort(
+        key=lambda it: (it.kind != "node", it.state != "silent", -(it.since_ms or 0), it.codifier)
+    )
+    if unseen:
+        found.append(Trouble("unseen", "", "", "unseen", None, tuple(unseen)))
+    return found
+
+
+def _is_missing(record: Record, server_of: ServerOf, listened_s: float) -> bool:
+    """Tell whether a component should have been heard by now, and was not."""
+    if record.status != "unseen" or record.component.type in PROGRAMS:
+        return False
+    server = server_of(record)
+    return listened_s > timeout_s(record.component, server.component if server else None)
+
+
+def _of_components(members: Collection[Record], server_of: ServerOf) -> Iterable[Trouble]:
+    bad = {
+        record.component.codifier: record
+        for record in members
+        if record.status in ("silent", "failing")
+    }
+    for codifier, record in bad.items():
+        server = bad.get(record.component.server or "")
+        if server is not None and server.status == record.status:
+            continue  # it is told of with its server
+        served = [
+            proxy
+            for proxy in record.component.serves
+            if proxy in bad and bad[proxy].status == record.status
+        ]
+        reads = record.status == "failing" or record.data_ms is not None
+        yield Trouble(
+            "component",
+            record.component.name,
+            codifier,
+            record.status,
+            record.data_ms if reads else record.last_ms,
+            (codifier, *served),
+            record.reason,
+        )
