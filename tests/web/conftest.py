@@ -1,12 +1,14 @@
 """Fixtures of the tests of the pages: a server on a bus that the test plays."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
 from jph.config.model import Component
+from tests.web.browser import ARGUMENTS
 from tests.web.bus import FakeChannel, FedWeb, component, config_of
 from tests.web.client import Client
 from web.service import Web
@@ -62,3 +64,41 @@ def owner(web: Web) -> Client:
     client = Client(web.bound_port)
     client.follow_link(web.sign_in_url())
     return client
+
+
+@pytest.fixture(scope="module")  # asyncio.run fails while Playwright runs
+def browser(chromium: str) -> Iterator[Browser]:
+    """Return a running Chromium."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Return what opens a page; fails the test for anything the console complains of."""
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def open_(url: str, *, complains: Sequence[str] = (), **options: Any) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
+        contexts.append(context)
+        page = context.new_page()
+
+        def on_console(message: ConsoleMessage) -> None:
+            # Chromium advises so where `drawn` asks often, as it does on a slow machine.
+            if message.type in ("error", "warning") and not any(
+                expected in message.text for expected in (*complains, "willReadFrequently")
+            ):
+                complaints.append(f"{message.type}: {message.text}")
+
+        page.on("console", on_console)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(url)
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert complaints == []

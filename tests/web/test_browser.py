@@ -4,73 +4,20 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from jph.clock import time_now_ms
 from jph.stores import open_history, row_of
 from tests.helpers import eventually
+from tests.web.browser import is_live, sign_in
 from tests.web.bus import SENDER, component, config_of, control, obey, reading
 from tests.web.proxy import PathProxy
 from web import users
 from web.app import Application
 
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-]
-
-
-@pytest.fixture(scope="module")
-def browser(chromium):
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def open_page(browser):
-    """Return what opens a page; fails the test for anything the console complains of."""
-    contexts, complaints = [], []
-
-    def open_(url, *, complains=(), **options):
-        context = browser.new_context(**{"viewport": {"width": 1280, "height": 800}, **options})
-        contexts.append(context)
-        page = context.new_page()
-
-        def on_console(message):
-            # Chromium advises so where `drawn` asks often, as it does on a slow machine.
-            if message.type in ("error", "warning") and not any(
-                expected in message.text for expected in (*complains, "willReadFrequently")
-            ):
-                complaints.append(f"{message.type}: {message.text}")
-
-        page.on("console", on_console)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.goto(url)
-        return page
-
-    yield open_
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
 
 def card(page, codifier):
     return page.locator(f'.card[data-codifier="{codifier}"]')
-
-
-def sign_in(page, web):
-    """Open the one-time link: one click, no more."""
-    page.goto(web.sign_in_url())
-    page.wait_for_url(web.address)
-
-
-def is_live(page):
-    expect(page.locator("#connection")).to_have_attribute("data-connection", "live")
 
 
 def test_values_go_live_without_a_reload(web, open_page):
