@@ -203,6 +203,12 @@ def expected(hint: object) -> str:
     return _WORDS.get(option, "an object")
 
 
+def lines_of(error: ValueError) -> list[str]:
+    """Return the mistakes that an error names: its arguments, where there are several texts."""
+    several = len(error.args) > 1 and all(isinstance(it, str) for it in error.args)
+    return list(error.args) if several else [str(error)]
+
+
 def unquoted(value: object) -> object:
     """Return the number in a text that is one, as older configurations write them: "2"."""
     if not isinstance(value, str) or not value.isascii():
@@ -289,8 +295,8 @@ def _value(item: Setting, hint: Any, value: object, path: str, mistakes: list[st
             return None
         try:
             return option(**found)
-        except ValueError as error:  # of its __post_init__: two settings that disagree
-            mistakes.append(f"{path}.{error}")
+        except ValueError as error:  # of its __post_init__: settings that disagree
+            mistakes += [f"{path}.{line}" for line in lines_of(error)]
             return None
     if is_list(option) and isinstance(value, list | tuple):
         inner = item_of(option)

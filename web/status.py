@@ -1,99 +1,17 @@
-"""The status of a component: active, failing, silent, halted or never seen.
+"""The status of a component for pages, and the words for faults of the services."""
 
-Silence is judged by when something arrived here, by the monotonic clock: neither a sender with a
-wrong clock nor a step of our own makes a component look silent. A component whose readings are
-overdue, and that has given a sign of life since, is failing: its process works, its sensor does
-not. Of a component of this process it is known at once, with the reason; the bus carries none.
-"""
+from jph.config.status import COLLECTORS as COLLECTORS
+from jph.config.status import SERVICES as SERVICES
+from jph.config.status import Heard as Heard
+from jph.config.status import Status as Status
+from jph.config.status import sends_data as sends_data
+from jph.config.status import status as status
 
-from dataclasses import dataclass
-from typing import Literal
-
-from jph.config.model import Component
-from jph.config.silence import MISSED, SHORTEST_TIMEOUT_S, interval_s, timeout_s
-
-Status = Literal["active", "failing", "silent", "halted", "unseen"]
-
-COLLECTORS = frozenset({"StateCache", "HistoryWriter", "Statistics", "Router"})
-SERVICES = COLLECTORS | {"Web", "ControlProgram"}  # shown apart from what measures and acts
 # The meaning for people of a fault of such a component.
 FAULTS = {
     "StateCache": "Last states are not being stored.",
     "HistoryWriter": "History is not being stored.",
     "Statistics": "Statistics are not being computed.",
+    "Alerts": "Messages about alerts cannot be delivered.",
 }
 DAMAGED = "A damaged file of the history was put aside, and a new one begun."
-
-
-@dataclass(slots=True)
-class Heard:
-    """When something last arrived from a Codifier, monotonic seconds, None for never.
-
-    Args:
-        data_s: a reading.
-        control_s: a control message.
-        since_s: the first sign of all, or when it last became active; a reading is due from then.
-        is_active: by its last control message.
-    """
-
-    data_s: float | None = None
-    control_s: float | None = None
-    since_s: float | None = None
-    is_active: bool = True
-
-
-def status(
-    component: Component,
-    heard: Heard,
-    now_s: float,
-    server: Component | None = None,
-    server_heard: Heard | None = None,
-    *,
-    is_failing: bool = False,
-) -> Status:
-    """Return the state of a component; for a proxy, with the component that serves it.
-
-    Args:
-        is_failing: its own process says so.
-    """
-    if heard.data_s is None and heard.control_s is None:
-        return "unseen"
-    speaker, speaks = (
-        (server, server_heard)
-        if server is not None and server_heard is not None
-        else (component, heard)
-    )
-    # Halted components need not send readings, so only their keep-alives tell that they live.
-    alive_s = max(MISSED * speaker.keep_alive_interval_s, SHORTEST_TIMEOUT_S)
-    if not speaks.is_active and _is_within(speaks.control_s, now_s, alive_s):
-        return "halted"
-    if is_failing:
-        return "failing"
-    limit_s = timeout_s(component, server)
-    if sends_data(component, heard, server):
-        last = _latest(heard.data_s, heard.since_s, speaks.since_s)
-        if not _is_within(last, now_s, limit_s):
-            # A sign of life from before readings were overdue tells nothing of now.
-            lives = _is_within(speaks.control_s, now_s, alive_s)
-            lived = speaks.control_s is None or _is_within(last, speaks.control_s, limit_s)
-            return "failing" if lives and not lived else "silent"
-    else:
-        last = _latest(heard.data_s, heard.control_s)
-        if component.timeout_warning_s is None:
-            limit_s = max(limit_s, alive_s)  # no sign comes more often
-    return "active" if _is_within(last, now_s, limit_s) else "silent"
-
-
-def sends_data(component: Component, heard: Heard, server: Component | None = None) -> bool:
-    """Tell whether readings are due from a component, at an interval that we know."""
-    if heard.data_s is not None:
-        return interval_s(component, server) is not None or component.timeout_warning_s is not None
-    return component.sensor_interval_s is not None and component.type not in SERVICES
-
-
-def _latest(*times: float | None) -> float | None:
-    return max((time for time in times if time is not None), default=None)
-
-
-def _is_within(time_s: float | None, now_s: float, limit_s: float) -> bool:
-    return time_s is not None and now_s - time_s <= limit_s

@@ -118,7 +118,7 @@ def _setting_mistakes(
 
     A class may have `check_settings(given, codifiers)` for rules that no annotation can tell; it
     gets the constructor's arguments, defaults left out, and the Codifiers of the network, and
-    raises ValueError with the key in front.
+    raises ValueError with the key in front; several mistakes are several arguments of it.
     """
     try:
         arguments = settings.arguments(cls, given, path)
@@ -127,7 +127,7 @@ def _setting_mistakes(
     except ConfigError as error:
         return error.mistakes
     except ValueError as error:
-        return [f"{path}.{error}"]
+        return [f"{path}.{line}" for line in settings.lines_of(error)]
     return []
 
 

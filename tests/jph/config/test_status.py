@@ -1,8 +1,8 @@
 import pytest
 
 from jph.config.silence import timeout_s
+from jph.config.status import Heard, status
 from tests.web.bus import component
-from web.status import Heard, status
 
 SENSOR = component("A1", sensor_interval_s=5.0)
 CACHE = component("C1", type="StateCache", sensor_interval_s=None, keep_alive_interval_s=20.0)
