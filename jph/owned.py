@@ -54,7 +54,7 @@ def create(folder: Path, owner: str, suffix: str) -> OwnedFile:
     while True:
         name = f"{_prefix(owner)}{time.time_ns():020}-{os.urandom(3).hex()}{suffix}"
         path = folder / name
-        fileno = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+        fileno = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         if _lock(fileno):
             return OwnedFile(path, fileno)
         os.close(fileno)  # a start beside this one looks at it just now, and will remove it
@@ -65,7 +65,7 @@ def left_behind(folder: Path, owner: str, suffix: str) -> Iterator[OwnedFile]:
     paths = [path for path in folder.glob("*" + suffix) if path.name.startswith(_prefix(owner))]
     for path in sorted(paths):
         with suppress(OSError):
-            fileno = os.open(path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
+            fileno = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
             file = OwnedFile(path, fileno)
             if _lock(fileno) and file.is_there:
                 yield file

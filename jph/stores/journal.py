@@ -5,15 +5,18 @@ microseconds, survives any end of the process, and does not survive a power cut;
 `sync`. The next process of the same writer finds the files, and offers their rows to the store
 again, which keeps none twice.
 
-    record  "jph:", crc32 of what follows, bytes of the numbers, bytes of the others; then the
-            numbers, 22 bytes each, and the other rows as JSON; on the disk both are compressed, the
-            numbers to 6 bytes each, and filled up with zeros to whole pages
+    record  "jph:", crc32 of what follows, generation, bytes of the numbers, bytes of the others;
+            then the numbers, 22 bytes each, and the other rows as JSON; on the disk both are
+            compressed, the numbers to 6 bytes each, and filled up with zeros to whole pages
 
 Whole pages, since an append to one that was synced already has it written again, with neighbours. A
 record that is damaged or was cut off is left out, and the next one is looked for.
 
 Files grow to SEGMENT_BYTES. A file goes when all of its rows are stored elsewhere; the last one is
-emptied instead. So the journal is as large as the rows that wait, and two files more at most.
+written again from its start instead. In memory it is emptied before. On the disk it keeps its
+length, since a file that grows has its file system write as much again; there each round is a
+generation, and the records of the one before are forgotten. So the journal is as large as the rows
+that wait, and two files more at most.
 """
 
 import json
@@ -39,7 +42,7 @@ SUFFIX = ".rows"
 ON_DISK = ".synced"  # of a journal that is synced
 
 _MAGIC = b"jph:"
-_HEAD = struct.Struct("<4sIII")
+_HEAD = struct.Struct("<4sIIII")
 _NOTHING = zlib.compress(b"")
 _CHECKED_AT = 8  # behind magic and checksum
 _PAGE_BYTES = 4096
@@ -49,8 +52,18 @@ _NUMBER = struct.Struct("<Q2sId")  # timestamp, Codifier, sequence, value
 @dataclass(slots=True)
 class _Segment:
     file: OwnedFile
-    size: int  # bytes
+    size: int  # bytes that are in use: where the next record goes
     end: int  # position behind its last row
+    generation: int = 0  # of its next record
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    start: int  # where it begins
+    end: int
+    generation: int
+    numbers: bytes
+    others: bytes
 
 
 class Journal:
@@ -78,6 +91,7 @@ class Journal:
         self.end = first
         self._codifier = codifier
         self._suffix = suffix
+        self._on_disk = suffix == ON_DISK
         self._segments: list[
             _Segment
         ] = []  # oldest first; rows are added to the last, if it is open
@@ -92,13 +106,13 @@ class Journal:
         self.end += len(rows)
         if self.folder is None or self._closed:
             return
-        record = encode(rows, packed=self._suffix == ON_DISK)
         try:
             segment = self._open_segment()
             segment.end = self.end
-            segment.size += len(record)
-            if os.write(segment.file.fileno, record) < len(record):
+            record = encode(rows, packed=self._on_disk, generation=segment.generation)
+            if os.pwrite(segment.file.fileno, record, segment.size) < len(record):
                 raise OSError("its disk is full: free some space")
+            segment.size += len(record)
         except OSError as error:
             self._failed(error)
         else:
@@ -108,7 +122,7 @@ class Journal:
         """Bring the last file to the disk."""
         if self._is_open:
             try:
-                os.fsync(self._segments[-1].file.fileno)
+                os.fdatasync(self._segments[-1].file.fileno)
             except OSError as error:
                 self._failed(error)
 
@@ -122,8 +136,7 @@ class Journal:
             elif is_last:
                 kept.append(segment)
                 if segment.size:
-                    os.ftruncate(segment.file.fileno, 0)
-                    segment.size = 0
+                    self._begin_again(segment)
             else:
                 segment.file.remove()
         self._segments = kept
@@ -157,6 +170,19 @@ class Journal:
             with suppress(OSError):  # it is in use, by another writer or by rows that wait
                 self.folder.rmdir()
 
+    def _begin_again(self, segment: _Segment) -> None:
+        """Forget the records of a file, and write it from its start."""
+        segment.size = 0
+        if not self._on_disk:
+            os.ftruncate(segment.file.fileno, 0)
+            return
+        segment.generation += 1
+        nothing = encode([], packed=True, generation=segment.generation)
+        try:
+            os.pwrite(segment.file.fileno, nothing, 0)  # over it comes the next record
+        except OSError as error:
+            self._failed(error)
+
     def _failed(self, error: OSError) -> None:
         reason = error.strerror or str(error)
         self.fault.note(
@@ -178,7 +204,7 @@ class Journal:
 
     def _take_over(self, file: OwnedFile) -> None:
         content = file.path.read_bytes()
-        rows, damaged = decode(content, packed=self._suffix == ON_DISK)
+        rows, damaged = decode(content, packed=self._on_disk)
         if damaged:
             log.warning("%s: left out %d damaged bytes of %d", file.path, damaged, len(content))
         self.left += rows
@@ -213,7 +239,7 @@ def disk_folder(home: Path) -> Path | None:
         return None
 
 
-def encode(rows: Sequence[Row], *, packed: bool = False) -> bytes:
+def encode(rows: Sequence[Row], *, packed: bool = False, generation: int = 0) -> bytes:
     """Return the record of some rows, perhaps compressed."""
     pack = _NUMBER.pack
     numbers = b"".join(
@@ -231,21 +257,32 @@ def encode(rows: Sequence[Row], *, packed: bool = False) -> bytes:
         numbers = zlib.compress(_every(numbers, _NUMBER.size))  # like stands by like
         others = zlib.compress(others) if others else b""
     body = numbers + others
-    head = _HEAD.pack(_MAGIC, 0, len(numbers), len(others))
+    head = _HEAD.pack(_MAGIC, 0, generation, len(numbers), len(others))
     crc = zlib.crc32(body, zlib.crc32(head[_CHECKED_AT:]))
-    record = _HEAD.pack(_MAGIC, crc, len(numbers), len(others)) + body
+    record = _HEAD.pack(_MAGIC, crc, generation, len(numbers), len(others)) + body
     return record + bytes(-len(record) % _PAGE_BYTES) if packed else record
 
 
 def decode(content: bytes, *, packed: bool = False) -> tuple[list[Row], int]:
-    """Return the rows of all whole records, and how many bytes belong to none."""
+    """Return the rows of all whole records of the last generation.
+
+    Returns:
+        The rows, and how many bytes are damaged: they belong to no record, and are no rest of an
+        earlier generation.
+    """
     rows: list[Row] = []
     damaged = end = 0
     filling = b"\0" if packed else b""
-    for at, numbers, others in _records(content):
-        damaged += len(content[end:at].strip(filling))
-        end = at + _HEAD.size + len(numbers) + len(others)
+    records = list(_records(content))
+    last = max([record.generation for record in records], default=0)
+    for record in records:
+        if record.generation != last:
+            continue
+        damaged += len(content[end : record.start].strip(filling))
+        end = record.end
+        numbers, others = record.numbers, record.others
         if packed:
+            end += -end % _PAGE_BYTES
             numbers = zlib.decompress(numbers)
             numbers = _every(numbers, len(numbers) // _NUMBER.size)
             others = zlib.decompress(others or _NOTHING)
@@ -255,7 +292,10 @@ def decode(content: bytes, *, packed: bool = False) -> tuple[list[Row], int]:
         ]
         if others:
             rows += [tuple(row) for row in json.loads(others)]
-    return rows, damaged + len(content[end:].strip(filling))
+    rest = content[end:]
+    if packed and records and not _is_begun(rest, last):
+        rest = b""
+    return rows, damaged + len(rest.strip(filling))
 
 
 def _every(content: bytes, step: int) -> bytes:
@@ -263,15 +303,24 @@ def _every(content: bytes, step: int) -> bytes:
     return b"".join([content[place::step] for place in range(step)])
 
 
-def _records(content: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield the whole records, each as where it begins, its numbers, and its others."""
+def _is_begun(content: bytes, generation: int) -> bool:
+    """Tell whether content begins as a record of this generation, whole or not."""
+    if len(content) < _HEAD.size:
+        return False
+    magic, _, found, *_ = _HEAD.unpack_from(content)
+    return bool(magic == _MAGIC and found == generation)
+
+
+def _records(content: bytes) -> Iterator[_Record]:
+    """Yield the whole records."""
     at = 0
     while (at := content.find(_MAGIC, at)) >= 0 and at + _HEAD.size <= len(content):
-        _, crc, numbers, others = _HEAD.unpack_from(content, at)
+        _, crc, generation, numbers, others = _HEAD.unpack_from(content, at)
         middle = at + _HEAD.size + numbers
         end = middle + others
         if end <= len(content) and zlib.crc32(content[at + _CHECKED_AT : end]) == crc:
-            yield at, content[at + _HEAD.size : middle], content[middle:end]
+            body = content[at + _HEAD.size : middle], content[middle:end]
+            yield _Record(at, end, generation, *body)
             at = end
         else:
             at += 1

@@ -1,7 +1,9 @@
 """The journal: what is in it outlives the process, whatever happens to its files."""
 
+import math
 import os
 import stat
+import struct
 import subprocess
 import sys
 from contextlib import closing
@@ -23,6 +25,11 @@ START = 1_763_000_000_000
 
 def rows(n, first=0):
     return [(START + i, "C1", i, i / 2, None) for i in range(first, first + n)]
+
+
+def scattered(n):
+    """Return a number that compresses badly."""
+    return math.sin(n * 7919.0)
 
 
 def files(folder):
@@ -75,6 +82,72 @@ def test_on_the_disk_a_record_fills_whole_pages_and_the_rest_of_one_is_no_damage
     with closing(Journal(folder, "HW", suffix=journal.ON_DISK)) as again:
         assert again.left == rows(900)
     assert "damaged" not in caplog.text
+
+
+def test_on_the_disk_a_file_keeps_its_length_and_forgets_what_was_released(folder, caplog):
+    with closing(Journal(folder, "HW", suffix=journal.ON_DISK)) as made:
+        for n in range(3):
+            made.append([(START + n, "S1", n, None, "text"), *rows(300, first=300 * n)])
+        made.release(903)
+        [path] = folder.iterdir()
+        assert decode(path.read_bytes(), packed=True) == ([], 0)
+        made.append(rows(2, first=903))
+        assert path.stat().st_size == 3 * 4096
+        assert decode(path.read_bytes(), packed=True) == (rows(2, first=903), 0)
+        made.append(rows(1, first=905))
+        made.release(904)  # not all of it
+        made.append(rows(1, first=906))
+        made.sync()
+    with closing(Journal(folder, "HW", suffix=journal.ON_DISK)) as again:
+        assert again.left == rows(4, first=903)
+        again.release(4)
+    assert "damaged" not in caplog.text
+    assert not folder.exists()
+
+
+@given(
+    old=st.lists(st.integers(1, 1500), max_size=4),
+    new=st.lists(st.integers(1, 1500), max_size=4),
+    at=st.integers(0, 60_000),
+    noise=st.binary(max_size=5000),
+)
+def test_damage_on_the_disk_costs_a_record_and_brings_nothing_back(old, new, at, noise):
+    """Records lie over longer and shorter ones of the generation before."""
+    before = b"".join([encode(rows(n), packed=True, generation=6) for n in old])
+    first, records = START // 2, [encode([], packed=True, generation=7)]
+    for n in new:
+        written = [(first + i, "C2", i, scattered(i), None) for i in range(n)]
+        records.append(encode(written, packed=True, generation=7))
+        first += n
+    records = records[1:] or records
+    whole = b"".join(records)
+    content = whole + before[len(whole) :]
+    damaged = (content[:at] + noise + content[at + len(noise) :])[: max(len(content), at)]
+    expected, place = [], 0
+    is_any_left = False
+    for record in records:
+        length = 20 + sum(struct.unpack_from("<II", record, 12))  # without the rest of its page
+        if damaged[place : place + length] == record[:length]:
+            is_any_left = True
+            expected += decode(record, packed=True)[0]
+        place += len(record)
+    if is_any_left:
+        assert decode(damaged, packed=True)[0] == expected
+    assert decode(content, packed=True)[1] == 0
+
+
+def test_a_record_that_was_half_written_over_old_ones_is_said(folder, caplog):
+    with closing(Journal(folder, "HW", suffix=journal.ON_DISK)) as made:
+        made.append(rows(3000))
+        made.release(3000)
+        made.append(rows(5, first=3000))
+        [path] = folder.iterdir()
+        before = path.read_bytes()
+        made.append([(START + n, "C2", n, scattered(n), None) for n in range(1000)])
+        path.write_bytes(path.read_bytes()[:8192] + before[8192:])  # a power cut after one page
+    with closing(Journal(folder, "HW", suffix=journal.ON_DISK)) as again:
+        assert again.left == rows(5, first=3000)
+    assert logged(caplog, str(path), "damaged bytes")
 
 
 def test_released_rows_are_gone_and_the_folder_with_the_last(folder):
@@ -165,7 +238,7 @@ def test_damage_is_said_with_its_size(folder, caplog):
     (path,) = files(folder)
     os.truncate(path, path.stat().st_size - 1)
     assert left(folder) == rows(3)
-    assert logged(caplog, str(path), "81 damaged bytes")
+    assert logged(caplog, str(path), "85 damaged bytes")
 
 
 def test_a_full_disk_is_said_once_and_ends(tmp_path, caplog):
