@@ -25,7 +25,7 @@ from jph.node.node import Node
 from jph.node.probe import Answers, StartProbe
 from jph.node.reload import Reloader
 from jph.node.systemd import from_environment
-from tools import options, places
+from tools import crash, options, places
 from tools.service import Service
 from tools.stopping import Stop
 
@@ -138,15 +138,19 @@ def _main(
                 "to the Host of its entries, or name Codifiers with jph run",
                 source,
             )
+        codifiers_here = frozenset(component.codifier for component in components)
+        # After a crash nobody is expected: it begins while the answers come in.
+        goes_on = codifiers_here <= crash.components_of_killed(home)
         # Before any is built: a pin or a port may be in use by one who is at work here.
-        answers = probe.answers()
-        _refuse(components, answers or {}, probe.host)
-        probe.close()
+        answers = probe.answers(wait=not goes_on)
+        _refuse(components, answers, probe.host)
+        if not goes_on:
+            probe.close()
         asks_first, was_asked = not take_over, answers is not None
         node = Node(config, home, finished=stop, asks_first=asks_first, was_asked=was_asked)
         service = Service(node, Reloader(node, load, runnable), notifier)
-        with places.recorded(source, home):
-            _serve(node, components, stop, service)
+        with places.recorded(source, home), crash.recorded(home, codifiers_here):
+            _serve(node, components, stop, service, probe)
     except ConfigError as error:
         if stop.is_set():  # while it waited for the server of the configuration
             return
@@ -171,14 +175,23 @@ def _check_named(config: Config, codifiers: Iterable[str]) -> None:
 
 
 def _serve(
-    node: Node, components: Sequence[Component], stop: threading.Event, service: Service
+    node: Node,
+    components: Sequence[Component],
+    stop: threading.Event,
+    service: Service,
+    probe: StartProbe,
 ) -> None:
-    """Run until a signal comes, or until newer instances have replaced every component."""
+    """Run until a signal comes, or until newer instances have replaced every component.
+
+    Args:
+        probe: closed, unless answers may still come.
+    """
     began_s = time.monotonic()
     try:
         # Build all components before the first is on the bus: if one cannot be built because a
         # running instance has its port, that instance must not think that it was replaced.
         runners = [node.add(component, build) for component in components]
+        _refuse(components, probe.answers(wait=False), probe.host)
         service.begin()
         _on_hangup(node.reload)  # before READY, after which the service manager may ask for reloads
         node.start()
@@ -186,10 +199,12 @@ def _serve(
         for runner in runners:
             if runner.callbacks.greeting is not None:
                 click.echo(runner.callbacks.greeting())
+        sender = node.bus.control.sender
+        _refuse(components, probe.answers(ours=sender.addresses), probe.host)
+        probe.close()
         stop.wait()
         if node.starter.refused:  # since there is a network
-            here = node.bus.control.sender.addresses[0][0]
-            _refuse(components, node.starter.refused, here)
+            _refuse(components, node.starter.refused, sender.addresses[0][0])
         if node.taken_over:
             raise Elsewhere(
                 f"newer instances run all components of this process: {_places(node.taken_over)};"
@@ -205,7 +220,7 @@ def _serve(
     log.info("stopped")
 
 
-def _refuse(components: Iterable[Component], answers: Answers, here: str) -> None:
+def _refuse(components: Iterable[Component], answers: Answers | None, here: str) -> None:
     """End the program if some components are at work already; tell how to go on."""
     if not answers:
         return

@@ -6,7 +6,7 @@ program asks under the Codifier of the ControlProgram, which no component has.
 
 import select
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from jph.bus import sockets
@@ -59,10 +59,15 @@ class Probe:
 
     Args:
         asker: it pings each of them once.
+
+    Attributes:
+        answers: by Codifier, where it is at work.
+        ours: addresses of components that were begun meanwhile, which are no answers.
     """
 
     def __init__(self, asker: Asker, codifiers: Iterable[str]) -> None:
-        self.answers: dict[str, Address] = {}  # Codifier -> where it is at work
+        self.answers: dict[str, Address] = {}
+        self.ours: Collection[Address] = ()
         self._codifiers = frozenset(codifiers)
         for codifier in sorted(self._codifiers):
             asker.ask(codifier)
@@ -73,26 +78,29 @@ class Probe:
 
         N is no answer: a control program may send it in the name of a component.
         """
-        if message.flag in "TI" and message.source in self._codifiers:
+        if message.flag in "TI" and message.source in self._codifiers and address not in self.ours:
             self.answers.setdefault(message.source, address)
 
     def wait(self, receiver: ControlReceiver) -> Answers:
         """Return the answers, once all have answered or the time for answers is over."""
-
-        def receive() -> None:
-            for message, address in receiver.receive():
-                self.hear(message, address)
-
         poll = select.poll()
         poll.register(receiver.fileno(), select.POLLIN)
         while len(self.answers) < len(self._codifiers):
             left_s = self.until_s - time.monotonic()
             if left_s <= 0:
-                receive_rest(receiver.fileno(), receive)
-                break
+                return self.take(receiver)
             if poll.poll(left_s * 1000):
-                receive()
+                self._receive(receiver)
         return self.answers
+
+    def take(self, receiver: ControlReceiver) -> Answers:
+        """Return the answers that have come."""
+        receive_rest(receiver.fileno(), lambda: self._receive(receiver))
+        return self.answers
+
+    def _receive(self, receiver: ControlReceiver) -> None:
+        for message, address in receiver.receive():
+            self.hear(message, address)
 
 
 class StartProbe:
@@ -118,12 +126,18 @@ class StartProbe:
         self.host = bus.control.sender.addresses[0][0]
         self._asked = bus, Probe(Asker(Process(config, home, bus)), codifiers)
 
-    def answers(self) -> Answers | None:
-        """Wait for the answers, and return them; None: there was no network to ask."""
+    def answers(self, *, wait: bool = True, ours: Collection[Address] = ()) -> Answers | None:
+        """Return the answers; None: there was no network to ask.
+
+        Args:
+            wait: for all of them; otherwise those that have come.
+            ours: addresses of components that this process has begun meanwhile.
+        """
         if self._asked is None:
             return None
         bus, probe = self._asked
-        return probe.wait(bus.control.receiver)
+        probe.ours = ours
+        return probe.wait(bus.control.receiver) if wait else probe.take(bus.control.receiver)
 
     def close(self) -> None:
         """Close its sockets."""

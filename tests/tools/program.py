@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
@@ -29,9 +30,11 @@ def jph(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess
     )
 
 
-def start(home: Path, *arguments: str, **more: str) -> subprocess.Popen[str]:
+def start(
+    home: Path, *arguments: str, command: Sequence[str] = JPH, **more: str
+) -> subprocess.Popen[str]:
     """Start `jph`; its output goes to files `out` and `err` in the home."""
     with open(home / "out", "w") as out, open(home / "err", "w") as err:
         return subprocess.Popen(
-            [*JPH, *arguments], env=environment(home, **more), cwd=home, stdout=out, stderr=err
+            [*command, *arguments], env=environment(home, **more), cwd=home, stdout=out, stderr=err
         )

@@ -3,18 +3,22 @@
 import json
 import signal
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
+from jph import owned
 from jph.config.model import build
 from tests.helpers import eventually
 from tests.network import Peer
 from tests.old_node import OldNode
-from tests.tools.program import jph, start
+from tests.tools.program import JPH, jph, start
 
 PATIENCE_S = 30.0
 TAKEN = 75
+WAITING = "import jph.node.probe as p; p.WAIT_S = 3600.0; from tools.main import main; main()"
 
 
 @pytest.fixture
@@ -61,8 +65,12 @@ class Programs:
         """Start one, and return when these components have begun."""
         home = self._folder / f"home{len(self._running)}"
         home.mkdir()
+        return self.start_in(home, *arguments, begins=begins)
+
+    def start_in(self, home, *arguments, begins, command=JPH):
+        """Start one in a home, perhaps again."""
         self._peer.drain("control")
-        program = start(home, *arguments)
+        program = start(home, *arguments, command=command)
         self._running.append(program)
         self._homes[program] = home
         left = set(begins)
@@ -166,11 +174,63 @@ def test_a_stop_of_a_process_on_standby_is_a_stop(path, programs):
     assert first.wait(PATIENCE_S) == 0
 
 
-def test_a_restart_after_a_kill_finds_nobody(path, programs):
-    for _ in range(2):
-        program = programs.start("up", "-u", path, begins=["LA", "LB", "LC"])
-        program.kill()
-        program.wait(10)
+class KilledOnce:
+    """A home whose process was killed; the next one would wait for answers for an hour."""
+
+    def __init__(self, programs, home, path) -> None:
+        self._programs = programs
+        self._home = home
+        self._path = path
+        killed = programs.start_in(home, "up", "-u", path, begins=["LA", "LB", "LC"])
+        killed.kill()
+        killed.wait(10)
+
+    def start(self, *arguments, begins=()):
+        command = [sys.executable, "-c", WAITING]
+        return self._programs.start_in(
+            self._home, *arguments, "-u", self._path, begins=begins, command=command
+        )
+
+
+@pytest.fixture
+def killed_once(programs, fresh_home, path):
+    if owned.memory_folder(fresh_home) is None:
+        pytest.skip("no tmpfs here")
+    return KilledOnce(programs, fresh_home, path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "begins"), [(["up"], ["LA", "LB", "LC"]), (["run", "LB"], ["LB"])]
+)
+def test_a_restart_after_a_kill_finds_nobody_and_waits_for_nobody(killed_once, arguments, begins):
+    killed_once.start(*arguments, begins=begins)
+
+
+def test_a_restart_of_more_than_was_killed_waits(killed_once, document, path, peer):
+    more = {**document["Sensors"][0], "Codifier": "LD"}
+    Path(path).write_text(json.dumps({**document, "Sensors": [*document["Sensors"], more]}))
+    killed_once.start("up")
+    peer.hear("control", lambda m: m["flag"] == "P" and m["to"] == "LD")
+    assert peer.quiet("control", lambda m: m["flag"] == "N" and m["source"] == "LA", 2.0)
+
+
+def test_a_restart_after_a_kill_takes_over_from_nobody_who_came_meanwhile(
+    killed_once, bus, programs
+):
+    with OldNode(bus, "LB") as one:
+        ended = killed_once.start("up")
+        assert ended.wait(PATIENCE_S) == TAKEN
+        assert "LB at 127.0.0.1:" in programs.err(ended)
+        assert not one.was_replaced
+
+
+def test_an_answer_that_comes_late_ends_a_restart_after_a_kill(killed_once, peer, programs):
+    again = killed_once.start("up", begins=["LA", "LB", "LC"])
+    for codifier in ("LA", "LB", "LC"):
+        assert again.poll() is None
+        peer.command("T", "ZZ", source=codifier)
+    assert again.wait(PATIENCE_S) == TAKEN
+    assert "LA LB LC at 127.0.0.1:" in programs.err(again)
 
 
 def test_a_forger_of_single_packets_ends_nobody(path, document, programs, peer):
