@@ -99,6 +99,8 @@ class Reloader:
                 ended = threading.Event()
                 runner.mailbox.post(ended.set)
                 ends.append(ended)
+            elif named is None and runner.awaited is not None and codifier not in differing:
+                pass  # it is about to begin, under this configuration
             elif named is not None or not runner.is_built or codifier in differing:
                 log.info("%s starts again", codifier)
                 begins.append(runner)

@@ -92,6 +92,7 @@ class ComponentRunner:
         self.life: object | None = None  # a timer ends when this is no longer its own
         self.announced = False  # N was sent in this life
         self.is_built = True  # False: its present entry could not be built
+        self.awaited: Component | None = None  # its entry, while it waits to be built again
         self.claims = Claims()
         self.ahead = Fault(log)  # another instance has a configuration time in the future
         self._build = build

@@ -105,6 +105,7 @@ class Starter:
     ) -> None:
         """Have a component built on its own thread after others have ended, and begin it."""
         codifier = component.codifier
+        runner.awaited = component
 
         def belongs_here() -> bool:
             return self._runners.get(codifier) is runner
@@ -114,6 +115,13 @@ class Starter:
                 self.begin(runner)
 
         def rebuild() -> None:
+            try:
+                build()
+            finally:
+                if runner.awaited is component:
+                    runner.awaited = None
+
+        def build() -> None:
             until_s = time.monotonic() + _ENDED_S
             for ended in ends:
                 ended.wait(max(0.0, until_s - time.monotonic()))

@@ -219,6 +219,23 @@ def test_what_is_removed_while_it_waits_to_start_anew_does_not_come_back(network
             assert peer.quiet("control", flag("N", "I", source="B1"), 0.5)
 
 
+def test_two_reloads_in_a_row_leave_what_cannot_be_built_as_it_was(network, caplog):
+    node = network.node
+    with Peer(network.config) as peer, running(node):
+        peer.hear("data", flag("f", source="B1"))
+        before = node.runners["B1"].channel.component
+        with Stuck(node.runners["B1"]) as stuck:
+            del network.document["Sensors"][1]["Sensor"]["Pipe"]
+            for count in (1, 2):
+                node.reload()
+                eventually(lambda n=count: network.hooks == [True, False] * n)
+            stuck.let_go()
+            eventually(lambda: logged(caplog, "B1", level=logging.ERROR))
+        eventually(lambda: node.runners["B1"].channel.component is before)
+        peer.drain("data")
+        peer.hear("data", flag("f", source="B1"))
+
+
 def test_signs_of_life_go_on_while_a_slow_reading_keeps_it_from_starting_anew(tmp_path):
     network = Network(tmp_path, KeepAliveInterval=0.1)
     with Peer(network.config) as peer, running(network.node):
