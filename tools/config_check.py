@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from jph.config import checks, document
+from jph.config import checks, document, loading
 from jph.config.model import Component, build
 from jph.config.schema import json_schema
 from jph.errors import ConfigError
@@ -35,9 +35,11 @@ def check(source: str | None) -> None:
     Without an argument, it checks the configuration that JPH_CONFIG names, by default that of the
     network that runs here. It writes no file and starts no component.
     """
-    home = os.environ.get("JPH_HOME")
-    named = source or os.environ.get("JPH_CONFIG")
-    where = named or places.find(None, Path(home) if home else None).source
+    where = source
+    if where is None:
+        home = os.environ.get("JPH_HOME")
+        place = places.find(os.environ.get("JPH_CONFIG"), Path(home) if home else None)
+        where = loading.in_force(place.source, place.home)
     content: object = None
     components: list[Component] = []
     warnings: list[str] = []

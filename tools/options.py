@@ -46,7 +46,8 @@ def network(command: Callable[..., T]) -> Callable[..., T]:
         *arguments: object, source: str | None, home: Path | None, **named: object
     ) -> T:
         place = places.find(source, home)
-        found = [] if source is not None else [f"configuration {place.source}"]
+        document = loading.in_force(place.source, place.home)
+        found = [] if source is not None else [f"configuration {document}"]
         found += [] if home is not None else [f"home {place.home}"]
         if found:
             click.echo(f"jph: {', '.join(found)} ({place.reason})", err=True)

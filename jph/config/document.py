@@ -40,7 +40,7 @@ def read(source: str) -> bytes:
     if is_url(source):
         return _fetch(source)
     try:
-        with open(_path_of(source), "rb") as file:
+        with open(path_of(source), "rb") as file:
             text = file.read(MAX_SIZE + 1)
     except FileNotFoundError:
         raise ConfigError("there is no such file", source) from None
@@ -51,7 +51,7 @@ def read(source: str) -> bytes:
     return text
 
 
-def _path_of(source: str) -> str:
+def path_of(source: str) -> str:
     """Return the path in a source that may be a file URL, as older networks write it."""
     path = source.removeprefix("file:")
     if path == source:

@@ -1,6 +1,7 @@
 """Loading the configuration: from a file, from a URL, or from the last good copy of a URL."""
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from jph import registry
+from jph import paths, registry
 from jph.backoff import Backoff
 from jph.config import checks, document
 from jph.config.checks import Runs
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 
 RETRY_FIRST_S = 1.0
 RETRY_CAP_S = 60.0
+OWN = "config.json"  # of the home: in place of the shipped network
 
 Check = Callable[[bytes], Config]
 
@@ -38,7 +40,7 @@ def load(
     While a URL cannot be fetched, its last good copy in the home directory takes its place.
 
     Args:
-        source: path or http(s) URL of the document.
+        source: path or http(s) URL of the document; the shipped one gives way to that of the home.
         home: for copies; it may be missing or read-only.
         runs: tells whether this process runs the component of an entry of `Sensors`; then its
             settings are checked, too.
@@ -52,7 +54,7 @@ def load(
     Raises:
         ConfigError: the document cannot be had, or names all its mistakes.
     """
-    where = str(source)
+    where = in_force(str(source), home)
 
     def check(text: bytes) -> Config:
         content = document.parse(text, where)
@@ -79,6 +81,27 @@ def load(
             raise
         reason = str(error)
     return found or _await(where, copy, check, reason, stop or threading.Event())
+
+
+def in_force(source: str, home: Path) -> str:
+    """Return where the document of a source is read from.
+
+    The shipped network stays as it came, so that an update can replace it: what people change of it
+    stands in the home directory, which the pages write, and is read in its place.
+    """
+    own = home / OWN
+    if not document.is_url(source) and own.is_file() and is_shipped(source):
+        return str(own.resolve())
+    return source
+
+
+def is_shipped(source: str) -> bool:
+    """Tell whether a source is the network that JPH ships."""
+    if document.is_url(source):
+        return False
+    with suppress(OSError):
+        return os.path.samefile(document.path_of(source), paths.shipped_config())
+    return False
 
 
 def _fetched(url: str, copy: Path, check: Check) -> Config:

@@ -337,3 +337,17 @@ def test_a_document_loads_without_the_heavy_modules_and_classes_of_components(tm
         [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert answer.stdout == "[]\n"
+
+
+def test_the_network_of_the_home_is_read_in_the_place_of_the_shipped_one(tmp_path):
+    source = str(SHIPPED)
+    assert loading.in_force(source, tmp_path) == source
+    document = json.loads(SHIPPED.read_text())
+    document["Sensors"][0]["Name"] = "Changed"
+    (tmp_path / "config.json").write_text(json.dumps(document))
+    config = loading.load(source, tmp_path)
+    assert config.components["LA"].name == "Changed"
+    assert config.source == str((tmp_path / "config.json").resolve())
+    other = tmp_path / "copy.json"
+    other.write_bytes(SHIPPED.read_bytes())
+    assert loading.load(other, tmp_path).components["LA"].name != "Changed"
