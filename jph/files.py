@@ -1,6 +1,7 @@
 """Files that are read or written whole."""
 
 import os
+import stat
 from pathlib import Path
 
 from jph.errors import StoreError
@@ -8,12 +9,13 @@ from jph.errors import StoreError
 Identity = tuple[int, int] | None  # device and inode of a file, None where there is none
 
 
-def write_file(path: Path, data: bytes, mode: int = 0o666) -> None:
+def write_file(path: Path, data: bytes, mode: int = 0o666, like: Path | None = None) -> None:
     """Write a file so that others, and a start after a power cut, see it whole or not at all.
 
     Args:
         path: its folder is made if there is none.
         mode: of the file, before the umask; 0o600 for a secret.
+        like: a file whose owner, group and mode the new one gets, if it is there.
 
     Raises:
         OSError: it cannot be written; the file that was there stays.
@@ -22,6 +24,8 @@ def write_file(path: Path, data: bytes, mode: int = 0o666) -> None:
     part = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     try:
         with open(part, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            if like is not None and like.exists():
+                _give(file.fileno(), like.stat())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -29,6 +33,13 @@ def write_file(path: Path, data: bytes, mode: int = 0o666) -> None:
     except OSError:
         part.unlink(missing_ok=True)
         raise
+
+
+def _give(fileno: int, like: os.stat_result) -> None:
+    own = os.fstat(fileno)
+    if (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid):
+        os.fchown(fileno, like.st_uid, like.st_gid)
+    os.fchmod(fileno, stat.S_IMODE(like.st_mode))
 
 
 def device_of(path: Path) -> int:

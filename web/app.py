@@ -11,19 +11,7 @@ from flask.typing import ResponseReturnValue, TeardownCallable
 from werkzeug.exceptions import HTTPException
 
 from jph.paths import static_dir, templates_dir
-from web import (
-    access,
-    accounts,
-    api,
-    commands,
-    live,
-    metrics,
-    navigation,
-    old_graphs,
-    pages,
-    readiness,
-    security,
-)
+from web import access, accounts, api, commands, live, navigation, old_graphs, pages, security
 from web.access import wants_json
 from web.compression import compress
 from web.context import CodifierConverter
@@ -39,8 +27,6 @@ VENDOR_FILES = ("pico/pico.min.css", "uplot/uPlot.iife.min.js", "uplot/uPlot.min
 AREAS = (
     live,
     api,
-    metrics,
-    readiness,
     old_graphs,
     commands,
     accounts,

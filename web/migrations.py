@@ -66,6 +66,20 @@ STEPS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX event_times ON event (time_ms)",
         "CREATE INDEX event_codifiers ON event (codifier, time_ms)",
     ),
+    (
+        # Numbers are never given again; the text is packed by zlib, the outcome is JSON.
+        """
+        CREATE TABLE revision (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            made_ms INTEGER NOT NULL,
+            who VARCHAR NOT NULL,
+            why VARCHAR NOT NULL,
+            kind VARCHAR NOT NULL,
+            outcome VARCHAR NOT NULL,
+            text BLOB NOT NULL
+        )
+        """,
+    ),
 )
 
 

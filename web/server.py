@@ -90,6 +90,7 @@ class PageServer:
         gates = site.page_gate, site.history_gate, site.password_gate, site.command_gate
         threads = THREADS + sum(gate.most for gate in gates)
         self._server = serve(front, self._listener, threads, site.connections)
+        site.keeper.attach(site)
         self._server.run(self._stopping)
 
     def _application(self) -> "Flask":

@@ -107,6 +107,7 @@ class Web:
             stalled_reader_s=self.stalled_reader_s,
             proxies=proxies,
         )
+        self._site.address = self.address
         self._server = PageServer(
             self._site, listener, self.host, self.allowed_hosts, self.server, certificate
         )
@@ -147,8 +148,7 @@ class Web:
 
     def on_control(self, message: Control, address: Address) -> None:
         """Take one control message."""
-        self._site.outcomes.hear([message])
-        self._site.records.on_control(message, address)
+        self._site.on_control(message, address)
 
     def on_config(self, config: Config) -> None:
         """Show the components of a new configuration, under which its own settings are the same."""

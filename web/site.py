@@ -2,9 +2,12 @@
 
 import logging
 import threading
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jph.bus.bus import BusStatus
+from jph.bus.wire import Address, Control
 from jph.config.model import Config
 from jph.errors import StoreError
 from jph.faults import Fault
@@ -18,6 +21,9 @@ from web.readers import Readers
 from web.records import Records
 from web.sign_in_links import Links, Throttle
 from web.stream import LiveStream
+
+if TYPE_CHECKING:
+    from web.configuration.keeper import Keeper
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +51,7 @@ class Site:
         self.channel = channel
         self.config = config
         self.home = home
+        self.address = ""  # on this machine, as soon as it is known
         self.records = Records(config, channel.last_states(), channel.process.components)
         self.records.own_addresses = channel.process.bus.own_addresses
         self.records.bus_fault = lambda: _bus_fault(channel.process.bus.status())
@@ -73,6 +80,20 @@ class Site:
             recall.wait(RECALL_S)
         places = Places("live pages", MOST_READERS, MOST_READERS_OF_ADDRESS)
         self.readers = Readers(self.stream, places, stalled_reader_s)  # last: it starts a thread
+
+    @cached_property
+    def keeper(self) -> "Keeper":
+        """What looks after the file of the configuration; it loads Flask."""
+        from web.configuration.keeper import keeper_of
+
+        return keeper_of(self.channel, self.home)
+
+    def on_control(self, message: Control, address: Address) -> None:
+        """Take one control message."""
+        self.outcomes.hear([message])
+        self.records.on_control(message, address)
+        if "keeper" in vars(self):
+            self.keeper.hear(message)
 
     def reconfigure(self, config: Config) -> None:
         """Go on with another configuration."""
@@ -108,6 +129,8 @@ class Site:
     def close(self) -> None:
         """Let the readers go, and close the stores that were opened."""
         self.readers.close()
+        if "keeper" in vars(self):
+            self.keeper.detach(self)
         with self._lock:
             if self._history is not None:
                 self._history[1].close()

@@ -73,7 +73,7 @@ class Node:
             config.multicast, guard=guard or ClockGuard(home), wake=self.loop.wake, plain=plain
         )
         self.bus.on_clock_set = self._clock_set
-        self.process = Process(config, home, self.bus, self._components)
+        self.process = Process(config, home, self.bus, self._components, self.reload)
         self.instances = Instances(
             self.process,
             self.loop.timers,

@@ -45,13 +45,22 @@ class ComponentStatus:
 
 @dataclass(slots=True)
 class Process:
-    """The parts that the components of one process share."""
+    """The parts that the components of one process share.
+
+    Args:
+        reload: has the process read its configuration again.
+
+    Attributes:
+        shared: what a component leaves to the one that is built in its place.
+    """
 
     config: Config
     home: Path
     bus: Bus
     components: Callable[[], Mapping[str, ComponentStatus]] = dict
+    reload: Callable[[], object] = lambda: None
     kept_files: KeptFiles = field(init=False)
+    shared: dict[object, object] = field(default_factory=dict, init=False)
     states: LastStates | None = field(default=None, init=False)
     _recalls: dict[str, "Recall"] = field(default_factory=dict, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)

@@ -97,6 +97,8 @@ def test_every_type_and_every_older_name_is_there():
 
 def test_the_home_directory_is_there():
     assert set(rows(section("The home directory"))) == {
+        "config.json",
+        "config.trial.json",
         "config/….json",
         "clock",
         "states.json",

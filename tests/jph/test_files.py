@@ -109,3 +109,11 @@ def test_what_is_no_password_is_said_without_repeating_it(tmp_path, content, rea
         password_in(path)
     assert reason in str(caught.value) and str(path) in str(caught.value)
     assert "hun" not in str(caught.value)
+
+
+def test_a_file_gets_the_mode_of_the_one_that_it_replaces(tmp_path):
+    path = tmp_path / "it"
+    path.write_text("one")
+    path.chmod(0o604)
+    write_file(path, b"two", like=path)
+    assert (path.read_bytes(), mode_of(path)) == (b"two", 0o604)

@@ -1,0 +1,1 @@
+"""The configuration as the pages change it: its file, its revisions, and a change on trial."""

@@ -1,0 +1,495 @@
+"""Looks after the configuration for the pages of one process: saves it, and sees who edits it.
+
+A keeper outlives its Web component, which is built again when its own settings change: somebody has
+to see whether it comes back.
+"""
+
+import json
+import logging
+import threading
+import time
+from codecs import BOM_UTF8
+from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from copy import deepcopy
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from jph import registry
+from jph.bus.wire import BROADCAST, Control
+from jph.clock import time_now_ms
+from jph.config import checks, document
+from jph.config.model import Component, Config
+from jph.errors import ConfigError, JphError, StoreError
+from jph.faults import Fault
+from jph.node.channel import Channel
+from jph.node.outcome import send_command
+from web import events
+from web.configuration import store, trial
+from web.configuration.differences import differences
+from web.configuration.file import ConfigFile, NotWritableError
+from web.configuration.store import Revision
+from web.configuration.text import is_same, merged
+from web.configuration.trial import Mark, Trial
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 3.0  # between looks at the file
+STEP_S = 0.2  # between looks at a change on trial
+PROBE_S = 2.0  # longest wait for an answer of our own server
+WAIT_S = 5.0  # for a change that is still on trial
+MOST_EVENTS = 20  # components that get an event of their own
+
+
+class Served(Protocol):
+    """A Web component at work."""
+
+    @property
+    def address(self) -> str:
+        """Its address on this machine."""
+
+
+class RefusedError(ConfigError):
+    """The document has mistakes; `mistakes` has each with its path."""
+
+
+class ConflictError(JphError):
+    """The configuration is not any more what the change was made of."""
+
+    def __init__(self, base: Revision | None, newest: Revision) -> None:
+        super().__init__("The configuration has been changed meanwhile.")
+        self.base = base
+        self.newest = newest
+
+
+class BusyError(JphError):
+    """Another change is still on trial."""
+
+
+class Keeper:
+    """Keeps the configuration of one process; every method may be called from any thread."""
+
+    def __init__(self, channel: Channel, home: Path) -> None:
+        self._channel = channel
+        self._home = home
+        self._lock = threading.RLock()
+        self._wake = threading.Condition()
+        self._served: Served | None = None
+        self._thread: threading.Thread | None = None
+        self._stamp: object = ()
+        self._fault = Fault(log, logging.ERROR)
+        self.trial: Trial | None = None
+
+    # Its Web component
+
+    def attach(self, served: Served) -> None:
+        """Take the Web component that serves from now on."""
+        with self._wake:
+            self._served = served
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="jph-config", daemon=True)
+                self._thread.start()
+            self._wake.notify_all()
+
+    def detach(self, served: Served) -> None:
+        """Let go of a Web component; wait for the end of the thread if no change is on trial."""
+        with self._wake:
+            if self._served is served:
+                self._served = None
+            thread = self._thread
+            self._wake.notify_all()
+            is_trying = self.trial is not None and self.trial.state == "trying"
+        if thread is not None and not is_trying:
+            thread.join(PROBE_S)
+
+    def hear(self, message: Control) -> None:
+        """Take a control message."""
+        if (one := self.trial) is not None:
+            one.hear(message)
+
+    # The revisions
+
+    @property
+    def file(self) -> ConfigFile:
+        """The file in force."""
+        return ConfigFile(self._channel.process.config.source, self._home)
+
+    def look(self) -> Revision:
+        """Return the newest revision, after noting what somebody else wrote into the file.
+
+        Raises:
+            ConfigError: the file cannot be read.
+            StoreError: the database of the pages cannot be used.
+        """
+        with self._lock:
+            file = self.file
+            text, stamp = file.read(), file.stamp()
+            newest = store.newest(self._home)
+            if newest is None:
+                newest = store.add(self._home, text, "", "", "found", file.changed_ms())
+            elif store.text_of(self._home, newest.number) != text:
+                kind: store.Kind = "update" if file.is_shipped else "by hand"
+                newest = store.add(self._home, text, "", "", kind, file.changed_ms())
+                log.info("%s was changed; it is revision %d now", file.reads, newest.number)
+            self._stamp = (file.reads, stamp)
+            return newest
+
+    def current(self) -> tuple[Revision, dict[str, Any]]:
+        """Return the newest revision and its document, empty if that is no JSON object."""
+        newest = self.look()
+        return newest, dict(_parsed(store.text_of(self._home, newest.number) or b""))
+
+    def text(self, number: int | None = None) -> str:
+        """Return the text of a revision; None: of the newest.
+
+        Raises:
+            KeyError: it is not kept.
+        """
+        found = store.text_of(self._home, self.look().number if number is None else number)
+        if found is None:
+            raise KeyError(number)
+        return found.decode("utf-8-sig", "replace")
+
+    def save(
+        self,
+        wanted: Mapping[str, object] | str,
+        who: str,
+        why: str,
+        base: int | None = None,
+        kind: store.Kind = "saved",
+    ) -> Revision:
+        """Check a document, write it, keep it as a revision, and have all components load it.
+
+        Args:
+            wanted: a document, whose changes are made in the text that there is; or a text.
+            base: number of the revision that it was made of; None: of the last one seen.
+
+        Raises:
+            RefusedError: it has mistakes.
+            ConflictError: the file is not any more what it was made of.
+            NotWritableError: the pages cannot write it.
+            BusyError: another change is still on trial.
+            StoreError: the database of the pages cannot be used.
+        """
+        self._await_trial()
+        with self._lock:
+            before = store.newest(self._home) if base is None else store.find(self._home, base)
+            newest = self.look()
+            if before is not None and before.number != newest.number:
+                raise ConflictError(before, newest)
+            file = self.file
+            if reason := file.why_not():
+                raise NotWritableError(reason)
+            old = store.text_of(self._home, newest.number) or b""
+            text = _text_of(wanted, old)
+            content = self._checked(text)
+            if text == old:
+                return newest
+            return self._write(file, text, content, old, newest, who, why, kind)
+
+    def change(self, edit: Callable[[dict[str, Any]], object], who: str, why: str) -> Revision:
+        """Save what a function makes of the present document; raises as `save`."""
+        with self._lock:
+            newest, content = self.current()
+            if not content:
+                raise RefusedError(["the document of the file is none; correct it as text first"])
+            edit(content)
+            return self.save(content, who, why, newest.number)
+
+    def reload(self) -> None:
+        """Have all components load the configuration, as after an edit by hand."""
+        self._channel.process.reload()
+        send_command(self._channel, "C", BROADCAST)
+
+    def handed_out(self) -> Mapping[str, object]:
+        """Return the document that other nodes load from here: already the one on trial."""
+        config = self._channel.process.config
+        one = self.trial
+        if one is None or one.state != "trying" or config is not one.config_before:
+            return config.document
+        return one.document
+
+    def _checked(self, text: bytes) -> dict[str, Any]:
+        try:
+            content = document.parse(text)
+            mistakes, _ = checks.check(content)
+        except ConfigError as error:
+            raise RefusedError(error.mistakes) from error
+        mistakes += own_mistakes(self._channel.component, content)
+        if mistakes or not isinstance(content, dict):
+            raise RefusedError(mistakes)
+        return content
+
+    def _write(
+        self,
+        file: ConfigFile,
+        text: bytes,
+        content: dict[str, Any],
+        old: bytes,
+        newest: Revision,
+        who: str,
+        why: str,
+        kind: store.Kind,
+    ) -> Revision:
+        revision = store.add(self._home, text, who, why, kind)
+        entry = self._channel.component.entry
+        Mark(revision.number, newest.number, who, file.reads, entry).write(self._home)
+        try:
+            file.write(text, old)
+        except JphError:
+            trial.forget_mark(self._home)
+            store.remove(self._home, revision.number)
+            raise
+        self._stamp = (self.file.reads, self.file.stamp())
+        log.info("%s saves revision %d: %s", who or "somebody", revision.number, why)
+        self._note_events(old, content, who, why or f"revision {revision.number}")
+        one = Trial(revision.number, newest.number, who, content, self._config)
+        self._begin(one, _parsed(old))
+        return revision
+
+    def _note_events(self, old: bytes, new: object, who: str, text: str) -> None:
+        try:
+            changed = differences(document.parse(old), new)
+        except ConfigError:
+            changed = differences(None, new)
+        names = list(dict.fromkeys(one.codifier for one in changed))
+        if len(names) > MOST_EVENTS:
+            names = [""]
+        now_ms = time_now_ms()
+        try:
+            events.add(
+                self._home,
+                [events.Event(now_ms, name, "configuration", text, who) for name in names],
+            )
+        except StoreError as error:
+            log.error("the change of the configuration is not among the events: %s", error)
+
+    # A change on trial
+
+    @property
+    def _config(self) -> Config:
+        return self._channel.process.config
+
+    def _begin(self, one: Trial, written: Mapping[str, object]) -> None:
+        """Put a change on trial.
+
+        Args:
+            written: the document that the process has loaded, as it stands in the file.
+        """
+        process, codifier = self._channel.process, self._channel.codifier
+        own = process.components().get(codifier)
+        one.was_failing = own is not None and own.is_failing
+        one.was_joined = process.bus.status().joined
+        states = self._channel.last_states()
+        one.known = {
+            each: (states.get(each) or {}).get("LoadedTime") for each in process.config.components
+        }
+        given = _port(process.config.document, codifier)
+        if given != _port(written, codifier):  # by --port
+            one.document = _with_port(one.document, codifier, given)
+        with self._wake:
+            self.trial = one
+            self._wake.notify_all()
+        self.reload()
+
+    def _await_trial(self) -> None:
+        until_s = time.monotonic() + WAIT_S
+        with self._wake:
+            while self.trial is not None and self.trial.state == "trying":
+                if not self._wake.wait(until_s - time.monotonic()):
+                    raise BusyError(
+                        f"The change of {self.trial.who or 'somebody'} is still on trial: "
+                        "try again in some seconds."
+                    )
+
+    def _run(self) -> None:
+        """Look at the file and at a change on trial, until nobody serves pages here any more."""
+        self._resume()
+        look_s = 0.0
+        while True:
+            with self._wake:
+                one = self.trial
+                if self._served is None and (one is None or one.state != "trying"):
+                    self._thread = None
+                    return
+                self._wake.wait(STEP_S if one is not None else LOOK_S)
+            try:
+                if one is not None:
+                    self._step(one)
+                if time.monotonic() >= look_s and self._served is not None:
+                    look_s = time.monotonic() + LOOK_S
+                    self._look_at_stamp()
+                self._fault.end("the configuration is looked after again")
+            except (JphError, OSError) as error:
+                self._fault.note(str(error), "the configuration cannot be looked after")
+
+    def _look_at_stamp(self) -> None:
+        file = self.file
+        stamp = file.stamp()
+        if not file.is_url and (file.reads, stamp) != self._stamp:
+            # A second time the same: whoever writes it has ended.
+            time.sleep(STEP_S)
+            if stamp == file.stamp():
+                self.look()
+
+    def _resume(self) -> None:
+        """Go on with a change that was on trial when an earlier process ended."""
+        mark = trial.mark_of(self._home)
+        if mark is None or mark.entry.get("Codifier") != self._channel.codifier:
+            return
+        try:
+            if mark.taken_back:
+                trial.forget_mark(self._home)
+                self.reload()
+                return
+            text = store.text_of(self._home, mark.number)
+            content = document.parse(text or b"")
+        except (JphError, OSError) as error:
+            log.error("the change of the configuration is not on trial any more: %s", error)
+            trial.forget_mark(self._home)
+            return
+        if self.trial is None and isinstance(content, dict):
+            self._begin(Trial(mark.number, mark.before, mark.who, content, None), content)
+
+    def _step(self, one: Trial) -> None:
+        if one.state == "trying":
+            reason, is_final = self._why_not_served(one)
+            if not reason:
+                self._end(one, "in force")
+            elif is_final or one.age_s >= trial.TRIAL_S:
+                self._take_back(one, reason)
+        elif one.is_over:
+            self._note_outcome(one)
+            with self._wake:
+                if self.trial is one:
+                    self.trial = None
+
+    def _why_not_served(self, one: Trial) -> tuple[str, bool]:
+        """Return why the pages are not served under a change, and whether that is for good."""
+        process, codifier = self._channel.process, self._channel.codifier
+        config = process.config
+        if config is one.config_before or not is_same(config.document, one.document):
+            return "the process of the pages has not loaded it; its log tells why", False
+        component = config.components.get(codifier)
+        if component is None or self._channel.component.entry != component.entry:
+            own = process.components().get(codifier)
+            if own is not None and own.is_failing and not one.was_failing:
+                return f"{codifier} cannot begin: {own.error}", True
+            return f"{codifier} has not begun again", False
+        served = self._served
+        if served is None:
+            return f"{codifier} does not serve pages", False
+        if one.was_joined and not process.bus.status().joined:
+            return "the process of the pages is not on the bus any more", False
+        return _probe(served.address), False
+
+    def _end(self, one: Trial, state: trial.State, reason: str = "") -> None:
+        trial.forget_mark(self._home)
+        with self._wake:
+            one.state, one.reason = state, reason
+            self._wake.notify_all()
+        if state == "in force":
+            one.took(self._channel.process.components())
+        self._note_outcome(one)
+
+    def _take_back(self, one: Trial, reason: str) -> None:
+        log.error("the configuration of revision %d is taken back: %s", one.number, reason)
+        with self._lock:
+            mark = Mark(one.number, one.before, one.who, self.file.reads, {})
+            if trial.take_back(self._home, mark, reason):
+                self._stamp = (self.file.reads, self.file.stamp())
+                self._end(one, "taken back", reason)
+                self.reload()
+            else:
+                self._end(one, "left", reason)  # somebody has changed it by hand meanwhile
+
+    def _note_outcome(self, one: Trial) -> None:
+        answers = one.answers(self._config)
+        outcome = {"state": one.state, "reason": one.reason, "answers": answers}
+        store.note_outcome(self._home, one.number, outcome)
+
+
+def keeper_of(channel: Channel, home: Path) -> Keeper:
+    """Return the keeper of a channel, which the Web components that it has in turn share."""
+    kept = channel.process.shared.setdefault((Keeper, channel.codifier), Keeper(channel, home))
+    assert isinstance(kept, Keeper)
+    return kept
+
+
+def own_mistakes(own: Component, content: object) -> list[str]:
+    """Return why a document would end the pages that it is saved on."""
+    codifier = own.codifier
+    entry = _entry(content, codifier)
+    is_web = registry.current(str(entry.get("Type"))) == "Web"
+    moves = entry.get("Host") != own.entry.get("Host") and not checks.runs_here(entry)
+    if is_web and not moves:
+        return []
+    return [
+        f"Sensors: {codifier} serves these pages; it must stay here, with its Codifier and its Type"
+        " (in the file itself, you can remove it)"
+    ]
+
+
+def _text_of(wanted: Mapping[str, object] | str, old: bytes) -> bytes:
+    """Return the bytes to write for a document or a text."""
+    mark = BOM_UTF8 if old.startswith(BOM_UTF8) else b""
+    if isinstance(wanted, str):
+        return mark + wanted.encode("utf-8", "surrogatepass")
+    try:
+        document.parse(old)
+        return mark + merged(old.decode("utf-8-sig"), wanted).encode("utf-8", "surrogatepass")
+    except ConfigError:  # what stands there is no JSON
+        return (json.dumps(wanted, ensure_ascii=False, indent=2) + "\n").encode()
+
+
+def _parsed(text: bytes) -> Mapping[str, object]:
+    with suppress(ConfigError):
+        if isinstance(content := document.parse(text), dict):
+            return content
+    return {}
+
+
+def _entry(content: object, codifier: str) -> dict[str, Any]:
+    """Return the entry of a component, an empty one if there is none."""
+    entries = content.get("Sensors") if isinstance(content, Mapping) else None
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict) and entry.get("Codifier") == codifier:
+            return entry
+    return {}
+
+
+def _port(content: object, codifier: str) -> object:
+    settings = _entry(content, codifier).get("Sensor")
+    return settings.get("Port") if isinstance(settings, dict) else None
+
+
+def _with_port(content: Mapping[str, object], codifier: str, port: object) -> dict[str, object]:
+    result = deepcopy(dict(content))
+    entry = _entry(result, codifier)
+    entry["Sensor"] = {**(entry.get("Sensor") or {}), "Port": port}
+    return result
+
+
+def _probe(address: str) -> str:
+    """Return why a server does not answer, empty if it does."""
+    import http.client  # these two cost memory, and few servers ever need them
+    import ssl
+
+    parts = urlsplit(address)
+    if parts.scheme == "https":
+        # Its own certificate need not be one for this address.
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+            parts.hostname or "", parts.port, timeout=PROBE_S, context=context
+        )
+    else:
+        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PROBE_S)
+    with closing(connection):
+        try:
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+        except (OSError, http.client.HTTPException) as error:
+            return f"{address} does not answer: {error}"
+    return ""
