@@ -24,6 +24,19 @@ LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 HOST = re.compile(rf"(?:{LABEL}(?:\.{LABEL})*\.?|\[[0-9a-f:.]+\])(?::\d{{1,5}})?", re.IGNORECASE)
 
 
+def call(
+    app: "WSGIApplication", environ: "WSGIEnvironment"
+) -> tuple[str, Headers, Iterable[bytes]]:
+    """Return the status, the headers and the body of an application's answer."""
+    started: list[tuple[str, Headers]] = []
+
+    def start(status: str, headers: Headers, error: object = None) -> Any:
+        started[:] = [(status, headers)]
+
+    body = app(environ, start)
+    return (*started[0], body)
+
+
 class Front:
     """The WSGI application that a server calls.
 
@@ -48,19 +61,14 @@ class Front:
             )
             return [text]
         self._proxies.apply(environ)
-        started: list[tuple[str, Headers]] = []
-
-        def start(status: str, headers: Headers, error: object = None) -> Any:
-            started[:] = [(status, headers)]
-
-        body = self._app(environ, start)
+        status, headers, body = call(self._app, environ)
         reader: Reader | None = environ.get(READER)
         if reader is None:
-            start_response(*started[0])
+            start_response(status, headers)
             return body
         with suppress(AttributeError):
             body.close()  # type: ignore[attr-defined]  # PEP 3333: if it has one
-        self._hand_over(reader, environ[TAKE_SOCKET], *started[0])
+        self._hand_over(reader, environ[TAKE_SOCKET], status, headers)
         raise BrokenPipeError(errno.EPIPE, "handed over")
 
     def _hand_over(

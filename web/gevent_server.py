@@ -18,7 +18,7 @@ from gevent.event import Event
 from gevent.pywsgi import WSGIHandler, WSGIServer
 from gevent.threadpool import ThreadPool
 
-from web.front import TAKE_SOCKET, Headers
+from web.front import TAKE_SOCKET, Headers, call
 from web.limits import Busy, Places, refuse
 
 if TYPE_CHECKING:
@@ -155,17 +155,12 @@ def whole_answer(
     app: "WSGIApplication", environ: "WSGIEnvironment"
 ) -> tuple[str, Headers, bytes] | None:
     """Return the answer of an application; None if it has handed the connection over."""
-    started: list[tuple[str, Headers]] = []
-
-    def start(status: str, headers: Headers, error: object = None) -> Any:
-        started[:] = [(status, headers)]
-
     try:
-        body = app(environ, start)
+        status, headers, body = call(app, environ)
     except BrokenPipeError:
         return None
     try:
-        return (*started[0], b"".join(body))
+        return status, headers, b"".join(body)
     finally:
         if hasattr(body, "close"):
             body.close()
