@@ -7,7 +7,7 @@ those also knew the weather, which this one does not.
 
 import dataclasses
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,14 @@ _ADVICE = {  # what to do about a status
     404: "there is no such thermostat; look at Project and Device",
     429: "asked too often; choose a longer SensorInterval",
 }
+
+_TEXTS = frozenset(
+    (
+        *("mode", "hvac", "hvac_state"),
+        *("ThermostatMode.mode", "ThermostatHvac.status", "ThermostatEco.mode"),
+        *("Connectivity.status", "Info.customName", "Settings.temperatureScale"),
+    )
+)
 
 Traits = Mapping[str, object]  # name without its prefix -> object of fields
 
@@ -61,6 +69,14 @@ class Nest:
     def check_settings(cls, given: Mapping[str, Any], codifiers: Collection[str]) -> None:
         """Refuse settings that contradict each other; see `jph.config.checks`."""
         cls("", Path(), **given)  # which asks no server yet
+
+    @classmethod
+    def texts(
+        cls, codifier: str, field: str = "temperature", proxy: Sequence[FieldOf] = (), **_: object
+    ) -> dict[str, str]:
+        """Return which components get text, and the field of each; see `jph.config.checks`."""
+        fields = {codifier: field, **{of.codifier: of.field for of in proxy}}
+        return {code: name for code, name in fields.items() if name.removeprefix(_PREFIX) in _TEXTS}
 
     def read(self) -> Mapping[str, Value]:
         """Return the values of the component and of its proxies that the device has.

@@ -22,6 +22,7 @@ from jph.errors import ConfigError
 Runs = Callable[[Mapping[str, Any]], bool]
 
 _PASSWORD_KEYS = ("Password", "PasswordFile")
+_WITH_TEXT = ("string", "json")  # DataTypes
 
 
 def runs_everything(entry: Mapping[str, Any]) -> bool:
@@ -108,7 +109,27 @@ def _check_settings(
     mistakes = _setting_mistakes(cls, given, f"{path}.Sensor", network.places)
     if dataclasses.is_dataclass(cls):
         warnings += _unknown_keys(cls, given, f"{path}.Sensor", settings.INJECTED)
+    codifier = entry.get("Codifier")
+    if hasattr(cls, "texts") and isinstance(codifier, str) and not mistakes:
+        texts = cls.texts(codifier, **settings.arguments(cls, given, path))
+        warnings += _text_warnings(texts, network)
     return mistakes, warnings
+
+
+def _text_warnings(texts: Mapping[str, str], network: "_Network") -> list[str]:
+    """Return which components get text, but have a DataType that refuses it.
+
+    Args:
+        texts: from a class that has `texts(codifier, given)`, which gets its Codifier and the
+            constructor's arguments: what each component that gets text is given.
+    """
+    return [
+        f"Sensors[{place}].DataType: {codifier} gets {field}, which is text and no"
+        f' {data_type}; set DataType to "string"'
+        for codifier, field in texts.items()
+        if (place := network.places.get(codifier)) is not None
+        and (data_type := network.entries[place].get("DataType", "float")) not in _WITH_TEXT
+    ]
 
 
 def _setting_mistakes(

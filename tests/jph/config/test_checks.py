@@ -304,6 +304,28 @@ def test_a_reader_without_interval_warns():
     ]
 
 
+def nest(*proxies, data_type="float", **settings):
+    fields = [{"Codifier": codifier, "Field": field} for codifier, field in proxies]
+    return pipe("N1", Type="Nest", DataType=data_type, Sensor={**settings, "Proxy": fields})
+
+
+def test_a_component_that_gets_text_and_wants_a_number_warns():
+    text = "sdm.devices.traits.ThermostatMode.mode"
+    proxies = [("N2", "hvac"), ("N3", text), ("N4", "humidity"), ("N5", "mode")]
+    others = [{**proxy(codifier), "DataType": "float"} for codifier, _ in proxies]
+    others[0].pop("DataType")
+    others[1]["DataType"] = "double"
+    others[3]["DataType"] = "string"
+    own, first, second = warnings(nest(*proxies, Field="mode"), *others)
+    assert own == (
+        'Sensors[0].DataType: N1 gets mode, which is text and no float; set DataType to "string"'
+    )
+    assert first.startswith("Sensors[1].DataType: N2 gets hvac, which is text and no float")
+    assert second.startswith(f"Sensors[2].DataType: N3 gets {text}, which is text and no double")
+    assert checks.check(network({**nest(Field="mode"), "Codifier": []}))[1] == []
+    assert warnings(nest()) == warnings(nest(data_type="string", Field="mode")) == []
+
+
 def test_a_type_whose_package_is_missing_warns(monkeypatch):
     monkeypatch.setitem(sys.modules, "sensors.pipe", None)
     (line,) = warnings(pipe())
