@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 from click.testing import CliRunner
 
-from jph.stores import open_history
+from jph.stores import open_history, quarantine
 from tests.helpers import eventually, naming, new_bus
 from tests.tools import program
 from tools.history import copying
@@ -75,6 +75,27 @@ def test_history_moves_to_the_configured_server_and_back(configured, made, postg
     assert result.exit_code == 0, result.output
     assert f"{len(ROWS) + 1} readings copied, {len(ROWS) + 1} of them were new" in result.stdout
     assert content(back, tmp_path) == content(FILE, tmp_path)
+
+
+def test_what_is_in_quarantine_is_copied_too(configured, made, postgres_url, tmp_path, monkeypatch):
+    absurd = [(TIME_MS * 3, "T1", n, None, "text") for n in range(5)] + [(7, "T2", 1, 1.5, None)]
+    fill(FILE, tmp_path)
+    with closing(open_history(FILE, tmp_path)) as store:
+        store.quarantine.add(absurd)
+    made.quarantine.add(absurd[2:3])
+    monkeypatch.setattr(quarantine, "MOST_BYTES", 4 * (quarantine.ROW_BYTES + 4))
+    result = run("copy", *configured)
+    assert result.exit_code == 1
+    assert "2 readings in quarantine have no room" in result.output
+    monkeypatch.undo()
+    result = run("copy", *configured)
+    assert result.exit_code == 0, result.output
+    assert "6 readings in quarantine, 2 of them copied" in result.output
+    assert "0 of them copied" in run("copy", *configured).output
+    found = [row for code in ("T1", "T2") for row in made.quarantine.rows(code, 100)]
+    assert found == absurd
+    back = ["--from", postgres_url, "--to", "sqlite:///back.sqlite", "--home", str(tmp_path)]
+    assert "6 readings in quarantine, 6 of them copied" in run("copy", *back).output
 
 
 def test_a_copy_is_safe_to_repeat_and_has_its_statistics_computed(configured, made, tmp_path):

@@ -11,7 +11,7 @@ from jph.stores import open_history
 from jph.stores.address import DEFAULT_HISTORY, StoreAddress
 from tools import addresses, options
 from tools.history import quarantine as apart
-from tools.history.copying import copy_all
+from tools.history.copying import copy_all, copy_quarantine
 from tools.history.importing import import_all
 from tools.history.repairing import damaged_in
 from tools.history.repairing import repair as repair_file
@@ -60,6 +60,8 @@ def copy(
             click.echo(
                 "late readings arrived meanwhile; copying from the beginning again", err=True
             )
+        with open_rows(origin, home) as rows:
+            without_room = copy_quarantine(rows, target)
     click.echo(f"{origin.url}: {have.total():,} readings of {len(have)} Codifiers")
     if missing:
         click.echo(f"{goal.url}: {missing.total():,} of them are missing:")
@@ -68,6 +70,11 @@ def copy(
         raise click.ClickException("readings are missing; run the command again")
     more = got.total() - have.total()
     click.echo(f"{goal.url}: all of them" + (f" and {more:,} more" if more else ""))
+    if without_room:
+        raise click.ClickException(
+            f"{without_room:,} readings in quarantine have no room in that of {goal.url}; accept or"
+            " drop some there (jph history quarantine --to URL), and run the command again"
+        )
 
 
 @history.command("import")

@@ -47,6 +47,29 @@ def copy_all(source: Rows, target: HistoryStore, position: Position) -> tuple[in
     return FIRST_MS if until_ms is None else until_ms, begin_ms is not None
 
 
+def copy_quarantine(source: Rows, target: HistoryStore) -> int:
+    """Copy the readings in quarantine that another history lacks, as long as there is room.
+
+    Returns:
+        How many found no room.
+    """
+    rows = source.quarantine()
+    goal = target.quarantine
+    kept = [row for known in goal.summary() for row in goal.rows(known.codifier, known.readings)]
+    there = {row[:3] for row in kept}
+    new = [row for row in rows if row[:3] not in there]
+    before = goal.dropped
+    for at in range(0, len(new), BATCH_ROWS):
+        goal.add(new[at : at + BATCH_ROWS])
+    without_room = goal.dropped - before
+    if rows:
+        copied = len(new) - without_room
+        click.echo(
+            f"{len(rows):,} readings in quarantine, {copied:,} of them copied to that of the target"
+        )
+    return without_room
+
+
 def append(store: HistoryStore, rows: Sequence[Row]) -> int:
     """Store rows, trying again for a while if the store is busy; return how many were new."""
     backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S)

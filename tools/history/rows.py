@@ -22,6 +22,11 @@ LONGEST_SPAN_MS = 32 * 86_400_000
 FIRST_MS = -(1 << 62)  # before every time
 LAST_MS = 1 << 62
 
+HAS_QUARANTINE = {  # the table is made when it is first needed
+    "SQLite": "SELECT 1 FROM sqlite_master WHERE name = 'quarantine'",
+    "PostgreSQL": "SELECT 1 FROM pg_class WHERE oid = to_regclass('quarantine')",
+}
+QUARANTINE = "SELECT timestamp, codifier, sequence, value, text FROM quarantine"
 SPAN = (
     "SELECT timestamp, codifier, sequence, value, text FROM measurement"
     " WHERE timestamp > ? AND timestamp <= ?"
@@ -83,6 +88,11 @@ class Rows:
     def of_codifier(self, codifier: str, start_ms: int, end_ms: int) -> list[Row]:
         """Return the rows of one Codifier in a span."""
         return list(self._ask(f"{SPAN} AND codifier = ?", start_ms, end_ms, codifier))
+
+    def quarantine(self) -> list[Row]:
+        """Return the rows whose time cannot be right, 32 MB at most."""
+        has = HAS_QUARANTINE["SQLite" if self._codifiers is None else "PostgreSQL"]
+        return list(self._ask(QUARANTINE)) if list(self._ask(has)) else []
 
     def _edge(self, edge: str, order: str, after_ms: int) -> int | None:
         if self._codifiers is None:
