@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 from jph.paths import static_dir, templates_dir
 from web import access, accounts, api, commands, live, navigation, old_graphs, pages, security
 from web.access import wants_json
+from web.component import views as component_views
 from web.compression import compress
 from web.context import CodifierConverter
 from web.limits import Busy
@@ -31,6 +32,7 @@ AREAS = (
     commands,
     accounts,
     pages,
+    component_views,
 )
 
 Teardown = TypeVar("Teardown", bound=TeardownCallable)

@@ -5,12 +5,20 @@ No SQLAlchemy and no Flask here: the records of a running server write it, too.
 
 from collections.abc import Iterable
 from pathlib import Path
+from sqlite3 import Connection
 from typing import NamedTuple
 
 from web.migrations import connection
 
 MOST = 200_000  # events; the oldest give way
-KINDS = ("active", "silent", "failing", "halted", "restart", "configuration", "alert", "note")
+MOST_OF_ONE = 5_000  # of one component, so that a flapping one leaves room for the others
+MOST_MS = 5 * 366 * 24 * 3_600_000  # their age
+MOST_WATCHES = 2_000
+STATUSES = ("active", "silent", "failing", "halted")
+KINDS = (*STATUSES, "restart", "configuration", "alert", "note")
+
+_COLUMNS = "time_ms, codifier, kind, text, who, number"
+_IS_STATUS = "kind IN ('active', 'silent', 'failing', 'halted')"
 
 
 class Event(NamedTuple):
@@ -44,13 +52,28 @@ def add(home: Path, events: Iterable[Event]) -> None:
     Raises:
         StoreError: the database cannot be used; none is added.
     """
+    added = list(events)
     with connection(database_of(home)) as database:
         database.executemany(
             "INSERT INTO event (time_ms, codifier, kind, text, who) VALUES (?, ?, ?, ?, ?)",
-            [event[:5] for event in events],
+            [event[:5] for event in added],
         )
+        if added:
+            _make_room(database, added)
+
+
+def _make_room(database: Connection, added: list[Event]) -> None:
+    """Delete what is too old, and the oldest of what is too much."""
+    database.execute(
+        "DELETE FROM event WHERE number <= (SELECT max(number) FROM event) - ?", (MOST,)
+    )
+    newest_ms = max(event.time_ms for event in added)
+    database.execute("DELETE FROM event WHERE time_ms < ?", (newest_ms - MOST_MS,))
+    for codifier in {event.codifier for event in added} - {""}:
         database.execute(
-            "DELETE FROM event WHERE number <= (SELECT max(number) FROM event) - ?", (MOST,)
+            "DELETE FROM event WHERE number IN (SELECT number FROM event WHERE codifier = ?"
+            " AND kind != 'note' ORDER BY time_ms DESC, number DESC LIMIT -1 OFFSET ?)",
+            (codifier, MOST_OF_ONE),
         )
 
 
@@ -74,8 +97,8 @@ def between(
     among = "" if wanted is None else f" AND codifier IN ({', '.join('?' * len(wanted))})"
     with connection(database_of(home)) as database:
         rows = database.execute(
-            "SELECT time_ms, codifier, kind, text, who, number FROM event "
-            f"WHERE time_ms >= ? AND time_ms < ?{among} ORDER BY time_ms DESC, number DESC LIMIT ?",
+            f"SELECT {_COLUMNS} FROM event WHERE time_ms >= ? AND time_ms < ?{among}"
+            " ORDER BY time_ms DESC, number DESC LIMIT ?",
             (start_ms, end_ms, *(wanted or ()), most),
         ).fetchall()
     return [Event(*row) for row in reversed(rows)]
@@ -88,3 +111,63 @@ def remove(home: Path, number: int) -> bool:
             "DELETE FROM event WHERE number = ? AND kind = 'note'", (number,)
         ).rowcount
     return found > 0
+
+
+def statuses(home: Path, codifier: str, start_ms: int, end_ms: int) -> list[Event]:
+    """Return the status changes of a component in a span, after the last one before it.
+
+    Raises:
+        StoreError: the database cannot be used.
+    """
+    with connection(database_of(home)) as database:
+        before = database.execute(
+            f"SELECT {_COLUMNS} FROM event WHERE codifier = ? AND time_ms < ? AND {_IS_STATUS}"
+            " ORDER BY time_ms DESC, number DESC LIMIT 1",
+            (codifier, start_ms),
+        ).fetchall()
+        inside = database.execute(
+            f"SELECT {_COLUMNS} FROM event WHERE codifier = ? AND time_ms >= ? AND time_ms < ?"
+            f" AND {_IS_STATUS} ORDER BY time_ms, number",
+            (codifier, start_ms, end_ms),
+        ).fetchall()
+    return [Event(*row) for row in (*before, *inside)]
+
+
+def last_statuses(home: Path) -> dict[str, Event]:
+    """Return the last status change of each component.
+
+    Raises:
+        StoreError: the database cannot be used.
+    """
+    with connection(database_of(home)) as database:
+        rows = database.execute(
+            f"SELECT {_COLUMNS} FROM (SELECT *, row_number() OVER (PARTITION BY codifier"
+            f" ORDER BY time_ms DESC, number DESC) AS place FROM event WHERE {_IS_STATUS})"
+            " WHERE place = 1"
+        ).fetchall()
+    return {event.codifier: event for event in (Event(*row) for row in rows)}
+
+
+def watch(home: Path, begin_ms: int, end_ms: int) -> None:
+    """Note that the pages ran in a span; the end of one that began then moves on.
+
+    Raises:
+        StoreError: the database cannot be used.
+    """
+    with connection(database_of(home)) as database:
+        database.execute("INSERT OR REPLACE INTO watch VALUES (?, ?)", (begin_ms, end_ms))
+        database.execute(
+            "DELETE FROM watch WHERE begin_ms NOT IN"
+            " (SELECT begin_ms FROM watch ORDER BY begin_ms DESC LIMIT ?)",
+            (MOST_WATCHES,),
+        )
+
+
+def watches(home: Path) -> list[tuple[int, int]]:
+    """Return the spans in which the pages ran, (begin, end) in ms, oldest first.
+
+    Raises:
+        StoreError: the database cannot be used.
+    """
+    with connection(database_of(home)) as database:
+        return database.execute("SELECT begin_ms, end_ms FROM watch ORDER BY begin_ms").fetchall()

@@ -80,6 +80,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    # When the pages ran, and so noted what happened.
+    ("CREATE TABLE watch (begin_ms INTEGER NOT NULL PRIMARY KEY, end_ms INTEGER NOT NULL)",),
 )
 
 

@@ -30,12 +30,12 @@ def read_recent(
     asked = parse_field(field)
     if asked.resolution is not None:
         wait_ms = SETTLE_MS + round(longest_store_s(here.config) * 1000)
-        stored_ms = max(time_now_ms() - wait_ms, _last_stored_ms(store, codifier))
+        stored_ms = max(time_now_ms() - wait_ms, last_stored_ms(store, codifier))
         return store.read([codifier], field, start_ms, min(end_ms, stored_ms), most_points)[
             codifier
         ]
     # Asked first: what is stored between the two questions is left out below.
-    after_ms = max(_last_stored_ms(store, codifier), start_ms - 1)
+    after_ms = max(last_stored_ms(store, codifier), start_ms - 1)
     recent = here.records.recent(codifier, after_ms, end_ms)
     room = min(len(recent), max(1, most_points // 4))
     series = store.read([codifier], field, start_ms, end_ms, max(1, most_points - room))[codifier]
@@ -57,7 +57,7 @@ def read_recent_text(
     """Return the newest texts of one component, oldest first, up to what was just heard."""
     store, codifier = here.history(), component.codifier
     objects = component.data_type == "json"
-    after_ms = max(_last_stored_ms(store, codifier), start_ms - 1)
+    after_ms = max(last_stored_ms(store, codifier), start_ms - 1)
     texts = store.read_text(codifier, start_ms, end_ms, most, objects=objects)
     known = set(texts)
     for reading in here.records.recent_texts(codifier, after_ms, end_ms):
@@ -69,7 +69,7 @@ def read_recent_text(
     return texts[-most:]
 
 
-def _last_stored_ms(store: HistoryStore, codifier: str) -> int:
+def last_stored_ms(store: HistoryStore, codifier: str) -> int:
     rows = store.last(codifier, 1)
     return rows[0][0] if rows else -1
 

@@ -14,6 +14,7 @@ from jph.faults import Fault
 from jph.node.channel import Channel
 from jph.stores import HistoryStore, open_history
 from jph.stores.address import StoreAddress, history_address
+from web.event_recorder import EventRecorder
 from web.limits import Gate, Places
 from web.outcomes import Outcomes
 from web.proxies import Proxies
@@ -72,14 +73,21 @@ class Site:
         self._own_history = history
         self._lock = threading.Lock()
         self._history: tuple[StoreAddress, HistoryStore] | None = None
+        self.recorder = EventRecorder(self.records, home)
         recall = channel.process.recall(state_url)
         if recall is not None:
-            recall.then(self.records.recall)
+            recall.then(self._recalled)
             # The first page is complete where the store answers at once, and nobody waits for one
             # that does not.
             recall.wait(RECALL_S)
         places = Places("live pages", MOST_READERS, MOST_READERS_OF_ADDRESS)
-        self.readers = Readers(self.stream, places, stalled_reader_s)  # last: it starts a thread
+        # Last: these start threads.
+        self.readers = Readers(self.stream, places, stalled_reader_s)
+        self.recorder.start()
+
+    def _recalled(self) -> None:
+        self.records.recall()
+        self.recorder.recalled()
 
     @cached_property
     def keeper(self) -> "Keeper":
@@ -92,6 +100,7 @@ class Site:
         """Take one control message."""
         self.outcomes.hear([message])
         self.records.on_control(message, address)
+        self.recorder.on_control(message)
         if "keeper" in vars(self):
             self.keeper.hear(message)
 
@@ -131,6 +140,7 @@ class Site:
         self.readers.close()
         if "keeper" in vars(self):
             self.keeper.detach(self)
+        self.recorder.close()
         with self._lock:
             if self._history is not None:
                 self._history[1].close()

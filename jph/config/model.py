@@ -19,6 +19,8 @@ from jph.config.report import Report
 from jph.errors import ConfigError
 from jph.settings import arguments, setting, settings_of
 
+# Units of what meters count. Not mm or l, in which levels are measured, too.
+COUNTED = frozenset({"Wh", "kWh", "MWh", "GWh", "VAh", "kVAh", "varh", "kvarh", "m³", "m3"})
 DataType = Literal["float", "double", "integer", "bool", "string", "json"]
 
 
@@ -69,6 +71,10 @@ class Component:
     host: str | None = setting(None, doc="name of the node that runs it; absent: any")
     area: str = setting("", doc="where it is, such as Greenhouse/North")
     labels: tuple[str, ...] = setting((), doc="words that pages group and filter by")
+    counter: bool | None = setting(
+        None,
+        doc="whether its value counts up, so that there are totals per day; absent: by its unit",
+    )
     report: Report | None = setting(None, doc="which readings are sent, and in what unit")
     settings: Mapping[str, object] = setting({}, key="Sensor", doc="the type's own settings")
     entry: Mapping[str, object] = setting({})
@@ -82,6 +88,11 @@ class Component:
         put(self, "short_name", self.short_name or self.codifier)
         put(self, "name", self.name or self.short_name)
         put(self, "type_name", self.type_name or self.type)
+
+    @property
+    def is_counter(self) -> bool:
+        """Whether its value counts up: as `Counter` says, else by its unit."""
+        return self.symbol in COUNTED if self.counter is None else self.counter
 
     def runs_on(self, host: str) -> bool:
         """Tell whether a host may run it."""

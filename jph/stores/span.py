@@ -117,6 +117,14 @@ def read_summary(source: SpanReader, start_ms: int, end_ms: int) -> Statistic | 
             parts += [statistic for _, statistic in found]
         elif values := [value for _, value in source.readings(part)]:
             parts.append(statistic_of(values))
+    return joined(parts)
+
+
+def joined(parts: list[Statistic]) -> Statistic | None:
+    """Return the statistics of all numbers of some parts; None if there are none.
+
+    Of several parts there is no mode, and the median is that of one of them.
+    """
     if len(parts) < 2:
         return parts[0] if parts else None
     count = sum(part.readings for part in parts)

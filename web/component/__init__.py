@@ -1,0 +1,1 @@
+"""The page of one component: what its history tells beyond the curve."""
