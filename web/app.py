@@ -11,7 +11,19 @@ from flask.typing import ResponseReturnValue, TeardownCallable
 from werkzeug.exceptions import HTTPException
 
 from jph.paths import static_dir, templates_dir
-from web import access, accounts, api, commands, live, navigation, old_graphs, pages, security
+from web import (
+    access,
+    accounts,
+    api,
+    commands,
+    live,
+    metrics,
+    navigation,
+    old_graphs,
+    pages,
+    readiness,
+    security,
+)
 from web.access import wants_json
 from web.component import views as component_views
 from web.compression import compress
@@ -28,6 +40,8 @@ VENDOR_FILES = ("pico/pico.min.css", "uplot/uPlot.iife.min.js", "uplot/uPlot.min
 AREAS = (
     live,
     api,
+    metrics,
+    readiness,
     old_graphs,
     commands,
     accounts,

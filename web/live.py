@@ -7,19 +7,31 @@ Last-Event-ID or as ?last=, gets what changed since, and everything if the serve
 from flask import Blueprint, Response, abort, request
 
 from web.context import site
+from web.filters import EVERY_COMPONENT, NAMES, Filter
 from web.front import READER
 from web.readers import Reader
 from web.stream import Scope
 
 blueprint = Blueprint("live", __name__)
 
+MOST_CHOSEN = 200
+
 
 @blueprint.get("/live")
 def live() -> Response:
-    """Stream what changes; ?codifier=A4 narrows it to one component, ?cards=1 to the dashboard."""
-    only = request.args.get("codifier")
-    if only is not None and site().records.get(only) is None:
-        abort(404, f"There is no component {only}.")
+    """Stream what changes.
+
+    ?codifier=A4 narrows it to one component, and ?cards=1 to what cards of the overview show.
+    Several ?codifier=, ?area=, ?label= and ?type= choose components, as in the API.
+    """
+    chosen = [request.args.getlist(name) for name in NAMES]
+    if sum(map(len, chosen)) > MOST_CHOSEN:
+        abort(400, f"At most {MOST_CHOSEN} Codifiers, areas, labels and types can be chosen.")
+    only = None
+    if len(chosen[0]) == 1 and not any(chosen[1:]):
+        (only,) = chosen[0]
+        if site().records.get(only) is None:
+            abort(404, f"There is no component {only}.")
     response = Response(mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
@@ -29,7 +41,9 @@ def live() -> Response:
         response.headers["Content-Encoding"] = "gzip"
     if request.method == "GET":
         last = request.headers.get("Last-Event-ID") or request.args.get("last", "")
-        scope = Scope(only, cards=only is None and request.args.get("cards") == "1")
+        cards = only is None and request.args.get("cards") == "1"
+        narrowed = Filter.of(*chosen) if only is None and any(chosen) else EVERY_COMPONENT
+        scope = Scope(only, cards=cards, chosen=narrowed)
         version = site().stream.position(last)
         reader = Reader(request.remote_addr or "", version, scope, packed)
         site().readers.expect(reader)

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 
 from jph.clock import time_now_ms
 from web.curve import pack_curve
+from web.filters import EVERY_COMPONENT, Filter
 from web.records import Overview, Point, Record, Records
 from web.views import card_view, live_view
 
@@ -31,11 +32,13 @@ class Scope:
 
     Args:
         only: Codifier of the one component that it shows; None: it shows all.
+        chosen: the components that it shows, if not all.
         cards: of each component only what its card on the dashboard shows, and only what changed.
     """
 
     only: str | None = None
     cards: bool = False
+    chosen: Filter = EVERY_COMPONENT
 
 
 EVERYTHING = Scope()
@@ -117,6 +120,8 @@ class LiveStream:
         with self.records.lock:
             one = self.records.get(scope.only)
             shown = list(self.records.all()) if scope.only is None else [one] if one else []
+            if scope.chosen is not EVERY_COMPONENT:
+                shown = [record for record in shown if scope.chosen.fits(record.component)]
             changed = [
                 (record, [point for point in record.points if version < point[0] <= self._end])
                 for record in shown

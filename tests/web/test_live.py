@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.helpers import eventually
-from tests.web.bus import SENDER, control, reading
+from tests.web.bus import SENDER, component, control, reading
 from tests.web.client import Client, LiveReader
 from web import readers, site
 
@@ -268,3 +268,34 @@ def test_closing_takes_less_than_two_seconds_whatever_the_readers_do(make_web):
         with pytest.raises(EOFError):
             while True:
                 reader.event()
+
+
+def test_a_program_chooses_components_by_codifier_area_label_and_type(make_web):
+    web = make_web(
+        component("A1", area="Greenhouse/North", labels=("wet",)),
+        component("A2", area="Greenhouse"),
+        component("A3", area="Greenhouses", labels=("wet", "cold")),
+        component("A4", type="Fan"),
+    )
+
+    def told(query):
+        with LiveReader(web.bound_port, query) as reader:
+            assert reader.status == 200
+            return set(reader.event()[1]["components"])
+
+    assert told("?codifier=A1&codifier=A3&codifier=zz") == {"A1", "A3"}
+    assert told("?area=Greenhouse") == {"A1", "A2"}
+    assert told("?label=wet") == {"A1", "A3"}
+    assert told("?label=wet&area=Greenhouse") == {"A1"}
+    assert told("?type=Fan&cards=1") == {"A4"}
+    many = "&".join(f"label={n}" for n in range(201))
+    assert Client(web.bound_port).get(f"/live?{many}").status == 400
+
+
+def test_what_is_not_chosen_is_not_told_of(web):
+    with LiveReader(web.bound_port, "?codifier=A1&codifier=A2") as reader:
+        reader.event()
+        web.on_batch([reading("A3", "warm")])
+        web.on_batch([reading("A2", 3)])
+        kind, frame = reader.event()
+        assert (kind, set(frame["components"])) == ("change", {"A2"})
