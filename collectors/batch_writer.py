@@ -20,17 +20,16 @@ from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 
+from collectors.journals import Journals
 from collectors.live_history import LiveHistory
 from jph.backoff import Backoff
 from jph.errors import ConfigError, StoreError
 from jph.faults import Fault
 from jph.rate import Rate
 from jph.stores import Row
-from jph.stores.journal import Journal
 from jph.stores.spool import Spool
 from jph.threads import component_thread
 
@@ -79,10 +78,9 @@ class BatchWriter:
     Args:
         store: opened by the caller, closed here.
         spool: where rows wait for the store.
-        on_disk: a journal that is synced; one without a folder if there is no need.
-        journal: the rows that are in memory only; what killed processes left is written at once.
+        journals: the rows that are in memory only; what killed processes left is written at once.
         batch_rows: write when so many rows wait.
-        batch_s: rows are on the disk after so long: in the store, in the spool or in `on_disk`.
+        batch_s: rows are on the disk after so long: in the store, in the spool or in a journal.
         store_s: write when the oldest has waited so long; not shorter than batch_s.
         on_change: called, on any thread, when a fault begins or ends.
     """
@@ -92,8 +90,7 @@ class BatchWriter:
         name: str,
         store: LiveHistory,
         spool: Spool,
-        on_disk: Journal,
-        journal: Journal,
+        journals: Journals,
         *,
         batch_rows: int,
         batch_s: float,
@@ -107,18 +104,13 @@ class BatchWriter:
         self.dropped = 0  # rows lost because too many waited in memory
         self.fault = Fault(log, logging.ERROR, on_change=on_change)
         self.spool_fault = Fault(log, logging.ERROR)
-        self.journal_faults = (journal.fault, on_disk.fault)
+        self.journal_faults = (journals.in_memory.fault, journals.on_disk.fault)
         self._lost = 0  # rows dropped in the present fault
         self._store = store
         self._spool = spool
-        self._journal = journal
-        self._on_disk = on_disk
-        self._synced = on_disk.end  # position of the first row that is not on the disk
-        self._unsynced_s = time.monotonic()  # when it came
-        self._done = 0  # position of the oldest row that is in memory only
-        self._forgotten = 0  # up to which position `on_disk` has forgotten its rows
+        self._journals = journals
         self._changed = threading.Condition()
-        self._waiting: deque[Row] = deque(on_disk.left + journal.left)
+        self._waiting: deque[Row] = deque(journals.left())
         self._waiting_bytes = bytes_of(self._waiting)
         self._since_s = time.monotonic() - store_s  # when the oldest waiting row came
         self._first = 0  # its position in the journal, or one before it
@@ -146,9 +138,10 @@ class BatchWriter:
             False while it stops: the rows are in the journal, and the next writer has to take them.
         """
         with self._changed:
-            first = self._journal.end
+            first = self._journals.end
+            is_synced = self._journals.is_synced()
             if rows:
-                self._journal.append(rows)
+                self._journals.in_memory.append(rows)
             if self._stopping or not rows:
                 return not self._stopping
             before, bytes_before = len(self._waiting), self._waiting_bytes
@@ -156,14 +149,14 @@ class BatchWriter:
             now_s = time.monotonic()
             if not before:
                 self._since_s, self._first = now_s, first
-            if not before or self._synced == first:
-                self._unsynced_s = now_s
+            if not before or is_synced:
+                self._journals.unsynced_s = now_s
             self._waiting += rows
             self._waiting_bytes += bytes_of(rows)
             self._shorten()
             if (
                 not before
-                or self._synced == first
+                or is_synced
                 or before < self.batch_rows <= len(self._waiting)
                 or bytes_before < TO_SPOOL_BYTES <= self._waiting_bytes
             ):
@@ -173,7 +166,7 @@ class BatchWriter:
     def move_journal(self, folder: Path) -> None:
         """Have the journal go on in another folder; raises OSError."""
         with self._changed:
-            self._journal.move(folder)
+            self._journals.in_memory.move(folder)
 
     def waiting(self) -> int:
         """Return how many rows are in memory only."""
@@ -190,7 +183,7 @@ class BatchWriter:
         """Write the waiting rows, or put them into the spool, and stop."""
         with self._changed:
             self._stopping = True
-            ours = self._journal.end  # later rows are for the next writer
+            ours = self._journals.end  # later rows are for the next writer
             self._changed.notify_all()
         self._writer.join(STOP_S)
         self._ended = True
@@ -205,13 +198,11 @@ class BatchWriter:
                 self._spool.add(left)
                 log.warning("%d readings wait in the spool for the next start", len(left))
         except StoreError as error:
-            where = self._journal.folder or "no place: they are lost"
+            where = self._journals.in_memory.folder or "no place: they are lost"
             log.error("%d readings waited at the stop; left in %s: %s", len(left), where, error)
             ours = 0
         with self._changed:
-            for journal in (self._journal, self._on_disk):
-                journal.release(ours)
-                journal.close()
+            self._journals.close(ours)
 
     # The writer
 
@@ -257,7 +248,7 @@ class BatchWriter:
             return None
         if len(self._waiting) >= self.batch_rows:
             return 0.0
-        store_s = self.batch_s if self._on_disk.fault else self.store_s
+        store_s = self.batch_s if self._journals.on_disk.fault else self.store_s
         return self._since_s + store_s - now_s
 
     def _write(self) -> None:
@@ -346,10 +337,10 @@ class BatchWriter:
             if self._waiting_bytes >= TO_SPOOL_BYTES:
                 overdue_s = 0.0
             found.append((max(overdue_s, rest_s), self._keep_waiting))
-            if self._on_disk.folder and self._synced < self._journal.end:
-                found.append((self._unsynced_s + self.batch_s - now_s, self._sync))
-        if self._on_disk.folder and self._forgotten < self._done:
-            found.append((0.0, self._forget))
+            if self._journals.waits_for_sync():
+                found.append((self._journals.unsynced_s + self.batch_s - now_s, self._sync))
+        if self._journals.waits_to_forget():
+            found.append((0.0, self._journals.forget))
         if self._offer is not None:
             answer_s = self._offer.given_s - now_s
             if not self._offer.kept:
@@ -362,19 +353,10 @@ class BatchWriter:
     def _sync(self) -> None:
         """Bring the rows that came since the last time to the disk."""
         with self._changed:
-            end = self._journal.end
-            start = max(0, len(self._waiting) - (end - self._synced))
-            rows = list(islice(self._waiting, start, None))
-            self._synced = end
-        self._on_disk.end = end - len(rows)  # those that were taken meanwhile are being stored
-        self._on_disk.append(rows)
-        self._on_disk.sync()
-        if self._on_disk.fault:
+            end, rows = self._journals.end, self._journals.unsynced(self._waiting)
+        self._journals.sync(rows, end)
+        if self._journals.on_disk.fault:
             self._wake()  # the writer has less patience now
-
-    def _forget(self) -> None:
-        self._forgotten = done = self._done
-        self._on_disk.release(done)
 
     def _keep_waiting(self) -> None:
         with self._changed:
@@ -424,22 +406,20 @@ class BatchWriter:
         self._waiting.extendleft(reversed(rows))
         self._waiting_bytes += bytes_of(rows)
         self._since_s = since_s
-        self._unsynced_s = min(self._unsynced_s, since_s)
+        self._journals.unsynced_s = min(self._journals.unsynced_s, since_s)
         self._shorten()
         self._changed.notify_all()
 
     def _release(self) -> None:
-        """Have the journal forget the rows before the oldest that is in memory only."""
-        oldest = [self._journal.end]
+        """Have the journals forget the rows before the oldest that is in memory only."""
+        oldest = [self._journals.end]
         if self._waiting:
             oldest.append(self._first)
         if self._keeping is not None:
             oldest.append(self._keeping)
         if self._offer is not None and not self._offer.kept:
             oldest.append(self._offer.first)
-        self._done = min(oldest)
-        self._synced = max(self._synced, self._done)
-        self._journal.release(self._done)
+        self._journals.release(min(oldest))
 
     def _failed(self, reason: str) -> None:
         self.fault.note(reason, f"{reason}; readings wait until a new try succeeds")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from collectors.batch_writer import BatchWriter
+from collectors.journals import Journals
 from collectors.live_history import LiveHistory
 from jph.bus.clock_guard import EARLIEST_MS
 from jph.bus.wire import Reading
@@ -70,14 +71,14 @@ class HistoryWriter:
             self.channel.codifier,
             suffix=ON_DISK,
         )
+        in_memory = Journal(folder, self.channel.codifier, first=on_disk.end)
         self._per_minute = 0.0
         self._refused: dict[str, int] = {}
         self._writing = BatchWriter(
             self.channel.codifier,
             LiveHistory(self._store, self._is_clock_right),
             self._spool,
-            on_disk,
-            Journal(folder, self.channel.codifier, first=on_disk.end),
+            Journals(in_memory, on_disk),
             batch_rows=self.batch_rows,
             batch_s=waits.batch_s,
             store_s=waits.store_s if on_disk.folder else waits.batch_s,
