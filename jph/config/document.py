@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from zlib import crc32
 
-from jph.errors import ConfigError, HttpError
-from jph.files import write_file
+from jph.errors import ConfigError, HttpError, StoreError
+from jph.files import password_in, write_file
 
 MAX_SIZE = 4 << 20  # bytes; a network of a thousand components has about 0.4 MB
 STEP_TIMEOUT_S = 5.0  # longest wait for a connection, or for the next bytes
@@ -161,9 +161,24 @@ def _refuse(constant: str) -> object:
     raise ValueError(f"{constant} is no JSON number")
 
 
+def _token() -> dict[str, str]:
+    """Return the header with the token that the environment names a file of, if it does.
+
+    A password in the URL would stand in logs and in lists of processes.
+    """
+    path = os.environ.get("JPH_TOKEN_FILE")
+    if not path:
+        return {}
+    try:
+        return {"Authorization": f"Bearer {password_in(Path(path))}"}
+    except StoreError as error:
+        raise ConfigError(f"JPH_TOKEN_FILE: {error}") from error
+
+
 def _fetch(url: str) -> bytes:
     from jph import http
 
+    headers = _token()
     try:
         answer = http.request(
             "GET",
@@ -171,12 +186,16 @@ def _fetch(url: str) -> bytes:
             deadline_s=FETCH_TIMEOUT_S,
             step_s=STEP_TIMEOUT_S,
             most_bytes=MAX_SIZE,
+            headers=headers,
             redirects=MOST_REDIRECTS,
         )
     except ValueError as error:
         raise ConfigError(f"is no URL: {error}", url) from None
     except HttpError as error:
         raise Unreachable(f"cannot be fetched: {error}", url) from error
+    if answer.status in (401, 403):
+        what = "refuses the token in" if headers else "wants a token: name a file that holds one in"
+        raise Unreachable(f"answers {answer.status}: it {what} JPH_TOKEN_FILE", url)
     if answer.status != 200:
         raise Unreachable(f"answers {answer.status} {answer.reason}".rstrip(), url)
     if answer.content_type.partition(";")[0].strip().lower() == "text/html":

@@ -119,6 +119,7 @@ def test_the_environment_is_there():
     assert set(rows(section("Environment"))) == {
         "JPH_CONFIG",
         "JPH_SENSOR",
+        "JPH_TOKEN_FILE",
         "JPH_HOME",
         "JPH_HOST",
         "JPH_DEBUG",

@@ -90,6 +90,34 @@ def test_a_redirect_is_followed(site, server):
     assert document.read(site.url) == b"[]"
 
 
+def test_a_token_goes_to_the_server_of_the_configuration_alone(site, server, tmp_path, monkeypatch):
+    token = tmp_path / "token"
+    monkeypatch.setenv("JPH_TOKEN_FILE", str(token))
+    assert "JPH_TOKEN_FILE" in refusal(site.url).mistakes[0]
+    token.write_text("jph_secret\nanything\n")
+    server.answers["/config.json"] = lambda handler: (
+        handler.send_response(301),
+        handler.send_header("Location", f"{server.url}/here"),
+        handler.end_headers(),
+    )
+    server.answers["/here"] = says(b"[]")
+    assert document.read(f"{server.url}/config.json") == b"[]"
+    headers = {path: headers.get("Authorization") for _, path, headers, _ in server.asked}
+    assert headers == {"/config.json": "Bearer jph_secret", "/here": None}
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_pages_that_are_closed_say_what_a_node_needs(site, tmp_path, monkeypatch, status):
+    site.answer = (status, {}, b"")
+    assert "wants a token" in refusal(site.url).mistakes[0]
+    (tmp_path / "token").write_text("jph_old\n")
+    monkeypatch.setenv("JPH_TOKEN_FILE", str(tmp_path / "token"))
+    error = refusal(site.url)
+    assert isinstance(error, document.Unreachable), "a copy takes its place"
+    assert "refuses the token" in str(error)
+    assert "jph_old" not in str(error)
+
+
 def test_a_server_that_is_not_there_is_unreachable():
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
