@@ -12,6 +12,7 @@ COMMANDS = {
     "generateSQL": "tools.generate_sql:generate_sql",
     "history": "tools.history.command:history",
     "run": "tools.up:run",
+    "token": "tools.token:token",
     "up": "tools.up:up",
     "user": "tools.user:user",
 }

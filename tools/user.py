@@ -17,10 +17,20 @@ def user() -> None:
     """Manage the accounts of people who sign in with a name and a password."""
 
 
+role_choice = click.Choice(["viewer", "operator", "admin"])
+
+
 @user.command()
 @click.argument("name")
+@click.option(
+    "--role",
+    type=role_choice,
+    default="admin",
+    show_default=True,
+    help="What it may do: see; command, too; or change everything.",
+)
 @options.home
-def add(name: str, home: Path) -> None:
+def add(name: str, role: str, home: Path) -> None:
     """Make an account. Asks for its password, or reads it as a line from a pipe."""
     with _users(home) as users:
         users.check_name(name)
@@ -28,8 +38,20 @@ def add(name: str, home: Path) -> None:
             raise click.ClickException(
                 f"{name} exists already; to change it, run jph user password {name}"
             )
-        users.set_password(name, options.ask_password())
+        users.set_password(name, options.ask_password(), users.Role[role.upper()])
     click.echo(f"{name} can sign in")
+
+
+@user.command("role")
+@click.argument("name")
+@click.argument("role", type=role_choice)
+@options.home
+def set_role(name: str, role: str, home: Path) -> None:
+    """Change what an account may do."""
+    with _users(home) as users:
+        if not users.set_role(name, users.Role[role.upper()]):
+            raise click.ClickException(f"there is no account {name}; jph user list prints all")
+    click.echo(f"{name} is {role} now")
 
 
 @user.command()
@@ -58,26 +80,34 @@ def remove(name: str, home: Path) -> None:
 @user.command("list")
 @options.home
 def list_all(home: Path) -> None:
-    """Print the names of all accounts."""
+    """Print the names of all accounts, and their roles."""
     with _users(home) as users:
-        for name in users.names():
-            click.echo(name)
+        for person in users.people():
+            click.echo(f"{person.name}\t{person.role.word}")
 
 
 @contextmanager
 def _users(home: Path) -> Iterator[ModuleType]:
     """Yield `web.users` on the database of a home directory; end with its errors in one line."""
-    try:
+    with pages_of(home):
         from web import users
+
+        yield users
+
+
+@contextmanager
+def pages_of(home: Path) -> Iterator[None]:
+    """Work in the context of the pages of a home directory; end with an error in one line."""
+    owner = _owner_of(home)
+    try:
         from web.app import Application
+
+        with Application(home).app_context():
+            yield
     except ImportError as error:
         raise click.ClickException(
             f"to use accounts, run pip install 'jph[web]' ({error})"
         ) from error
-    owner = _owner_of(home)
-    try:
-        with Application(home).app_context():
-            yield users
     except (StoreError, ValueError) as error:
         raise click.ClickException(str(error)) from error
     finally:

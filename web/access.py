@@ -1,6 +1,7 @@
 """Who may do what: roles, what each view needs, and the check before every request.
 
-A view needs a viewer unless it says otherwise with `@needs(…)` or `@open_to_strangers`.
+A view that shows something needs a viewer, and one that changes something an admin, unless it says
+otherwise with `@needs(…)` or `@open_to_strangers`.
 """
 
 from collections.abc import Callable
@@ -11,9 +12,14 @@ from flask import Flask, abort, current_app, jsonify, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from web.context import site
+from web.proxies import UNNAMED_PROXY
+from web.security import SAFE_METHODS, given_token
+
 View = TypeVar("View", bound=Callable[..., Any])
 
 NEEDED = "needed_role"  # attribute of a view
+CHALLENGE = {"WWW-Authenticate": 'Bearer realm="JPH"'}  # browsers ask nobody for a password then
 
 
 class Role(IntEnum):
@@ -44,7 +50,11 @@ open_to_strangers = needs(None)
 
 def role() -> Role | None:
     """Return the role of who asks; None for a stranger who may see nothing."""
-    return current_user.role if current_user.is_authenticated else Role.VIEWER
+    if current_user.is_authenticated:
+        found: Role = current_user.role
+        return found
+    is_reader = request.remote_addr in site().readers_unsigned
+    return Role.VIEWER if is_reader and not request.environ.get(UNNAMED_PROXY) else None
 
 
 def who() -> str:
@@ -59,8 +69,10 @@ def may(needed: Role) -> bool:
 
 def check() -> ResponseReturnValue | None:
     """Refuse the present request if who asks may not have it."""
+    if given_token() and not current_user.is_authenticated:
+        return _refuse_token()
     view = current_app.view_functions.get(request.endpoint or "")
-    needed = getattr(view, NEEDED, Role.VIEWER)
+    needed = needed_role(view, request.method)
     if view is None or needed is None or request.endpoint == "static" or may(needed):
         return None
     if not current_user.is_authenticated:
@@ -68,22 +80,34 @@ def check() -> ResponseReturnValue | None:
     abort(403, f"This needs the role {needed.word}; you are {(role() or needed).word}.")
 
 
+def needed_role(view: object, method: str) -> Role | None:
+    """Return the role that a view needs, None if it is open to strangers."""
+    usual = Role.VIEWER if method in SAFE_METHODS else Role.ADMIN
+    found: Role | None = getattr(view, NEEDED, usual)
+    return found
+
+
 def _sign_in_first() -> ResponseReturnValue:
     """Answer a stranger who asked for what only those may have who signed in."""
     if wants_json() and not request.form:
-        return jsonify({"error": "Sign in first."}), 401
+        return jsonify({"error": "Sign in first."}), 401, CHALLENGE
     before = request.full_path.rstrip("?") if request.method == "GET" else None
     return redirect(url_for("accounts.sign_in", next=before), 303)
 
 
+def _refuse_token() -> ResponseReturnValue:
+    words = "This token is unknown, or has ended."
+    return jsonify({"error": words}), 401, CHALLENGE
+
+
 def wants_json() -> bool:
     """Tell whether a program asks."""
-    return request.is_json or request.path.startswith(JSON_PATHS)
+    return request.is_json or request.path.startswith(JSON_PATHS) or given_token() is not None
 
 
 JSON_PATHS = (
     *("/sensor/", "/sensorts/", "/history/", "/command", "/live", "/healthz", "/ntp"),
-    *("/api/", "/grafana", "/metrics", "/readyz"),
+    *("/api/", "/grafana", "/metrics", "/readyz", "/static/config.json"),
 )
 
 

@@ -11,6 +11,7 @@ import logging
 from flask import (
     Blueprint,
     Flask,
+    Request,
     abort,
     current_app,
     redirect,
@@ -28,6 +29,7 @@ from web.access import Role, open_to_strangers
 from web.context import site
 from web.limits import Busy
 from web.navigation import is_page
+from web.security import given_token
 
 blueprint = Blueprint("accounts", __name__)
 log = logging.getLogger(__name__)
@@ -58,6 +60,44 @@ class Person:
         return self.token
 
 
+class Program:
+    """A program that gives a token, as Flask-Login expects it.
+
+    Args:
+        name: of its token.
+        role: what it may do.
+    """
+
+    is_authenticated = True
+    is_active = True
+    is_anonymous = False
+    token = ""  # of a session, which it has not
+
+    def __init__(self, name: str, role: Role) -> None:
+        self.name = f"token {name}"
+        self.role = role
+
+    def get_id(self) -> str:
+        """Return nothing: there is no session."""
+        return ""
+
+
+def load_program(request: Request) -> Program | None:
+    """Return the program that a request comes from, None if it gives no valid token."""
+    token = given_token()
+    if token is None:
+        return None
+    from web import tokens
+
+    try:
+        found = tokens.find(token)
+    except StoreError as error:
+        site().session_fault.note(str(error))
+        abort(503, "Tokens cannot be checked now; the log of the server tells why.")
+    site().session_fault.end("the database of the pages can be read again")
+    return Program(found.name, Role(found.role)) if found else None
+
+
 def load_person(token: str) -> Person | None:
     """Return who a session belongs to, None if it ended."""
     from web import sessions  # loads sqlite3
@@ -75,6 +115,7 @@ def init_app(app: Flask) -> None:
     """Let sessions be loaded for each request of this application."""
     manager = LoginManager(app)
     manager.user_loader(load_person)
+    manager.request_loader(load_program)
 
 
 @blueprint.get("/sign-in")

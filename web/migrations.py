@@ -82,6 +82,23 @@ STEPS: tuple[tuple[str, ...], ...] = (
     ),
     # When the pages ran, and so noted what happened.
     ("CREATE TABLE watch (begin_ms INTEGER NOT NULL PRIMARY KEY, end_ms INTEGER NOT NULL)",),
+    (
+        "ALTER TABLE session ADD COLUMN began_ms INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE session ADD COLUMN address VARCHAR NOT NULL DEFAULT ''",
+        "ALTER TABLE session ADD COLUMN agent VARCHAR NOT NULL DEFAULT ''",
+        """
+        CREATE TABLE token (
+            number INTEGER PRIMARY KEY,
+            token_hash BLOB NOT NULL UNIQUE,
+            name VARCHAR NOT NULL,
+            role INTEGER NOT NULL,
+            made_ms INTEGER NOT NULL,
+            made_by VARCHAR NOT NULL,
+            end_ms INTEGER,
+            seen_ms INTEGER
+        )
+        """,
+    ),
 )
 
 

@@ -1,4 +1,7 @@
-"""Reverse proxies: whose word about a request is taken. No Flask here."""
+"""Addresses: who may read without signing in, and whose word about a request is taken.
+
+No Flask here.
+"""
 
 import ipaddress
 import re
@@ -9,12 +12,14 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+UNNAMED_PROXY = "jph.unnamed_proxy"  # in the environment of a request: it seems to come by one
+HOPS = ("HTTP_VIA", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
 FORWARDED = ("FOR", "PREFIX", "PROTO", "HOST", "PORT", "BY", "SERVER")
 PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 
 
-class Proxies:
-    """The reverse proxies that are believed what they say about a request.
+class Networks:
+    """Addresses and networks.
 
     Raises:
         ValueError: one of them is no address and no network.
@@ -31,13 +36,23 @@ class Proxies:
         found = getattr(found, "ipv4_mapped", None) or found  # of a socket for both versions
         return any(found in network for network in self._networks)
 
+
+LOOPBACK = Networks(("127.0.0.0/8", "::1"))
+EVERYWHERE = Networks(("0.0.0.0/0", "::/0"))
+
+
+class Proxies(Networks):
+    """The reverse proxies that are believed what they say about a request."""
+
     def apply(self, environ: "WSGIEnvironment") -> None:
         """Take address, scheme and path of a request from its headers, if a proxy set them.
 
-        Those of others are dropped: anybody can send them.
+        Those of others are dropped: anybody can send them. But whoever comes by an unnamed proxy
+        must not be taken for somebody at this machine only because the proxy is there.
         """
         said = {name: environ.pop(f"HTTP_X_FORWARDED_{name}", "").strip() for name in FORWARDED}
         if environ.get("REMOTE_ADDR", "") not in self:
+            environ[UNNAMED_PROXY] = any(said.values()) or any(name in environ for name in HOPS)
             return
         # Each hop adds the address that it saw, so only those to the right of strangers are true.
         for hop in reversed([hop.strip() for hop in said["FOR"].split(",")]):
@@ -55,3 +70,8 @@ class Proxies:
             path: str = environ["PATH_INFO"]  # with the prefix, if the proxy left it there
             if path == prefix or path.startswith(f"{prefix}/"):
                 environ["PATH_INFO"] = path[len(prefix) :] or "/"
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address to listen on is reached from this machine alone."""
+    return host == "localhost" or host == "::1" or host.startswith("127.")

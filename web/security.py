@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from flask import Flask, Response, abort, request, session
-from flask.sessions import SecureCookieSessionInterface
+from flask import Flask, Request, Response, abort, request, session
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 
 from jph.files import write_file
+from web.proxies import is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,7 @@ CONTENT_POLICY = "; ".join(
     )
 )
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+TOKEN = "jph_"  # begins each token, so that people and scanners of secrets know what they found
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -53,11 +55,6 @@ def restore_key(path: Path, key: bytes) -> None:
     log.warning("%s was deleted: it is written again", path)
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether an address to listen on is reached from this machine alone."""
-    return host == "localhost" or host == "::1" or host.startswith("127.")
-
-
 def host_names(host: str, allowed: Iterable[str]) -> frozenset[str] | None:
     """Return the names a request may use for this server, or None if any will do.
 
@@ -78,8 +75,33 @@ def csrf_token() -> str:
     return token
 
 
+def given_token() -> str | None:
+    """Return the token of the present request, None if it has none.
+
+    It is a Bearer, or the password of basic authentication, which other programs know; a password
+    that does not look like one of our tokens is for a proxy before us.
+    """
+    given = request.authorization
+    if given is None:
+        return None
+    token = given.token if given.type == "bearer" else given.password
+    return token if token and token.startswith(TOKEN) else None
+
+
 class Cookies(SecureCookieSessionInterface):
-    """Sessions in signed cookies, which a browser that came by https sends by https alone."""
+    """Sessions in signed cookies, which a browser that came by https sends by https alone.
+
+    A program that gives a token has none.
+    """
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return the session of a request."""
+        return self.session_class() if given_token() else super().open_session(app, request)
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
+        """Send the cookie if it changed."""
+        if not given_token():
+            super().save_session(app, session, response)
 
     def get_cookie_secure(self, app: Flask) -> bool:
         """Tell whether the present request came by https, as a reverse proxy says."""
@@ -98,7 +120,12 @@ def protect(app: Flask, names: frozenset[str] | None) -> None:
             and fetched.get("Sec-Fetch-Mode") != "navigate"
         ):  # a stranger's page could not read the answer, but take all places of the live stream
             abort(403, "Pages of other sites get nothing here.")
-        if request.method not in SAFE_METHODS:
+        if request.method in SAFE_METHODS:
+            return
+        if given_token():  # no page of another site can give it
+            if fetched.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+                abort(403, "Pages of other sites get nothing here.")
+        else:
             given = request.headers.get("X-CSRF-Token") or request.form.get("csrf", "")
             expected = session.get("csrf")  # a session without one has none that fits
             if not expected or not hmac.compare_digest(given.encode(), expected.encode()):

@@ -18,7 +18,7 @@ from jph.errors import ChannelError, ConfigError
 from jph.node.channel import Channel
 from jph.settings import setting
 from jph.stores.address import Sql, address_of
-from web.proxies import Proxies
+from web.proxies import EVERYWHERE, LOOPBACK, Networks, Proxies, is_loopback
 from web.server import PageServer, ServerName
 from web.site import Site
 
@@ -61,6 +61,11 @@ class Web:
     proxies: tuple[str, ...] = setting(
         (), doc="addresses or networks of reverse proxies, whose X-Forwarded headers are believed"
     )
+    anonymous_read: bool | tuple[str, ...] | None = setting(
+        None,
+        doc="who may read without signing in: true for all, or a list of addresses and networks; "
+        "absent: this machine, if Host is a loopback address",
+    )
     server: ServerName = setting(
         "waitress", doc="the server: waitress, or gevent for a thousand live pages"
     )
@@ -95,6 +100,7 @@ class Web:
             proxies = Proxies(self.proxies)
         except ValueError as error:
             raise ConfigError(f"Proxies: {error}; name addresses or networks") from error
+        unsigned = self._readers_unsigned()
         certificate = self._load_certificate()
         listener = listen(self.host, self.port, self.stalled_reader_s)
         self.bound_port: int = listener.getsockname()[1]
@@ -106,6 +112,7 @@ class Web:
             history=address_of(self.history, self.sql, self.password_file),
             stalled_reader_s=self.stalled_reader_s,
             proxies=proxies,
+            readers_unsigned=unsigned,
         )
         self._site.address = self.address
         self._server = PageServer(
@@ -119,6 +126,17 @@ class Web:
         scheme = "http" if self.certificate is None else "https"
         return f"{scheme}://{host}:{self.bound_port}/"
 
+    def _readers_unsigned(self) -> Networks:
+        given = self.anonymous_read
+        if given is None:
+            return LOOPBACK if is_loopback(self.host) else Networks(())
+        if isinstance(given, bool):
+            return EVERYWHERE if given else Networks(())
+        try:
+            return Networks(given)
+        except ValueError as error:
+            raise ConfigError(f"AnonymousRead: {error}; name addresses or networks") from error
+
     def _load_certificate(self) -> "Certificate | None":
         if self.certificate is None and self.key is None:
             return None
@@ -127,7 +145,7 @@ class Web:
         if self.server == "gevent":
             raise ConfigError(
                 "Certificate: the server gevent speaks no TLS; use waitress, or put nginx or Caddy "
-                "before it (docs/operations.md)"
+                "before it (docs/home-network.md)"
             )
         from web.tls import Certificate  # loads ssl
 

@@ -17,7 +17,7 @@ from jph.stores.address import StoreAddress, history_address
 from web.event_recorder import EventRecorder
 from web.limits import Gate, Places
 from web.outcomes import Outcomes
-from web.proxies import Proxies
+from web.proxies import LOOPBACK, Networks, Proxies
 from web.readers import Readers
 from web.records import Records
 from web.sign_in_links import Links, Throttle
@@ -48,6 +48,7 @@ class Site:
         history: StoreAddress | None = None,
         stalled_reader_s: float = 20.0,
         proxies: Proxies | None = None,
+        readers_unsigned: Networks = LOOPBACK,
     ) -> None:
         self.channel = channel
         self.config = config
@@ -58,6 +59,7 @@ class Site:
         self.records.bus_fault = lambda: _bus_fault(channel.process.bus.status())
         self.stream = LiveStream(self.records)
         self.proxies = proxies or Proxies(())
+        self.readers_unsigned = readers_unsigned  # who may read without signing in
         self.connections = Places(
             "connections", MOST_CONNECTIONS, MOST_CONNECTIONS_OF_ADDRESS, exempt=self.proxies
         )

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import secrets
 from collections.abc import Callable
+from typing import NamedTuple
 
 import bcrypt
 from sqlalchemy import select
@@ -38,14 +39,35 @@ class Account(db.Model):  # type: ignore[name-defined,misc]
     role: Mapped[int] = mapped_column(default=Role.ADMIN)
 
 
+class Person(NamedTuple):
+    """An account as it is listed; `is_elsewhere` if the history's database has its password."""
+
+    name: str
+    role: Role
+    created_ms: int
+    is_elsewhere: bool
+
+
+def people() -> list[Person]:
+    """Return all accounts, sorted by name."""
+    with transaction() as session:
+        return [
+            Person(a.name, Role(a.role), a.created_ms, not a.password_hash)
+            for a in session.scalars(select(Account).order_by(Account.name))
+        ]
+
+
 def names() -> list[str]:
     """Return the names of all accounts, sorted."""
     with transaction() as session:
         return list(session.scalars(select(Account.name).order_by(Account.name)))
 
 
-def set_password(name: str, password: str) -> bool:
+def set_password(name: str, password: str, role: Role | None = None) -> bool:
     """Give an account a password, making it if there is none; True if it was made.
+
+    Args:
+        role: of the account; None leaves it, and makes an admin of a new one.
 
     Raises:
         ValueError: a name or password that cannot be used.
@@ -61,7 +83,19 @@ def set_password(name: str, password: str) -> bool:
             session.add(account)
         account.password_hash = hashed
         account.stamp = secrets.token_urlsafe(12)
+        if role is not None:
+            account.role = role
     return is_new
+
+
+def set_role(name: str, role: Role) -> bool:
+    """Give an account a role, which holds at once; False if there is none."""
+    with transaction() as session:
+        account = session.get(Account, name)
+        if account is None:
+            return False
+        account.role = role
+    return True
 
 
 def remove(name: str) -> bool:
@@ -107,11 +141,16 @@ def verify(
 
 
 def _note(name: str, stamp: str) -> None:
-    """Note that somebody whose password is elsewhere signed in; a new one ends older sessions."""
+    """Note that somebody whose password is elsewhere signed in; a new one ends older sessions.
+
+    At first they may do what they could on the older pages: see and command.
+    """
     with transaction() as session:
         account = session.get(Account, name)
         if account is None:
-            account = Account(name=name, password_hash="", created_ms=time_now_ms())
+            account = Account(
+                name=name, password_hash="", created_ms=time_now_ms(), role=Role.OPERATOR
+            )
             session.add(account)
         account.stamp = stamp
 

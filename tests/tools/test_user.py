@@ -31,13 +31,23 @@ def test_an_account_is_made_changed_listed_and_removed(run, tmp_path):
     assert (result.exit_code, result.output) == (0, "anna can sign in\n")
     with Application(tmp_path).app_context():
         assert users.verify("anna", "correct horse")
-    assert run("list").output == "anna\n"
+    assert run("list").output == "anna\tadmin\n"
     assert run("password", "anna", typed="battery staple\n").exit_code == 0
     with Application(tmp_path).app_context():
         assert users.verify("anna", "correct horse") is None
         assert users.verify("anna", "battery staple")
     assert run("remove", "anna").exit_code == 0
     assert run("list").output == ""
+
+
+def test_an_account_has_a_role(run):
+    run("add", "anna", typed="correct horse\n")
+    run("add", "ben", "--role", "viewer", typed="correct horse\n")
+    assert run("role", "anna", "operator").output == "anna is operator now\n"
+    assert run("list").output == "anna\toperator\nben\tviewer\n"
+    run("password", "anna", typed="battery staple\n")
+    assert "anna\toperator" in run("list").output
+    assert "nobody" in run("role", "nobody", "admin").output
 
 
 @pytest.mark.parametrize(

@@ -86,15 +86,15 @@ def test_a_file_of_a_newer_jph_is_refused_and_left_as_it_is(path, in_app):
 
 
 def test_a_step_that_fails_leaves_the_version_before(path, monkeypatch):
-    steps = (*STEPS, ("CREATE TABLE graph (name)",), ("CREATE TABLE token (name)", "no SQL"))
+    steps = (*STEPS, ("CREATE TABLE draft (name)",), ("CREATE TABLE trial (name)", "no SQL"))
     monkeypatch.setattr(migrations, "STEPS", steps)
     with pytest.raises(sqlite3.OperationalError, match="syntax"):
         connect(path)
     assert version_of(path) == len(STEPS) + 1
-    assert ask(path, "SELECT name FROM sqlite_master WHERE name IN ('graph', 'token')") == [
-        ("graph",)
+    assert ask(path, "SELECT name FROM sqlite_master WHERE name IN ('draft', 'trial')") == [
+        ("draft",)
     ]
-    monkeypatch.setattr(migrations, "STEPS", (*steps[:-1], ("CREATE TABLE token (name)",)))
+    monkeypatch.setattr(migrations, "STEPS", (*steps[:-1], ("CREATE TABLE trial (name)",)))
     connect(path).close()
     assert version_of(path) == len(STEPS) + 2
 

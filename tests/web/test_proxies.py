@@ -20,6 +20,7 @@ def test_a_stranger_is_not_believed():
         "REMOTE_ADDR": "10.0.0.1",
         "PATH_INFO": "/component/A1",
         "wsgi.url_scheme": "http",
+        "jph.unnamed_proxy": True,
     }
 
 
@@ -69,7 +70,7 @@ def test_all_addresses_of_a_page_begin_with_the_path_of_the_proxy(make_web):
 
 def test_live_pages_are_counted_by_the_address_behind_the_proxy(make_web, monkeypatch):
     monkeypatch.setattr("web.site.MOST_READERS_OF_ADDRESS", 1)
-    web = make_web(proxies=("127.0.0.1",))
+    web = make_web(proxies=("127.0.0.1",), anonymous_read=True)
     with LiveReader(web.bound_port, headers={"X-Forwarded-For": "10.0.0.1"}) as one:
         one.event()
         answer = Client(web.bound_port).get("/live", X_Forwarded_For="10.0.0.1")

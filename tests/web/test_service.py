@@ -76,6 +76,7 @@ def test_the_settings_have_the_documented_keys():
         "PasswordFile": None,
         "AllowedHosts": (),
         "Proxies": (),
+        "AnonymousRead": None,
         "Server": "waitress",
         "Certificate": None,
         "Key": None,
