@@ -26,12 +26,11 @@ from jph.node.probe import Answers, StartProbe
 from jph.node.reload import Reloader
 from jph.node.systemd import from_environment
 from tools import crash, options, places
+from tools.change_on_trial import EX_TEMPFAIL, change_on_trial
 from tools.service import Service
 from tools.stopping import Stop
 
 log = logging.getLogger(__name__)
-
-EX_TEMPFAIL = 75  # systemd tries again later: those who have the components may be gone then
 
 
 def _chosen_port(ctx: click.Context, param: click.Parameter, port: int | None) -> int | None:
@@ -94,15 +93,31 @@ def _main(
     codifiers: Collection[str] | None,
     take_over: bool,
 ) -> None:
+    """Run; if that fails under a change of the configuration on trial, run without it."""
+
+    def runs(entry: Mapping[str, object]) -> bool:
+        return runs_here(entry) if codifiers is None else entry.get("Codifier") in codifiers
+
+    with change_on_trial(home, runs) as change:
+        _run(source, home, port, codifiers, take_over, runs)
+    if change.is_taken_back:
+        _run(source, home, port, codifiers, take_over, runs)
+
+
+def _run(
+    source: str,
+    home: Path,
+    port: int | None,
+    codifiers: Collection[str] | None,
+    take_over: bool,
+    runs: Callable[[Mapping[str, object]], bool],
+) -> None:
     stop = Stop()
     stop.on_signals()
     # Without a terminal SIGHUP asks for a reload. Until there are components it is ignored, since
     # the configuration is about to be read anyway.
     _on_hangup(lambda: None)
     notifier = from_environment()
-
-    def runs(entry: Mapping[str, object]) -> bool:
-        return runs_here(entry) if codifiers is None else entry.get("Codifier") in codifiers
 
     def load(wait: bool = False, on_read: Callable[[Config], object] | None = None) -> Config:
         return loading.load(

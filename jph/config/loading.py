@@ -20,7 +20,9 @@ log = logging.getLogger(__name__)
 
 RETRY_FIRST_S = 1.0
 RETRY_CAP_S = 60.0
-OWN = "config.json"  # of the home: in place of the shipped network
+# Files of the home.
+OWN = "config.json"  # in place of the shipped network
+ON_TRIAL = "config.trial.json"  # there while a change is on trial
 
 Check = Callable[[bytes], Config]
 

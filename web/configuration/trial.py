@@ -14,7 +14,7 @@ from typing import Literal
 
 from jph import registry
 from jph.bus.wire import Control
-from jph.config.loading import OWN
+from jph.config.loading import ON_TRIAL, OWN
 from jph.config.model import Config
 from jph.errors import ConfigError
 from jph.files import write_file
@@ -25,7 +25,6 @@ from web.configuration.file import ConfigFile
 
 log = logging.getLogger(__name__)
 
-MARK = "config.trial.json"  # of the home, while a change is on trial
 TRIAL_S = 20.0  # for the pages to be served again
 ANSWERS_S = RELOAD_EVERY_S + 6.0  # for the components to answer, or fetch the document
 MOST_STARTS = 1  # of a process under a change on trial
@@ -124,20 +123,20 @@ class Mark:
     def write(self, home: Path) -> None:
         """Keep it."""
         content = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        write_file(home / MARK, json.dumps(content).encode(), 0o600)
+        write_file(home / ON_TRIAL, json.dumps(content).encode(), 0o600)
 
 
 def mark_of(home: Path) -> Mark | None:
     """Return the mark of a change on trial, None if there is none."""
     try:
-        return Mark(**json.loads((home / MARK).read_bytes()))
+        return Mark(**json.loads((home / ON_TRIAL).read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
 
 
 def forget_mark(home: Path) -> None:
     """Remove the mark."""
-    (home / MARK).unlink(missing_ok=True)
+    (home / ON_TRIAL).unlink(missing_ok=True)
 
 
 def take_back(home: Path, mark: Mark, reason: str) -> bool:
@@ -178,6 +177,12 @@ def at_start(home: Path, runs: Callable[[Mapping[str, object]], bool]) -> Mark |
         return None
     mark.write(home)
     return mark
+
+
+def forget_start(home: Path, mark: Mark | None) -> None:
+    """Let a start not count that has ended without a fault."""
+    if mark is not None and mark_of(home) == mark:
+        replace(mark, starts=mark.starts - 1).write(home)
 
 
 def take_back_at_start(home: Path, mark: Mark, reason: str) -> bool:
