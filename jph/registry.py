@@ -62,6 +62,31 @@ EXTRAS: Mapping[str, str] = {
 }
 
 
+# What each type is, for people who choose one.
+ABOUT: Mapping[str, str] = {
+    "Pipe": "A number in a file, or in the output of a command",
+    "JSON": "A device or service that answers with JSON over HTTP",
+    "OneWire": "A 1-Wire thermometer, such as a DS18B20",
+    "ADCPi": "An input of an ADC Pi board: voltages, thermistors",
+    "AM2302": "Temperature and humidity of an AM2302 or DHT22 at a GPIO pin",
+    "Dwarfpool": "The hash rate of a Dwarfpool account",
+    "Nest": "A Nest thermostat",
+    "Zwave": "A Z-Wave device behind a zwave-js-server",
+    "Python": "A calculation of your own, a Python file",
+    "Formula": "A formula over the values of other components",
+    "SetPoint": "A value that people set and others follow",
+    "Simulated": "A simulated sensor, to try things out",
+    "Fan": "A fan at a GPIO pin",
+    "StateCache": "Keeps the last state of everything",
+    "HistoryWriter": "Stores all readings",
+    "Statistics": "Computes the statistics of the history",
+    "Web": "These pages",
+    "Proxy": "A further value of another component",
+    "ControlProgram": "A program that gives commands",
+    "External": "A program or device of its own that speaks for itself",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Older:
     """An older name of a type.

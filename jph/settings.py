@@ -9,6 +9,7 @@ in one place.
 """
 
 import math
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -24,6 +25,7 @@ from jph.errors import ConfigError
 INJECTED = frozenset({"codifier", "channel", "config", "home"})  # given by the node, never read
 
 _CAPITALS = {"url": "URL", "sql": "SQL", "ttl": "TTL"}
+_UNITS = {"s": "s", "hz": "Hz", "mb": "MB", "v": "V", "kohm": "kΩ", "days": "days", "bytes": "B"}
 _WORDS: dict[object, str] = {
     str: "text",
     Path: "text",
@@ -51,6 +53,13 @@ class Setting:
     ge: float | None = None
     le: float | None = None
     doc: str = ""
+    title: str = ""
+
+    @property
+    def unit(self) -> str:
+        """The unit of the number, which the field's name ends with; empty if it has none."""
+        head, _, word = self.name.rpartition("_")
+        return _UNITS.get(word, "") if head else ""
 
     @property
     def is_required(self) -> bool:
@@ -82,6 +91,7 @@ def setting(
     le: float | None = None,
     doc: str = "",
     form: object = None,
+    title: str = "",
 ) -> Any:
     """Declare a field of a dataclass as a setting.
 
@@ -91,8 +101,9 @@ def setting(
         gt, ge, le: bounds of a number.
         doc: its meaning in a few words, with the unit.
         form: annotation of the JSON value, if it is not the field's own.
+        title: its label in a form, if it is not the words of its key.
     """
-    metadata = {"key": key, "gt": gt, "ge": ge, "le": le, "doc": doc, "form": form}
+    metadata = {"key": key, "gt": gt, "ge": ge, "le": le, "doc": doc, "form": form, "title": title}
     if isinstance(default, EllipsisType):
         return field(metadata=metadata)
     if isinstance(default, list | dict | set):
@@ -144,6 +155,13 @@ def key_of(name: str) -> str:
     """
     words = name.removesuffix("_s").split("_")
     return "".join(_CAPITALS.get(word, word[:1].upper() + word[1:]) for word in words)
+
+
+def title_of(key: str) -> str:
+    """Return a key as the words of a label: KeepAliveInterval is Keep alive interval."""
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+[a-z]*", key)
+    text = " ".join(word if word.isupper() and len(word) > 1 else word.lower() for word in words)
+    return text[:1].upper() + text[1:]
 
 
 def accepts_none(hint: object) -> bool:
@@ -231,15 +249,17 @@ def _setting(cls: type, item: Field[Any]) -> Setting:
     default = item.default
     if item.default_factory is not MISSING:
         default = item.default_factory()
+    key = data.get("key") or key_of(item.name)
     return Setting(
         item.name,
-        data.get("key") or key_of(item.name),
+        key,
         data.get("form") or _resolved(cls, item),
         default,
         data.get("gt"),
         data.get("ge"),
         data.get("le"),
         data.get("doc", ""),
+        data.get("title") or title_of(key),
     )
 
 

@@ -100,8 +100,10 @@ class AdcPi:
     """Read inputs of an ADC Pi Plus."""
 
     codifier: str
-    pin: int = setting(ge=1, le=8, doc="input, 1 to 8")
-    proxy: tuple[InputOf, ...] = setting((), doc="further inputs, each the value of a proxy")
+    pin: int = setting(ge=1, le=8, doc="input, 1 to 8", title="Input")
+    proxy: tuple[InputOf, ...] = setting(
+        (), doc="further inputs, each the value of a proxy", title="Further inputs"
+    )
     conversion: Conversion | None = setting(None, doc="meaning of the voltages")
     # A reading takes 4, 17, 67 or 267 ms for each input.
     bits: Literal[12, 14, 16, 18] = setting(18, doc="resolution")

@@ -82,9 +82,11 @@ class Am2302:
     """
 
     codifier: str
-    pin: int = setting(ge=0, doc="GPIO number (BCM) of the data line")
+    pin: int = setting(ge=0, doc="GPIO number (BCM) of the data line", title="GPIO")
     channel: Channel | None = None
-    proxy: tuple[HumidityOf, ...] = setting((), doc="who gets the humidity")
+    proxy: tuple[HumidityOf, ...] = setting(
+        (), doc="who gets the humidity", title="Humidity goes to"
+    )
     device: str = setting("", doc="IIO device, iio:device0, or its name, dht11@4")
     tries: int = setting(5, ge=1, le=5, doc="measurements in an interval, at most")
     temperature_rate: float = setting(10.0, gt=0, doc="fastest believable change, °C per minute")

@@ -38,7 +38,7 @@ class Fan:
     """
 
     channel: Channel
-    pin: int | None = setting(None, ge=0, doc="GPIO number (BCM)")
+    pin: int | None = setting(None, ge=0, doc="GPIO number (BCM)", title="GPIO")
     frequency_hz: float = setting(100.0, key="Frequency", gt=0, le=10_000, doc="of the pulses, Hz")
     default: float | None = setting(None, ge=0, le=100, doc="the duty until one is set")
     safe: float = setting(100.0, ge=0, le=100, doc="the duty at exit, and when none comes any more")

@@ -15,7 +15,9 @@ class Formula:
     """Compute one expression."""
 
     channel: Channel
-    formula: str = setting(doc="expression over the last values of other components")
+    formula: str = setting(
+        doc="expression over the last values of other components", title="Formula"
+    )
     max_age_s: float | None = setting(
         None, key="MaxAge", gt=0, doc="an older input is not used, s; absent: its TimeoutWarning"
     )

@@ -33,9 +33,16 @@ class JsonHttp:
     follows: ClassVar[tuple[str, ...]] = ("Web",)
 
     config: Config
-    url: str = setting(key="URL", doc="address; one that begins with / is on this web server")
-    field: str = setting(doc="dotted path of the value in the document, as main.temp or list.0.t")
-    proxy: tuple[FieldOf, ...] = setting((), doc="further fields, each the value of a proxy")
+    url: str = setting(
+        key="URL", doc="address; one that begins with / is on this web server", title="Address"
+    )
+    field: str = setting(
+        doc="dotted path of the value in the document, as main.temp or list.0.t",
+        title="Path of the value",
+    )
+    proxy: tuple[FieldOf, ...] = setting(
+        (), doc="further fields, each the value of a proxy", title="Further values"
+    )
     timeout_s: float = setting(5.0, key="Timeout", gt=0, doc="longest wait for the answer, s")
     infinity: float | None = setting(None, doc="value to send for an infinite number, as 0")
     most_bytes: int = setting(json_api.MOST_BYTES, gt=0, doc="a longer answer is refused")

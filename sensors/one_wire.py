@@ -42,7 +42,9 @@ class OneWire:
     """
 
     codifier: str
-    device: str = setting("", doc="id, as 28-000005e2fdc3; absent: the only thermometer")
+    device: str = setting(
+        "", doc="id, as 28-000005e2fdc3; absent: the only thermometer", title="Thermometer"
+    )
     _devices: Path = field(default=DEVICES, repr=False)
     _before: float | None = field(default=None, init=False)
 

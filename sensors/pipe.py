@@ -42,18 +42,28 @@ class Pipe:
     """Read one number from a file or a command."""
 
     codifier: str
-    pipe: str | tuple[str, ...] = setting(doc="path of a file, or a command as an argument list")
+    pipe: str | tuple[str, ...] = setting(
+        doc="path of a file, or a command as an argument list", title="File or command"
+    )
     scale: float = setting(1.0, doc="value = number * Scale + Offset")
     offset: float = setting(0.0, doc="value = number * Scale + Offset")
     timeout_s: float = setting(
         5.0, key="Timeout", gt=0, doc="longest run of a command, or wait for a FIFO, s"
     )
-    match: str = setting("", doc="literal text; the number is looked for behind it")
-    number: int | None = setting(None, ge=0, doc="which number of a list, 0 for the first")
+    match: str = setting(
+        "", doc="literal text; the number is looked for behind it", title="Text before the number"
+    )
+    number: int | None = setting(
+        None, ge=0, doc="which number of a list, 0 for the first", title="Which number"
+    )
     next_word: bool = setting(False, doc="the number must be the next word, on the same line")
     require: str = setting("", doc="literal text without which nothing is read")
     refuse: float | tuple[float, ...] = setting((), doc="values that are none, as of a start")
-    rate: bool = setting(False, doc="growth per second of a counter, instead of the number")
+    rate: bool = setting(
+        False,
+        doc="growth per second of a counter, instead of the number",
+        title="Growth per second",
+    )
     beside: Mapping[str, str] = setting({}, doc="what files beside a pattern's path say, by name")
     good_status: tuple[int, ...] = setting((0,), doc="exit statuses with which a command may end")
     locale: str = setting("C.UTF-8", doc="LC_ALL of a command; empty: that of JPH")

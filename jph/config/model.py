@@ -50,32 +50,42 @@ class Component:
     codifier: str = setting(doc="two printable ASCII characters, not @@, unique in the network")
     short_name: str = setting("", doc="name where there is little room; absent: Codifier")
     name: str = setting("", doc="name for people; absent: ShortName")
-    symbol: str = setting("", doc="unit of the value")
+    symbol: str = setting("", doc="unit of the value", title="Unit")
     type: str = setting(doc="kind of component")
     type_name: str = ""
-    data_type: DataType = setting("float", doc="kind of value")
-    active: bool = setting(True, doc="whether it begins active, or halted")
-    keep_alive_interval_s: float = setting(60.0, gt=0, doc="time between signs of life, s")
+    data_type: DataType = setting("float", doc="kind of value", title="Kind of value")
+    active: bool = setting(True, doc="whether it begins active, or halted", title="Begins active")
+    keep_alive_interval_s: float = setting(
+        60.0, gt=0, doc="time between signs of life, s", title="Sign of life every"
+    )
     sensor_interval_s: float | None = setting(
-        None, gt=0, doc="time between readings or calls of the timer, s"
+        None, gt=0, doc="time between readings or calls of the timer, s", title="Reading every"
     )
     timeout_warning_s: float | None = setting(
-        None, ge=0, doc="silence after which the pages show it as silent, s; 0: as if absent"
+        None,
+        ge=0,
+        doc="silence after which the pages show it as silent, s; 0: as if absent",
+        title="Counts as silent after",
     )
     control_enabled: bool = setting(
         False,
         key="Control",
         form=Literal["enabled", "disabled"],
         doc="whether it may be set (A) and stepped (E)",
+        title="Can be set",
     )
-    host: str | None = setting(None, doc="name of the node that runs it; absent: any")
+    host: str | None = setting(
+        None, doc="name of the node that runs it; absent: any", title="Runs on the machine"
+    )
     area: str = setting("", doc="where it is, such as Greenhouse/North")
     labels: tuple[str, ...] = setting((), doc="words that pages group and filter by")
     counter: bool | None = setting(
         None,
         doc="whether its value counts up, so that there are totals per day; absent: by its unit",
     )
-    report: Report | None = setting(None, doc="which readings are sent, and in what unit")
+    report: Report | None = setting(
+        None, doc="which readings are sent, and in what unit", title="Which readings are sent"
+    )
     settings: Mapping[str, object] = setting({}, key="Sensor", doc="the type's own settings")
     entry: Mapping[str, object] = setting({})
     index: int = 0

@@ -27,6 +27,7 @@ from jph.settings import (
     settings_of,
 )
 
+UNIT = "x-unit"  # unit of a number, for forms
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 Schema = dict[str, Any]
@@ -49,6 +50,25 @@ def json_schema() -> Schema:
     document = _object_of(Document)
     document["properties"]["Sensors"]["items"] = component
     return {"$schema": DIALECT, "title": "The configuration of a JPH network", **document}
+
+
+def component_schema(type_name: str) -> Schema:
+    """Return the schema of one entry of `Sensors` of this type, with the settings of the type.
+
+    Raises:
+        ConfigError: the type is unknown, or a package that it needs is not installed.
+    """
+    component = _object_of(Component, without=DERIVED)
+    component["properties"]["Codifier"]["pattern"] = _CODIFIER
+    if registry.current(type_name) in registry.NEVER_RUN:
+        return component
+    cls = registry.find(type_name)
+    if is_dataclass(cls):
+        own = _object_of(cls, without=INJECTED, given=registry.preset(type_name))
+        component["properties"]["Sensor"] |= own
+        if "required" in own:
+            component["required"] = [*component["required"], "Sensor"]
+    return component
 
 
 def _rules(type_name: str) -> list[Schema]:
@@ -98,8 +118,11 @@ def _property(item: Setting, is_required: bool) -> Schema:
     found = _value(item, item.hint)
     if not is_required or item.takes_null:
         found = _or_null(found)
+    found["title"] = item.title
     if item.doc:
         found["description"] = item.doc
+    if item.unit:
+        found[UNIT] = item.unit
     if not item.is_required and isinstance(item.default, bool | int | float | str):
         found["default"] = item.default
     return found

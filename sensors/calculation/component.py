@@ -41,7 +41,7 @@ class Python:
     """Run a file, in a process of its own."""
 
     channel: Channel
-    filename: str = setting("", doc="path of the file")
+    filename: str = setting("", doc="path of the file", title="File")
     proxy: tuple[Sent, ...] = setting((), doc="for which it sends values, too")
     timeout_s: float = setting(5.0, key="Timeout", gt=0, le=3600, doc="longest run, s")
     memory_mb: int = setting(256, key="MemoryMB", ge=64, doc="most memory, with Python's own, MB")

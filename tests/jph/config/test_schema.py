@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from jph import registry
 from jph.config import checks
-from jph.config.schema import json_schema
+from jph.config.schema import component_schema, json_schema
+from jph.errors import ConfigError
 from tests.jph.config.test_checks import SHIPPED, SOUND, damaged, json_sensor, network, pipe, proxy
 
 EXISTING = Path(__file__).parents[2] / "data" / "existing-config.json"
@@ -109,3 +110,20 @@ def test_proxies_are_described(validator):
     document = network(json_sensor("A1", "B1"), proxy("B1"))
     document["Sensors"][0]["Sensor"]["Proxy"][0]["Field"] = 3
     assert refusals(validator, document) != []
+
+
+def test_every_setting_has_a_label_and_numbers_their_unit():
+    known = component_schema("Simulated")["properties"]
+    assert known["KeepAliveInterval"]["title"] == "Sign of life every"
+    assert known["KeepAliveInterval"]["x-unit"] == "s"
+    own = known["Sensor"]["properties"]
+    assert (own["Amplitude"]["title"], own["Amplitude"].get("x-unit")) == ("Amplitude", None)
+    assert own["Period"]["x-unit"] == "s"
+
+
+def test_the_schema_of_a_type_asks_for_what_it_requires():
+    entry = component_schema("TempLinux")
+    assert "Pipe" in entry["properties"]["Sensor"]["required"]
+    assert "Sensor" in entry["required"]
+    with pytest.raises(ConfigError, match="unknown Type"):
+        component_schema("no such type")
