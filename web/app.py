@@ -16,6 +16,7 @@ from web import (
     accounts,
     api,
     commands,
+    graphs,
     live,
     metrics,
     navigation,
@@ -47,6 +48,7 @@ AREAS = (
     accounts,
     pages,
     component_views,
+    graphs,
 )
 
 Teardown = TypeVar("Teardown", bound=TeardownCallable)

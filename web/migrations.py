@@ -99,6 +99,19 @@ STEPS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        """
+        CREATE TABLE graph (
+            number INTEGER PRIMARY KEY AUTOINCREMENT,
+            owner VARCHAR NOT NULL,
+            name VARCHAR NOT NULL,
+            settings VARCHAR NOT NULL,
+            is_start BOOLEAN NOT NULL DEFAULT 0,
+            changed_ms INTEGER NOT NULL,
+            UNIQUE (owner, name)
+        )
+        """,
+    ),
 )
 
 

@@ -1,0 +1,312 @@
+"""The Graphs page: lines of any sensors over time, with events as marks; saved for each person."""
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from flask import Blueprint, Response, abort, jsonify, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from jph.clock import time_now_ms
+from jph.errors import JphError, StoreError
+from jph.stores import Series
+from jph.stores.span import parse_field
+from web import audit, events, saved_graphs
+from web.access import Role, needs, who
+from web.api import gap_width_ms
+from web.context import behind, site
+from web.recent import read_recent, read_recent_text
+from web.views import timeout_ms
+
+blueprint = Blueprint("graphs", __name__)
+
+MOST_LINES = 12
+MOST_POINTS = 5_000  # of one line
+DEFAULT_POINTS = 1_000
+MOST_TEXTS = 300
+MOST_MARKS = 300
+LONGEST_NOTE = 500
+LATEST_MS = 1 << 48  # the largest timestamp that the bus carries
+FLOAT_DIGITS = 7  # all that a float32 holds
+DIGITS = 12
+
+
+@blueprint.get("/graphs")
+@behind(lambda site: site.page_gate)
+def page() -> ResponseReturnValue:
+    """Show the graph that the address describes; without one, that which the person starts with."""
+    graph, fault = None, ""
+    try:
+        if number := request.args.get("saved", type=int):
+            graph = saved_graphs.get(number)
+            if graph is None and "line" not in request.args:
+                abort(404, "This graph was deleted by its owner.")
+        elif who() and not request.args:
+            graph = saved_graphs.start_of(who())
+    except StoreError as error:
+        fault = str(error)
+    if graph is not None and "line" not in request.args:
+        known = parse_qsl(graph.settings)
+        return redirect(f"{url_for('.page')}?{urlencode([*known, ('saved', graph.number)])}", 303)
+    return render_template(
+        "graphs.html",
+        components=list(site().config.components.values()),
+        overview=site().records.overview(),
+        keeps_history=site().history_place() is not None,
+        graph=graph,
+        may_save=bool(who()),
+        is_own=graph is not None and graph.owner == who(),
+        fault=fault,
+    )
+
+
+@blueprint.get("/devel")
+def devel() -> ResponseReturnValue:
+    """Lead from the address of older pages to the graphs."""
+    query = request.query_string.decode("latin-1")
+    return redirect(url_for(".page") + (f"?{query}" if query else ""), 301)
+
+
+@blueprint.get("/graphs/data")
+@behind(lambda site: site.history_gate)
+def data() -> ResponseReturnValue:
+    """Return the points of some lines, all in one answer.
+
+    ?line=A1,mean-hour names Codifier and field, for each line; ?from=, ?to= and ?points= are as in
+    /history. ?earlier= asks for a span of the same length, too, which begins at that time.
+
+    Of a line, "t" has the time of its first point and how much later each other one is, in ms; it
+    has a gap between two points that are more than "gap_ms" apart. "low" and "high" are there if a
+    point stands for several readings. Lines of text have "texts" instead, of the newest changes.
+    """
+    asked = request.args.getlist("line")
+    if len(asked) > MOST_LINES:
+        return jsonify({"error": f"a graph has at most {MOST_LINES} lines"}), 400
+    try:
+        now_ms = time_now_ms()
+        end_ms = _time("to", now_ms + 1)
+        start_ms = _time("from", max(0, end_ms - 3_600_000))
+        earlier_ms = _time("earlier", 0) if "earlier" in request.args else None
+        most_points = request.args.get("points", DEFAULT_POINTS, int)
+        if start_ms >= end_ms:
+            raise ValueError("from must be before to")
+        if not 2 <= most_points <= MOST_POINTS:
+            raise ValueError(f"points must be from 2 to {MOST_POINTS}")
+        lines = [(text[:2], text[3:] or "value") for text in asked]
+        for _, field in lines:
+            parse_field(field)
+    except ValueError as error:
+        return jsonify({"error": str(error)}), 400
+    try:
+        answer: dict[str, Any] = {
+            "now": now_ms,
+            "lines": [_line(*line, start_ms, end_ms, most_points) for line in lines],
+        }
+        if earlier_ms is not None:
+            until_ms = earlier_ms + end_ms - start_ms
+            answer["earlier"] = [_line(*line, earlier_ms, until_ms, most_points) for line in lines]
+    except JphError as error:
+        return jsonify({"error": str(error)}), 503
+    return jsonify(answer)
+
+
+def _time(name: str, default: int) -> int:
+    time_ms = request.args.get(name, default, int)
+    if not 0 <= time_ms <= LATEST_MS:
+        raise ValueError(f"{name} must be from 0 to {LATEST_MS}")
+    return time_ms
+
+
+def _line(codifier: str, field: str, start_ms: int, end_ms: int, most: int) -> dict[str, Any]:
+    here = site()
+    component = here.config.components.get(codifier)
+    record = here.records.get(codifier)
+    if component is None or record is None:
+        return {"error": f"There is no component {codifier} in the configuration."}
+    if component.data_type == "string":
+        return {"texts": changes(read_recent_text(here, component, start_ms, end_ms, MOST_TEXTS))}
+    series = read_recent(here, codifier, field, start_ms, end_ms, most)
+    digits = FLOAT_DIGITS if component.data_type == "float" else DIGITS
+    gap_ms = gap_width_ms(series, timeout_ms(here.records, record))
+    return packed(series, digits) | {"gap_ms": gap_ms, "bucket_ms": series.bucket_ms}
+
+
+def changes(texts: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Return the texts that differ from the one before."""
+    found: list[tuple[int, str]] = []
+    for text in texts:
+        if not found or found[-1][1] != text[1]:
+            found.append(text)
+    return found
+
+
+def packed(series: Series, digits: int) -> dict[str, Any]:
+    """Return the columns of a series with times as steps and numbers without idle digits."""
+    times = series.times_ms
+    steps = [after - before for before, after in pairwise(times)]
+    columns: dict[str, Any] = {"t": [*times[:1], *steps]}
+    names = {"v": series.values}
+    if series.bucket_ms:
+        names |= {"low": series.lows, "high": series.highs}
+    for name, values in names.items():
+        columns[name] = [float(f"{value:.{digits}g}") for value in values]
+    return columns
+
+
+@blueprint.errorhandler(StoreError)
+def show_fault(error: StoreError) -> ResponseReturnValue:
+    """Tell that the database of the pages cannot be used."""
+    return jsonify({"error": str(error)}), 503
+
+
+# Marks
+
+
+@blueprint.get("/graphs/marks")
+def marks() -> ResponseReturnValue:
+    """Return the events of a span: ?from=, ?to=, ?kind= and ?codifier= any number of times."""
+    kinds, codifiers = request.args.getlist("kind"), request.args.getlist("codifier")
+    try:
+        start_ms, end_ms = _time("from", 0), _time("to", LATEST_MS)
+        found = events.between(
+            site().home, start_ms, end_ms, [code[:2] for code in codifiers[:MOST_LINES]]
+        )
+    except ValueError as error:
+        return jsonify({"error": str(error)}), 400
+    shown = [event._asdict() for event in found if event.kind in kinds]
+    return jsonify(shown[-MOST_MARKS:])
+
+
+@blueprint.post("/graphs/marks")
+@needs(Role.OPERATOR)
+def add_note() -> ResponseReturnValue:
+    """Add a note: {"time_ms", "text"} and perhaps the "codifier" that it is about."""
+    given = _object()
+    text, time_ms = given.get("text"), given.get("time_ms")
+    codifier = given.get("codifier") or ""
+    if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_NOTE:
+        abort(400, f"A note has 1 to {LONGEST_NOTE} characters.")
+    if not isinstance(time_ms, int) or not 0 <= time_ms <= LATEST_MS:
+        abort(400, "A note needs a time, in ms.")
+    if codifier and (not isinstance(codifier, str) or codifier not in site().config.components):
+        abort(404, "There is no such component.")
+    events.add(site().home, [events.Event(time_ms, codifier, "note", text.strip(), who())])
+    audit.note("add note", codifier, text.strip())
+    return jsonify({})
+
+
+@blueprint.post("/graphs/marks/<int:number>/delete")
+@needs(Role.OPERATOR)
+def delete_note(number: int) -> ResponseReturnValue:
+    """Delete a note; other events stay."""
+    if not events.remove(site().home, number):
+        abort(404, "There is no such note any more.")
+    audit.note("delete note", str(number))
+    return jsonify({})
+
+
+# Saved graphs
+
+
+@blueprint.get("/graphs/saved")
+def saved() -> ResponseReturnValue:
+    """Return the graphs that the person saved."""
+    return jsonify([graph._asdict() for graph in saved_graphs.of(who())] if who() else [])
+
+
+@blueprint.post("/graphs/saved")
+def save() -> ResponseReturnValue:
+    """Save a graph: {"name", "settings"}."""
+    owner, given = _owner(), _object()
+    try:
+        graph = saved_graphs.save(owner, _text(given, "name").strip(), _text(given, "settings"))
+    except ValueError as error:
+        abort(409, _sentence(error))
+    return jsonify(graph._asdict())
+
+
+@blueprint.post("/graphs/saved/<int:number>")
+def change(number: int) -> ResponseReturnValue:
+    """Change one's own graph: {"name", "settings", "is_start"}, those that are given."""
+    given, graph = _object(), _own(number)
+    try:
+        changed = saved_graphs.update(
+            graph,
+            name=_text(given, "name").strip() if "name" in given else None,
+            settings=_text(given, "settings") if "settings" in given else None,
+            is_start=bool(given["is_start"]) if "is_start" in given else None,
+        )
+    except ValueError as error:
+        abort(409, _sentence(error))
+    return jsonify(changed._asdict())
+
+
+@blueprint.post("/graphs/saved/<int:number>/delete")
+def delete(number: int) -> ResponseReturnValue:
+    """Delete one's own graph."""
+    saved_graphs.delete(_own(number).number)
+    return jsonify({})
+
+
+@blueprint.get("/graphdb")
+@blueprint.get("/graphdb/")
+def graphdb() -> Response:
+    """Return the graphs of the person in the form of older pages: name, email and settings."""
+    found = saved_graphs.of(who()) if who() else []
+    return jsonify([{"name": it.name, "email": it.owner, "settings": it.settings} for it in found])
+
+
+@blueprint.post("/graphdb")
+@blueprint.post("/graphdb/")
+def change_graphdb() -> ResponseReturnValue:
+    """Save, update or delete a graph by its name: {"action", "name", "settings"}."""
+    owner, given = _owner(), _object()
+    action, name = given.get("action"), _text(given, "name").strip()
+    graph = next((graph for graph in saved_graphs.of(owner) if graph.name == name), None)
+    try:
+        if action == "save":
+            saved_graphs.save(owner, name, _text(given, "settings"))
+        elif action not in ("update", "delete"):
+            abort(400, "The action must be save, update or delete.")
+        elif graph is None:
+            abort(404, f"You have no graph {name!r}.")
+        elif action == "update":
+            saved_graphs.update(graph, settings=_text(given, "settings"))
+        else:
+            saved_graphs.delete(graph.number)
+    except ValueError as error:
+        abort(409, _sentence(error))
+    return graphdb()
+
+
+def _object() -> Mapping[str, Any]:
+    given = request.get_json(silent=True)
+    if not isinstance(given, Mapping):
+        abort(400, "This takes a JSON object.")
+    return given
+
+
+def _text(given: Mapping[str, Any], name: str) -> str:
+    text = given.get(name)
+    if not isinstance(text, str):
+        abort(400, f"{name} must be text.")
+    return text
+
+
+def _owner() -> str:
+    return who() or abort(401, "Sign in first.")
+
+
+def _own(number: int) -> saved_graphs.Graph:
+    owner, graph = _owner(), saved_graphs.get(number)
+    if graph is None:
+        abort(404, "There is no such graph any more.")
+    if graph.owner != owner:
+        abort(403, f"This graph belongs to {graph.owner}: save it under a name of your own.")
+    return graph
+
+
+def _sentence(error: ValueError) -> str:
+    text = str(error)
+    return f"{text[0].upper()}{text[1:]}."
