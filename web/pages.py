@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from flask import Blueprint, abort, render_template
+from flask import Blueprint, abort, render_template, request
 
 from jph.config.model import Component
 from jph.config.silence import timeout_s
 from jph.errors import ConfigError
 from jph.registry import IGNORE_HALT
 from jph.stores.address import writer_waits
+from web import overview
 from web.context import behind, site
-from web.status import SERVICES
 from web.views import page_view
 
 blueprint = Blueprint("pages", __name__)
@@ -35,17 +35,18 @@ RANGES = (
 @blueprint.get("/")
 @behind(lambda site: site.page_gate)
 def dashboard() -> str:
-    """Show all components: sensors and actuators, then the services of the network."""
+    """Show all components in groups; the address says how, see static/js/overview/choices.js."""
     records = site().records
-    views = [page_view(records, record) for record in records.all()]
-    groups = [
-        ("Sensors", [view for view in views if view["component"].type not in SERVICES]),
-        ("Services", [view for view in views if view["component"].type in SERVICES]),
-    ]
+    cards = overview.cards(records)
+    chosen, usual = request.args.get("group"), overview.default_group(cards)
     return render_template(
         "dashboard.html",
-        groups=[(title, members) for title, members in groups if members],
-        overview=site().records.overview(),
+        groups=overview.grouped(cards, chosen if chosen in overview.GROUPS else usual),
+        group_words={name: word for name, (word, _) in overview.GROUPS.items()},
+        sort_words=overview.SORTS,
+        usual_group=usual,
+        usual_view="rows" if len(cards) > overview.ROWS_FROM else "tiles",
+        overview=records.overview(),
         halt_ignored=IGNORE_HALT,
     )
 

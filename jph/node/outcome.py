@@ -15,6 +15,7 @@ from jph import registry
 from jph.bus.wire import Control, Reading, Value, number_of
 from jph.config.model import Component
 from jph.node.channel import Channel
+from jph.settings import unquoted
 
 _JUST_MS = 10_000  # a configuration that was loaded by so much before the message is a new one
 _RELATIVE = 1e-6  # a float32 has 7 digits
@@ -138,15 +139,23 @@ class Expectation:
         return f"{text} {self.component.symbol}".rstrip()
 
     def _limits(self) -> str:
-        settings = self.component.settings
-        low, high = settings.get("Min"), settings.get("Max")
-        if self.component.type == "Fan":
-            low, high = 0, 100
+        low, high = limits(self.component)
         if low is None and high is None:
             return "its log tells why"
         if low is None or high is None:
             return f"it takes {high} or less" if low is None else f"it takes {low} or more"
         return f"it takes {low} to {high}"
+
+
+def limits(component: Component) -> tuple[float | None, float | None]:
+    """Return the lowest and the highest value that a component takes, as far as its entry tells."""
+    if component.type == "Fan":
+        return 0, 100
+    low, high = (unquoted(component.settings.get(key)) for key in ("Min", "Max"))
+    return (
+        low if isinstance(low, int | float) else None,
+        high if isinstance(high, int | float) else None,
+    )
 
 
 def send_command(

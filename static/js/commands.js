@@ -2,21 +2,26 @@
 
 import { request, toast } from './request.js';
 
-/** Send a command, A with a number, and say what became of it; resolves when that is known. */
+/**
+ * Send a command, A with a number, and say what became of it.
+ *
+ * Resolves when that is known, to whether it is done, and the words.
+ */
 export async function send(codifier, flag, number) {
   let answer;
   try {
     answer = await request('command', { method: 'POST', body: { codifier, flag, number } });
   } catch (error) {
     toast(error.message, true);
-    return;
+    return { isDone: false, text: error.message };
   }
+  let text = `${codifier} ${answer.outcome}.`;
   if (flag === 'P' && answer.done) {
     const ms = answer.round_trip_ms;
-    toast(`${codifier} ${answer.outcome} after ${ms < 10 ? ms.toFixed(2) : Math.round(ms)} ms.`);
-  } else {
-    toast(`${codifier} ${answer.outcome}.`, !answer.done);
+    text = `${codifier} ${answer.outcome} after ${ms < 10 ? ms.toFixed(2) : Math.round(ms)} ms.`;
   }
+  toast(text, !answer.done);
+  return { isDone: answer.done, text };
 }
 
 /** Send with a button that cannot be pressed again until it is over. */

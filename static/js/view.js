@@ -2,7 +2,7 @@
 
 import { serverNow } from './live.js';
 
-const WORDS = {
+export const WORDS = {
   active: 'Active', failing: 'Failing', silent: 'Silent', halted: 'Halted', unseen: 'Never seen',
 };
 const STEPS = [[86_400, 'd'], [3_600, 'h'], [60, 'min']];

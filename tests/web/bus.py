@@ -16,6 +16,7 @@ from jph.clock import time_now_ms
 from jph.config.model import Component, Config, with_servers
 from jph.node.process import ComponentStatus, Process
 from jph.state import LastStates
+from web.records import Records
 from web.service import Web
 
 both_servers = pytest.mark.parametrize("server", ["waitress", "gevent"])
@@ -132,6 +133,22 @@ def control(
 ) -> Control:
     """Return a control message as a node delivers it."""
     return Control(1, time_now_ms(), flag, source, to, float(number), is_active)
+
+
+def let_pass(records: Records, seconds: int) -> None:
+    """Make everything that was heard so far older."""
+    records._started_s -= seconds
+    for record in records.all():
+        heard, state = record.heard, records.states._states.get(record.component.codifier)
+        for at, name in ((heard, "data_s"), (heard, "control_s"), (heard, "since_s")):
+            if (then_s := getattr(at, name)) is not None:
+                setattr(at, name, then_s - seconds)
+        for name in ("data_ms", "control_ms", "heard_ms"):
+            if (then_ms := getattr(record, name)) is not None:
+                setattr(record, name, then_ms - seconds * 1000)
+        if state is not None:
+            state.heard_s -= seconds
+    records._refreshed_s = 0.0
 
 
 def source(codifier: str, **counts: int) -> SequenceTracker:

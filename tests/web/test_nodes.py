@@ -6,7 +6,7 @@ import pytest
 
 from jph.config.host import this_host
 from jph.state import LastStates
-from tests.web.bus import component, config_of, control, reading
+from tests.web.bus import component, config_of, control, let_pass, reading
 from web.nodes import by_node
 from web.records import OFF_THE_BUS, Records
 
@@ -26,16 +26,7 @@ class Network:
         self.records.on_control(control("I", codifier, **more), (ip, port))
 
     def pass_s(self, seconds):
-        self.records._started_s -= seconds
-        for record in self.records.all():
-            heard = record.heard
-            for name in ("data_s", "control_s", "since_s"):
-                if (then_s := getattr(heard, name)) is not None:
-                    setattr(heard, name, then_s - seconds)
-            for name in ("data_ms", "control_ms"):
-                if (then_ms := getattr(record, name)) is not None:
-                    setattr(record, name, then_ms - seconds * 1000)
-        self.records._refreshed_s = 0.0
+        let_pass(self.records, seconds)
 
     @property
     def troubles(self):

@@ -1,0 +1,67 @@
+// A value to set, with a slider where the configuration has both limits.
+
+import { send } from '../commands.js';
+
+const steps = (low, high) => 10 ** Math.floor(Math.log10((high - low) / 50));
+
+function element(name, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...children);
+  return made;
+}
+
+/** Ask for a value of the component of a card, and tell it; the dialog stays where that failed. */
+export function ask(card, title, present) {
+  const { codifier, low, high, unit } = card.dataset;
+  const number = element('input', {
+    type: 'number', name: 'number', step: 'any', required: true, min: low, max: high,
+  });
+  number.setAttribute('aria-label', `Value to set${unit && `, ${unit}`}`);
+  const fields = element('p', { className: 'fields' }, number, element('span', { textContent: unit }));
+  if (Number.isFinite(present)) number.value = String(Number(present.toPrecision(7)));
+  const hint = element('p', { className: 'quiet' });
+  hint.setAttribute('role', 'status');
+  if (low !== '' && high !== '' && Number(high) > Number(low)) {
+    const slider = element('input', {
+      type: 'range', min: low, max: high, step: steps(Number(low), Number(high)),
+    });
+    slider.value = number.value || low;
+    slider.setAttribute('aria-label', `Value to set, from ${low} to ${high}`);
+    slider.addEventListener('input', () => { number.value = slider.value; });
+    number.addEventListener('input', () => { slider.value = number.value; });
+    fields.prepend(slider);
+    hint.textContent = `From ${low} to ${high}${unit && ` ${unit}`}.`;
+  } else if (low !== '') {
+    hint.textContent = `${low} or more.`;
+  } else if (high !== '') {
+    hint.textContent = `${high} or less.`;
+  }
+  const set = element('button', { type: 'submit', className: 'action main', textContent: 'Set' });
+  const leave = element('button', { type: 'button', className: 'action', textContent: 'Cancel' });
+  const form = element(
+    'form',
+    {},
+    element('h2', { textContent: title }),
+    fields,
+    hint,
+    element('p', { className: 'buttons' }, leave, set),
+  );
+  const dialog = element('dialog', { className: 'setter' }, form);
+  dialog.setAttribute('aria-label', `Set ${title}`);
+  leave.addEventListener('click', () => dialog.close());
+  form.addEventListener('submit', async (event) => {
+    event.preventDefault();
+    set.disabled = true;
+    const { isDone, text } = await send(codifier, 'A', number.valueAsNumber);
+    set.disabled = false;
+    hint.textContent = text; // the dialog stands before all else
+    if (isDone) dialog.close();
+  });
+  dialog.addEventListener('close', () => {
+    dialog.remove();
+    card.querySelector('h3 a').focus({ preventScroll: true });
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+  number.select();
+}
