@@ -37,6 +37,7 @@ TYPES: Mapping[str, str | None] = {
     "StateCache": "collectors.state_cache:StateCache",
     "HistoryWriter": "collectors.history_writer:HistoryWriter",
     "Statistics": "collectors.statistics:Statistics",
+    "Alerts": "collectors.alerts.component:Alerts",
     "Router": None,
     "Web": "web.service:Web",
     "Proxy": None,
