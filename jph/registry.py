@@ -81,6 +81,7 @@ ABOUT: Mapping[str, str] = {
     "StateCache": "Keeps the last state of everything",
     "HistoryWriter": "Stores all readings",
     "Statistics": "Computes the statistics of the history",
+    "Alerts": "Judges rules, and tells people",
     "Web": "These pages",
     "Proxy": "A further value of another component",
     "ControlProgram": "A program that gives commands",

@@ -6,6 +6,7 @@ import click
 
 # Subcommand -> module:attribute; imported when it is called, so that each starts fast.
 COMMANDS = {
+    "alerts": "tools.alerts:alerts",
     "config": "tools.config_check:config",
     "control": "tools.control:control",
     "db": "tools.db:db",

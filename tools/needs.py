@@ -35,7 +35,16 @@ def extras_needed(config: Config) -> list[str]:
         for component in here
     ):
         extras.add("gevent")
+    if any(_uses_apprise(component) for component in here):
+        extras.add("apprise")
     return sorted(extras)
+
+
+def _uses_apprise(component: Component) -> bool:
+    contacts = component.settings.get("Contacts") if component.type == "Alerts" else None
+    return isinstance(contacts, list) and any(
+        isinstance(contact, dict) and contact.get("Kind") == "apprise" for contact in contacts
+    )
 
 
 def _of_stores(component: Component) -> Iterator[str]:

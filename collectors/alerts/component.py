@@ -93,7 +93,7 @@ class Alerts:
     def __post_init__(self) -> None:
         """Go on where the process before ended."""
         self._zone = zone_of(self.time_zone)
-        self._path = self.home / "alerts" / f"{_file_name(self.channel.codifier)}.json"
+        self._path = self.home / "alerts" / f"{self.channel.codifier.encode().hex()}.json"
         components = self.config.components
         self._codes: dict[str, str] = {}  # of rules, the Codifiers of their states
         for rule in self.rules:
@@ -396,8 +396,3 @@ def zone_of(name: str | None) -> Zone:
 
 def _now() -> Moment:
     return Moment(time.monotonic(), time_now_ms())
-
-
-def _file_name(codifier: str) -> str:
-    """Return a name for a file; a Codifier may hold a slash or a dot."""
-    return codifier if codifier.isalnum() else codifier.encode().hex()

@@ -103,6 +103,7 @@ def test_the_home_directory_is_there():
         "clock",
         "states.json",
         "set-points/…",
+        "alerts/…",
         "history.sqlite",
         "….damaged-….sqlite",
         "….repaired-….sqlite",

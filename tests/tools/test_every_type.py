@@ -35,6 +35,7 @@ def moved(bus, home: Path) -> dict:
         | {"Sensor": {"URL": "/healthz", "Field": "threads"}},
         {"Codifier": "Q4", "Type": "StateCache", "SensorInterval": 1},
         {"Codifier": "Q5", "Type": "External"},
+        {"Codifier": "Q7", "Type": "Alerts", "SensorInterval": 1},
         {"Codifier": "Q6", "Type": "OneWire", "SensorInterval": 1} | {"Sensor": {"Device": "28-0"}},
     ]
     (home / ".sqlpassword").write_text("secret\n")
