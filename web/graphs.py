@@ -1,6 +1,7 @@
 """The Graphs page: lines of any sensors over time, with events as marks; saved for each person."""
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -46,9 +47,8 @@ def page() -> ResponseReturnValue:
             graph = saved_graphs.start_of(who())
     except StoreError as error:
         fault = str(error)
-    if graph is not None and "line" not in request.args:
-        known = parse_qsl(graph.settings)
-        return redirect(f"{url_for('.page')}?{urlencode([*known, ('saved', graph.number)])}", 303)
+    if graph is not None and "line" not in request.args and (query := query_of(graph.settings)):
+        return redirect(f"{url_for('.page')}?{urlencode([*query, ('saved', graph.number)])}", 303)
     return render_template(
         "graphs.html",
         components=list(site().config.components.values()),
@@ -59,6 +59,34 @@ def page() -> ResponseReturnValue:
         is_own=graph is not None and graph.owner == who(),
         fault=fault,
     )
+
+
+def query_of(settings: str) -> list[tuple[str, str]]:
+    """Return the query that shows a saved graph; empty if it has no lines.
+
+    Settings of older pages are JSON, somewhere in which there are objects with a codifier and
+    perhaps a field.
+    """
+    query = parse_qsl(settings)
+    if any(name == "line" for name, _ in query):
+        return query
+    try:
+        found = list(_older_lines(json.loads(settings)))
+    except (ValueError, RecursionError):
+        return []
+    return [("line", line) for line in dict.fromkeys(found)][:MOST_LINES]
+
+
+def _older_lines(value: object) -> Iterator[str]:
+    if isinstance(value, list):
+        for part in value:
+            yield from _older_lines(part)
+    elif isinstance(value, dict):
+        codifier, field = value.get("codifier"), str(value.get("field", "value")).lower()
+        if isinstance(codifier, str) and len(codifier) >= 2:
+            yield f"{codifier[:2]},{field}"
+        else:
+            yield from _older_lines(list(value.values()))
 
 
 @blueprint.get("/devel")

@@ -183,9 +183,33 @@ def test_a_graph_is_saved_updated_renamed_shown_first_and_deleted(anna):
     assert anna.get(f"/graphs?saved={graph['number']}").status == 404
 
 
+@pytest.mark.parametrize(
+    ("settings", "query"),
+    [
+        (
+            '{"rows":[{"codifier":"A1xx","field":"Mean-hour"},{"codifier":"A2"}]}',
+            "A1,mean-hour A2,value",
+        ),
+        ("[" * 5000, ""),
+        ("", ""),
+        ("last=1d", ""),
+        ('{"a":1}', ""),
+    ],
+)
+def test_a_graph_of_older_pages_is_shown_as_far_as_it_is_understood(anna, settings, query):
+    graph = send(anna, "/graphs/saved", {"name": "Loop", "settings": settings}).json
+    answer = anna.get(f"/graphs?saved={graph['number']}")
+    if query:
+        asked = urllib.parse.parse_qs(urllib.parse.urlsplit(answer.headers["Location"]).query)
+        assert asked["line"] == query.split()
+    else:
+        assert answer.status == 200
+        assert "Loop" in answer.text
+
+
 def test_only_one_graph_is_shown_first(anna):
     for name in ("one", "two"):
-        graph = send(anna, "/graphs/saved", {"name": name, "settings": f"title={name}"}).json
+        graph = send(anna, "/graphs/saved", {"name": name, "settings": "line=A1"}).json
         send(anna, f"/graphs/saved/{graph['number']}", {"is_start": True})
     assert [graph["is_start"] for graph in anna.get("/graphs/saved").json] == [False, True]
 

@@ -12,6 +12,7 @@ from jph.stores import open_history, row_of
 from tests.helpers import eventually
 from tests.web.browser import is_live, sign_in
 from tests.web.bus import component, reading
+from tests.web.proxy import PathProxy
 from web import events
 
 HOUR_MS = 3_600_000
@@ -384,6 +385,55 @@ def test_a_day_with_a_change_of_the_clock_has_its_own_length(web, open_page):
     page.get_by_text("Data as a table").click()
     expect(page.get_by_role("table").get_by_role("row").nth(3)).to_contain_text("MESZ")
     expect(page.get_by_role("table").get_by_role("row").nth(20)).to_contain_text("MEZ")
+
+
+def test_fingers_move_and_spread_a_chart(web, open_page):
+    page = open_page(
+        f"{web.address}graphs?line=A1&last=1y",
+        viewport={"width": 390, "height": 844},
+        has_touch=True,
+    )
+    is_live(page)
+    shown(page)
+    box = page.locator(".u-over").bounding_box()
+    y = box["y"] + 60
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind, *xs):
+        points = [{"x": box["x"] + x, "y": y, "id": n} for n, x in enumerate(xs)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    def swipe():
+        touch("touchStart", 50)
+        for x in range(60, 160, 10):
+            touch("touchMove", x)
+        touch("touchEnd")
+
+    moved = asked(page, swipe)
+    assert int(moved["from"][0]) < time_now_ms() - 2 * 366 * DAY_MS / 2 - 60 * DAY_MS
+
+    def spread():
+        touch("touchStart", 100, 140)
+        for step in range(10):
+            touch("touchMove", 100 - 5 * step, 140 + 5 * step)
+        touch("touchEnd")
+
+    assert width_of(asked(page, spread)) < width_of(moved) / 2
+
+
+def test_all_works_behind_a_proxy_at_a_path(make_web, open_page):
+    web = make_web(*COMPONENTS, proxies=("127.0.0.1",))
+    history = open_history("sqlite:///history.sqlite", web.home)
+    history.append([row_of(reading("A1", 20.5))])
+    history.close()
+    with PathProxy("/jph", web.bound_port) as proxy:
+        page = open_page(f"http://127.0.0.1:{proxy.port}/jph/devel?line=A1")
+        is_live(page)
+        expect(readout(page, "A1")).to_have_text("20.50 °C")
+        assert urlsplit(page.url).path == "/jph/graphs"
+        page.get_by_role("link", name="Boiler flow").click()
+        page.wait_for_url("**/jph/component/A1")
+        page.close()  # before the proxy, which it would look for again
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

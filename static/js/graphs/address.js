@@ -63,7 +63,6 @@ export function parse(query) {
     before: parsePeriod(given.get('before')) ? given.get('before') : '',
     layout: LAYOUTS.includes(given.get('layout')) ? given.get('layout') : 'one',
     kinds: kinds === null ? USUAL_KINDS : KINDS.filter((kind) => kinds.split(',').includes(kind)),
-    title: (given.get('title') ?? '').slice(0, 200),
     saved: Number(given.get('saved')) || 0,
   };
 }
@@ -81,7 +80,6 @@ export function format(graph) {
   if (graph.before) query.set('before', graph.before);
   if (graph.layout !== 'one') query.set('layout', graph.layout);
   if (graph.kinds.join() !== USUAL_KINDS.join()) query.set('marks', graph.kinds.join());
-  if (graph.title) query.set('title', graph.title);
   if (graph.saved) query.set('saved', graph.saved);
   return query;
 }
