@@ -1,5 +1,6 @@
 """The pages that people see."""
 
+import json
 from typing import Any
 
 from flask import Blueprint, abort, render_template, request
@@ -22,14 +23,15 @@ STATUS_WORDS = {
     "halted": "Halted",
     "unseen": "Never seen",
 }
-RANGES = (
-    ("15 min", 900),
-    ("1 h", 3600),
-    ("6 h", 21600),
-    ("24 h", 86400),
-    ("7 d", 604800),
-    ("30 d", 2592000),
-)
+# The spans of a component's history, in the words that static/js/component/spans.js knows.
+SPANS = {
+    "live": "15 min",
+    "hour": "Hour",
+    "day": "Day",
+    "week": "Week",
+    "month": "Month",
+    "year": "Year",
+}
 
 
 @blueprint.get("/")
@@ -52,6 +54,8 @@ def dashboard() -> str:
 
 
 @blueprint.get("/component/<codifier:codifier>")
+@blueprint.get("/sensorboard/<codifier:codifier>", endpoint="sensorboard")  # as in older pages
+@blueprint.get("/sensorinfo/<codifier:codifier>", endpoint="sensorinfo")
 @behind(lambda site: site.page_gate)
 def component(codifier: str) -> str:
     """Show one component with its history."""
@@ -65,13 +69,25 @@ def component(codifier: str) -> str:
         view=page_view(records, record),
         entry=entry,
         is_text=entry.data_type == "string",
-        ranges=RANGES,
+        spans=SPANS,
+        limits=limits(entry),
+        document=json.dumps(entry.entry, indent=2, ensure_ascii=False, default=str),
         details=configuration(entry),
-        proxies=[name for name in entry.serves if name in site().config.components],
+        proxies=[record for name in entry.serves if (record := records.get(name))],
         overview=site().records.overview(),
         keeps_history=site().history_place() is not None,
         halt_ignored=IGNORE_HALT,
     )
+
+
+def limits(entry: Component) -> tuple[float, float] | None:
+    """Return the lowest and the highest value that a component takes, where its settings say so."""
+    if entry.type == "Fan":
+        return 0, 100
+    low, high = entry.settings.get("Min"), entry.settings.get("Max")
+    if isinstance(low, int | float) and isinstance(high, int | float) and low < high:
+        return low, high
+    return None
 
 
 def configuration(entry: Component) -> list[tuple[str, str]]:
@@ -86,6 +102,7 @@ def configuration(entry: Component) -> list[tuple[str, str]]:
         ("Keep-alive every", _seconds(entry.keep_alive_interval_s)),
         ("Host", entry.host),
         ("Can be set", "yes" if entry.control_enabled else None),
+        ("Counts up", "yes, with totals" if entry.is_counter else None),
         ("Starts halted", None if entry.active else "yes"),
         ("A power cut costs at most", _at_stake(entry)),
     ]

@@ -1,7 +1,10 @@
-import { Chart } from './chart.js';
 import { press } from './commands.js';
-import { ROOT, connect, serverNow } from './live.js';
-import { View, put, showFrame, span, when } from './view.js';
+import { Curve } from './component/curve.js';
+import { Panels } from './component/panels.js';
+import { Travel } from './component/travel.js';
+import { letShowTables } from './data_table.js';
+import { connect, serverNow } from './live.js';
+import { View, put, showFrame, when } from './view.js';
 
 const MOST_TEXTS = 100;
 const root = document.querySelector('.subject');
@@ -45,6 +48,13 @@ for (const form of root.querySelectorAll('.headline form')) {
   });
 }
 
+const slider = document.getElementById('slider');
+if (slider) {
+  const field = slider.form.elements.number;
+  slider.addEventListener('input', () => { field.value = Number(Number(slider.value).toPrecision(3)); });
+  field.addEventListener('input', () => { slider.value = field.value; });
+}
+
 function showToggle(record) {
   const button = root.querySelector('[data-toggle]');
   if (!button) return;
@@ -74,121 +84,29 @@ function showTexts(texts) {
   document.getElementById('no-texts').hidden = list.childElementCount > 0;
 }
 
-// The chart
+// The history
 
-const note = document.getElementById('chart-note');
-const place = document.getElementById('chart');
-const toLive = document.getElementById('to-live');
-const buttons = [...document.querySelectorAll('.ranges button')];
-let chart = null;
-let range_ms = 3_600_000;
-let zoomed = null; // [from_ms, to_ms], while someone looks at the past
-let gap_ms = view.timeout_ms;
-let bucket_ms = 0;
-let loaded_ms = 0;
-let asked = 0;
-let remark = ''; // below the chart, while nobody points into it
-let pointed = null;
-let recent = []; // readings that the history may not have stored yet
+const PANELS_MS = 60_000; // how often the panels of a span that goes on are brought up to date
 
-async function history(from_ms, to_ms, points) {
-  const query = new URLSearchParams({ from: from_ms, to: to_ms, points });
-  const response = await fetch(`${ROOT}history/${encodeURIComponent(codifier)}?${query}`);
-  const answer = await response.json();
-  if (response.ok) return answer;
-  const after_s = Number(response.headers.get('Retry-After'));
-  throw Object.assign(new Error(answer.error), { after_s });
+const curve = new Curve(root, view, showTexts);
+const panels = new Panels(codifier);
+let shown_ms = 0; // when the panels were last asked for
+const travel = document.getElementById('to-live') ? new Travel(show) : null;
+letShowTables(document);
+
+function show() {
+  curve.load(travel.span());
+  showPanels();
 }
 
-async function load() {
-  asked += 1;
-  const mine = asked;
-  const now = Math.ceil(serverNow());
-  const [from, to] = zoomed ?? [now - range_ms, now + 1];
-  loaded_ms = now;
-  let answer;
-  let failed = false;
-  try {
-    answer = await history(Math.max(0, from), to, chart ? chart.points : 2);
-  } catch (error) {
-    failed = true;
-    if (mine === asked && note) say(`No history: ${error.message}`);
-    if (error.after_s) setTimeout(() => { if (mine === asked) load(); }, error.after_s * 1000);
-    answer = { t: [], v: [], gap_ms: view.timeout_ms, bucket_ms: 0, texts: [] };
-  }
-  if (mine !== asked) return; // another range was chosen meanwhile
-  showTexts(answer.texts);
-  if (!chart) return;
-  gap_ms = answer.gap_ms;
-  bucket_ms = answer.bucket_ms;
-  const times = answer.t.map((ms) => ms / 1000);
-  const copy = (column) => [...(column ?? answer.v)];
-  chart.show([[times, answer.v, copy(answer.low), copy(answer.high)]], from, to);
-  if (!zoomed) addRecent(recent);
-  if (!failed) describe();
+function showPanels() {
+  shown_ms = serverNow();
+  const { from, to, label } = travel.span();
+  panels.show(from, to, label);
 }
 
-function say(text) {
-  remark = text;
-  put(note, pointed ?? remark);
-}
-
-function describe() {
-  if (chart.columns[0][0].length === 0) say('No readings in this span yet.');
-  else if (bucket_ms) say(`Each point is the mean of ${span(bucket_ms)}; the band shows lowest and highest.`);
-  else say('');
-}
-
-function addRecent(points) {
-  const numbers = points.filter(([, value]) => typeof value === 'number');
-  let added = false;
-  for (const [time, value] of numbers) {
-    const last = chart.columns[0][0].at(-1);
-    // Between two loads a reduced curve grows by about one point per bucket.
-    if (bucket_ms && last !== undefined && time - last * 1000 < bucket_ms / 2) continue;
-    if (time > serverNow() - range_ms) added = chart.add(time, value, gap_ms) || added;
-  }
-  return added;
-}
-
-function follow() {
-  if (!chart || zoomed) return;
-  const now = serverNow();
-  chart.forget(now - 1.2 * range_ms);
-  chart.move(now - range_ms, now);
-}
-
-function choose(from_to) {
-  zoomed = from_to;
-  toLive.hidden = zoomed === null;
-  load();
-}
-
-if (place && globalThis.uPlot) {
-  chart = new Chart(place, {
-    lines: [{
-      symbol: root.dataset.symbol,
-      color: '--curve',
-      shape: root.dataset.type === 'bool' ? 'step' : 'line',
-      isBool: root.dataset.type === 'bool',
-      hasBand: true,
-    }],
-    onCursor: (second) => {
-      pointed = chart.readout(second);
-      put(note, pointed ?? remark);
-    },
-    onZoom: (from, to) => { if (to - from >= 1000) choose([from, to]); },
-    onReset: () => choose(null),
-  });
-  toLive.addEventListener('click', () => choose(null));
-  for (const button of buttons) {
-    button.addEventListener('click', () => {
-      range_ms = Number(button.dataset.seconds) * 1000;
-      for (const other of buttons) other.setAttribute('aria-pressed', String(other === button));
-      choose(null);
-    });
-  }
-}
+curve.onZoom = (from, to) => travel.zoom(from, to);
+curve.onReset = () => travel.toLive();
 
 connect((frame, isSnapshot) => {
   const record = frame.components[codifier];
@@ -199,22 +117,16 @@ connect((frame, isSnapshot) => {
   showFacts(record);
   showToggle(record);
   showTexts(record.points);
-  recent = isSnapshot ? record.points : recent.concat(record.points).slice(-120);
-  if (isSnapshot) {
-    load();
-  } else if (chart && !zoomed && addRecent(record.points)) {
-    describe();
-    follow();
-  }
+  curve.hear(record.points, isSnapshot);
+  if (isSnapshot && travel) show();
 }, { codifier });
 
 setInterval(() => {
   view.tick();
-  if (document.hidden) return;
-  const isOld = bucket_ms && serverNow() - loaded_ms > Math.min(Math.max(bucket_ms, 15_000), 300_000);
-  if (isOld && !zoomed) load();
-  else follow();
+  if (document.hidden || !travel) return;
+  curve.tick(travel.span());
+  if (travel.isLive && serverNow() - shown_ms > PANELS_MS) showPanels();
 }, 1000);
 document.addEventListener('visibilitychange', () => {
-  if (!document.hidden && serverNow() - loaded_ms > 60_000) load();
+  if (!document.hidden && travel?.isLive && serverNow() - shown_ms > PANELS_MS) show();
 });

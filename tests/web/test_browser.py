@@ -207,8 +207,10 @@ def test_the_chart_draws_the_history_and_goes_on_living(web, open_page):
     is_live(page)
     eventually(lambda: drawn(page) > 500)
     with page.expect_request(lambda request: "/history/" in request.url) as asked:
-        page.get_by_role("button", name="24 h").click()
-    expect(page.get_by_role("button", name="24 h")).to_have_attribute("aria-pressed", "true")
+        page.get_by_role("button", name="Day", exact=True).click()
+    expect(page.get_by_role("button", name="Day", exact=True)).to_have_attribute(
+        "aria-pressed", "true"
+    )
     query = parse_qs(urlsplit(asked.value.url).query)
     assert int(query["to"][0]) - int(query["from"][0]) == pytest.approx(86_400_000, abs=2)
     for number in range(3):

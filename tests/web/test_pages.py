@@ -49,8 +49,8 @@ def test_strangers_on_the_bus_are_one_quiet_line(web, client):
 def test_only_who_signed_in_sees_buttons(client, owner):
     assert "Actions for" not in client.get("/").text
     assert "Actions for Load" in owner.get("/").text
-    assert 'class="action"' not in client.get("/component/A1").text
-    assert 'class="action"' in owner.get("/component/A1").text
+    assert 'class="actions"' not in client.get("/component/A1").text
+    assert 'class="actions"' in owner.get("/component/A1").text
 
 
 def test_the_button_starts_what_is_halted(web, owner):
@@ -68,7 +68,9 @@ def test_what_ignores_a_halt_has_no_such_button(owner):
 def test_a_component_page_tells_its_configuration(web, client):
     page = client.get("/component/A1").text
     assert "Counts as silent after" in page
-    assert "1 h</button>" in page
+    assert "Month</button>" in page
+    for address in ("/sensorboard/A1", "/sensorinfo/A1"):
+        assert "Counts as silent after" in client.get(address).text
 
 
 def test_a_text_sensor_has_a_list_in_place_of_a_chart(client):
@@ -103,7 +105,10 @@ def test_a_proxy_names_its_server(make_web):
     )
     client = Client(web.bound_port)
     assert re.search(r'Served by <a href="/component/A1">', client.get("/component/A2").text)
-    assert re.search(r'Serves</dt><dd><a href="/component/A2">', client.get("/component/A1").text)
+    assert re.search(
+        r'Serves</dt><dd><a href="/component/A2">A2</a> <bdi>Name of A2</bdi>, never',
+        client.get("/component/A1").text,
+    )
 
 
 def test_errors_are_tidy_pages_for_people_and_json_for_programs(client):
