@@ -33,7 +33,6 @@ MOST_HOLES = 32  # stretches that are read from readings instead, so that a quer
 # The columns of a statistic that each field needs: to read all would take longer.
 _ALL = "mean, NULL, {median}, max, min, {stdev}, count"
 COLUMNS = {
-    **dict.fromkeys(FIELDS, _ALL.format(median=0, stdev=0)),
     "median": _ALL.format(median="median", stdev=0),
     "mode": "mean, mode, 0, max, min, 0, count",
     "stdev": _ALL.format(median=0, stdev="stdev"),
@@ -245,10 +244,12 @@ def _series(
     """
     cells: defaultdict[int, list[Cell]] = defaultdict(list)
     for resolution, span in plan:
+        half_ms = 0 if labels else resolution * 30_000
         if resolution == RAW:
             found = _groups(source, field, span, origin_ms, width_ms)
+        elif field.name not in FROM_VALUES:
+            found = source.merged_statistics(span, resolution, half_ms, origin_ms, width_ms)
         else:
-            half_ms = 0 if labels else resolution * 30_000
             statistics = source.statistics(span, resolution, COLUMNS[field.name])
             placed = ((end_ms - half_ms, statistic) for end_ms, statistic in statistics)
             found = [

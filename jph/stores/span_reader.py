@@ -29,6 +29,14 @@ OLDEST = (
     f"{ROWS} AND (timestamp > %(first)s OR sequence > %(after)s)"
     " ORDER BY timestamp, codifier, sequence LIMIT %(most)s"
 )
+# Means are scaled by a power of two, so that their sum stays a double.
+MERGED = (
+    "SELECT (timestamp - %(half)s - %(origin)s - 1) / %(width)s AS cell,"
+    " min(timestamp) - %(half)s, max(timestamp) - %(half)s,"
+    f" sum(mean * {2.0**-40!r} * count) / sum(count) * {2.0**40!r},"
+    " max(max), min(min), CAST(sum(count) AS bigint) FROM statistic"
+    f" WHERE resolution = %(resolution)s AND {SPAN} GROUP BY cell ORDER BY cell"
+)
 MARKS = f"SELECT timestamp FROM pending WHERE {SPAN} ORDER BY timestamp"
 
 Ask = Callable[..., list[Any]]  # a query with %(name)s, and values by name, to its rows
@@ -99,12 +107,14 @@ class SpanReader(ABC):
 
     def groups(self, span: Span, origin_ms: int, width_ms: int) -> list[Cell]:
         """Return means, highest and lowest by cell, (timestamp - origin - 1) // width, in order."""
-        return [
-            Cell(cell, first_ms, last_ms, Statistic(mean, None, mean, high, low, 0.0, count))
-            for cell, first_ms, last_ms, mean, high, low, count in self.ask(
-                GROUPS, span, origin=origin_ms, width=width_ms
-            )
-        ]
+        return _cells(self.ask(GROUPS, span, origin=origin_ms, width=width_ms))
+
+    def merged_statistics(
+        self, span: Span, resolution: int, half_ms: int, origin_ms: int, width_ms: int
+    ) -> list[Cell]:
+        """Return the same, made of statistics that lie half_ms before the ends of their buckets."""
+        values = {"half": half_ms, "origin": origin_ms, "width": width_ms}
+        return _cells(self.ask(MERGED, span, resolution=resolution, **values))
 
     def statistics(
         self, span: Span, resolution: int, columns: str, most: int = MOST
@@ -113,3 +123,11 @@ class SpanReader(ABC):
         query = STATISTICS.format(columns=columns)
         rows = self.ask(query, span, resolution=resolution, most=most)
         return [(row[0], Statistic._make(row[1:])) for row in rows]
+
+
+def _cells(rows: list[Any]) -> list[Cell]:
+    """Return cells with their means, which rounding brings beyond the highest of equal numbers."""
+    return [
+        Cell(cell, first, last, Statistic(min(max(mean, low), high), None, mean, high, low, 0.0, n))
+        for cell, first, last, mean, high, low, n in rows
+    ]
