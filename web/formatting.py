@@ -14,6 +14,7 @@ PREFIXES = ("", "k", "M", "G", "T", "P", "E")
 BYTE_UNITS = {"B", "B/s", "bit", "bit/s"}
 THIN = "\u202f"  # a narrow space that does not break, between groups of three digits
 LONGEST_TEXT = 80  # letters of a text value that a card shows
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what begins so, a spreadsheet computes
 NOTHING = "\u2013"
 
 
@@ -30,6 +31,23 @@ def display(value: object, symbol: str = "", data_type: str = "float") -> tuple[
     if symbol in PREFIXED:
         return _prefixed(number, symbol, is_whole=is_whole)
     return digits(number, is_whole=is_whole), symbol
+
+
+def cell(value: object) -> str:
+    """Return a value as the cell of a table in a file, which no spreadsheet takes for a formula."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return repr(value)
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    if text.startswith(FORMULA):
+        try:
+            float(text)
+        except ValueError:
+            return f"'{text}"
+    return text
 
 
 def digits(number: float, *, is_whole: bool = False) -> str:

@@ -86,7 +86,7 @@ class PageServer:
             secure = self._certificate.secure
             serve = partial(serve, secure=secure, connection_class=TlsConnection)
         site = self._site
-        front = Front(self._application(), site.readers, site.proxies)
+        front = Front(self._application(), site.readers, site.exports, site.proxies)
         gates = site.page_gate, site.history_gate, site.password_gate, site.command_gate
         threads = THREADS + sum(gate.most for gate in gates)
         self._server = serve(front, self._listener, threads, site.connections)

@@ -8,9 +8,11 @@ queue.
 import errno
 import importlib.util
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from jph.bus.wire import Address, Control, Reading
 from jph.config.model import Config
@@ -66,6 +68,9 @@ class Web:
         doc="who may read without signing in: true for all, or a list of addresses and networks; "
         "absent: this machine, if Host is a loopback address",
     )
+    origins: tuple[str, ...] = setting(
+        (), doc="origins of other pages whose scripts may use the API, with a token"
+    )
     server: ServerName = setting(
         "waitress", doc="the server: waitress, or gevent for a thousand live pages"
     )
@@ -101,6 +106,7 @@ class Web:
         except ValueError as error:
             raise ConfigError(f"Proxies: {error}; name addresses or networks") from error
         unsigned = self._readers_unsigned()
+        origins = checked_origins(self.origins)
         certificate = self._load_certificate()
         listener = listen(self.host, self.port, self.stalled_reader_s)
         self.bound_port: int = listener.getsockname()[1]
@@ -113,6 +119,7 @@ class Web:
             stalled_reader_s=self.stalled_reader_s,
             proxies=proxies,
             readers_unsigned=unsigned,
+            origins=origins,
         )
         self._site.address = self.address
         self._server = PageServer(
@@ -177,6 +184,23 @@ class Web:
         """Stop serving within two seconds, live streams too."""
         self._server.close()
         self._site.close()
+
+
+def checked_origins(origins: Iterable[str]) -> frozenset[str]:
+    """Return origins as browsers write them.
+
+    Raises:
+        ConfigError: one of them is none.
+    """
+    found = set()
+    for origin in origins:
+        parts = urlsplit(origin.lower())
+        if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/"):
+            raise ConfigError(
+                f"Origins: {origin!r} is none; write it as https://panel.example:8443"
+            )
+        found.add(f"{parts.scheme}://{parts.netloc}")
+    return frozenset(found)
 
 
 def listen(host: str, port: int, stalled_reader_s: float) -> socket.socket:

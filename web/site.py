@@ -15,6 +15,7 @@ from jph.node.channel import Channel
 from jph.stores import HistoryStore, open_history
 from jph.stores.address import StoreAddress, history_address
 from web.event_recorder import EventRecorder
+from web.exports import Exports
 from web.limits import Gate, Places
 from web.outcomes import Outcomes
 from web.proxies import LOOPBACK, Networks, Proxies
@@ -32,6 +33,8 @@ MOST_READERS = 1200
 MOST_READERS_OF_ADDRESS = 64
 MOST_CONNECTIONS = 1024
 MOST_CONNECTIONS_OF_ADDRESS = 48  # a browser has six
+MOST_EXPORTS = 8  # each has a thread
+MOST_EXPORTS_OF_ADDRESS = 3
 RECALL_S = 0.2  # longest wait of the start for the states from before
 
 
@@ -49,6 +52,7 @@ class Site:
         stalled_reader_s: float = 20.0,
         proxies: Proxies | None = None,
         readers_unsigned: Networks = LOOPBACK,
+        origins: frozenset[str] = frozenset(),
     ) -> None:
         self.channel = channel
         self.config = config
@@ -60,6 +64,7 @@ class Site:
         self.stream = LiveStream(self.records)
         self.proxies = proxies or Proxies(())
         self.readers_unsigned = readers_unsigned  # who may read without signing in
+        self.origins = origins  # of other pages whose scripts may use the API
         self.connections = Places(
             "connections", MOST_CONNECTIONS, MOST_CONNECTIONS_OF_ADDRESS, exempt=self.proxies
         )
@@ -82,6 +87,10 @@ class Site:
             # The first page is complete where the store answers at once, and nobody waits for one
             # that does not.
             recall.wait(RECALL_S)
+        self.exports = Exports(
+            Places("exports", MOST_EXPORTS, MOST_EXPORTS_OF_ADDRESS, exempt=self.proxies),
+            stalled_reader_s,
+        )
         places = Places("live pages", MOST_READERS, MOST_READERS_OF_ADDRESS)
         # Last: these start threads.
         self.readers = Readers(self.stream, places, stalled_reader_s)
@@ -140,6 +149,7 @@ class Site:
     def close(self) -> None:
         """Let the readers go, and close the stores that were opened."""
         self.readers.close()
+        self.exports.close()
         if "keeper" in vars(self):
             self.keeper.detach(self)
         self.recorder.close()

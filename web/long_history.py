@@ -1,0 +1,161 @@
+"""Long history as a stream: page by page from the store, so that memory stays bounded.
+
+Each page waits for its turn at the gate of the history. A stream that cannot go on breaks its
+connection, so that nobody takes a part for the whole (web/exports.py).
+"""
+
+import csv
+import json
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from itertools import chain, islice
+from types import SimpleNamespace
+from typing import NamedTuple, TypeVar
+
+from flask import Response, request
+
+from jph.config.model import Component
+from jph.stores import Row
+from jph.stores.buckets import Statistic
+from web.exports import Export
+from web.formatting import cell
+from web.front import EXPORT
+from web.limits import Busy
+from web.site import Site
+
+PAGE = 2_000  # rows that are in memory at a time
+PATIENCE = 6  # turns that a page waits for; each waits 10 s at most
+
+T = TypeVar("T")
+Value = float | int | str | dict[str, object] | None
+
+
+class Reading(NamedTuple):
+    """One stored reading."""
+
+    time_ms: int
+    value: Value
+
+
+def readings(
+    here: Site, address: str, component: Component, start_ms: int, end_ms: int
+) -> Iterator[Reading]:
+    """Yield all readings of a span, oldest first: from the store, then those just heard.
+
+    Args:
+        address: of who asks, which takes its turns at the gate.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
+    codifier = component.codifier
+    last_ms, after = start_ms, -1
+    while True:
+        ask = partial(here.history().oldest, codifier, last_ms, end_ms, PAGE, after=after)
+        rows = _in_turn(here, address, ask)
+        for row in rows:
+            yield Reading(row[0], value_of(row, component.data_type))
+        if rows:
+            last_ms, after = rows[-1][0], rows[-1][2]
+        if len(rows) < PAGE:
+            break
+    stored_ms = last_ms if after >= 0 else start_ms - 1
+    heard = [Reading(*point) for point in here.records.recent(codifier, stored_ms, end_ms)]
+    texts = here.records.recent_texts(codifier, stored_ms, end_ms)
+    heard += [Reading(time_ms, value) for _, time_ms, _, value, *_ in texts]
+    yield from sorted(heard, key=lambda reading: reading.time_ms)
+
+
+def statistics(
+    here: Site, address: str, codifier: str, resolution: int, start_ms: int, end_ms: int
+) -> Iterator[tuple[int, Statistic]]:
+    """Yield the computed statistics of a span with the ends of their buckets, oldest first.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
+    while True:
+        ask = partial(here.history().buckets, codifier, resolution, start_ms, end_ms, PAGE)
+        found = _in_turn(here, address, ask)
+        yield from found
+        if len(found) < PAGE:
+            return
+        start_ms = found[-1][0] + 1
+
+
+def _in_turn(here: Site, address: str, ask: Callable[[], list[T]]) -> list[T]:
+    for _ in range(PATIENCE - 1):
+        with suppress(Busy), here.history_gate.turn(address):
+            return ask()
+    with here.history_gate.turn(address):
+        return ask()
+
+
+def value_of(row: Row, data_type: str) -> Value:
+    """Return what was read, from a row of the store."""
+    _, _, _, number, text = row
+    if text is None:
+        is_whole = data_type in ("integer", "bool") and number is not None and number.is_integer()
+        return int(number) if is_whole and number is not None else number
+    if data_type == "json" or number is not None:
+        with suppress(ValueError):  # a whole number beyond 2**53 is one in JSON, too
+            found: Value = json.loads(text)
+            return found
+    return text
+
+
+def as_csv(lines: Iterable[Iterable[object]]) -> Iterator[str]:
+    """Yield lines of CSV (RFC 4180) in which no text counts as a formula."""
+    line = csv.writer(SimpleNamespace(write=lambda text: text))
+    for cells in lines:
+        yield line.writerow([cell(value) for value in cells])
+
+
+def utc(time_ms: int) -> str:
+    """Return a time as spreadsheets read it, to the millisecond."""
+    try:
+        moment = datetime.fromtimestamp(time_ms / 1000, UTC)
+    except (ValueError, OverflowError):  # beyond the year 9999, which the bus can carry
+        return ""
+    return f"{moment:%Y-%m-%d %H:%M:%S}.{time_ms % 1000:03d}"
+
+
+def begun(lines: Iterator[T]) -> Iterator[T]:
+    """Return the same lines, the first of which is made now: so an error is an answer of its own.
+
+    Raises:
+        StoreError: the store does not answer.
+        Busy: too much is asked for now.
+    """
+    first = list(islice(lines, 1))
+    return chain(first, lines)
+
+
+def streamed(here: Site, text: Iterator[str], mimetype: str, filename: str = "") -> Response:
+    """Return an answer that is made while it is sent.
+
+    Args:
+        text: pieces of it, such as lines.
+        filename: under which a browser stores it; none: it shows it.
+
+    Raises:
+        Busy: too many exports now.
+    """
+    response = Response(mimetype=mimetype)
+    response.vary.add("Accept-Encoding")
+    export = Export(
+        request.remote_addr or "",
+        text,
+        packed=request.accept_encodings["gzip"] > 0,
+        chunked=request.environ.get("SERVER_PROTOCOL") == "HTTP/1.1",
+    )
+    if export.packed:
+        response.headers["Content-Encoding"] = "gzip"
+    if filename:
+        response.headers.set("Content-Disposition", "attachment", filename=filename)
+    if request.method != "HEAD":
+        here.exports.expect(export)
+        request.environ[EXPORT] = export  # the rest is up to web/front.py
+    return response
