@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from web.context import site
+from web.problems import problem
 from web.proxies import UNNAMED_PROXY
 from web.security import SAFE_METHODS, given_token
 
@@ -97,6 +98,8 @@ def _sign_in_first() -> ResponseReturnValue:
 
 def _refuse_token() -> ResponseReturnValue:
     words = "This token is unknown, or has ended."
+    if request.blueprint == "api_v1":
+        return problem(401, words, headers=CHALLENGE)
     return jsonify({"error": words}), 401, CHALLENGE
 
 

@@ -15,12 +15,15 @@ from web import (
     access,
     accounts,
     api,
+    api_v1,
     commands,
+    grafana,
     graphs,
     live,
     metrics,
     navigation,
     old_graphs,
+    origins,
     pages,
     readiness,
     security,
@@ -41,6 +44,8 @@ VENDOR_FILES = ("pico/pico.min.css", "uplot/uPlot.iife.min.js", "uplot/uPlot.min
 AREAS = (
     live,
     api,
+    api_v1,
+    grafana,
     metrics,
     readiness,
     old_graphs,
@@ -97,6 +102,7 @@ def create_app(site: Site, *, port: int, host: str, allowed_hosts: tuple[str, ..
     app.extensions["jph"] = site
     app.url_map.converters["codifier"] = CodifierConverter
     app.url_map.merge_slashes = False
+    origins.init_app(app)
     security.protect(app, security.host_names(host, allowed_hosts))
     app.after_request(compress)
     accounts.init_app(app)

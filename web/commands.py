@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 
 from jph.config.model import Component
 from jph.errors import JphError
+from jph.node.outcome import Outcome
 from jph.registry import IGNORE_HALT
 from web import audit
 from web.access import Role, needs
@@ -36,17 +37,7 @@ def command() -> ResponseReturnValue:
     component = site().config.components.get(codifier)
     if component is None:
         abort(404, "There is no such component.")
-    if flag in "HS" and component.server is not None:
-        abort(409, f"{codifier} is served by {component.server}: send it there.")
-    if flag == "H" and component.type in IGNORE_HALT:
-        abort(409, f"{codifier} stays active: a {component.type} cannot be halted.")
-    number = _number(component, given.get("number")) if flag in "AE" else None
-    try:
-        with site().command_gate.turn(request.remote_addr or ""):
-            outcome, trip_ms = site().outcomes.tell(site().channel, component, flag, number)
-    except (JphError, OSError) as error:
-        abort(503, f"The command could not be sent: {error}")
-    audit.note(FLAGS[flag], codifier, _detail(number, outcome.text))
+    outcome, trip_ms = tell(component, flag, _number(given.get("number")) if flag in "AE" else None)
     if request.is_json:
         return jsonify(
             codifier=codifier,
@@ -54,20 +45,38 @@ def command() -> ResponseReturnValue:
             sent=FLAGS[flag],
             done=outcome.is_done,
             outcome=outcome.text,
-            round_trip_ms=None if trip_ms is None else round(trip_ms, 3),
+            round_trip_ms=trip_ms,
         )
     flash(f"{codifier} {outcome.text}.")
     return redirect(url_for("pages.component", codifier=codifier), 303)
+
+
+def tell(
+    component: Component, flag: str, number: float | None = None
+) -> tuple[Outcome, float | None]:
+    """Send a command of who asks; return what became of it, and the ms until its ping came back."""
+    codifier = component.codifier
+    if flag in "HS" and component.server is not None:
+        abort(409, f"{codifier} is served by {component.server}: send it there.")
+    if flag == "H" and component.type in IGNORE_HALT:
+        abort(409, f"{codifier} stays active: a {component.type} cannot be halted.")
+    if flag in "AE" and not component.control_enabled:
+        abort(409, f'{codifier} takes no values: its entry has no "Control": "enabled".')
+    try:
+        with site().command_gate.turn(request.remote_addr or ""):
+            outcome, trip_ms = site().outcomes.tell(site().channel, component, flag, number)
+    except (JphError, OSError) as error:
+        abort(503, f"The command could not be sent: {error}")
+    audit.note(FLAGS[flag], codifier, _detail(number, outcome.text))
+    return outcome, None if trip_ms is None else round(trip_ms, 3)
 
 
 def _detail(number: float | None, outcome: str) -> str:
     return outcome if number is None else f"{number:g}: {outcome}"
 
 
-def _number(component: Component, given: object) -> float:
+def _number(given: object) -> float:
     """Return the value to set; the component checks its own limits."""
-    if not component.control_enabled:
-        abort(409, f'{component.codifier} takes no values: its entry has no "Control": "enabled".')
     try:
         number = float(given) if isinstance(given, int | float | str) else math.nan
     except (ValueError, OverflowError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import NamedTuple
 
+from jph.clock import time_now_ms
 from web.migrations import connection
 
 MOST = 200_000  # events; the oldest give way
@@ -46,20 +47,25 @@ def database_of(home: Path) -> Path:
     return home.resolve() / "web.sqlite"
 
 
-def add(home: Path, events: Iterable[Event]) -> None:
-    """Add events.
+def add(home: Path, events: Iterable[Event]) -> list[int]:
+    """Add events; return their numbers.
 
     Raises:
         StoreError: the database cannot be used; none is added.
     """
     added = list(events)
     with connection(database_of(home)) as database:
-        database.executemany(
-            "INSERT INTO event (time_ms, codifier, kind, text, who) VALUES (?, ?, ?, ?, ?)",
-            [event[:5] for event in added],
-        )
+        numbers = [
+            database.execute(
+                "INSERT INTO event (time_ms, codifier, kind, text, who) VALUES (?, ?, ?, ?, ?)",
+                event[:5],
+            ).lastrowid
+            or 0
+            for event in added
+        ]
         if added:
             _make_room(database, added)
+    return numbers
 
 
 def _make_room(database: Connection, added: list[Event]) -> None:
@@ -67,7 +73,8 @@ def _make_room(database: Connection, added: list[Event]) -> None:
     database.execute(
         "DELETE FROM event WHERE number <= (SELECT max(number) FROM event) - ?", (MOST,)
     )
-    newest_ms = max(event.time_ms for event in added)
+    # A note may be about a time to come.
+    newest_ms = min(time_now_ms(), max(event.time_ms for event in added))
     database.execute("DELETE FROM event WHERE time_ms < ?", (newest_ms - MOST_MS,))
     for codifier in {event.codifier for event in added} - {""}:
         database.execute(
@@ -84,22 +91,25 @@ def between(
     codifiers: Iterable[str] | None = None,
     *,
     most: int = 1000,
+    before: tuple[int, int] | None = None,
 ) -> list[Event]:
     """Return the events with start_ms <= time < end_ms, oldest first; the newest if there are more.
 
     Args:
         codifiers: whose; None: all. Those of the whole network are always among them.
+        before: time and number of an event; only those in front of it.
 
     Raises:
         StoreError: the database cannot be used.
     """
     wanted = None if codifiers is None else ["", *codifiers]
     among = "" if wanted is None else f" AND codifier IN ({', '.join('?' * len(wanted))})"
+    among += " AND (time_ms, number) < (?, ?)" if before else ""
     with connection(database_of(home)) as database:
         rows = database.execute(
             f"SELECT {_COLUMNS} FROM event WHERE time_ms >= ? AND time_ms < ?{among}"
             " ORDER BY time_ms DESC, number DESC LIMIT ?",
-            (start_ms, end_ms, *(wanted or ()), most),
+            (start_ms, end_ms, *(wanted or ()), *(before or ()), most),
         ).fetchall()
     return [Event(*row) for row in reversed(rows)]
 

@@ -3,17 +3,21 @@
 import hmac
 import logging
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
-from flask import Flask, Request, Response, abort, request, session
+from flask import Flask, Request, Response, abort, current_app, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 
 from jph.files import write_file
+from web import origins
 from web.proxies import is_loopback
 
 log = logging.getLogger(__name__)
+
+View = TypeVar("View", bound=Callable[..., Any])
 
 CONTENT_POLICY = "; ".join(
     (
@@ -29,6 +33,7 @@ CONTENT_POLICY = "; ".join(
 )
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 TOKEN = "jph_"  # begins each token, so that people and scanners of secrets know what they found
+FOR_PROGRAMS = "for_programs"  # attribute of a view
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -88,6 +93,12 @@ def given_token() -> str | None:
     return token if token and token.startswith(TOKEN) else None
 
 
+def for_programs(view: View) -> View:
+    """Let who has no session use a view without a CSRF token: there is nothing to forge."""
+    setattr(view, FOR_PROGRAMS, True)
+    return view
+
+
 class Cookies(SecureCookieSessionInterface):
     """Sessions in signed cookies, which a browser that came by https sends by https alone.
 
@@ -118,14 +129,16 @@ def protect(app: Flask, names: frozenset[str] | None) -> None:
         if (
             fetched.get("Sec-Fetch-Site") == "cross-site"
             and fetched.get("Sec-Fetch-Mode") != "navigate"
+            and not origins.is_allowed()
         ):  # a stranger's page could not read the answer, but take all places of the live stream
             abort(403, "Pages of other sites get nothing here.")
         if request.method in SAFE_METHODS:
             return
         if given_token():  # no page of another site can give it
-            if fetched.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+            is_foreign = fetched.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+            if is_foreign and not origins.is_allowed():
                 abort(403, "Pages of other sites get nothing here.")
-        else:
+        elif session or not getattr(_view(), FOR_PROGRAMS, False):
             given = request.headers.get("X-CSRF-Token") or request.form.get("csrf", "")
             expected = session.get("csrf")  # a session without one has none that fits
             if not expected or not hmac.compare_digest(given.encode(), expected.encode()):
@@ -133,7 +146,7 @@ def protect(app: Flask, names: frozenset[str] | None) -> None:
 
     def add_headers(response: Response) -> Response:
         headers = response.headers
-        headers["Content-Security-Policy"] = CONTENT_POLICY
+        headers.setdefault("Content-Security-Policy", CONTENT_POLICY)
         headers["X-Content-Type-Options"] = "nosniff"
         headers["Referrer-Policy"] = "same-origin"
         headers["Cross-Origin-Opener-Policy"] = "same-origin"
@@ -144,6 +157,10 @@ def protect(app: Flask, names: frozenset[str] | None) -> None:
     app.session_interface = Cookies()
     app.before_request(check)
     app.after_request(add_headers)
+
+
+def _view() -> object:
+    return current_app.view_functions.get(request.endpoint or "")
 
 
 def _host_name(host: str) -> str:

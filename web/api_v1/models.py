@@ -1,0 +1,290 @@
+"""What comes in and what goes out: these declarations check requests and make the OpenAPI document.
+
+What comes in are models of pydantic; what goes out are typed dictionaries, which cost nothing.
+Times are ms since 1970 (UTC).
+"""
+
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    NotRequired,  # with that of Python 3.11 pydantic makes no schema
+)
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue
+from typing_extensions import (
+    TypedDict,
+)
+
+from web.status import Status
+
+LATEST_MS = 1 << 48  # the largest timestamp that the bus carries
+MOST_COMPONENTS = 1_000
+MOST_EVENTS = 1_000
+MOST_POINTS = 5_000
+
+Codifier = Annotated[str, Field(pattern=r"^[!-~]{2}$", description="two visible characters")]
+Word = Annotated[str, Field(max_length=60)]
+TimeMs = Annotated[
+    int,
+    Field(ge=0, le=LATEST_MS, description="ms since 1970"),
+    BeforeValidator(lambda it: int(it) if isinstance(it, float) and it.is_integer() else it),
+]
+Value = Annotated[
+    JsonValue, Field(description="a number, a text or an object, as the component sends it")
+]
+
+
+class Given(BaseModel):
+    """What comes in; an unknown name is a mistake."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+# Components and states
+
+
+class ComponentQuery(Given):
+    """Which components, and how many."""
+
+    codifier: list[Codifier] = Field([], max_length=100, description="these alone")
+    area: list[Word] = Field([], max_length=9, description="in these areas or parts of them")
+    label: list[Word] = Field([], max_length=9, description="with one of these labels")
+    type: list[Word] = Field([], max_length=9, description="of these types, such as Pipe")
+    status: list[Status] = Field([], max_length=5, description="in one of these")
+    after: Codifier | None = Field(None, description="`next` of the page before")
+    limit: int = Field(MOST_COMPONENTS, ge=1, le=MOST_COMPONENTS, description="of one page")
+
+
+class State(TypedDict):
+    """The last state of a component."""
+
+    codifier: str
+    status: Status
+    reason: Annotated[str, Field(description="why it is failing, where that is known")]
+    value: Value
+    text: Annotated[str, Field(description="the value for people")]
+    unit: Annotated[str, Field(description="the unit of the text, perhaps with a prefix")]
+    time: Annotated[int | None, Field(description="of the value, by the clock of its sender")]
+    heard: Annotated[int | None, Field(description="when it was heard, by our clock")]
+    sign_of_life: int | None
+    active: Annotated[bool | None, Field(description="not halted, by its last sign of life")]
+    loaded: Annotated[float | None, Field(description="when it loaded its configuration")]
+    readings_lost: int
+    messages_lost: Annotated[int, Field(description="on the control channel")]
+    round_trip_ms: int | None
+
+
+class Component(TypedDict):
+    """A component of the configuration, with its last state."""
+
+    codifier: str
+    name: str
+    short_name: str
+    type: str
+    data_type: str
+    unit: Annotated[str, Field(description="of the value")]
+    area: str
+    labels: list[str]
+    host: str | None
+    server: Annotated[str | None, Field(description="Codifier of who sends its values")]
+    serves: Annotated[list[str], Field(description="Codifiers that it sends values for")]
+    settable: Annotated[bool, Field(description="takes the commands set and step")]
+    interval_s: float | None
+    timeout_s: Annotated[float, Field(description="silence after which it counts as silent")]
+    state: State
+
+
+class ComponentPage(TypedDict):
+    """Components by Codifier."""
+
+    items: list[Component]
+    next: Annotated[str | None, Field(description="`after` of the next page; null: no more")]
+
+
+class StatePage(TypedDict):
+    """States by Codifier."""
+
+    items: list[State]
+    next: Annotated[str | None, Field(description="`after` of the next page; null: no more")]
+
+
+class Fault(TypedDict):
+    """What hinders the network as a whole."""
+
+    codifier: Annotated[str, Field(description="of who tells it; bus: this server")]
+    what: str
+    why: str
+    since: int
+
+
+class Network(TypedDict):
+    """The network as a whole."""
+
+    now: int
+    components: Annotated[dict[Status, int], Field(description="how many are in each status")]
+    faults: list[Fault]
+    unknown: Annotated[list[str], Field(description="Codifiers that are heard, not configured")]
+    messages_per_minute: float
+
+
+# History
+
+
+class SpanQuery(Given):
+    """A span of time; empty unless `from` is before `to`."""
+
+    start_ms: TimeMs | None = Field(None, alias="from", description="default: an hour before `to`")
+    end_ms: TimeMs | None = Field(None, alias="to", description="default: now")
+
+
+class HistoryQuery(SpanQuery):
+    """Which part of a history, and as what."""
+
+    format: Literal["json", "csv", "ndjson"] = "json"
+    field: Literal["value", "mean", "median", "mode", "max", "min", "stdev"] = Field(
+        "value", description="of each point; `value` is the mean where a point is several readings"
+    )
+    points: int = Field(
+        0, ge=0, le=MOST_POINTS, description="at most so many points; 0: every reading"
+    )
+
+
+class StatisticsQuery(SpanQuery):
+    """Which statistics, and as what."""
+
+    format: Literal["json", "csv", "ndjson"] = "json"
+    resolution: Literal["10min", "hour"] = "hour"
+
+
+class Reading(TypedDict):
+    """One reading."""
+
+    time: int
+    value: Value
+
+
+class Point(TypedDict):
+    """One reading or several, which `low` and `high` bound."""
+
+    time: int
+    value: float
+    low: float
+    high: float
+
+
+class History(TypedDict):
+    """A part of the history of one component."""
+
+    codifier: str
+    bucket_ms: Annotated[int, Field(description="width of a point; 0: each is one reading")]
+    items: list[Reading] | list[Point]
+
+
+class Bucket(TypedDict):
+    """The statistics of 10 minutes or of an hour."""
+
+    time: Annotated[int, Field(description="end of the bucket")]
+    mean: float
+    mode: float | None
+    median: float
+    max: float
+    min: float
+    stdev: float
+    count: int
+
+
+class Statistics(TypedDict):
+    """The computed statistics of one component."""
+
+    codifier: str
+    bucket_ms: int
+    items: list[Bucket]
+
+
+# Events
+
+
+class EventQuery(SpanQuery):
+    """Which events; the newest come first."""
+
+    codifier: list[Codifier] = Field([], max_length=100, description="of these, and of the whole")
+    before: str | None = Field(
+        None, pattern=r"^\d{1,15}\.\d{1,15}$", description="`next` of the page before"
+    )
+    limit: int = Field(100, ge=1, le=MOST_EVENTS, description="of one page")
+
+
+class Event(TypedDict):
+    """What happened to a component, or to the whole network."""
+
+    number: int
+    time: int
+    codifier: str
+    kind: str
+    text: str
+    who: str
+
+
+class EventPage(TypedDict):
+    """Events, the newest first."""
+
+    items: list[Event]
+    next: Annotated[str | None, Field(description="`before` of the next page; null: no more")]
+
+
+class NewNote(Given):
+    """A note of a person or a program."""
+
+    text: str = Field(min_length=1, max_length=500)
+    codifier: Codifier | None = Field(None, description="whom it is about; null: the whole network")
+    time: TimeMs | None = Field(None, description="default: now")
+
+
+# Commands
+
+
+class PlainCommand(Given):
+    """A command without a number."""
+
+    command: Literal["halt", "start", "ping", "reload"]
+
+
+class NumberCommand(Given):
+    """Set a component to a value, or change it by a step."""
+
+    command: Literal["set", "step"]
+    number: float
+
+
+Command = Annotated[PlainCommand | NumberCommand, Field(discriminator="command")]
+
+
+class Outcome(TypedDict):
+    """What became of a command."""
+
+    codifier: str
+    command: str
+    done: bool
+    outcome: Annotated[str, Field(description="in words")]
+    round_trip_ms: Annotated[float | None, Field(description="null without an answer")]
+
+
+class Mistake(TypedDict):
+    """One mistake in what was sent."""
+
+    where: str
+    what: str
+
+
+class Problem(TypedDict):
+    """An error (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    mistakes: NotRequired[list[Mistake]]
+
+
+Document = dict[str, Any]
