@@ -33,6 +33,7 @@ from web.component import views as component_views
 from web.compression import compress
 from web.context import CodifierConverter
 from web.limits import Busy
+from web.network import page as network
 from web.site import Site
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ AREAS = (
     pages,
     component_views,
     graphs,
+    network,
 )
 
 Teardown = TypeVar("Teardown", bound=TeardownCallable)

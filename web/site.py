@@ -17,6 +17,8 @@ from jph.stores.address import StoreAddress, history_address
 from web.event_recorder import EventRecorder
 from web.exports import Exports
 from web.limits import Gate, Places
+from web.network.pings import Pings
+from web.network.written import Written
 from web.outcomes import Outcomes
 from web.proxies import LOOPBACK, Networks, Proxies
 from web.readers import Readers
@@ -69,6 +71,8 @@ class Site:
             "connections", MOST_CONNECTIONS, MOST_CONNECTIONS_OF_ADDRESS, exempt=self.proxies
         )
         self.outcomes = Outcomes()
+        self.pings = Pings(channel)
+        self.written = Written()
         self.links = Links()
         self.throttle = Throttle()
         self.session_fault = Fault(log, logging.ERROR)  # each page of a session needs the database
@@ -109,6 +113,7 @@ class Site:
 
     def on_control(self, message: Control, address: Address) -> None:
         """Take one control message."""
+        self.pings.hear(message)
         self.outcomes.hear([message])
         self.records.on_control(message, address)
         self.recorder.on_control(message)

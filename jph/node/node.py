@@ -24,7 +24,7 @@ from jph.node.instances import Instances
 from jph.node.loop import Loop
 from jph.node.mailboxes import Pool
 from jph.node.probe import Answers
-from jph.node.process import ComponentStatus, Process
+from jph.node.process import ComponentStatus, Process, StandbyStatus
 from jph.node.runner import Callbacks, ComponentRunner
 from jph.node.starter import Starter
 
@@ -73,7 +73,9 @@ class Node:
             config.multicast, guard=guard or ClockGuard(home), wake=self.loop.wake, plain=plain
         )
         self.bus.on_clock_set = self._clock_set
-        self.process = Process(config, home, self.bus, self._components, self.reload)
+        self.process = Process(
+            config, home, self.bus, self._components, self.reload, self._on_standby
+        )
         self.instances = Instances(
             self.process,
             self.loop.timers,
@@ -220,6 +222,10 @@ class Node:
         waits = self.instances.standby.items()
         self.taken_over = {codifier: waiting.address for codifier, waiting in waits}
         self.finished.set()
+
+    def _on_standby(self) -> dict[str, StandbyStatus]:
+        waits = list(self.instances.standby.items())
+        return {code: StandbyStatus(one.address, one.since_s) for code, one in waits}
 
     def _components(self) -> dict[str, ComponentStatus]:
         return {codifier: runner.status() for codifier, runner in list(self.runners.items())}

@@ -158,6 +158,11 @@ def limits(component: Component) -> tuple[float | None, float | None]:
     )
 
 
+def ping_number() -> float:
+    """Return the number of a ping; no two of this process are the same."""
+    return float(next(_numbers))
+
+
 def send_command(
     channel: Channel,
     flag: str,
@@ -166,7 +171,7 @@ def send_command(
     expected: Collection[Expectation] = (),
 ) -> None:
     """Send a command and the ping behind it, whose answers are expected."""
-    ping = float(next(_numbers))  # no two of this process are the same
+    ping = ping_number()
     for each in expected:
         each.begin(ping)
     if flag != "P":

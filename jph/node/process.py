@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jph.bus.bus import Bus
+from jph.bus.wire import Address
 from jph.config.model import Config
 from jph.kept_files import KeptFiles
 from jph.state import LastStates
@@ -43,12 +44,21 @@ class ComponentStatus:
     last_good_ms: int | None
 
 
+class StandbyStatus(NamedTuple):
+    """A component on standby: where the other instance is, and since when (monotonic) it works."""
+
+    address: Address
+    since_s: float
+
+
 @dataclass(slots=True)
 class Process:
     """The parts that the components of one process share.
 
     Args:
+        components: returns those at work, by Codifier.
         reload: has the process read its configuration again.
+        standby: returns those on standby, by Codifier.
 
     Attributes:
         shared: what a component leaves to the one that is built in its place.
@@ -59,6 +69,7 @@ class Process:
     bus: Bus
     components: Callable[[], Mapping[str, ComponentStatus]] = dict
     reload: Callable[[], object] = lambda: None
+    standby: Callable[[], Mapping[str, StandbyStatus]] = dict
     kept_files: KeptFiles = field(init=False)
     shared: dict[object, object] = field(default_factory=dict, init=False)
     states: LastStates | None = field(default=None, init=False)

@@ -13,6 +13,9 @@ export const ROOT = new URL('../../', import.meta.url).pathname;
 /** The time by the server's clock, in ms. */
 export const serverNow = () => Date.now() + offset_ms;
 
+/** Take the time by the server's clock, which it has just told. */
+export const setNow = (now_ms) => { offset_ms = now_ms - Date.now(); };
+
 /**
  * Open the stream and keep it open.
  *
@@ -53,7 +56,7 @@ export function connect(onData, scope) {
     retry = FIRST_RETRY_MS;
     last = event.lastEventId;
     const frame = JSON.parse(event.data);
-    offset_ms = frame.now - Date.now();
+    setNow(frame.now);
     const layout = document.getElementById('main').dataset.layout;
     if (layout && frame.layout && frame.layout !== layout) {
       location.reload(); // other components, or other names for them

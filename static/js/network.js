@@ -1,0 +1,309 @@
+// The page of the network: asks the server every few seconds and shows what it says.
+
+import { ROOT, setNow } from './live.js';
+import { request, toast } from './request.js';
+import { Troubles } from './troubles.js';
+import { put, span, when, WORDS } from './view.js';
+
+const EVERY_MS = 3_000;
+const MOST_COMPONENTS = 24; // of a node, before somebody asks for the others
+
+const SVG = 'http://www.w3.org/2000/svg';
+const troubles = new Troubles(document.getElementById('troubles'));
+const opened = new Set(); // nodes of which all components are shown
+let last = null;
+
+function element(name, className, ...children) {
+  const made = document.createElement(name);
+  if (className) made.className = className;
+  made.append(...children);
+  return made;
+}
+
+function icon(state) {
+  const svg = document.createElementNS(SVG, 'svg');
+  svg.setAttribute('class', 'icon');
+  svg.setAttribute('aria-hidden', 'true');
+  const use = document.createElementNS(SVG, 'use');
+  use.setAttribute('href', `#i-${state}`);
+  svg.append(use);
+  return svg;
+}
+
+const number = (value, places = 0) => value.toLocaleString(undefined, {
+  minimumFractionDigits: places, maximumFractionDigits: places,
+});
+const milliseconds = (ms) => `${number(ms, ms < 10 ? 1 : 0)} ms`;
+
+function bytes(count) {
+  let size = count;
+  for (const unit of ['B', 'kB', 'MB', 'GB']) {
+    if (size < 1000 || unit === 'GB') return `${number(size, size < 10 && unit !== 'B' ? 1 : 0)} ${unit}`;
+    size /= 1000;
+  }
+  return '';
+}
+
+function clockOf({ offset_ms: offset, offset_error_ms: error }) {
+  if (offset === null) return null;
+  const size = Math.abs(offset);
+  const sign = { '-1': '\u2212', 1: '+' }[Math.sign(Math.round(offset))] ?? '';
+  const text = size >= 1000 ? `${number(size / 1000, 1)} s` : `${number(size)} ms`;
+  return `${sign}${text} \u00b1 ${number(Math.ceil(error))} ms`;
+}
+
+function lostOf({ lost, received }) {
+  if (!lost) return '0';
+  return `${number(lost)} (${number((100 * lost) / (lost + received), 2)} %)`;
+}
+
+/** One thing with a title and facts; facts that are null are left out. */
+function block(key, state, title, notes, facts, more) {
+  const made = element('article', 'node');
+  made.dataset.key = key;
+  made.dataset.state = state;
+  const heading = element('h3', '', icon(state), ' ', title);
+  const list = element('dl', 'measures');
+  for (const [word, value] of facts) {
+    if (value === null || value === undefined) continue;
+    list.append(element('div', '', element('dt', '', word), element('dd', '', String(value))));
+  }
+  made.append(element('div', 'naming', heading, ...notes), list, ...more);
+  return made;
+}
+
+/** Put blocks in the place of those with the same key that look different. */
+function update(place, blocks) {
+  const before = new Map([...place.children].map((child) => [child.dataset.key, child]));
+  const kept = blocks.map((made) => {
+    const known = before.get(made.dataset.key);
+    return known?.isEqualNode(made) ? known : made;
+  });
+  const focused = document.activeElement;
+  const link = place.contains(focused) ? focused.getAttribute('href') ?? focused.dataset.key : null;
+  kept.forEach((child, at) => {
+    if (place.children[at] !== child) place.insertBefore(child, place.children[at] ?? null);
+  });
+  while (place.children.length > kept.length) place.lastElementChild.remove();
+  if (link && !place.contains(focused)) {
+    [...place.querySelectorAll('a, button')]
+      .find((other) => (other.getAttribute('href') ?? other.dataset.key) === link)
+      ?.focus({ preventScroll: true });
+  }
+}
+
+const linkTo = (codifier, text) => Object.assign(element('a', '', text), {
+  href: `${ROOT}component/${encodeURIComponent(codifier)}`,
+});
+
+function componentsOf({ name, components }) {
+  const list = element('ul', 'members');
+  list.setAttribute('role', 'list');
+  // Those that are not well come first, and all of them are shown.
+  const order = { silent: 0, failing: 1, halted: 2, unseen: 3, active: 4 };
+  const sorted = [...components].sort((one, other) => order[one.state] - order[other.state]);
+  const isDead = sorted.length > 1 && sorted.every(({ state }) => state !== 'active');
+  const bad = isDead ? 0 : sorted.filter(({ state }) => state !== 'active').length;
+  const most = opened.has(name) ? sorted.length : Math.max(MOST_COMPONENTS, bad);
+  for (const { codifier, name: title, state } of sorted.slice(0, most)) {
+    const link = linkTo(codifier, codifier);
+    link.title = `${title}: ${WORDS[state]}`;
+    const item = element('li', '', icon(state), link, element('span', 'unseen-text', ` ${WORDS[state]}`));
+    item.dataset.state = state;
+    list.append(item);
+  }
+  if (sorted.length > most) {
+    const more = element('button', 'plain', `and ${sorted.length - most} more`);
+    more.type = 'button';
+    more.dataset.key = `more ${name}`;
+    more.addEventListener('click', () => {
+      opened.add(name);
+      show(last);
+    });
+    list.append(element('li', '', more));
+  }
+  return list;
+}
+
+const STATES = {
+  active: 'Well', failing: 'Not all well', silent: 'Dead', unseen: 'Never heard',
+};
+
+function nodeBlock(node, now) {
+  const { name, state, processes, components } = node;
+  const status = element('span', 'status', STATES[state]);
+  const notes = [status];
+  if (state === 'silent') notes.push(element('span', 'quiet', `for ${span(now - node.since)}, since ${when(node.since)}`));
+  const count = processes.filter(({ address }) => address).length;
+  const where = processes.map(({ address, is_here: isHere }) => (
+    address && `${address}${isHere ? ' (this server)' : ''}`)).filter(Boolean).join(', ');
+  return block(name, state, name || 'Never heard, and without a Host', notes, [
+    ['Round trip', node.round_trip_ms === null ? null : milliseconds(node.round_trip_ms)],
+    ['Clock', clockOf(node)],
+    ['Lost', lostOf(node)],
+    ['Duplicates', number(node.duplicates)],
+    ['Restarts', number(node.restarts)],
+    ['Last heard', state === 'silent' || node.heard === null ? null : span(now - node.heard)],
+    [count === 1 ? 'Process' : 'Processes', where || null],
+    ['Components', number(components.length)],
+  ], [componentsOf(node)]);
+}
+
+function storeBlock(store, now) {
+  const state = store.fault ? 'failing' : store.state;
+  const notes = [element('span', 'status', store.fault ? store.meaning : WORDS[store.state])];
+  if (store.fault) {
+    notes.push(element('span', 'quiet', `for ${span(now - store.since)}, since ${when(store.since)}: ${store.fault}`));
+  }
+  const count = (value) => (value ? number(value) : null);
+  return block(store.codifier, state, linkTo(store.codifier, store.name), notes, [
+    ['Per minute', typeof store.per_minute === 'number' ? number(store.per_minute) : null],
+    ['Waiting in memory', typeof store.waiting === 'number' ? number(store.waiting) : null],
+    ['Waiting in the spool', store.type === 'HistoryWriter' ? number(store.spooled ?? 0) : null],
+    ['Lost', count(store.dropped)],
+    ['With impossible times', count(store.quarantined)],
+    ['A power cut costs', store.power_cut_s === null ? null : `${number(store.power_cut_s)} s at most`],
+  ], []);
+}
+
+function showServer(server) {
+  const perDay = server.written_per_day;
+  const facts = [
+    ['Bus', server.joined ? `joined on ${server.interface}` : 'not joined'],
+    ['Messages', `${number(server.messages_per_minute)} per minute`],
+    ['Dropped by the kernel', number(server.kernel_drops)],
+    ['Invalid datagrams', number(server.refused)],
+    ['Not sent', number(server.unsent)],
+    ['Receive buffer', bytes(server.receive_buffer_bytes)],
+    ['Readings left out, since others took too long', number(server.overruns)],
+    ['Written to disk', perDay === null ? 'not known yet' : `${bytes(perDay)} per day, from ${span(server.watched_s * 1000)}`],
+    ['Memory', server.memory_mb === null ? 'not known' : `${number(server.memory_mb)} MB`],
+    ['Open pages', number(server.pages_open)],
+    ['Runs for', span(server.uptime_s * 1000)],
+  ];
+  const place = document.getElementById('server');
+  facts.forEach(([word, value], at) => {
+    let line = place.children[at];
+    if (!line) {
+      line = element('div', '', element('dt', '', word), element('dd', ''));
+      place.append(line);
+    }
+    put(line.lastElementChild, value);
+  });
+}
+
+function showStandby(standby, now) {
+  document.getElementById('no-standby').hidden = standby.length > 0;
+  document.getElementById('standby').replaceChildren(...standby.map((it) => element(
+    'li',
+    '',
+    linkTo(it.codifier, it.name),
+    ` waits for ${span(now - it.since)}: another instance is at work on ${it.address}`,
+  )));
+}
+
+const SENDS = {
+  float: 'numbers', integer: 'whole numbers', string: 'text', json: 'objects',
+};
+
+function showStrangers(strangers, now) {
+  const table = document.getElementById('stranger-table');
+  table.hidden = strangers.length === 0;
+  document.getElementById('no-strangers').hidden = strangers.length > 0;
+  const rows = strangers.map((it) => {
+    const row = element(
+      'tr',
+      '',
+      element('td', '', element('code', '', it.codifier)),
+      element('td', '', it.kind ? SENDS[it.kind] : 'signs of life'),
+      element('td', '', it.text),
+      element('td', '', it.every_s === null ? '' : `every ${number(it.every_s, it.every_s < 10 ? 1 : 0)} s`),
+      element('td', '', it.ip),
+      element('td', '', `${span(now - it.since)} ago`),
+      element('td', '', span(now - it.heard)),
+    );
+    const last = element('td', '');
+    if (it.accept) {
+      const link = element('a', '', 'Add');
+      link.href = it.accept;
+      link.setAttribute('aria-label', `Add ${it.codifier} to the configuration`);
+      last.append(link);
+    }
+    row.append(last);
+    row.dataset.key = it.codifier;
+    return row;
+  });
+  update(table.tBodies[0], rows);
+}
+
+function show(shown) {
+  last = shown;
+  const { now } = shown;
+  const verdict = document.getElementById('verdict');
+  const state = shown.is_well ? 'active' : 'silent';
+  if (verdict.dataset.state !== state) {
+    verdict.dataset.state = state;
+    verdict.querySelector('use').setAttribute('href', `#i-${state}`);
+  }
+  put(document.getElementById('sentence'), shown.sentence);
+  const complaints = document.getElementById('complaints');
+  const others = shown.complaints.slice(1);
+  complaints.hidden = others.length === 0;
+  if ([...complaints.children].map(({ textContent }) => textContent).join('\n') !== others.join('\n')) {
+    complaints.replaceChildren(...others.map((text) => element('li', '', text)));
+  }
+  troubles.show(shown.troubles);
+  const order = { silent: 0, failing: 1, active: 2, unseen: 3 };
+  update(document.getElementById('nodes'), [...shown.nodes]
+    .sort((one, other) => order[one.state] - order[other.state])
+    .map((node) => nodeBlock(node, now)));
+  document.getElementById('stores-panel').hidden = shown.stores.length === 0;
+  update(document.getElementById('stores'), shown.stores.map((store) => storeBlock(store, now)));
+  showServer(shown.server);
+  showStandby(shown.standby, now);
+  showStrangers(shown.strangers, now);
+}
+
+// Asking goes on for ever, and rests while nobody looks.
+
+const label = document.getElementById('connection');
+
+function tell(state, text) {
+  label.dataset.connection = state;
+  put(label.lastElementChild, text);
+  document.body.classList.toggle('is-stale', state === 'lost');
+}
+
+async function look() {
+  try {
+    const shown = await request('network/state');
+    setNow(shown.now);
+    tell('live', 'Live');
+    show(shown);
+  } catch (error) {
+    tell('lost', 'Reconnecting');
+  }
+}
+
+async function goOn() {
+  if (!document.hidden) await look();
+  setTimeout(goOn, EVERY_MS);
+}
+document.addEventListener('visibilitychange', () => { if (!document.hidden) look(); });
+goOn();
+
+document.getElementById('ping-all')?.addEventListener('click', async ({ currentTarget: button }) => {
+  if (button.getAttribute('aria-busy') === 'true') return;
+  button.setAttribute('aria-busy', 'true');
+  try {
+    const { outcome, silent } = await request('network/ping', { method: 'POST', body: {} });
+    const shown = silent.slice(0, 8).join(', ');
+    const more = silent.length > 8 ? ` and ${silent.length - 8} more` : '';
+    toast(silent.length ? `${outcome}; not ${shown}${more}.` : `${outcome}.`, silent.length > 0);
+    await look();
+  } catch (error) {
+    toast(error.message, true);
+  } finally {
+    button.removeAttribute('aria-busy');
+  }
+});
