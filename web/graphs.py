@@ -244,6 +244,7 @@ def saved() -> ResponseReturnValue:
 
 
 @blueprint.post("/graphs/saved")
+@needs(Role.VIEWER)
 def save() -> ResponseReturnValue:
     """Save a graph: {"name", "settings"}."""
     owner, given = _owner(), _object()
@@ -255,6 +256,7 @@ def save() -> ResponseReturnValue:
 
 
 @blueprint.post("/graphs/saved/<int:number>")
+@needs(Role.VIEWER)
 def change(number: int) -> ResponseReturnValue:
     """Change one's own graph: {"name", "settings", "is_start"}, those that are given."""
     given, graph = _object(), _own(number)
@@ -271,6 +273,7 @@ def change(number: int) -> ResponseReturnValue:
 
 
 @blueprint.post("/graphs/saved/<int:number>/delete")
+@needs(Role.VIEWER)
 def delete(number: int) -> ResponseReturnValue:
     """Delete one's own graph."""
     saved_graphs.delete(_own(number).number)
@@ -287,6 +290,7 @@ def graphdb() -> Response:
 
 @blueprint.post("/graphdb")
 @blueprint.post("/graphdb/")
+@needs(Role.VIEWER)
 def change_graphdb() -> ResponseReturnValue:
     """Save, update or delete a graph by its name: {"action", "name", "settings"}."""
     owner, given = _owner(), _object()
