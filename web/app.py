@@ -19,7 +19,6 @@ from web import (
     audit_page,
     commands,
     grafana,
-    graphs,
     live,
     metrics,
     my_sessions,
@@ -36,6 +35,9 @@ from web.access import wants_json
 from web.component import views as component_views
 from web.compression import compress
 from web.context import CodifierConverter
+from web.graphs import files as graph_files
+from web.graphs import saved_views as graph_saved_views
+from web.graphs import views as graph_views
 from web.limits import Busy
 from web.network import page as network
 from web.site import Site
@@ -62,8 +64,10 @@ AREAS = (
     audit_page,
     pages,
     component_views,
-    graphs,
     network,
+    graph_views,
+    graph_saved_views,
+    graph_files,
 )
 
 Teardown = TypeVar("Teardown", bound=TeardownCallable)
