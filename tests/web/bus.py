@@ -98,6 +98,11 @@ class FakeChannel:
         self.sent: list[tuple[str, str, float | None]] = []
         self.on_sent: Callable[[str, str, float | None], None] = lambda flag, to, number: None
 
+    @property
+    def component(self) -> Component:
+        """The component that it is the channel of."""
+        return self.config.components[self.codifier]
+
     def last_states(self) -> LastStates:
         """Return the last states, which `FedWeb` feeds."""
         return self.process.last_states()

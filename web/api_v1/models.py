@@ -241,6 +241,61 @@ class NewNote(Given):
     time: TimeMs | None = Field(None, description="default: now")
 
 
+# The configuration
+
+Document = dict[str, Any]
+
+
+class Revision(TypedDict):
+    """One state of the configuration."""
+
+    number: int
+    time: int
+    who: str
+    why: str
+    kind: Annotated[str, Field(description="found, saved, by hand, update or taken back")]
+    outcome: Annotated[
+        dict[str, Any], Field(description="what became of it: state, reason, and who took it")
+    ]
+
+
+class Configuration(TypedDict):
+    """A revision and its document."""
+
+    revision: Revision
+    document: Annotated[Document, Field(description="empty if the file is no JSON object")]
+
+
+class RevisionQuery(Given):
+    """Which revisions; the newest come first."""
+
+    before: int | None = Field(None, ge=1, le=1 << 53, description="`next` of the page before")
+    limit: int = Field(100, ge=1, le=1000, description="of one page")
+
+
+class RevisionPage(TypedDict):
+    """Revisions, the newest first."""
+
+    items: list[Revision]
+    next: Annotated[int | None, Field(description="`before` of the next page; null: no more")]
+
+
+class NewConfiguration(Given):
+    """A document in place of the present one."""
+
+    document: Document
+    why: str = Field("", max_length=500, description="for the list of revisions")
+    base: int | None = Field(
+        None, description="number of the revision that it was made of; refused if there is a newer"
+    )
+
+
+class Restoring(Given):
+    """Why an earlier revision comes back."""
+
+    why: str = Field("", max_length=500, description="for the list of revisions")
+
+
 # Commands
 
 
@@ -285,6 +340,3 @@ class Problem(TypedDict):
     status: int
     detail: str
     mistakes: NotRequired[list[Mistake]]
-
-
-Document = dict[str, Any]

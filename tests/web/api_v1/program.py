@@ -2,10 +2,12 @@
 
 import json
 from contextlib import closing
+from dataclasses import replace
 from itertools import count
 from urllib.parse import urlencode
 
 from jph.stores import open_history, row_of
+from tests.helpers import new_bus
 from tests.web.bus import reading
 from tests.web.client import Answer, Client
 from web import tokens
@@ -19,6 +21,13 @@ def token_of(web, role: Role = Role.ADMIN) -> str:
     """Return a new token."""
     with Application(web.home).app_context():
         return tokens.make(f"test {next(numbers)}", role, "test")
+
+
+def give_file(web, path):
+    """Give a server a file as its configuration, of a network of its own."""
+    path.write_text(json.dumps(new_bus().document({"Codifier": "W1", "Type": "Web"})))
+    process = web.channel.process
+    process.config = replace(process.config, source=str(path))
 
 
 def stores(web):

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 from tests.docs.blocks import commands
-from tests.web.api_v1.program import stores, token_of
+from tests.web.api_v1.program import give_file, stores, token_of
 from tests.web.bus import component, obey, reading
 
 PAGE = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
@@ -22,6 +22,7 @@ def test_every_example_works(make_web, tmp_path):
         anonymous_read=False,
     )
     obey(web)
+    give_file(web, tmp_path / "network.json")
     stores(web)(("A1", 1_000, 1.5), ("A1", 2_000, 2.5))
     web.on_batch([reading("A1", 21.5)])
     environment = {**os.environ, "TOKEN": token_of(web)}
