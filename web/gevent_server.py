@@ -5,9 +5,9 @@ waitress. What gevent does better is to wait for thousands of connections.
 """
 
 import errno
-import io
 import os
 import socket
+import tempfile
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
@@ -19,13 +19,14 @@ from gevent.pywsgi import WSGIHandler, WSGIServer
 from gevent.threadpool import ThreadPool
 
 from web.front import TAKE_SOCKET, Headers, call
-from web.limits import Busy, Places, refuse
+from web.limits import MOST_BODY, Busy, Places, refuse
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 IDLE_S = 30.0  # longest wait for the head of a request, and for its body
-MOST_BODY = 64 * 1024
+CHUNK = 64 * 1024
+IN_MEMORY = 512 * 1024  # of a body; what is longer goes through a file
 DRAIN_S = 0.3  # for answers that are under way at the stop
 
 
@@ -141,9 +142,15 @@ class GeventServer:
     def _answer(
         self, environ: "WSGIEnvironment", start_response: "StartResponse"
     ) -> Iterable[bytes]:
-        with gevent.Timeout(IDLE_S, BrokenPipeError):
-            environ["wsgi.input"] = io.BytesIO(environ["wsgi.input"].read(MOST_BODY))
-        answer = self._threads.apply(whole_answer, (self._app, environ))
+        with tempfile.SpooledTemporaryFile(IN_MEMORY) as taken:
+            with gevent.Timeout(IDLE_S, BrokenPipeError):
+                left = MOST_BODY
+                while left and (data := environ["wsgi.input"].read(min(left, CHUNK))):
+                    taken.write(data)
+                    left -= len(data)
+            taken.seek(0)
+            environ["wsgi.input"] = taken
+            answer = self._threads.apply(whole_answer, (self._app, environ))
         if answer is None:
             raise BrokenPipeError(errno.EPIPE, "handed over")
         status, headers, body = answer

@@ -8,6 +8,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
+MOST_BODY = 8 << 20  # bytes of any request; the application takes less where less is meant
+
 
 class Busy(Exception):
     """A request that has to come again later.

@@ -18,7 +18,7 @@ from waitress.server import create_server
 from waitress.task import WSGITask
 
 from web.front import TAKE_SOCKET
-from web.limits import Busy, Places, refuse
+from web.limits import MOST_BODY, Busy, Places, refuse
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -136,7 +136,7 @@ class WaitressServer:
             # Reads on while a request is served, and so learns that a browser has left.
             channel_request_lookahead=1,
             max_request_header_size=32 * 1024,
-            max_request_body_size=64 * 1024,
+            max_request_body_size=MOST_BODY,
             clear_untrusted_proxy_headers=False,  # web/front.py does that
             url_scheme="https" if secure else "http",
             ident=None,
