@@ -61,7 +61,7 @@ def ntp() -> Response:
 @blueprint.get("/static/config.json")
 def config() -> Response:
     """Return the configuration in force, which other nodes load from here."""
-    return jsonify(dict(site().config.document))
+    return jsonify(dict(site().keeper.handed_out()))
 
 
 @blueprint.get("/healthz")

@@ -15,32 +15,24 @@ from web.limits import Places
 
 log = logging.getLogger(__name__)
 
-PIECE = 32 * 1024  # bytes that are sent at once
+PIECE = 32 * 1024  # letters that are sent at once
 CLOSE_S = 1.0
 
 
 class Export:
-    """A long answer, made while it is sent.
+    """A long answer: text, made while it is sent.
 
     Args:
         address: where it goes.
-        content: pieces of it, such as lines; text goes as UTF-8.
         packed: whether its reader takes gzip.
         chunked: whether its reader speaks HTTP/1.1, and so can tell an end from a failure.
     """
 
-    def __init__(
-        self,
-        address: str,
-        content: Iterator[str] | Iterator[bytes],
-        *,
-        packed: bool,
-        chunked: bool,
-    ) -> None:
+    def __init__(self, address: str, text: Iterator[str], *, packed: bool, chunked: bool) -> None:
         self.address = address
         self.packed = packed
         self.chunked = chunked
-        self._content = content
+        self._text = text
 
     def body(self) -> Iterator[bytes]:
         """Yield what is sent behind the head."""
@@ -55,17 +47,16 @@ class Export:
             yield b"0\r\n\r\n"
 
     def _pieces(self) -> Iterator[bytes]:
-        made: list[bytes] = []
+        lines: list[str] = []
         size = 0
-        for part in self._content:
-            piece = part.encode("utf-8", "backslashreplace") if isinstance(part, str) else part
-            made.append(piece)
-            size += len(piece)
+        for text in self._text:
+            lines.append(text)
+            size += len(text)
             if size >= PIECE:
-                yield b"".join(made)
-                made, size = [], 0
-        if made:
-            yield b"".join(made)
+                yield "".join(lines).encode("utf-8", "backslashreplace")
+                lines, size = [], 0
+        if lines:
+            yield "".join(lines).encode("utf-8", "backslashreplace")
 
     def _framed(self, data: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data

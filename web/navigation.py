@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from flask import Flask, current_app, request
 
-from web.access import allows
+from web.access import NEEDED, Role, may
 
 
 class Entry(NamedTuple):
@@ -15,7 +15,6 @@ class Entry(NamedTuple):
     icon: str = ""
 
 
-SETTINGS_ENTRY = Entry("Settings", "settings.page", "settings")
 PAGES = (
     Entry("Overview", "pages.dashboard", "overview"),
     Entry("Graphs", "graphs.page", "graphs"),
@@ -24,7 +23,7 @@ PAGES = (
     Entry("Alerts", "alerts.page", "alerts"),
     Entry("Logs", "logs.page", "logs"),
     Entry("Network", "network.page", "network"),
-    SETTINGS_ENTRY,
+    Entry("Settings", "settings.page", "settings"),
 )
 # The sections of Settings.
 SETTINGS = (
@@ -45,21 +44,19 @@ def is_page(endpoint: str) -> bool:
 
 
 def shown(entries: tuple[Entry, ...]) -> list[Entry]:
-    """Return the entries that exist and that who asks may open.
-
-    Settings are there for everybody who may open one of its sections, and lead to the first one.
-    """
+    """Return the entries that exist and that who asks may open."""
     views = current_app.view_functions
-    found = [e for e in entries if e.endpoint in views and allows(views[e.endpoint])]
-    if entries is PAGES and SETTINGS_ENTRY not in found and (sections := shown(SETTINGS)):
-        found.append(SETTINGS_ENTRY._replace(endpoint=sections[0].endpoint))
-    return found
+    return [
+        entry
+        for entry in entries
+        if entry.endpoint in views and may(getattr(views[entry.endpoint], NEEDED, None) or Role(1))
+    ]
 
 
 def is_current(entry: Entry) -> bool:
     """Tell whether the present page belongs to an entry of the navigation."""
     blueprint = request.blueprint or ""
-    if entry.icon == SETTINGS_ENTRY.icon:
+    if entry.endpoint == "settings.page":
         return any(each.endpoint.partition(".")[0] == blueprint for each in SETTINGS)
     return blueprint == entry.endpoint.partition(".")[0] and request.endpoint != "pages.component"
 

@@ -10,13 +10,10 @@ import threading
 import time
 from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
-from contextlib import closing, suppress
-from copy import deepcopy
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import urlsplit
 
-from jph import registry
 from jph.bus.wire import BROADCAST, Control
 from jph.clock import time_now_ms
 from jph.config import checks, document
@@ -29,6 +26,7 @@ from web import events
 from web.configuration import store, trial
 from web.configuration.differences import differences
 from web.configuration.file import ConfigFile, NotWritableError
+from web.configuration.own_pages import PROBE_S, entry_in, own_mistakes, port_in, probe, with_port
 from web.configuration.store import Revision
 from web.configuration.text import is_same, merged
 from web.configuration.trial import Mark, Trial
@@ -37,7 +35,7 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 3.0  # between looks at the file
 STEP_S = 0.2  # between looks at a change on trial
-PROBE_S = 2.0  # longest wait for an answer of our own server
+TELL_S = 0.3  # until the components are told: the answer to who saved it is on its way then
 WAIT_S = 5.0  # for a change that is still on trial
 MOST_EVENTS = 20  # components that get an event of their own
 
@@ -197,6 +195,25 @@ class Keeper:
             edit(content)
             return self.save(content, who, why, newest.number)
 
+    @property
+    def own(self) -> str:
+        """The Codifier of the component that serves the pages."""
+        return self._channel.codifier
+
+    @property
+    def own_component(self) -> Component:
+        """The component that serves the pages."""
+        return self._config.components[self._channel.codifier]
+
+    def is_loaded(self) -> bool:
+        """Tell whether this process has loaded what the file holds, but for --port."""
+        loaded = self._config.document
+        written = _parsed(store.text_of(self._home, self.look().number) or b"")
+        given = port_in(loaded, self.own)
+        if given is not None and entry_in(written, self.own):
+            written = with_port(written, self.own, given)
+        return is_same(loaded, written)
+
     def reload(self) -> None:
         """Have all components load the configuration, as after an edit by hand."""
         self._channel.process.reload()
@@ -216,7 +233,7 @@ class Keeper:
             mistakes, _ = checks.check(content)
         except ConfigError as error:
             raise RefusedError(error.mistakes) from error
-        mistakes += own_mistakes(self._channel.component, content)
+        mistakes += own_mistakes(self.own_component, content)
         if mistakes or not isinstance(content, dict):
             raise RefusedError(mistakes)
         return content
@@ -243,17 +260,13 @@ class Keeper:
             raise
         self._stamp = (self.file.reads, self.file.stamp())
         log.info("%s saves revision %d: %s", who or "somebody", revision.number, why)
-        self._note_events(old, content, who, why or f"revision {revision.number}")
-        one = Trial(revision.number, newest.number, who, content, self._config)
+        names = list(dict.fromkeys(it.codifier for it in differences(_parsed(old), content)))
+        self._note_events(names, who, why or f"revision {revision.number}")
+        one = Trial(revision.number, newest.number, who, content, self._config, frozenset(names))
         self._begin(one, _parsed(old))
         return revision
 
-    def _note_events(self, old: bytes, new: object, who: str, text: str) -> None:
-        try:
-            changed = differences(document.parse(old), new)
-        except ConfigError:
-            changed = differences(None, new)
-        names = list(dict.fromkeys(one.codifier for one in changed))
+    def _note_events(self, names: list[str], who: str, text: str) -> None:
         if len(names) > MOST_EVENTS:
             names = [""]
         now_ms = time_now_ms()
@@ -285,13 +298,12 @@ class Keeper:
         one.known = {
             each: (states.get(each) or {}).get("LoadedTime") for each in process.config.components
         }
-        given = _port(process.config.document, codifier)
-        if given != _port(written, codifier):  # by --port
-            one.document = _with_port(one.document, codifier, given)
+        given = port_in(process.config.document, codifier)
+        if given != port_in(written, codifier):  # by --port
+            one.document = with_port(one.document, codifier, given)
         with self._wake:
             self.trial = one
             self._wake.notify_all()
-        self.reload()
 
     def _await_trial(self) -> None:
         until_s = time.monotonic() + WAIT_S
@@ -353,7 +365,11 @@ class Keeper:
             self._begin(Trial(mark.number, mark.before, mark.who, content, None), content)
 
     def _step(self, one: Trial) -> None:
-        if one.state == "trying":
+        if not one.is_told:
+            if one.age_s >= TELL_S:
+                one.is_told = True
+                self.reload()
+        elif one.state == "trying":
             reason, is_final = self._why_not_served(one)
             if not reason:
                 self._end(one, "in force")
@@ -382,7 +398,7 @@ class Keeper:
             return f"{codifier} does not serve pages", False
         if one.was_joined and not process.bus.status().joined:
             return "the process of the pages is not on the bus any more", False
-        return _probe(served.address), False
+        return probe(served.address), False
 
     def _end(self, one: Trial, state: trial.State, reason: str = "") -> None:
         trial.forget_mark(self._home)
@@ -417,20 +433,6 @@ def keeper_of(channel: Channel, home: Path) -> Keeper:
     return kept
 
 
-def own_mistakes(own: Component, content: object) -> list[str]:
-    """Return why a document would end the pages that it is saved on."""
-    codifier = own.codifier
-    entry = _entry(content, codifier)
-    is_web = registry.current(str(entry.get("Type"))) == "Web"
-    moves = entry.get("Host") != own.entry.get("Host") and not checks.runs_here(entry)
-    if is_web and not moves:
-        return []
-    return [
-        f"Sensors: {codifier} serves these pages; it must stay here, with its Codifier and its Type"
-        " (in the file itself, you can remove it)"
-    ]
-
-
 def _text_of(wanted: Mapping[str, object] | str, old: bytes) -> bytes:
     """Return the bytes to write for a document or a text."""
     mark = BOM_UTF8 if old.startswith(BOM_UTF8) else b""
@@ -448,48 +450,3 @@ def _parsed(text: bytes) -> Mapping[str, object]:
         if isinstance(content := document.parse(text), dict):
             return content
     return {}
-
-
-def _entry(content: object, codifier: str) -> dict[str, Any]:
-    """Return the entry of a component, an empty one if there is none."""
-    entries = content.get("Sensors") if isinstance(content, Mapping) else None
-    for entry in entries if isinstance(entries, list) else ():
-        if isinstance(entry, dict) and entry.get("Codifier") == codifier:
-            return entry
-    return {}
-
-
-def _port(content: object, codifier: str) -> object:
-    settings = _entry(content, codifier).get("Sensor")
-    return settings.get("Port") if isinstance(settings, dict) else None
-
-
-def _with_port(content: Mapping[str, object], codifier: str, port: object) -> dict[str, object]:
-    result = deepcopy(dict(content))
-    entry = _entry(result, codifier)
-    entry["Sensor"] = {**(entry.get("Sensor") or {}), "Port": port}
-    return result
-
-
-def _probe(address: str) -> str:
-    """Return why a server does not answer, empty if it does."""
-    import http.client  # these two cost memory, and few servers ever need them
-    import ssl
-
-    parts = urlsplit(address)
-    if parts.scheme == "https":
-        # Its own certificate need not be one for this address.
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-            parts.hostname or "", parts.port, timeout=PROBE_S, context=context
-        )
-    else:
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=PROBE_S)
-    with closing(connection):
-        try:
-            connection.request("GET", "/healthz")
-            connection.getresponse().read()
-        except (OSError, http.client.HTTPException) as error:
-            return f"{address} does not answer: {error}"
-    return ""

@@ -43,7 +43,9 @@ class Trial:
         before: number of the revision that takes its place if the pages do not come back.
         document: what the process of the pages is to load.
         config_before: what it had when the change was saved; None: the process began after that.
+        changed: Codifiers of the components that it changes.
         known: configuration time of each component before the change, ms.
+        is_told: the components know of it.
         was_failing, was_joined: how its Web component, and its bus, were before.
         state: left: the file was changed meanwhile, so it stays as it is.
     """
@@ -53,9 +55,11 @@ class Trial:
     who: str
     document: Mapping[str, object]
     config_before: Config | None
+    changed: frozenset[str] = frozenset()
     known: Mapping[str, object] = field(default_factory=dict)
     was_failing: bool = False
     was_joined: bool = False
+    is_told: bool = False
     state: State = "trying"
     reason: str = ""
     began_s: float = field(default_factory=time.monotonic)

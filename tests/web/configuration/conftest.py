@@ -42,6 +42,10 @@ class Network:
     def keeper(self) -> Any:
         return self.web._site.keeper
 
+    def strangers(self) -> list[str]:
+        """Return the Codifiers that are heard but not configured."""
+        return [it.codifier for it in self.web._site.records.strangers.lately()]
+
     def client(self) -> Client:
         """Return a browser without scripts that has signed in."""
         client = Client(self.web.bound_port)

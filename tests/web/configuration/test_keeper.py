@@ -2,13 +2,14 @@
 
 import json
 import os
+import socket
 import stat
 
 import pytest
 
 from jph.paths import shipped_config
-from tests.helpers import eventually, free_tcp_port, naming
-from web.configuration import store
+from tests.helpers import eventually, free_tcp_port, naming, new_bus
+from web.configuration import store, trial
 from web.configuration.file import NotWritableError
 from web.configuration.keeper import ConflictError, RefusedError
 
@@ -127,15 +128,51 @@ def test_the_pages_move_to_another_port(network, document):
 def test_a_port_that_is_taken_is_taken_back_with_the_reason(network, document):
     text = network.path.read_text()
     taken = free_tcp_port()
-    import socket
-
     with socket.create_server(("127.0.0.1", taken)):
         document["Sensors"][2]["Sensor"]["Port"] = taken
         network.keeper.save(document, "anna", "")
-        trial = network.in_force()
-    assert (trial.state, network.path.read_text()) == ("taken back", text)
-    assert str(taken) in trial.reason
+        ended = network.in_force()
+    assert (ended.state, network.path.read_text()) == ("taken back", text)
+    assert str(taken) in ended.reason
     last = store.newest(network.home)
     assert (last.kind, last.number) == ("taken back", 3)
     assert "anna" in last.why
     eventually(lambda: network.client().get("/").status == 200)
+
+
+def test_a_change_that_the_process_does_not_load_is_taken_back_in_time(
+    network, document, monkeypatch
+):
+    monkeypatch.setattr(trial, "TRIAL_S", 2.0)
+    network.node.on_reload = lambda runners: None
+    client, text = network.client(), network.path.read_text()
+
+    def handed_out():
+        return client.get("/static/config.json").json["Sensors"][0]["Name"]
+
+    network.keeper.save(renamed(document, "Hall"), "anna", "")
+    assert handed_out() == "Hall"  # other nodes may ask before this one has loaded it
+    ended = network.in_force()
+    assert (ended.state, network.path.read_text()) == ("taken back", text)
+    assert "has not loaded it" in ended.reason
+    assert handed_out() == "Kitchen"
+
+
+def test_what_somebody_edits_while_a_change_is_on_trial_stays_theirs(
+    network, document, monkeypatch
+):
+    monkeypatch.setattr(trial, "TRIAL_S", 2.0)
+    network.node.on_reload = lambda runners: None
+    network.keeper.save(renamed(document, "Hall"), "anna", "")
+    by_hand = network.path.read_text() + "\n"
+    network.path.write_text(by_hand)
+    assert network.in_force().state == "left"
+    assert network.path.read_text() == by_hand
+
+
+def test_a_change_of_the_groups_takes_everybody_along(network, document):
+    document["Multicast"]["Data-Channel"]["Port"] = new_bus().data[1]
+    network.keeper.save(document, "anna", "")
+    assert network.in_force().state == "in force"
+    port = document["Multicast"]["Data-Channel"]["Port"]
+    assert network.node.config.multicast.data.port == port

@@ -1,0 +1,16 @@
+// One revision of the configuration, and the way back to it.
+
+import { follow, save } from './settings/outcome.js';
+
+const { number, newest, live } = document.getElementById('revision').dataset;
+
+document.getElementById('back')?.addEventListener('click', async (event) => {
+  const { target } = event;
+  target.disabled = true;
+  const saved = await save({
+    base: Number(newest), revision: Number(number), why: `back to revision ${number}`,
+  });
+  target.disabled = saved === null ? false : true;
+});
+document.getElementById('with').addEventListener('change', (event) => event.target.form.submit());
+if (live !== undefined) follow(Number(number));

@@ -1,1 +1,0 @@
-"""The Graphs page: lines of any sensors over time, saved, shared, and as files."""
