@@ -29,6 +29,7 @@ from web import (
     revision_pages,
     security,
     settings,
+    table,
 )
 from web.access import wants_json
 from web.component import views as component_views
@@ -60,6 +61,7 @@ AREAS = (
     network,
     settings,
     revision_pages,
+    table,
 )
 
 Teardown = TypeVar("Teardown", bound=TeardownCallable)

@@ -1,8 +1,8 @@
 """The nodes of the network: on which machine each component is, and what is wrong there.
 
 The bus does not tell which machine a message is from. So a component is where its entry says
-(`Host`), else where others of its address are, else at its address; our own addresses are this
-machine. A proxy is where its server is.
+(`Host`), else on this machine if its address is ours, else where others of its address are, else at
+its address. A proxy is where its server is.
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -77,9 +77,9 @@ class Places:
         ip = speaker.ip or record.ip
         if not ip:
             return UNKNOWN
-        if ip in self._named:
-            return self._named[ip]
-        return self._here if ip in self._own or ip.startswith("127.") else ip
+        if ip in self._own or ip.startswith("127."):
+            return self._here
+        return self._named.get(ip, ip)
 
     def _spelling(self, host: str) -> str:
         for name in self._names:
