@@ -8,7 +8,7 @@ import { Marks } from './graphs/marks.js';
 import { shift, toField, wordsOf } from './graphs/periods.js';
 import { Saved } from './graphs/saved.js';
 import { Stage, colorOf, isDashed } from './graphs/stage.js';
-import { fillTable } from './graphs/table.js';
+import { showTable } from './graphs/table.js';
 import { connect, serverNow } from './live.js';
 import { toast } from './request.js';
 import { put, showFrame, span as spanWords, when } from './view.js';
@@ -96,8 +96,8 @@ function show(fixed) {
 /** Show what each line has at the cursor, or at the end of the span. */
 function read() {
   list.read(stage.readouts(pointed ?? stage.span[1] / 1000));
-  if (pointed !== null) put(byId('chart-note'), when(pointed * 1000));
-  else describe();
+  if (pointed === null) describe();
+  else put(byId('chart-note'), [when(pointed * 1000), ...stage.marksAt(pointed).map((mark) => marks.words(mark))].join(' · '));
 }
 
 function describe() {
@@ -147,7 +147,7 @@ async function load({ margin = false } = {}) {
   byId('charts').classList.remove('is-waiting');
   read();
   requestAnimationFrame(() => { byId('charts').dataset.shown = `${area.join(' ')} ${loaded.at_ms}`; });
-  if (byId('table').open) fillTable(byId('table').lastElementChild, stage, infoOf);
+  if (byId('table').open) showTable(byId('table').lastElementChild, stage, infoOf);
   marks.load(graph, area);
 }
 
@@ -229,8 +229,13 @@ byId('layout').addEventListener('change', ({ target }) => {
   arrange();
 });
 
+// Who chooses from the list need not press Add.
+byId('add').addEventListener('input', ({ target }) => {
+  if ([...byId('sensors').options].some(({ value }) => value === target.value)) byId('add-form').requestSubmit();
+});
 byId('add-form').addEventListener('submit', (event) => {
   event.preventDefault();
+  if (byId('add').value.trim() === '') return;
   const codifier = find(catalog, byId('add').value);
   const lines = codifier && list.with(codifier);
   if (!codifier) {
@@ -259,7 +264,7 @@ document.addEventListener('keydown', (event) => {
 
 byId('charts').addEventListener('click', () => { if (pointed !== null) marks.point(pointed * 1000); });
 byId('table').addEventListener('toggle', () => {
-  if (byId('table').open) fillTable(byId('table').lastElementChild, stage, infoOf);
+  if (byId('table').open) showTable(byId('table').lastElementChild, stage, infoOf);
 });
 
 // Saving, sharing, exporting

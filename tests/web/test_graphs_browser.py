@@ -67,9 +67,13 @@ def shown(page):
     return page.locator("#charts").get_attribute("data-shown")
 
 
-def asked(page, act):
-    """Return the query of the question for data that something leads to."""
-    with page.expect_response(lambda answer: "/graphs/data" in answer.url) as found:
+def asked(page, act, what=""):
+    """Return the query of the question for data, with a text in it, that something leads to."""
+
+    def fits(answer):
+        return "/graphs/data" in answer.url and what in answer.url
+
+    with page.expect_response(fits) as found:
         act()
     assert found.value.ok
     return parse_qs(urlsplit(found.value.url).query)
@@ -111,7 +115,8 @@ def test_last_month_last_year_and_the_same_week_a_year_ago(web, open_page):
     year = asked(page, page.get_by_role("button", name="Last year").click)
     assert 364 * DAY_MS < width_of(year) < 367 * DAY_MS
     asked(page, page.get_by_role("button", name="Last week").click)
-    query = asked(page, lambda: page.get_by_label("Compare").select_option("the year before"))
+    compare = page.get_by_label("Compare")
+    query = asked(page, lambda: compare.select_option("the year before"), "earlier")
     before_ms = int(query["from"][0]) - int(query["earlier"][0])
     assert 364 * DAY_MS < before_ms < 367 * DAY_MS
     expect(page.locator(".line .earlier")).to_contain_text("before: ")
@@ -178,6 +183,7 @@ def test_all_is_done_by_keyboard(web, open_page):
     expect(page.locator(".line")).to_have_count(1)
     shown(page)
     page.locator("#charts .chart").focus()
+    shown(page)
     before = asked(page, lambda: page.keyboard.press("ArrowLeft"))
     assert int(before["to"][0]) < time_now_ms()
     closer = asked(page, lambda: page.keyboard.press("+"))
@@ -189,7 +195,7 @@ def test_all_is_done_by_keyboard(web, open_page):
     page.get_by_text("Change", exact=True).focus()
     page.keyboard.press("Enter")
     page.keyboard.press("Tab")
-    query = asked(page, lambda: page.keyboard.press("h"))  # highest
+    query = asked(page, lambda: page.keyboard.press("h"), "max")  # highest
     assert query["line"] == ["A1,max"]
     expect(page.get_by_label("Field")).to_be_focused()
     page.locator("#table > summary").focus()
@@ -206,7 +212,8 @@ def test_a_line_has_its_field_resolution_axis_shape_and_colour(web, open_page):
     line = page.locator('.line[data-codifier="A2"]')
     line.get_by_text("Change", exact=True).click()
     line.get_by_label("Field").select_option("median")
-    query = asked(page, lambda: line.get_by_label("Resolution").select_option("an hour"))
+    resolution = line.get_by_label("Resolution")
+    query = asked(page, lambda: resolution.select_option("an hour"), "median-hour")
     assert query["line"] == ["A1,value", "A2,median-hour"]
     line.get_by_label("Axis").select_option("right")
     line.get_by_label("Drawn as").select_option("points")

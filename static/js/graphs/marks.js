@@ -62,6 +62,12 @@ export class Marks {
     this.offer();
   }
 
+  /** An event in one line. */
+  words({ codifier, kind, text }) {
+    const about = codifier ? ` ${this.infoOf(codifier).name}` : '';
+    return `${WORDS[kind] ?? kind}${about}${text && `: ${text}`}`;
+  }
+
   item({ time_ms, codifier, kind, text, who, number }) {
     const item = document.createElement('li');
     const time = document.createElement('time');

@@ -6,7 +6,7 @@ import { COLORS } from './address.js';
 
 const DASH = [7, 4]; // of the lines that have the colour of another one
 const EARLIER_DASH = [4, 3];
-const MARGIN_MS = 1_000;
+const REACH = 6; // pixels around a mark that tell what it is
 
 /** The colour of a line, as the name of a CSS variable. */
 export const colorOf = (line, place) => `--line-${line.color || (place % COLORS) + 1}`;
@@ -41,6 +41,7 @@ export class Stage {
     this.answers = [];
     this.earlier = [];
     this.span = [0, 1];
+    this.marks = [];
     this.offset_ms = 0; // of the earlier period
   }
 
@@ -172,11 +173,6 @@ export class Stage {
     }
   }
 
-  /** Whether what is loaded has the whole span, a second more or less. */
-  covers([from, to], [begin, end]) {
-    return from >= begin - MARGIN_MS && to <= end + MARGIN_MS;
-  }
-
   /** Add readings of a component to its lines of values: [ms, number]; true if there were any. */
   add(codifier, readings) {
     let added = false;
@@ -197,8 +193,16 @@ export class Stage {
     return added;
   }
 
+  /** The marks next to a time. */
+  marksAt(second) {
+    const [from, to] = this.span;
+    const reach_ms = (REACH * (to - from)) / Math.max(1, this.place.clientWidth);
+    return this.marks.filter(({ time_ms }) => Math.abs(time_ms - second * 1000) <= reach_ms);
+  }
+
   /** Draw marks into all charts. */
   mark(marks) {
+    this.marks = marks;
     for (const chart of this.charts) {
       chart.marks = marks;
       chart.plot.redraw(false, false);

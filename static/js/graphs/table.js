@@ -1,5 +1,7 @@
 // The data of a graph as a table, for screen readers and for whoever likes numbers.
 
+import { fillTable } from '../data_table.js';
+
 const MOST_ROWS = 300;
 const full = new Intl.DateTimeFormat(undefined, {
   year: 'numeric', month: 'short', day: 'numeric', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23', timeZoneName: 'short',
@@ -18,31 +20,16 @@ function timesOf(stage) {
   return [sorted.filter((_, place) => place % step === 0), step];
 }
 
-export function fillTable(place, stage, infoOf) {
+export function showTable(place, stage, infoOf) {
   const [times, step] = timesOf(stage);
-  const table = document.createElement('table');
-  const caption = table.createCaption();
-  caption.textContent = times.length === 0 ? 'There are no readings in this span.'
+  const caption = times.length === 0 ? 'There are no readings in this span.'
     : step > 1 ? `Every ${step}th point; an export has all of them.` : `${times.length} points.`;
-  const head = table.createTHead().insertRow();
-  const names = ['Time', ...stage.lines.map(({ codifier }) => {
+  const heads = ['Time', ...stage.lines.map(({ codifier }) => {
     const { name, symbol } = infoOf(codifier);
     return symbol ? `${name} (${symbol})` : name;
   })];
-  for (const name of names) {
-    const cell = document.createElement('th');
-    cell.scope = 'col';
-    cell.textContent = name;
-    head.append(cell);
-  }
-  const body = table.createTBody();
-  for (const second of times) {
-    const row = body.insertRow();
-    const time = document.createElement('th');
-    time.scope = 'row';
-    time.textContent = full.format(new Date(second * 1000));
-    row.append(time);
-    for (const [now] of stage.readouts(second)) row.insertCell().textContent = now ?? '';
-  }
-  place.replaceChildren(table);
+  const rows = times.map((second) => [
+    full.format(new Date(second * 1000)), ...stage.readouts(second).map(([now]) => now ?? ''),
+  ]);
+  fillTable(place, caption, heads, rows, heads.map((_, column) => column).slice(1));
 }
