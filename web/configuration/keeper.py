@@ -37,6 +37,7 @@ LOOK_S = 3.0  # between looks at the file
 STEP_S = 0.2  # between looks at a change on trial
 TELL_S = 0.3  # until the components are told: the answer to who saved it is on its way then
 WAIT_S = 5.0  # for a change that is still on trial
+MOST_LOOKED_AT = 20  # revisions, for one that is valid
 MOST_EVENTS = 20  # components that get an event of their own
 
 
@@ -249,9 +250,10 @@ class Keeper:
         why: str,
         kind: store.Kind,
     ) -> Revision:
+        before = self._last_valid(newest)
         revision = store.add(self._home, text, who, why, kind)
-        entry = self._channel.component.entry
-        Mark(revision.number, newest.number, who, file.reads, entry).write(self._home)
+        entry = self.own_component.entry
+        Mark(revision.number, before, who, file.reads, entry).write(self._home)
         try:
             file.write(text, old)
         except JphError:
@@ -262,9 +264,17 @@ class Keeper:
         log.info("%s saves revision %d: %s", who or "somebody", revision.number, why)
         names = list(dict.fromkeys(it.codifier for it in differences(_parsed(old), content)))
         self._note_events(names, who, why or f"revision {revision.number}")
-        one = Trial(revision.number, newest.number, who, content, self._config, frozenset(names))
-        self._begin(one, _parsed(old))
+        one = Trial(revision.number, before, who, content, self._config, frozenset(names))
+        self._begin(one, _parsed(store.text_of(self._home, before) or b""))
         return revision
+
+    def _last_valid(self, newest: Revision) -> int:
+        """Return the revision to fall back to, by its number: the file may hold a wrong one."""
+        for each in (newest, *store.before(self._home, newest.number, MOST_LOOKED_AT)):
+            with suppress(RefusedError):
+                self._checked(store.text_of(self._home, each.number) or b"")
+                return each.number
+        return newest.number
 
     def _note_events(self, names: list[str], who: str, text: str) -> None:
         if len(names) > MOST_EVENTS:

@@ -42,17 +42,26 @@ _COLUMNS = "number, made_ms, who, why, kind, outcome"
 def add(
     home: Path, text: bytes, who: str, why: str, kind: Kind, made_ms: int | None = None
 ) -> Revision:
-    """Keep a revision.
+    """Keep a revision; return the newest one instead if that has the same text already.
+
+    Two processes may notice the same edit by hand.
 
     Raises:
         StoreError: the database cannot be used.
     """
     made_ms = time_now_ms() if made_ms is None else made_ms
+    packed = zlib.compress(text)
     with connection(_path(home)) as database:
+        database.execute("BEGIN IMMEDIATE")
+        row = database.execute(
+            f"SELECT {_COLUMNS}, text FROM revision ORDER BY number DESC LIMIT 1"
+        ).fetchone()
+        if row is not None and row[-1] == packed:
+            return _revision(row[:-1])
         number = database.execute(
             "INSERT INTO revision (made_ms, who, why, kind, outcome, text) "
             "VALUES (?, ?, ?, ?, '{}', ?)",
-            (made_ms, who, why, kind, zlib.compress(text)),
+            (made_ms, who, why, kind, packed),
         ).lastrowid
         database.execute(
             "DELETE FROM revision WHERE number <= max(? - ?, coalesce((SELECT max(number) FROM "

@@ -21,7 +21,7 @@ from tests.web.client import Client
 class Network:
     """One node with pages; `path` is the file of its configuration."""
 
-    def __init__(self, folder: Path, path: Path) -> None:
+    def __init__(self, folder: Path, path: Path, here: set[str] | None = None) -> None:
         self.path = path
         self.home = folder / "home"
 
@@ -29,8 +29,12 @@ class Network:
             return loading.load(path, self.home, runs=runs_everything)
 
         self.node = Node(load(), self.home)
-        Reloader(self.node, load, lambda config: config.components.values())
-        for component in self.node.config.components.values():
+
+        def chosen(config: Any) -> list[Any]:
+            return [it for it in config.components.values() if here is None or it.codifier in here]
+
+        Reloader(self.node, load, chosen)
+        for component in chosen(self.node.config):
             self.node.add(component, build)
 
     @property
@@ -63,11 +67,11 @@ def entry(codifier: str, **more: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def document() -> dict[str, Any]:
+def document(server: str) -> dict[str, Any]:
     return new_bus().document(
         entry("A1", Name="Kitchen", __comment="on the shelf"),
         entry("A2", Name="Cellar"),
-        {"Codifier": "W1", "Type": "Web", "Sensor": {"Port": 0}},
+        {"Codifier": "W1", "Type": "Web", "Sensor": {"Port": 0, "Server": server}},
     )
 
 
@@ -79,11 +83,11 @@ def path(tmp_path: Path, document: dict[str, Any]) -> Path:
 
 
 @pytest.fixture
-def make_network(tmp_path: Path) -> Iterator[Callable[[Path], Network]]:
+def make_network(tmp_path: Path) -> Iterator[Callable[..., Network]]:
     with ExitStack() as stack:
 
-        def make(path: Path) -> Network:
-            network = Network(tmp_path, path)
+        def make(path: Path, here: set[str] | None = None) -> Network:
+            network = Network(tmp_path, path, here)
             stack.enter_context(running(network.node))
             eventually(lambda: network.keeper._served is not None)
             return network
@@ -92,5 +96,5 @@ def make_network(tmp_path: Path) -> Iterator[Callable[[Path], Network]]:
 
 
 @pytest.fixture
-def network(make_network: Callable[[Path], Network], path: Path) -> Network:
+def network(make_network: Callable[..., Network], path: Path) -> Network:
     return make_network(path)

@@ -9,7 +9,9 @@ import pytest
 
 from jph.paths import shipped_config
 from tests.helpers import eventually, free_tcp_port, naming, new_bus
-from web.configuration import store, trial
+from tests.network import Peer
+from tests.web.bus import both_servers
+from web.configuration import edits, store, trial
 from web.configuration.file import NotWritableError
 from web.configuration.keeper import ConflictError, RefusedError
 
@@ -176,3 +178,49 @@ def test_a_change_of_the_groups_takes_everybody_along(network, document):
     assert network.in_force().state == "in force"
     port = document["Multicast"]["Data-Channel"]["Port"]
     assert network.node.config.multicast.data.port == port
+
+
+def test_what_is_taken_back_gives_way_to_the_last_valid_document(network, document, monkeypatch):
+    monkeypatch.setattr(trial, "TRIAL_S", 2.0)
+    text = network.path.read_text()
+    network.keeper.look()
+    network.path.write_text("{ half")
+    broken = network.keeper.look()
+    network.node.on_reload = lambda runners: None
+    corrected = json.dumps(renamed(document, "Hall"))
+    network.keeper.save(corrected, "anna", "", broken.number)
+    assert network.in_force().state == "taken back"
+    assert network.path.read_text() == text
+
+
+def test_each_component_tells_whether_it_took_the_change(make_network, path, document, monkeypatch):
+    monkeypatch.setattr(trial, "ANSWERS_S", 3.0)
+    for codifier in ("B1", "B2", "B3"):
+        document["Sensors"].append({"Codifier": codifier, "Type": "Simulated", "Host": "elsewhere"})
+    path.write_text(json.dumps(document))
+    network = make_network(path, here={"A1", "A2", "W1"})
+    with Peer(network.node.config) as peer:
+        network.keeper.save(renamed(document, "Hall"), "anna", "")
+        ping = peer.hear("control", lambda it: it["flag"] == "P" and it["to"] == "@@")
+        peer.command("T", "W1", ping["number"], source="B1")
+        peer.command("N", number=ping["time_ms"], source="B2")
+
+        def answers():
+            return {
+                it["codifier"]: it["answer"]
+                for it in edits.outcome_of(network.keeper, network.web._site, 2)["components"]
+            }
+
+        eventually(lambda: "waiting" not in answers().values())
+        expected = {"A1": "took", "A2": "took", "W1": "took"}
+        assert answers() == {**expected, "B1": "refused", "B2": "took", "B3": "silent"}
+        eventually(lambda: network.keeper.trial is None)
+        assert answers()["B3"] == "silent"  # as it is kept
+
+
+@both_servers
+def test_the_pages_come_back_with_other_settings_of_their_own(network, document):
+    document["Sensors"][2]["Sensor"]["StalledReader"] = 30
+    network.keeper.save(document, "anna", "")
+    assert network.in_force().state == "in force"
+    assert network.client().get("/").status == 200
