@@ -32,6 +32,7 @@ from jph.clock import time_now_ms
 from jph.stores import HistoryStore, Row, open_history
 from jph.stores.buckets import HOUR_MS
 from jph.stores.postgres import schema
+from tests.helpers import free_tcp_port
 from tests.servers import running_postgres
 
 SENSORS = [f"A{n}" for n in range(10)]
@@ -118,7 +119,7 @@ def fill_postgres(store: HistoryStore, url: str, start_ms: int, days: int) -> No
 @contextmanager
 def served(url: str, folder: Path, net: common.Network) -> Iterator[str]:
     """Run the pages in a process of their own; give their address."""
-    port = common.free_port()
+    port = free_tcp_port()
     document = json.loads(net.config.read_text())
     document["Sensors"] = [
         {

@@ -20,6 +20,7 @@ from web.security import SAFE_METHODS, given_token
 View = TypeVar("View", bound=Callable[..., Any])
 
 NEEDED = "needed_role"  # attribute of a view
+PERSON = "needs_person"  # another one
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="JPH"'}  # browsers ask nobody for a password then
 
 
@@ -49,6 +50,12 @@ def needs(role: Role | None) -> Callable[[View], View]:
 open_to_strangers = needs(None)
 
 
+def for_people(view: View) -> View:
+    """Let only people who signed in use a view, no program and no stranger."""
+    setattr(view, PERSON, True)
+    return view
+
+
 def role() -> Role | None:
     """Return the role of who asks; None for a stranger who may see nothing."""
     if current_user.is_authenticated:
@@ -74,11 +81,26 @@ def check() -> ResponseReturnValue | None:
         return _refuse_token()
     view = current_app.view_functions.get(request.endpoint or "")
     needed = needed_role(view, request.method)
-    if view is None or needed is None or request.endpoint == "static" or may(needed):
+    if (
+        view is None
+        or needed is None
+        or request.endpoint == "static"
+        or allows(view, request.method)
+    ):
         return None
     if not current_user.is_authenticated:
         return _sign_in_first()
+    if may(needed):
+        abort(403, "This is for people who sign in, not for programs.")
     abort(403, f"This needs the role {needed.word}; you are {(role() or needed).word}.")
+
+
+def allows(view: object, method: str = "GET") -> bool:
+    """Tell whether who asks may use a view."""
+    if getattr(view, PERSON, False) and not getattr(current_user, "token", ""):
+        return False
+    needed = needed_role(view, method)
+    return needed is None or may(needed)
 
 
 def needed_role(view: object, method: str) -> Role | None:

@@ -25,7 +25,9 @@ from flask_login import LoginManager, current_user, login_user, logout_user
 from werkzeug.exceptions import HTTPException
 
 from jph.errors import JphError, StoreError
+from web import audit
 from web.access import Role, open_to_strangers
+from web.audit import REFUSED
 from web.context import site
 from web.limits import Busy
 from web.navigation import is_page
@@ -42,7 +44,7 @@ class Person:
 
     Args:
         token: of the session.
-        name: shown on the page.
+        account: its name; None for the owner.
         role: what they may do.
     """
 
@@ -50,9 +52,10 @@ class Person:
     is_active = True
     is_anonymous = False
 
-    def __init__(self, token: str, name: str, role: Role) -> None:
+    def __init__(self, token: str, account: str | None, role: Role) -> None:
         self.token = token
-        self.name = name
+        self.account = account
+        self.name = account or OWNER
         self.role = role
 
     def get_id(self) -> str:
@@ -108,7 +111,7 @@ def load_person(token: str) -> Person | None:
         site().session_fault.note(str(error))
         return None
     site().session_fault.end("the database of the pages can be read again")
-    return Person(token, found.name or OWNER, Role(found.role)) if found else None
+    return Person(token, found.name, Role(found.role)) if found else None
 
 
 def init_app(app: Flask) -> None:
@@ -139,7 +142,7 @@ def sign_in_with_password() -> ResponseReturnValue:
         throttle.check(address, name)
         with site().password_gate.turn(address):
             throttle.check(address, name)  # again, since others of this pair had their turn
-            stamp = _stamp(name, password)
+            stamp = stamp_of(name, password)
             if stamp is None:
                 throttle.failed(address, name)
     except Busy as busy:
@@ -147,15 +150,16 @@ def sign_in_with_password() -> ResponseReturnValue:
         return page, busy.code, {"Retry-After": str(busy.retry_after_s)}
     if stamp is None:
         log.warning("sign-in of %r from %s refused", name[:64], address)
+        audit.note(REFUSED, name[:64], name="")
         message = "That name and password do not go together."
         return render_template("sign_in.html", error=message, name=name), 403
     throttle.succeeded(address, name)
-    _begin_session(_person(name, stamp))
-    log.info("%s signed in from %s", name, address)
+    begin_session(person_in(name, stamp))
+    audit.note("sign in", name=name)
     return redirect(_page_before(), 303)
 
 
-def _stamp(name: str, password: str) -> str | None:
+def stamp_of(name: str, password: str) -> str | None:
     """Return the stamp of an account if the password is right, else None."""
     from web import history_users, users  # loads SQLAlchemy, see web/database.py
 
@@ -200,11 +204,11 @@ def enter_now(token: str) -> ResponseReturnValue:
     links = site().links
     if not links.is_valid(token):
         return render_template("enter.html", token=None), 410
-    person = _person(None)  # before the link is used up, since it may fail
+    person = person_in(None)  # before the link is used up, since it may fail
     if not links.take(token):
         return render_template("enter.html", token=None), 410
-    _begin_session(person)
-    log.info("signed in by link from %s", request.remote_addr)
+    begin_session(person)
+    audit.note("sign in", "by link", name=OWNER)
     return redirect(url("pages.dashboard"), 303)
 
 
@@ -220,24 +224,27 @@ def sign_out() -> ResponseReturnValue:
         except StoreError as error:
             log.error("%s", error)
             abort(503, "The session could not be ended: try again.")
+        audit.note("sign out")
     logout_user()
     session.clear()
     return redirect(url("pages.dashboard"), 303)
 
 
-def _person(name: str | None, stamp: str | None = None) -> Person:
+def person_in(name: str | None, stamp: str | None = None) -> Person:
     """Return a person with a new session."""
     from web import sessions
 
+    address, agent = request.remote_addr or "", request.headers.get("User-Agent", "")
     try:
-        person = load_person(sessions.begin(name, stamp))
+        person = load_person(sessions.begin(name, stamp, address=address, agent=agent))
     except StoreError as error:
         log.error("%s", error)
         person = None
     return person or abort(503, "Nobody can sign in now; the log of the server tells why.")
 
 
-def _begin_session(person: Person) -> None:
+def begin_session(person: Person) -> None:
+    """Sign a person in, who gets the cookie."""
     session.clear()  # a new CSRF token too: the one before may be known to somebody else
     session.permanent = True
     login_user(person)

@@ -16,25 +16,31 @@ from web import (
     accounts,
     api,
     api_v1,
+    audit_page,
     commands,
     grafana,
-    graphs,
     live,
     metrics,
+    my_sessions,
     navigation,
     old_graphs,
     origins,
     pages,
+    people,
     readiness,
     revision_pages,
     security,
     settings,
     table,
+    token_pages,
 )
 from web.access import wants_json
 from web.component import views as component_views
 from web.compression import compress
 from web.context import CodifierConverter
+from web.graphs import files as graph_files
+from web.graphs import saved_views as graph_saved_views
+from web.graphs import views as graph_views
 from web.limits import Busy
 from web.network import page as network
 from web.site import Site
@@ -55,10 +61,16 @@ AREAS = (
     old_graphs,
     commands,
     accounts,
+    people,
+    token_pages,
+    my_sessions,
+    audit_page,
     pages,
     component_views,
-    graphs,
     network,
+    graph_views,
+    graph_saved_views,
+    graph_files,
     settings,
     revision_pages,
     table,

@@ -1,6 +1,7 @@
 """The audit list: who commanded and changed what, and from where; in the database of the pages."""
 
 import logging
+import re
 from typing import NamedTuple
 
 from flask import current_app, request
@@ -13,6 +14,8 @@ from web.migrations import connection
 log = logging.getLogger(__name__)
 
 MOST = 20_000  # entries; the oldest give way
+REFUSED = "sign in refused"
+MOST_REFUSED = 500  # of these entries, so that a stranger who guesses pushes no other one out
 LONGEST_DETAIL = 2_000  # characters
 
 
@@ -53,20 +56,54 @@ def note(action: str, subject: str = "", detail: str = "", *, name: str | None =
             database.execute(
                 "DELETE FROM audit WHERE number <= (SELECT max(number) FROM audit) - ?", (MOST,)
             )
+            if action == REFUSED:
+                database.execute(
+                    "DELETE FROM audit WHERE action = ? AND number NOT IN "
+                    "(SELECT number FROM audit WHERE action = ? ORDER BY number DESC LIMIT ?)",
+                    (REFUSED, REFUSED, MOST_REFUSED),
+                )
     except StoreError as error:
         log.error("the audit list cannot be written: %s", error)
 
 
-def entries(before: int | None = None, most: int = 100) -> list[Entry]:
+def entries(
+    before: int | None = None,
+    most: int = 100,
+    *,
+    person: str = "",
+    action: str = "",
+    text: str = "",
+) -> list[Entry]:
     """Return entries, the newest first, those before a number.
+
+    Args:
+        person, action: only theirs and these; empty: all.
+        text: stands in the subject, the detail or the address.
+
+    Raises:
+        StoreError: the database cannot be used.
+    """
+    like = "%" + re.sub(r"([%_\\])", r"\\\1", text) + "%"
+    with connection(current_app.config["DATABASE"]) as database:
+        rows = database.execute(
+            "SELECT number, time_ms, who, address, action, subject, detail FROM audit "
+            "WHERE (? IS NULL OR number < ?) AND ? IN ('', who) AND ? IN ('', action) "
+            "AND subject || ' ' || detail || ' ' || address LIKE ? ESCAPE '\\' "
+            "ORDER BY number DESC LIMIT ?",
+            (before, before, person, action, like, most),
+        )
+        return [Entry(*row) for row in rows]
+
+
+def choices() -> tuple[list[str], list[str]]:
+    """Return the names and the actions of all entries, sorted.
 
     Raises:
         StoreError: the database cannot be used.
     """
     with connection(current_app.config["DATABASE"]) as database:
-        rows = database.execute(
-            "SELECT number, time_ms, who, address, action, subject, detail FROM audit "
-            "WHERE ? IS NULL OR number < ? ORDER BY number DESC LIMIT ?",
-            (before, before, most),
-        )
-        return [Entry(*row) for row in rows]
+        found = [
+            [str(row[0]) for row in database.execute(f"SELECT DISTINCT {column} FROM audit")]
+            for column in ("who", "action")
+        ]
+    return sorted(name for name in found[0] if name), sorted(found[1])

@@ -15,24 +15,32 @@ from web.limits import Places
 
 log = logging.getLogger(__name__)
 
-PIECE = 32 * 1024  # letters that are sent at once
+PIECE = 32 * 1024  # bytes that are sent at once
 CLOSE_S = 1.0
 
 
 class Export:
-    """A long answer: text, made while it is sent.
+    """A long answer, made while it is sent.
 
     Args:
         address: where it goes.
+        content: pieces of it, such as lines; text goes as UTF-8.
         packed: whether its reader takes gzip.
         chunked: whether its reader speaks HTTP/1.1, and so can tell an end from a failure.
     """
 
-    def __init__(self, address: str, text: Iterator[str], *, packed: bool, chunked: bool) -> None:
+    def __init__(
+        self,
+        address: str,
+        content: Iterator[str] | Iterator[bytes],
+        *,
+        packed: bool,
+        chunked: bool,
+    ) -> None:
         self.address = address
         self.packed = packed
         self.chunked = chunked
-        self._text = text
+        self._content = content
 
     def body(self) -> Iterator[bytes]:
         """Yield what is sent behind the head."""
@@ -47,16 +55,17 @@ class Export:
             yield b"0\r\n\r\n"
 
     def _pieces(self) -> Iterator[bytes]:
-        lines: list[str] = []
+        made: list[bytes] = []
         size = 0
-        for text in self._text:
-            lines.append(text)
-            size += len(text)
+        for part in self._content:
+            piece = part.encode("utf-8", "backslashreplace") if isinstance(part, str) else part
+            made.append(piece)
+            size += len(piece)
             if size >= PIECE:
-                yield "".join(lines).encode("utf-8", "backslashreplace")
-                lines, size = [], 0
-        if lines:
-            yield "".join(lines).encode("utf-8", "backslashreplace")
+                yield b"".join(made)
+                made, size = [], 0
+        if made:
+            yield b"".join(made)
 
     def _framed(self, data: bytes) -> bytes:
         return b"%x\r\n%b\r\n" % (len(data), data) if self.chunked else data

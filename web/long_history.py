@@ -133,11 +133,13 @@ def begun(lines: Iterator[T]) -> Iterator[T]:
     return chain(first, lines)
 
 
-def streamed(here: Site, text: Iterator[str], mimetype: str, filename: str = "") -> Response:
+def streamed(
+    here: Site, content: Iterator[str] | Iterator[bytes], mimetype: str, filename: str = ""
+) -> Response:
     """Return an answer that is made while it is sent.
 
     Args:
-        text: pieces of it, such as lines.
+        content: pieces of it, such as lines.
         filename: under which a browser stores it; none: it shows it.
 
     Raises:
@@ -147,7 +149,7 @@ def streamed(here: Site, text: Iterator[str], mimetype: str, filename: str = "")
     response.vary.add("Accept-Encoding")
     export = Export(
         request.remote_addr or "",
-        text,
+        content,
         packed=request.accept_encodings["gzip"] > 0,
         chunked=request.environ.get("SERVER_PROTOCOL") == "HTTP/1.1",
     )

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from flask import Flask, current_app, request
 
-from web.access import NEEDED, Role, may
+from web.access import allows
 
 
 class Entry(NamedTuple):
@@ -15,6 +15,7 @@ class Entry(NamedTuple):
     icon: str = ""
 
 
+SETTINGS_ENTRY = Entry("Settings", "settings.page", "settings")
 PAGES = (
     Entry("Overview", "pages.dashboard", "overview"),
     Entry("Graphs", "graphs.page", "graphs"),
@@ -23,7 +24,7 @@ PAGES = (
     Entry("Alerts", "alerts.page", "alerts"),
     Entry("Logs", "logs.page", "logs"),
     Entry("Network", "network.page", "network"),
-    Entry("Settings", "settings.page", "settings"),
+    SETTINGS_ENTRY,
 )
 # The sections of Settings.
 SETTINGS = (
@@ -44,19 +45,21 @@ def is_page(endpoint: str) -> bool:
 
 
 def shown(entries: tuple[Entry, ...]) -> list[Entry]:
-    """Return the entries that exist and that who asks may open."""
+    """Return the entries that exist and that who asks may open.
+
+    Settings are there for everybody who may open one of its sections, and lead to the first one.
+    """
     views = current_app.view_functions
-    return [
-        entry
-        for entry in entries
-        if entry.endpoint in views and may(getattr(views[entry.endpoint], NEEDED, None) or Role(1))
-    ]
+    found = [e for e in entries if e.endpoint in views and allows(views[e.endpoint])]
+    if entries is PAGES and SETTINGS_ENTRY not in found and (sections := shown(SETTINGS)):
+        found.append(SETTINGS_ENTRY._replace(endpoint=sections[0].endpoint))
+    return found
 
 
 def is_current(entry: Entry) -> bool:
     """Tell whether the present page belongs to an entry of the navigation."""
     blueprint = request.blueprint or ""
-    if entry.endpoint == "settings.page":
+    if entry.icon == SETTINGS_ENTRY.icon:
         return any(each.endpoint.partition(".")[0] == blueprint for each in SETTINGS)
     return blueprint == entry.endpoint.partition(".")[0] and request.endpoint != "pages.component"
 

@@ -19,6 +19,7 @@ from web.migrations import connection
 
 LIFETIME_MS = 30 * 24 * 3_600_000  # since it was used last
 SEEN_EVERY_MS = 3_600_000  # how often its use is noted
+LONGEST_AGENT = 200  # characters
 MOST = 1000  # the one that was not used for longest gives way
 
 # Of a session s: it belongs to the owner, or to an account whose password did not change since.
@@ -36,19 +37,33 @@ class Session(NamedTuple):
     role: int = Role.ADMIN
 
 
-def begin(name: str | None, stamp: str | None = None) -> str:
+class Entry(NamedTuple):
+    """A session in the list of those of one person."""
+
+    number: int
+    began_ms: int
+    seen_ms: int
+    address: str
+    agent: str
+    is_this: bool
+
+
+def begin(name: str | None, stamp: str | None = None, *, address: str = "", agent: str = "") -> str:
     """Begin a session and return its token.
 
     Args:
         name: of the account; None for the owner, who came by a link.
         stamp: of the account; the session ends when it changes.
+        address: where it began.
+        agent: what the browser calls itself.
     """
     token = secrets.token_urlsafe(32)
     now_ms = time_now_ms()
     with _transaction() as database:
         database.execute(
-            "INSERT INTO session (token_hash, name, stamp, seen_ms) VALUES (?, ?, ?, ?)",
-            (_hash(token), name, stamp, now_ms),
+            "INSERT INTO session (token_hash, name, stamp, seen_ms, began_ms, address, agent) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (_hash(token), name, stamp, now_ms, now_ms, address, agent[:LONGEST_AGENT]),
         )
         database.execute(
             f"DELETE FROM session AS s WHERE seen_ms <= ? OR NOT {VALID}", (now_ms - LIFETIME_MS,)
@@ -85,6 +100,45 @@ def end(token: str) -> None:
     """End a session."""
     with _transaction() as database:
         database.execute("DELETE FROM session WHERE token_hash = ?", (_hash(token),))
+
+
+def entries(name: str | None, token: str) -> list[Entry]:
+    """Return the sessions of somebody, the one used last first.
+
+    Args:
+        name: of the account; None for the owner.
+        token: of the session that asks.
+    """
+    with _transaction() as database:
+        rows = database.execute(
+            "SELECT rowid, began_ms, seen_ms, address, agent, token_hash = ? FROM session AS s "
+            f"WHERE s.name IS ? AND seen_ms > ? AND {VALID} ORDER BY seen_ms DESC, rowid DESC",
+            (_hash(token), name, time_now_ms() - LIFETIME_MS),
+        )
+        return [Entry(n, b, s, a, g, bool(this)) for n, b, s, a, g, this in rows]
+
+
+def end_number(name: str | None, number: int) -> bool:
+    """End a session of somebody by its number; False if they have no such one."""
+    with _transaction() as database:
+        query = "DELETE FROM session WHERE name IS ? AND rowid = ?"
+        return database.execute(query, (name, number)).rowcount > 0
+
+
+def end_all(name: str | None) -> int:
+    """End all sessions of somebody; return how many there were."""
+    with _transaction() as database:
+        return database.execute("DELETE FROM session WHERE name IS ?", (name,)).rowcount
+
+
+def last_seen() -> dict[str, int]:
+    """Return when each account was used last, ms, as far as its sessions tell."""
+    with _transaction() as database:
+        return dict(
+            database.execute(
+                "SELECT name, max(seen_ms) FROM session WHERE name IS NOT NULL GROUP BY name"
+            )
+        )
 
 
 def _transaction() -> AbstractContextManager[Connection]:

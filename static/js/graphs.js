@@ -2,7 +2,7 @@
 
 import { COLORS, format, parse } from './graphs/address.js';
 import { fetchLines } from './graphs/data.js';
-import { storePicture } from './graphs/export.js';
+import { storeFile, storePicture } from './graphs/export.js';
 import { Lines, find, readCatalog } from './graphs/lines.js';
 import { Marks } from './graphs/marks.js';
 import { shift, toField, wordsOf } from './graphs/periods.js';
@@ -311,7 +311,20 @@ function pictureOf() {
 }
 
 byId('export').addEventListener('click', ({ target }) => {
-  if (target.dataset.format === 'png') pictureOf();
+  const { format } = target.dataset;
+  if (format === 'png') pictureOf();
+  else if (format && graph.lines.length === 0) toast('There is nothing to store: add a sensor first.', true);
+  else if (format) storeFile(graph.lines, spanNow(), { format, what: 'shown', points: stage.points });
+});
+byId('export-form').addEventListener('submit', (event) => {
+  event.preventDefault();
+  const { whose, what, format } = event.target.elements;
+  if (whose.value === 'lines' && graph.lines.length === 0) {
+    toast('There is nothing to store: add a sensor first.', true);
+    return;
+  }
+  const lines = whose.value === 'all' ? [] : graph.lines;
+  storeFile(lines, spanNow(), { format: format.value, what: what.value });
 });
 
 // Living on

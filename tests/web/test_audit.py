@@ -13,7 +13,7 @@ def noted(home):
 
 def test_a_command_is_noted_with_who_sent_it(web, owner, tmp_path):
     owner.command("A1", "H", owner.token("/"))
-    assert noted(tmp_path) == [("owner", "halt", "A1")]
+    assert noted(tmp_path) == [("owner", "halt", "A1"), ("owner", "sign in", "by link")]
 
 
 def test_a_value_is_noted_with_what_became_of_it(make_web, tmp_path):
@@ -25,7 +25,7 @@ def test_a_value_is_noted_with_what_became_of_it(make_web, tmp_path):
     person.follow_link(web.sign_in_url())
     person.command("F1", "A", person.token("/"), number=21.5)
     with Application(tmp_path).app_context():
-        (entry,) = audit.entries()
+        entry, _ = audit.entries()
     assert entry.detail.startswith("21.5: ")
 
 

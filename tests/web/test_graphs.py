@@ -1,5 +1,8 @@
+import csv
+import io
 import json
 import urllib.parse
+from datetime import UTC, datetime
 
 import pytest
 
@@ -7,8 +10,10 @@ from jph.clock import time_now_ms
 from jph.stores import open_history, row_of
 from tests.web.bus import component, reading
 from tests.web.client import Client
-from web import events, graphs, saved_graphs, users
+from web import events, users
 from web.app import Application
+from web.graphs import downloads, views
+from web.graphs import saved as saved_graphs
 from web.migrations import connection
 
 HOUR_MS = 3_600_000
@@ -132,6 +137,143 @@ def test_a_wrong_question_gets_a_reason(client, query, reason):
 
 def test_without_a_history_the_answer_says_so(make_web):
     answer = ask(Client(make_web(component("A1")).bound_port), line="A1")
+    assert answer.status == 503
+    assert "HistoryWriter" in answer.json["error"]
+
+
+# Files
+
+
+def export(client, **query):
+    return client.get("/graphs/export?" + urllib.parse.urlencode(query, doseq=True))
+
+
+def test_all_readings_of_all_sensors_of_a_span_come_as_csv(make_web):
+    web = make_web(
+        component("A1", name="=Load", symbol="+W"),
+        component("A3", name='Say "hi",\nnow', data_type="string"),
+        component("H1", type="HistoryWriter", sensor_interval_s=None),
+    )
+    store(
+        web,
+        [
+            *(reading("A1", n + 0.5, timestamp_ms=n, sequence=n) for n in range(5000)),
+            reading("A3", "=1+1", timestamp_ms=1500),
+            reading("A1", 9.5, timestamp_ms=9000, sequence=9000),
+        ],
+    )
+    answer = export(Client(web.bound_port), zone="Europe/Berlin", **{"from": 0, "to": 6000})
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/csv")
+    assert (
+        "filename=jph-readings-19700101-0100-19700101-0100.csv"
+        in answer.headers["Content-Disposition"]
+    )
+    lines = list(csv.reader(io.StringIO(answer.text, newline="")))
+    assert lines[0] == ["time", "codifier", "name", "unit", "value"]
+    assert lines[1] == ["1970-01-01T01:00:00.000+01:00", "A1", "'=Load", "'+W", "0.5"]
+    assert len(lines) == 5002
+    assert lines[5001] == [
+        *("1970-01-01T01:00:01.500+01:00", "A3", 'Say "hi",\nnow', "", "'=1+1"),
+    ]
+
+
+def test_statistics_of_a_sensor_come_as_ndjson(web, client):
+    store(
+        web, [reading("A1", float(n), timestamp_ms=n * 60_000 + 1, sequence=n) for n in range(30)]
+    )
+    query = {"line": "A1", "what": "10min", "format": "ndjson", "from": 0, "to": HOUR_MS}
+    answer = export(client, **query)
+    assert answer.headers["Content-Type"].startswith("application/x-ndjson")
+    first, second, third = map(json.loads, answer.text.splitlines())
+    assert first == {
+        "time": "1970-01-01T00:10:00.000+00:00",
+        "codifier": "A1",
+        "name": "Load",
+        "unit": "",
+        "mean": 4.5,
+        "mode": None,
+        "median": 4.5,
+        "highest": 9.0,
+        "lowest": 0.0,
+        "stdev": pytest.approx(2.872, abs=0.001),
+        "readings": 10,
+    }
+    assert (second["mean"], third["mean"]) == (14.5, 24.5)
+
+
+@pytest.fixture
+def parquet():
+    """Return the library that reads Parquet."""
+    return pytest.importorskip("pyarrow.parquet")
+
+
+def test_readings_come_as_parquet(web, client, parquet):
+    texts = [reading("A3", "idle", timestamp_ms=7)]
+    big = {"value": 1 << 60, "note": "ä"}
+    store(web, [reading("A1", n + 0.5, timestamp_ms=n, sequence=n) for n in range(5)] + texts)
+    store(
+        web,
+        [reading("A2", big, timestamp_ms=3), reading("A2", 1 << 31, timestamp_ms=4, sequence=2)],
+    )
+    answer = export(client, format="parquet", **{"from": 0, "to": 1000})
+    table = parquet.read_table(io.BytesIO(answer.body)).to_pydict()
+    assert table["codifier"] == [*["A1"] * 5, "A2", "A2", "A3"]
+    assert table["value"][:5] == [0.5, 1.5, 2.5, 3.5, 4.5]
+    assert table["value"][5:] == [float(1 << 60), float(1 << 31), None]
+    assert table["text"][-1] == "idle"
+    assert table["time"][3] == datetime.fromtimestamp(0.003, UTC)
+
+
+def test_a_file_of_parquet_is_written_in_pieces(monkeypatch, parquet):
+    monkeypatch.setattr(downloads, "ROW_GROUP", 10)
+    lines = ((n, "A1", "Load", "W", "mean", float(n), None, None) for n in range(35))
+    pieces = list(downloads.as_parquet(downloads.SHOWN, lines, UTC))
+    assert len(pieces) == 5
+    file = parquet.ParquetFile(io.BytesIO(b"".join(pieces)))
+    assert file.metadata.num_row_groups == 4
+    assert file.read().column("value").to_pylist() == [float(n) for n in range(35)]
+
+
+def test_what_is_shown_is_exported_as_it_is_drawn(web, client):
+    store(web, [reading("A1", float(n), timestamp_ms=n + 1, sequence=n) for n in range(1000)])
+    store(web, [reading("A3", "on", timestamp_ms=5)])
+    query = {"what": "shown", "line": ["A1,max", "A3"], "points": 10, "from": 1, "to": 1001}
+    lines = list(csv.DictReader(io.StringIO(export(client, **query).text)))
+    assert len(lines) == 11
+    assert lines[9] | {"time": ""} == {
+        **{"time": "", "codifier": "A1", "name": "Load", "unit": "", "field": "max"},
+        **{"value": "999.0", "lowest": "999.0", "highest": "999.0"},
+    }
+    assert (lines[10]["value"], lines[10]["lowest"]) == ("on", "")
+
+
+@pytest.mark.parametrize(
+    ("query", "reason"),
+    [
+        ({"format": "xlsx"}, "format is one of csv"),
+        ({"what": "day"}, "what one of"),
+        ({"zone": "../etc/passwd"}, ""),
+        ({"zone": "No/Where"}, ""),
+        ({"from": 9, "to": 5}, "from must be before to"),
+    ],
+)
+def test_a_wrong_wish_for_a_file_gets_a_reason(client, query, reason):
+    answer = export(client, **query)
+    assert answer.status == 400
+    assert reason in answer.json["error"]
+
+
+def test_without_pyarrow_the_choice_says_so(client, monkeypatch):
+    monkeypatch.setattr(downloads, "find_spec", lambda name: None)
+    answer = export(client, format="parquet")
+    assert answer.status == 400
+    assert "jph[parquet]" in answer.json["error"]
+    assert "jph[parquet]" in client.get("/graphs").text
+
+
+def test_a_file_of_a_history_that_is_away_is_an_error(make_web):
+    answer = export(Client(make_web(component("A1")).bound_port))
     assert answer.status == 503
     assert "HistoryWriter" in answer.json["error"]
 
@@ -300,7 +442,7 @@ def test_a_note_is_added_and_deleted_and_both_are_noted(web, owner):
     ("body", "status"),
     [
         ({"time_ms": 5, "text": ""}, 400),
-        ({"time_ms": 5, "text": "x" * (graphs.LONGEST_NOTE + 1)}, 400),
+        ({"time_ms": 5, "text": "x" * (views.LONGEST_NOTE + 1)}, 400),
         ({"time_ms": -5, "text": "x"}, 400),
         ({"time_ms": "5", "text": "x"}, 400),
         ({"time_ms": 5, "text": "x", "codifier": "zz"}, 404),

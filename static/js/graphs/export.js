@@ -1,6 +1,8 @@
 // What is shown as a picture; as a file of numbers it comes from the server.
 
+import { ROOT } from '../live.js';
 import { toast } from '../request.js';
+import { fieldOf } from './address.js';
 
 const PADDING = 16;
 const ROW = 22;
@@ -12,6 +14,34 @@ function store(blob, name) {
   link.download = name;
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}
+
+/**
+ * Let the server make a file of a span: of what is `shown`, of `readings`, or of statistics, `10min` or
+ * `hour`; without lines of all sensors. What is shown is short, so that an error can be told.
+ */
+export async function storeFile(lines, [from, to], { format, what, points }) {
+  const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
+  const query = new URLSearchParams({
+    format, what, from: Math.max(0, Math.floor(from)), to: Math.ceil(to) + 1, zone: timeZone,
+  });
+  if (points) query.set('points', points);
+  for (const line of lines) query.append('line', `${line.codifier},${fieldOf(line)}`);
+  const link = document.createElement('a');
+  link.href = `${ROOT}graphs/export?${query}`;
+  link.download = '';
+  if (what !== 'shown') {
+    link.click();
+    return;
+  }
+  try {
+    const response = await fetch(link.href);
+    if (!response.ok) throw new Error((await response.json()).error);
+    const [, name] = /filename="?([^";]+)/.exec(response.headers.get('Content-Disposition')) ?? [];
+    store(await response.blob(), name ?? `graph.${format}`);
+  } catch (error) {
+    toast(error instanceof TypeError ? 'The server does not answer.' : error.message, true);
+  }
 }
 
 /** A name for a file, which every system takes. */

@@ -1,4 +1,4 @@
-"""The Graphs page: lines of any sensors over time, with events as marks; saved for each person."""
+"""The page itself, the points of its lines, and the events that it marks."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -6,17 +6,19 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from flask import Blueprint, Response, abort, jsonify, redirect, render_template, request, url_for
+from flask import Blueprint, abort, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from jph.clock import time_now_ms
 from jph.errors import JphError, StoreError
 from jph.stores import Series
 from jph.stores.span import parse_field
-from web import audit, events, saved_graphs
+from web import audit, events
 from web.access import Role, needs, who
 from web.api import gap_width_ms
 from web.context import behind, site
+from web.graphs import downloads
+from web.graphs import saved as saved_graphs
 from web.recent import read_recent, read_recent_text
 from web.views import timeout_ms
 
@@ -58,6 +60,7 @@ def page() -> ResponseReturnValue:
         may_save=bool(who()),
         is_own=graph is not None and graph.owner == who(),
         fault=fault,
+        has_parquet=downloads.has_parquet(),
     )
 
 
@@ -108,27 +111,15 @@ def data() -> ResponseReturnValue:
     has a gap between two points that are more than "gap_ms" apart. "low" and "high" are there if a
     point stands for several readings. Lines of text have "texts" instead, of the newest changes.
     """
-    asked = request.args.getlist("line")
-    if len(asked) > MOST_LINES:
-        return jsonify({"error": f"a graph has at most {MOST_LINES} lines"}), 400
     try:
-        now_ms = time_now_ms()
-        end_ms = _time("to", now_ms + 1)
-        start_ms = _time("from", max(0, end_ms - 3_600_000))
+        start_ms, end_ms, most_points = span()
         earlier_ms = _time("earlier", 0) if "earlier" in request.args else None
-        most_points = request.args.get("points", DEFAULT_POINTS, int)
-        if start_ms >= end_ms:
-            raise ValueError("from must be before to")
-        if not 2 <= most_points <= MOST_POINTS:
-            raise ValueError(f"points must be from 2 to {MOST_POINTS}")
-        lines = [(text[:2], text[3:] or "value") for text in asked]
-        for _, field in lines:
-            parse_field(field)
+        lines = asked_lines()
     except ValueError as error:
         return jsonify({"error": str(error)}), 400
     try:
         answer: dict[str, Any] = {
-            "now": now_ms,
+            "now": time_now_ms(),
             "lines": [_line(*line, start_ms, end_ms, most_points) for line in lines],
         }
         if earlier_ms is not None:
@@ -137,6 +128,29 @@ def data() -> ResponseReturnValue:
     except JphError as error:
         return jsonify({"error": str(error)}), 503
     return jsonify(answer)
+
+
+def span() -> tuple[int, int, int]:
+    """Return what is asked for: from, to, and the most points of a line."""
+    end_ms = _time("to", time_now_ms() + 1)
+    start_ms = _time("from", max(0, end_ms - 3_600_000))
+    most_points = request.args.get("points", DEFAULT_POINTS, int)
+    if start_ms >= end_ms:
+        raise ValueError("from must be before to")
+    if not 2 <= most_points <= MOST_POINTS:
+        raise ValueError(f"points must be from 2 to {MOST_POINTS}")
+    return start_ms, end_ms, most_points
+
+
+def asked_lines() -> list[tuple[str, str]]:
+    """Return Codifier and field of each line."""
+    asked = request.args.getlist("line")
+    if len(asked) > MOST_LINES:
+        raise ValueError(f"a graph has at most {MOST_LINES} lines")
+    lines = [(text[:2], text[3:] or "value") for text in asked]
+    for _, field in lines:
+        parse_field(field)
+    return lines
 
 
 def _time(name: str, default: int) -> int:
@@ -210,7 +224,7 @@ def marks() -> ResponseReturnValue:
 @needs(Role.OPERATOR)
 def add_note() -> ResponseReturnValue:
     """Add a note: {"time_ms", "text"} and perhaps the "codifier" that it is about."""
-    given = _object()
+    given = given_object()
     text, time_ms = given.get("text"), given.get("time_ms")
     codifier = given.get("codifier") or ""
     if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_NOTE:
@@ -234,107 +248,8 @@ def delete_note(number: int) -> ResponseReturnValue:
     return jsonify({})
 
 
-# Saved graphs
-
-
-@blueprint.get("/graphs/saved")
-def saved() -> ResponseReturnValue:
-    """Return the graphs that the person saved."""
-    return jsonify([graph._asdict() for graph in saved_graphs.of(who())] if who() else [])
-
-
-@blueprint.post("/graphs/saved")
-def save() -> ResponseReturnValue:
-    """Save a graph: {"name", "settings"}."""
-    owner, given = _owner(), _object()
-    try:
-        graph = saved_graphs.save(owner, _text(given, "name").strip(), _text(given, "settings"))
-    except ValueError as error:
-        abort(409, _sentence(error))
-    return jsonify(graph._asdict())
-
-
-@blueprint.post("/graphs/saved/<int:number>")
-def change(number: int) -> ResponseReturnValue:
-    """Change one's own graph: {"name", "settings", "is_start"}, those that are given."""
-    given, graph = _object(), _own(number)
-    try:
-        changed = saved_graphs.update(
-            graph,
-            name=_text(given, "name").strip() if "name" in given else None,
-            settings=_text(given, "settings") if "settings" in given else None,
-            is_start=bool(given["is_start"]) if "is_start" in given else None,
-        )
-    except ValueError as error:
-        abort(409, _sentence(error))
-    return jsonify(changed._asdict())
-
-
-@blueprint.post("/graphs/saved/<int:number>/delete")
-def delete(number: int) -> ResponseReturnValue:
-    """Delete one's own graph."""
-    saved_graphs.delete(_own(number).number)
-    return jsonify({})
-
-
-@blueprint.get("/graphdb")
-@blueprint.get("/graphdb/")
-def graphdb() -> Response:
-    """Return the graphs of the person in the form of older pages: name, email and settings."""
-    found = saved_graphs.of(who()) if who() else []
-    return jsonify([{"name": it.name, "email": it.owner, "settings": it.settings} for it in found])
-
-
-@blueprint.post("/graphdb")
-@blueprint.post("/graphdb/")
-def change_graphdb() -> ResponseReturnValue:
-    """Save, update or delete a graph by its name: {"action", "name", "settings"}."""
-    owner, given = _owner(), _object()
-    action, name = given.get("action"), _text(given, "name").strip()
-    graph = next((graph for graph in saved_graphs.of(owner) if graph.name == name), None)
-    try:
-        if action == "save":
-            saved_graphs.save(owner, name, _text(given, "settings"))
-        elif action not in ("update", "delete"):
-            abort(400, "The action must be save, update or delete.")
-        elif graph is None:
-            abort(404, f"You have no graph {name!r}.")
-        elif action == "update":
-            saved_graphs.update(graph, settings=_text(given, "settings"))
-        else:
-            saved_graphs.delete(graph.number)
-    except ValueError as error:
-        abort(409, _sentence(error))
-    return graphdb()
-
-
-def _object() -> Mapping[str, Any]:
+def given_object() -> Mapping[str, Any]:
     given = request.get_json(silent=True)
     if not isinstance(given, Mapping):
         abort(400, "This takes a JSON object.")
     return given
-
-
-def _text(given: Mapping[str, Any], name: str) -> str:
-    text = given.get(name)
-    if not isinstance(text, str):
-        abort(400, f"{name} must be text.")
-    return text
-
-
-def _owner() -> str:
-    return who() or abort(401, "Sign in first.")
-
-
-def _own(number: int) -> saved_graphs.Graph:
-    owner, graph = _owner(), saved_graphs.get(number)
-    if graph is None:
-        abort(404, "There is no such graph any more.")
-    if graph.owner != owner:
-        abort(403, f"This graph belongs to {graph.owner}: save it under a name of your own.")
-    return graph
-
-
-def _sentence(error: ValueError) -> str:
-    text = str(error)
-    return f"{text[0].upper()}{text[1:]}."
