@@ -209,7 +209,7 @@ def enter_now(token: str) -> ResponseReturnValue:
         return render_template("enter.html", token=None), 410
     begin_session(person)
     audit.note("sign in", "by link", name=OWNER)
-    return redirect(url("pages.dashboard"), 303)
+    return redirect(url("pages.dashboard" if _is_anybody_there() else "first_run.page"), 303)
 
 
 @blueprint.post("/sign-out")
@@ -228,6 +228,15 @@ def sign_out() -> ResponseReturnValue:
     logout_user()
     session.clear()
     return redirect(url("pages.dashboard"), 303)
+
+
+def _is_anybody_there() -> bool:
+    from web import sessions
+
+    try:
+        return sessions.has_accounts()
+    except StoreError:
+        return True
 
 
 def person_in(name: str | None, stamp: str | None = None) -> Person:

@@ -18,6 +18,7 @@ from web import (
     api_v1,
     audit_page,
     commands,
+    first_run,
     grafana,
     live,
     metrics,
@@ -65,6 +66,7 @@ AREAS = (
     token_pages,
     my_sessions,
     audit_page,
+    first_run,
     pages,
     component_views,
     network,
@@ -141,6 +143,7 @@ def create_app(site: Site, *, port: int, host: str, allowed_hosts: tuple[str, ..
     def common() -> dict[str, object]:
         return {
             "vendor": vendor,
+            "network_name": site.config.document.get("Name"),
             "csrf_token": security.csrf_token,
             "status_words": pages.STATUS_WORDS,
         }

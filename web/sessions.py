@@ -131,6 +131,12 @@ def end_all(name: str | None) -> int:
         return database.execute("DELETE FROM session WHERE name IS ?", (name,)).rowcount
 
 
+def has_accounts() -> bool:
+    """Tell whether anybody has an account."""
+    with _transaction() as database:
+        return bool(database.execute("SELECT EXISTS(SELECT 1 FROM account)").fetchone()[0])
+
+
 def last_seen() -> dict[str, int]:
     """Return when each account was used last, ms, as far as its sessions tell."""
     with _transaction() as database:

@@ -28,6 +28,7 @@ DataType = Literal["float", "double", "integer", "bool", "string", "json"]
 class Document:
     """The whole JSON document."""
 
+    name: str = setting("", doc="name of the network, which the pages show")
     multicast: Multicast = setting(doc="the two channels")
     logging: Mapping[str, Any] | None = setting(None, doc="for logging.config.dictConfig")
     sensors: tuple[Mapping[str, object], ...] = setting(doc="the components")

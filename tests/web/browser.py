@@ -1,5 +1,7 @@
 """What tests do in a real browser; its fixtures, `browser` and `open_page`, are in conftest.py."""
 
+import re
+
 from playwright.sync_api import Page, expect
 
 from web.service import Web
@@ -14,9 +16,12 @@ ARGUMENTS = [
 
 
 def sign_in(page: Page, web: Web) -> None:
-    """Open the one-time link: one click, no more."""
+    """Open the one-time link: one click, no more, but for the first start, which waits."""
     page.goto(web.sign_in_url())
-    page.wait_for_url(web.address)
+    page.wait_for_url(re.compile(f"^{re.escape(web.address)}(welcome)?$"))
+    if page.url.endswith("/welcome"):
+        page.get_by_role("link", name="Not now").click()
+        page.wait_for_url(web.address)
 
 
 def is_live(page: Page) -> None:
