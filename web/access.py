@@ -138,7 +138,7 @@ def wants_json() -> bool:
 JSON_PATHS = (
     *("/sensor/", "/sensorts/", "/history/", "/command", "/live", "/healthz", "/ntp"),
     *("/api/", "/grafana", "/metrics", "/readyz", "/static/config.json"),
-    *("/graphs/", "/graphdb"),
+    *("/logs/", "/graphs/", "/graphdb"),
 )
 
 

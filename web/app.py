@@ -43,6 +43,7 @@ from web.graphs import files as graph_files
 from web.graphs import saved_views as graph_saved_views
 from web.graphs import views as graph_views
 from web.limits import Busy
+from web.logs import views as log_views
 from web.network import page as network
 from web.site import Site
 
@@ -76,6 +77,7 @@ AREAS = (
     settings,
     revision_pages,
     table,
+    log_views,
 )
 
 Teardown = TypeVar("Teardown", bound=TeardownCallable)

@@ -17,6 +17,7 @@ from jph.stores.address import StoreAddress, history_address
 from web.event_recorder import EventRecorder
 from web.exports import Exports
 from web.limits import Gate, Places
+from web.logs.ring import Ring
 from web.network.pings import Pings
 from web.network.written import Written
 from web.outcomes import Outcomes
@@ -85,6 +86,8 @@ class Site:
         self._lock = threading.Lock()
         self._history: tuple[StoreAddress, HistoryStore] | None = None
         self.recorder = EventRecorder(self.records, home)
+        self.log_ring = Ring(lambda: self.config.components)
+        self.log_ring.install()
         recall = channel.process.recall(state_url)
         if recall is not None:
             recall.then(self._recalled)
@@ -158,6 +161,7 @@ class Site:
         if "keeper" in vars(self):
             self.keeper.detach(self)
         self.recorder.close()
+        self.log_ring.remove()
         with self._lock:
             if self._history is not None:
                 self._history[1].close()

@@ -1,5 +1,6 @@
 import { press } from './commands.js';
 import { Curve } from './component/curve.js';
+import { showLastLines } from './component/last_lines.js';
 import { Panels } from './component/panels.js';
 import { Travel } from './component/travel.js';
 import { letShowTables } from './data_table.js';
@@ -93,6 +94,8 @@ const panels = new Panels(codifier);
 let shown_ms = 0; // when the panels were last asked for
 const travel = document.getElementById('to-live') ? new Travel(show) : null;
 letShowTables(document);
+const log = document.getElementById('log');
+if (log) showLastLines(log, codifier);
 
 function show() {
   curve.load(travel.span());

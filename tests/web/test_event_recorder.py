@@ -114,6 +114,7 @@ def test_a_later_configuration_is_a_restart(quick, web, tmp_path):
 
 
 def test_little_is_written(monkeypatch, web, tmp_path):
+    web._site.recorder.close()
     monkeypatch.setattr(event_recorder, "LOOK_S", 0.01)
     added = []
     monkeypatch.setattr(events, "add", lambda home, found: added.append(found))

@@ -1,5 +1,6 @@
 """The page of a component in a real browser."""
 
+import logging
 import re
 from contextlib import closing
 from datetime import datetime, timedelta
@@ -14,6 +15,7 @@ from tests.web.browser import is_live, sign_in
 from tests.web.bus import component, obey, reading
 from web import events
 from web.events import Event
+from web.logs import sources
 
 BERLIN = ZoneInfo("Europe/Berlin")
 IN_BERLIN = {"timezone_id": "Europe/Berlin", "locale": "en-GB"}
@@ -214,6 +216,19 @@ def test_a_slider_sets_within_the_limits(web, open_page):
     page.get_by_role("button", name="Set", exact=True).click()
     expect(page.locator("#toast")).to_have_text("SP is 25 °C now.")
     assert web.channel.told == [("A", "SP", 25.0)]
+
+
+def test_the_last_lines_of_its_log_are_there_for_operators(web, open_page, monkeypatch):
+    monkeypatch.setattr(sources, "_is_readable", lambda journal: False)
+    logging.getLogger("TempLinux").warning("A1: <b>late</b>")
+    page = open_page(f"{web.address}component/A1")
+    is_live(page)
+    expect(page.locator("#log")).to_have_count(0)
+    sign_in(page, web)
+    page.goto(f"{web.address}component/A1")
+    expect(page.locator("#log li")).to_contain_text("A1: <b>late</b>")
+    page.get_by_role("link", name="All lines").click()
+    page.wait_for_url("**/logview?component=A1")
 
 
 def test_all_of_the_history_can_be_reached_by_the_keyboard(web, open_page):

@@ -1,0 +1,1 @@
+"""The log: of the journal, of the files of `Logging`, or of this process alone."""
