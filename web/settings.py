@@ -18,7 +18,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from jph import registry
 from jph.config import document
-from jph.config.schema import component_schema
+from jph.config.schema import component_schema, multicast_schema
 from jph.errors import ConfigError, JphError, StoreError
 from web import audit
 from web.access import Role, needs, who
@@ -154,6 +154,24 @@ def form(
         why_not=keeper().file.why_not(),
         is_own=codifier == keeper().own,
         **more,
+    )
+
+
+@blueprint.get("/network")
+@needs(Role.ADMIN)
+@behind(lambda site: site.page_gate)
+def network() -> str:
+    """Show the form of the two channels."""
+    newest, content = keeper().current()
+    entry = content.get("Multicast")
+    model = {
+        "schema": multicast_schema(),
+        "entry": entry if isinstance(entry, dict) else {},
+        "section": "Multicast",
+        "base": newest.number,
+    }
+    return render_template(
+        "settings/network.html", model=json.dumps(model), why_not=keeper().file.why_not()
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from jph import registry
-from jph.bus.group import Group
+from jph.bus.group import Group, Multicast
 from jph.config.model import DERIVED, Component, Document
 from jph.errors import ConfigError
 from jph.settings import (
@@ -69,6 +69,11 @@ def component_schema(type_name: str) -> Schema:
         if "required" in own:
             component["required"] = [*component["required"], "Sensor"]
     return component
+
+
+def multicast_schema() -> Schema:
+    """Return the schema of the object of the channels."""
+    return _object_of(Multicast)
 
 
 def _rules(type_name: str) -> list[Schema]:

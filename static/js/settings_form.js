@@ -1,4 +1,4 @@
-// The form of one component.
+// The form of one component, or of another part of the configuration.
 
 import { request, toast } from './request.js';
 import { ROOT } from './live.js';
@@ -13,8 +13,8 @@ const form = document.getElementById('entry');
 const fields = document.getElementById('fields');
 const note = document.getElementById('type-note');
 const model = JSON.parse(form.dataset.model);
-const { entry, taken } = model;
-let { codifier, base } = model;
+const { entry, taken = [], section = '' } = model;
+let { codifier = '', base } = model;
 let isChosen = codifier !== '' || document.querySelector('h1 code') !== null;
 let isDirty = false;
 
@@ -38,6 +38,11 @@ function onChange() {
 
 function draw() {
   const { schema } = model;
+  if (section) showFields(fields, schema, entry, '', onChange);
+  else drawComponent(schema);
+}
+
+function drawComponent(schema) {
   const own = schema.properties.Sensor;
   note.textContent = model.note;
   note.hidden = !model.note;
@@ -80,7 +85,7 @@ function showAll(mistakes, warnings = []) {
 }
 
 const edit = (more = {}) => ({
-  base, codifier, entry, why: document.getElementById('why').value, ...more,
+  base, codifier, entry, section, why: document.getElementById('why').value, ...more,
 });
 
 const check = debounced(async () => {
@@ -96,18 +101,19 @@ const check = debounced(async () => {
 function onSaved(number) {
   if (number === null) return;
   base = number;
-  codifier = entry.Codifier;
   isDirty = false;
-  isChosen = true;
   showAll([]);
+  document.getElementById('outcome').scrollIntoView({ block: 'nearest' });
+  if (section) return;
+  codifier = entry.Codifier;
+  isChosen = true;
   const title = document.getElementById('title');
   if (title) title.textContent = entry.Name || codifier;
   const address = `${ROOT}settings/component/${encodeURIComponent(codifier)}`;
   history.replaceState(null, '', address);
-  document.getElementById('outcome').scrollIntoView({ block: 'nearest' });
 }
 
-document.getElementById('type').addEventListener('change', async (event) => {
+document.getElementById('type')?.addEventListener('change', async (event) => {
   const type = event.target.value;
   try {
     const found = await request(`settings/schema/${encodeURIComponent(type)}`);
@@ -137,7 +143,7 @@ form.addEventListener('submit', async (event) => {
 
 const sure = document.getElementById('sure');
 document.getElementById('remove')?.addEventListener('click', () => sure.showModal());
-sure.addEventListener('close', async () => {
+sure?.addEventListener('close', async () => {
   if (sure.returnValue !== 'yes') return;
   const number = await save(edit({ entry: null, why: document.getElementById('why').value || `remove ${codifier}` }));
   if (number !== null) {
@@ -150,4 +156,4 @@ addEventListener('beforeunload', (event) => { if (isDirty) event.preventDefault(
 
 draw();
 form.hidden = false;
-if (codifier === '') (fieldInput('Name') ?? form.querySelector('input')).focus();
+if (codifier === '' && !section) (fieldInput('Name') ?? form.querySelector('input')).focus();

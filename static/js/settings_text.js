@@ -20,7 +20,12 @@ function number() {
   for (const [at, line] of [...lines.children].entries()) {
     line.classList.toggle('wrong', wrong.has(at + 1));
   }
-  lines.scrollTop = area.scrollTop;
+  follow();
+}
+
+/** Keep the numbers beside their lines. */
+function follow() {
+  lines.style.transform = `translateY(${-area.scrollTop}px)`;
 }
 
 /** Put the caret where a mistake is. */
@@ -65,7 +70,7 @@ const check = debounced(async () => {
 });
 
 area.addEventListener('input', () => { number(); check(); });
-area.addEventListener('scroll', () => { lines.scrollTop = area.scrollTop; });
+area.addEventListener('scroll', follow);
 form.addEventListener('submit', async (event) => {
   event.preventDefault();
   const text = area.value;

@@ -37,6 +37,7 @@ class Edit:
         base: number of the revision that they saw; 0: the newest.
         codifier: of the component whose entry it is; empty for a new one.
         entry: its new entry; None with a Codifier: it is removed.
+        section: the entry is no component but this part of the document, such as Multicast.
         text: the whole document in its place.
         revision: the document of that revision in its place.
         how: what to do if somebody changed the configuration meanwhile: merge both, or write over.
@@ -45,6 +46,7 @@ class Edit:
     base: int
     codifier: str = ""
     entry: Mapping[str, object] | None = None
+    section: str = ""
     text: str | None = None
     revision: int = 0
     why: str = ""
@@ -61,6 +63,7 @@ class Edit:
             "base": int,
             "codifier": str,
             "entry": (dict, type(None)),
+            "section": str,
             "text": (str, type(None)),
             "revision": int,
             "why": str,
@@ -87,6 +90,9 @@ class Edit:
         content = document.parse(_text_of(keeper, base).encode())
         if not isinstance(content, dict):
             raise ConfigError("the document must be an object; correct it as text")
+        if self.section:
+            content[self.section] = dict(self.entry or {})
+            return content
         entries = content.setdefault("Sensors", [])
         place = next((at for at, it in enumerate(entries) if _is(it, self.codifier)), None)
         if self.codifier and place is None:
@@ -146,6 +152,9 @@ def placed(line: str, wanted: Mapping[str, object] | str, keeper: Keeper, edit: 
             found["line"], found["column"] = position_of(wanted, path)
         except (ConfigError, UnicodeEncodeError):
             pass
+    elif edit.section:
+        if path.startswith(edit.section):
+            found["key"] = path.removeprefix(edit.section).removeprefix(".")
     elif own := re.match(r"Sensors\[(\d+)\]\.?(.*)", path):
         entry = entries_of(wanted)[int(own[1])]
         codifier = str((edit.entry or {}).get("Codifier", edit.codifier))

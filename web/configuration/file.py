@@ -50,6 +50,11 @@ class ConfigFile:
         """
         return document.read(self.reads)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a file; nobody knows of a URL."""
+        return self.is_url or os.path.exists(document.path_of(self.reads))
+
     def stamp(self) -> Stamp:
         """Return what changes whenever the file does; cheap."""
         try:
@@ -97,7 +102,7 @@ class ConfigFile:
         if reason := self.why_not():
             raise NotWritableError(reason)
         try:
-            if self.read() != seen:
+            if self.is_there and self.read() != seen:
                 raise ChangedError(f"{self.path} has just been changed")
             write_file(self.path, text, like=None if self.is_shipped else self.path)
         except (OSError, ConfigError) as error:

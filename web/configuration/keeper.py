@@ -122,9 +122,10 @@ class Keeper:
             StoreError: the database of the pages cannot be used.
         """
         with self._lock:
-            file = self.file
+            file, newest = self.file, store.newest(self._home)
+            if newest is not None and not file.is_there:  # somebody has deleted it
+                return newest
             text, stamp = file.read(), file.stamp()
-            newest = store.newest(self._home)
             if newest is None:
                 newest = store.add(self._home, text, "", "", "found", file.changed_ms())
             elif store.text_of(self._home, newest.number) != text:
@@ -183,7 +184,7 @@ class Keeper:
             old = store.text_of(self._home, newest.number) or b""
             text = _text_of(wanted, old)
             content = self._checked(text)
-            if text == old:
+            if text == old and file.is_there:
                 return newest
             return self._write(file, text, content, old, newest, who, why, kind)
 
@@ -251,14 +252,15 @@ class Keeper:
         kind: store.Kind,
     ) -> Revision:
         before = self._last_valid(newest)
-        revision = store.add(self._home, text, who, why, kind)
+        revision = store.add(self._home, text, who, why, kind)  # or the newest, if it is that
         entry = self.own_component.entry
         Mark(revision.number, before, who, file.reads, entry).write(self._home)
         try:
             file.write(text, old)
         except JphError:
             trial.forget_mark(self._home)
-            store.remove(self._home, revision.number)
+            if revision.number != newest.number:
+                store.remove(self._home, revision.number)
             raise
         self._stamp = (self.file.reads, self.file.stamp())
         log.info("%s saves revision %d: %s", who or "somebody", revision.number, why)
@@ -349,7 +351,7 @@ class Keeper:
     def _look_at_stamp(self) -> None:
         file = self.file
         stamp = file.stamp()
-        if not file.is_url and (file.reads, stamp) != self._stamp:
+        if not file.is_url and stamp is not None and (file.reads, stamp) != self._stamp:
             # A second time the same: whoever writes it has ended.
             time.sleep(STEP_S)
             if stamp == file.stamp():

@@ -7,7 +7,7 @@ import socket
 import pytest
 from playwright.sync_api import expect
 
-from tests.helpers import eventually, free_tcp_port
+from tests.helpers import eventually, free_tcp_port, new_bus
 from tests.network import Peer
 from tests.web.browser import sign_in
 from web.configuration import store
@@ -216,3 +216,18 @@ def test_a_file_that_was_edited_but_not_loaded_says_so_and_can_be(network, admin
     eventually(lambda: network.node.config.components["A1"].name == "Hall")
     page.reload()
     expect(page.get_by_role("button", name="Have all components load it")).to_have_count(0)
+
+
+def test_the_channels_have_a_form_too(network, admin):
+    page = admin()
+    page.get_by_role("link", name="Channels").click()
+    data = page.locator('[data-path="Data-Channel"]')
+    data.get_by_label("Address").fill("10.0.0.1")
+    expect(data).to_contain_text("must be an IPv4 multicast address")
+    port = new_bus().data[1]
+    data.get_by_label("Address").fill("239.76.9.9")
+    data.get_by_label("Port").fill(str(port))
+    page.get_by_role("button", name="Save").click()
+    in_force(page, 2)
+    group = network.node.config.multicast.data
+    assert (group.address, group.port) == ("239.76.9.9", port)

@@ -224,3 +224,17 @@ def test_the_pages_come_back_with_other_settings_of_their_own(network, document)
     network.keeper.save(document, "anna", "")
     assert network.in_force().state == "in force"
     assert network.client().get("/").status == 200
+
+
+def test_a_file_that_was_deleted_is_written_again(network, document):
+    text = network.path.read_text()
+    network.keeper.look()
+    network.path.unlink()
+    assert network.keeper.look().number == 1
+    network.keeper.save(text, "anna", "", 1)
+    assert network.path.read_text() == text
+    assert network.in_force().state == "in force"
+    network.path.unlink()
+    network.keeper.save(renamed(document, "Hall"), "anna", "")
+    assert json.loads(network.path.read_text())["Sensors"][0]["Name"] == "Hall"
+    network.in_force()
