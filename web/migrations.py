@@ -112,6 +112,22 @@ STEPS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        """
+        CREATE TABLE diagram (
+            number INTEGER PRIMARY KEY,
+            name VARCHAR NOT NULL,
+            mimetype VARCHAR NOT NULL,
+            picture BLOB NOT NULL,
+            width REAL NOT NULL,
+            height REAL NOT NULL,
+            places VARCHAR NOT NULL,
+            version INTEGER NOT NULL,
+            picture_version INTEGER NOT NULL,
+            changed_ms INTEGER NOT NULL
+        )
+        """,
+    ),
 )
 
 

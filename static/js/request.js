@@ -18,20 +18,23 @@ export function toast(text, isError = false) {
 
 /**
  * Ask the server for JSON; the path begins behind the root: 'command', 'api/v1/components?area=x'.
+ * The body is sent as JSON, a file as it is.
  *
  * Throws an Error whose message is for people; its `answer` is what the server said, if it did.
  * Whoever is not signed in is sent to do so, and comes back here.
  */
 export async function request(path, { method = 'GET', body, signal } = {}) {
   const headers = { Accept: 'application/json' };
-  if (body !== undefined) headers['Content-Type'] = 'application/json';
+  const isFile = body instanceof Blob;
+  if (isFile) headers['Content-Type'] = body.type || 'application/octet-stream';
+  else if (body !== undefined) headers['Content-Type'] = 'application/json';
   if (method !== 'GET') {
     headers['X-CSRF-Token'] = document.querySelector('meta[name=csrf-token]')?.content ?? '';
   }
   let response;
   let answer = {};
   try {
-    response = await fetch(ROOT + path, { method, headers, signal, body: JSON.stringify(body) });
+    response = await fetch(ROOT + path, { method, headers, signal, body: isFile ? body : JSON.stringify(body) });
     answer = response.status === 204 ? {} : await response.json();
   } catch (error) {
     if (error.name === 'AbortError') throw error;
