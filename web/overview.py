@@ -14,6 +14,7 @@ from web.views import page_view
 Card = dict[str, Any]
 
 RANKS = {"silent": 0, "failing": 1, "halted": 2, "unseen": 3, "active": 4}  # the worst first
+WELL = 2  # from this rank on, a group has its place by its name
 ROWS_FROM = 60  # components; so many are shown as rows unless somebody wants tiles
 
 GROUPS: dict[str, tuple[str, Callable[[Card], str]]] = {
@@ -70,10 +71,11 @@ def default_group(shown: Iterable[Card]) -> str:
 
 
 def grouped(shown: Iterable[Card], by: str) -> list[Group]:
-    """Return groups with the worst cards first, and first the group that has the worst."""
+    """Return groups with the worst cards first, and first the groups that are not well."""
     _, key = GROUPS[by]
     found: dict[str, list[Card]] = {}
     for card in sorted(shown, key=lambda card: RANKS[card["State"]]):
         found.setdefault(key(card), []).append(card)
     groups = [Group(name, members) for name, members in found.items()]
-    return sorted(groups, key=lambda group: (RANKS[group.cards[0]["State"]], group.key.casefold()))
+    ranks = {group.key: min(RANKS[group.cards[0]["State"]], WELL) for group in groups}
+    return sorted(groups, key=lambda group: (ranks[group.key], group.key.casefold()))

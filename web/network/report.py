@@ -15,7 +15,7 @@ from jph.stores.address import writer_waits
 from web.api import memory_mb
 from web.formatting import display
 from web.network.pings import best, round_trip_ms
-from web.nodes import UNKNOWN, Trouble, died_ms
+from web.nodes import PROGRAMS, UNKNOWN, Trouble, died_ms
 from web.record import Record
 from web.site import Site
 from web.strangers import Stranger
@@ -47,7 +47,11 @@ def report(here: Site) -> dict[str, Any]:
     """Return all of it."""
     records = here.records
     overview = records.overview()
-    nodes = [_node(here, name, members) for name, members in records.by_node().items()]
+    nodes = [
+        _node(here, name, there)
+        for name, members in records.by_node().items()
+        if (there := [record for record in members if not _is_absent_program(record)])
+    ]
     stores = [_store(here, record) for record in records.all() if _is_store(record)]
     server = _server(here)
     complaints = list(_complaints(here, nodes, stores, server, overview.troubles))
@@ -86,8 +90,12 @@ def everybody(here: Site) -> list[str]:
         for record in here.records.all()
         if record.component.server is None
         and record.component.codifier != own
-        and record.component.type != "ControlProgram"
+        and record.component.type not in PROGRAMS
     ]
+
+
+def _is_absent_program(record: Record) -> bool:
+    return record.status == "unseen" and record.component.type in PROGRAMS
 
 
 def _node(here: Site, name: str, members: Collection[Record]) -> dict[str, Any]:
@@ -130,7 +138,7 @@ def _processes(here: Site, members: Iterable[Record]) -> list[Process]:
     own = here.channel.process.bus.own_addresses()
     found: dict[str, Process] = {}
     for record in members:
-        if record.component.server is None and record.component.type != "ControlProgram":
+        if record.component.server is None and record.component.type not in PROGRAMS:
             at = f"{record.ip}:{record.port}" if record.port else ""
             is_here = (record.ip, record.port) in own
             process = found.setdefault(at, Process(at, is_here, []))

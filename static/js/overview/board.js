@@ -1,6 +1,7 @@
 // Which cards are shown, in which groups and in which order. web/overview.py makes the first page.
 
 const RANKS = { silent: 0, failing: 1, halted: 2, unseen: 3, active: 4 }; // the worst first
+const WELL = 2; // from this rank on, a group has its place by its name
 
 export const GROUPS = {
   area: (card) => card.area || 'No area',
@@ -57,7 +58,7 @@ export class Board {
       if (!found.has(key)) found.set(key, []);
       found.get(key).push(card);
     }
-    const rank = (key) => Math.min(...found.get(key).map((card) => RANKS[card.state]));
+    const rank = (key) => Math.min(WELL, ...found.get(key).map((card) => RANKS[card.state]));
     const keys = [...found.keys()].sort((one, other) => (sort === 'worst' ? rank(one) - rank(other) : 0)
       || byName(one, other));
     const focused = document.activeElement;
