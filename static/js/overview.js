@@ -25,7 +25,10 @@ const chips = [...document.querySelectorAll('.chips .chip')];
 const field = document.getElementById('filter');
 const troubles = new Troubles(document.getElementById('troubles'));
 
-// Only cards that are on the screen are touched, once per frame of the screen.
+// Only cards that are on the screen are touched, once per frame of the screen. Curves of two minutes
+// move on by a pixel in a second; the more of them are seen, the less often each is drawn.
+const CURVE_MS = 3_000;
+const CURVE_OF_MANY_MS = 50; // for each one that is seen
 const dirty = new Set();
 const visible = new Set();
 let asked = false;
@@ -33,12 +36,13 @@ let asked = false;
 function redraw() {
   asked = false;
   const now_ms = performance.now();
+  const every_ms = Math.max(CURVE_MS, CURVE_OF_MANY_MS * visible.size);
   const hasCurves = !root.classList.contains('is-rows');
   for (const card of dirty) {
     if (visible.has(card)) {
       dirty.delete(card);
       card.render();
-      if (hasCurves) card.drawIfDue(now_ms);
+      if (hasCurves) card.drawIfDue(now_ms, every_ms);
     }
   }
 }

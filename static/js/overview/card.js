@@ -4,7 +4,6 @@ import { serverNow } from '../live.js';
 import { draw, RING } from '../spark.js';
 import { span, when, WORDS } from '../view.js';
 
-const CURVE_MS = 3_000; // a curve of two minutes moves on by three pixels in this time
 const FEW = 20; // points, with which a curve is drawn at once
 const SVG = 'http://www.w3.org/2000/svg';
 
@@ -85,9 +84,9 @@ export class Card {
     this.tick();
   }
 
-  /** Draw its curve if that is due. */
-  drawIfDue(now_ms) {
-    if (!this.hasNewPoints || (this.points.length > FEW && now_ms - this.drawn_ms < CURVE_MS)) return;
+  /** Draw its curve if there is something new, and the last time is so long ago. */
+  drawIfDue(now_ms, every_ms) {
+    if (!this.hasNewPoints || (this.points.length > FEW && now_ms - this.drawn_ms < every_ms)) return;
     this.hasNewPoints = false;
     this.drawn_ms = now_ms;
     if (!this.svg && this.points.length > 1) {
