@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -117,8 +117,10 @@ def fill_postgres(store: HistoryStore, url: str, start_ms: int, days: int) -> No
 
 
 @contextmanager
-def served(url: str, folder: Path, net: common.Network) -> Iterator[str]:
-    """Run the pages in a process of their own; give their address."""
+def served(
+    url: str, folder: Path, net: common.Network, codifiers: Sequence[str]
+) -> Iterator[tuple[str, int]]:
+    """Run the pages of some sensors; give their address and the id of their process."""
     port = free_tcp_port()
     document = json.loads(net.config.read_text())
     document["Sensors"] = [
@@ -129,7 +131,7 @@ def served(url: str, folder: Path, net: common.Network) -> Iterator[str]:
             "Type": "External",
             "SensorInterval": STEP_MS // 1000,
         }
-        for code in SENSORS
+        for code in codifiers
     ]
     document["Sensors"] += [
         {"Codifier": "HW", "Type": "HistoryWriter", "Host": "nowhere", "Sensor": {"URL": url}},
@@ -149,7 +151,7 @@ def served(url: str, folder: Path, net: common.Network) -> Iterator[str]:
                     if time.monotonic() > until_s or process.poll() is not None:
                         raise SystemExit("the web server does not start") from None
                     time.sleep(0.1)
-            yield f"http://127.0.0.1:{port}/"
+            yield f"http://127.0.0.1:{port}/", process.pid
         finally:
             process.terminate()
 
@@ -191,7 +193,7 @@ def pan(page: Page) -> tuple[float, float]:
 
 def measure(store: str, url: str, folder: Path, net: common.Network, runs: int) -> bool:
     """Print what was measured on one store; tell whether all limits are kept."""
-    with served(url, folder, net) as address, sync_playwright() as playwright:
+    with served(url, folder, net, SENSORS) as (address, _), sync_playwright() as playwright:
         chromium = os.environ.get("CHROMIUM", "/usr/bin/chromium")
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         page = browser.new_page(viewport={"width": 1280, "height": 800})
