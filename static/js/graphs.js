@@ -18,6 +18,7 @@ const LAST_RETRY_MS = 15_000;
 const LEAST_RELOAD_MS = 15_000;
 const MOST_RELOAD_MS = 300_000;
 const MOST_POINTS = 5_000;
+const AHEAD_MS = 60_000;
 const OPTIONS = ['1h', '1d', '1w', '1M', '1y'];
 
 const byId = (id) => document.getElementById(id);
@@ -75,10 +76,13 @@ const marks = new Marks({
   onKinds: (kinds) => {
     graph.kinds = kinds;
     keep();
-    marks.load(graph, stage.span);
+    loadMarks(...stage.span);
   },
   onMarks: (found) => stage.mark(found),
 });
+
+/** Load the events of a span; in a live graph also those of a clock that is ahead of ours. */
+const loadMarks = (from, to) => marks.load(graph, [from, isLive() ? to + AHEAD_MS : to]);
 
 function arrange() {
   list.show(graph.lines);
@@ -105,7 +109,7 @@ function describe() {
   const live = isLive() ? ' Live values go on.' : '';
   const text = failing
     ? `No history since ${when(failing.since_ms)}: ${failing.reason}${live}`
-    : bucket_ms ? `Each point is the mean of ${spanWords(bucket_ms)}; the band shows lowest and highest.` : '';
+    : bucket_ms ? `Each point stands for ${spanWords(bucket_ms)}; a band shows lowest and highest.` : '';
   put(byId('chart-note'), text);
   byId('chart-note').classList.toggle('fault', failing !== null);
 }
@@ -148,7 +152,7 @@ async function load({ margin = false } = {}) {
   read();
   requestAnimationFrame(() => { byId('charts').dataset.shown = `${area.join(' ')} ${loaded.at_ms}`; });
   if (byId('table').open) showTable(byId('table').lastElementChild, stage, infoOf);
-  marks.load(graph, area);
+  loadMarks(...area);
 }
 
 // The address, and the controls that show what it says
@@ -283,9 +287,7 @@ new Saved({
 });
 
 byId('share').addEventListener('click', async () => {
-  const query = format(graph);
-  if (isLive() === false || graph.lines.length === 0) query.delete('saved');
-  const address = `${location.origin}${location.pathname}?${query}`;
+  const address = `${location.origin}${location.pathname}?${format(graph)}`;
   try {
     await navigator.clipboard.writeText(address);
     toast('The link is copied: it shows this graph to whoever may see these pages.');

@@ -135,7 +135,7 @@ def test_zooming_and_moving_load_finer_data(web, open_page):
     page = open_page(f"{web.address}graphs?line=A1&last=1y")
     is_live(page)
     shown(page)
-    expect(page.locator("#chart-note")).to_contain_text("Each point is the mean of")
+    expect(page.locator("#chart-note")).to_contain_text("Each point stands for")
     box = page.locator(".u-over").bounding_box()
     y = box["y"] + 50
 
@@ -312,6 +312,10 @@ def test_notes_are_marks_that_come_and_go(web, open_page):
     page.goto(f"{web.address}graphs?line=A1&last=1d")
     is_live(page)
     expect(page.locator("#mark-count")).to_have_text("1 in this span")
+    shown(page)
+    box = page.locator(".u-over").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 23 / 24, box["y"] + 50)
+    expect(page.locator("#chart-note")).to_contain_text(f"Halted Boiler flow: {STRANGE}")
     page.get_by_text("Events", exact=False).first.click()
     expect(page.locator("#mark-list li")).to_contain_text(f"{STRANGE}by ben")
     page.get_by_label("About").select_option("Boiler flow")

@@ -1,5 +1,6 @@
 // Events as marks in the charts and as a list, and the notes of people.
 
+import { serverNow } from '../live.js';
 import { request, toast } from '../request.js';
 import { put, when } from '../view.js';
 import { KINDS } from './address.js';
@@ -106,7 +107,7 @@ export class Marks {
     codifier.replaceChildren(new Option('the whole network', ''), ...this.graph.lines.map((line) => (
       new Option(this.infoOf(line.codifier).name, line.codifier))));
     codifier.value = this.graph.lines.some((line) => line.codifier === chosen) ? chosen : '';
-    if (!this.isTimed) time.value = toField(this.span[1]);
+    if (!this.isTimed) time.value = toField(Math.min(this.span[1], serverNow()));
   }
 
   /** Take a time that somebody pointed at for the next note. */
@@ -133,7 +134,7 @@ export class Marks {
       toast(error.message, true);
       return false;
     }
-    await this.load(this.graph, [this.span[0], Math.max(this.span[1], Date.now() + 1)]);
+    await this.load(this.graph, this.span);
     return true;
   }
 }
