@@ -91,8 +91,9 @@ def routes(web):
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
         path = rule.rule
-        for kind, name in re.findall(r"<(?:(\w+)(?:\([^)]*\))?:)?(\w+)>", path):
-            path = re.sub(rf"<[^>]*\b{name}>", samples[kind or "string"], path, count=1)
+        for kind, choice, name in re.findall(r"<(?:(\w+)(?:\((\w*)[^)]*\))?:)?(\w+)>", path):
+            sample = choice if kind == "any" else samples[kind or "string"]
+            path = re.sub(rf"<[^>]*\b{name}>", sample, path, count=1)
         for method in (rule.methods or {"GET", "POST"}) - {"HEAD", "OPTIONS"}:
             yield method, path, rule.endpoint, view, needed_role(view, method)
 
