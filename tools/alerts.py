@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from jph.alerts.zone import zone_of
 from jph.clock import time_now_ms
 from jph.config.model import Component, Config
 from jph.settings import arguments
@@ -29,7 +30,7 @@ def test(names: tuple[str, ...], source: str, home: Path) -> None:
     It goes out from this machine, so try it on the one that runs the Alerts component. Ends with 1
     if one of them did not take it.
     """
-    from collectors.alerts.component import Alerts, zone_of
+    from collectors.alerts.component import Alerts
     from collectors.alerts.contacts import Undelivered
     from collectors.alerts.messages import Writer
 

@@ -37,6 +37,8 @@ from web import (
     token_pages,
 )
 from web.access import wants_json
+from web.alerts import editor as alerts_editor
+from web.alerts import views as alerts_views
 from web.component import views as component_views
 from web.compression import compress
 from web.context import CodifierConverter
@@ -72,6 +74,8 @@ AREAS = (
     first_run,
     pages,
     component_views,
+    alerts_views,
+    alerts_editor,
     network,
     graph_views,
     graph_saved_views,

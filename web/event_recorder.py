@@ -86,6 +86,11 @@ class EventRecorder:
             with self._lock:
                 self._pending.append(Change(time_now_ms(), source, "restart", text))
 
+    def add(self, change: Change) -> None:
+        """Take an event that somebody else found."""
+        with self._lock:
+            self._pending.append(change)
+
     def look(self, now_s: float | None = None, now_ms: int | None = None) -> None:
         """Note whose status changed."""
         now_s = time.monotonic() if now_s is None else now_s

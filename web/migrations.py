@@ -128,6 +128,20 @@ STEPS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        # Browsers that are told of alerts; is_account: `who` signed in by an account of this file.
+        """
+        CREATE TABLE push (
+            endpoint VARCHAR NOT NULL PRIMARY KEY,
+            p256dh VARCHAR NOT NULL,
+            auth VARCHAR NOT NULL,
+            site VARCHAR NOT NULL,
+            who VARCHAR NOT NULL,
+            is_account BOOLEAN NOT NULL,
+            made_ms INTEGER NOT NULL
+        )
+        """,
+    ),
 )
 
 

@@ -168,8 +168,7 @@ class Web:
 
     def on_batch(self, readings: list[Reading]) -> None:
         """Take readings."""
-        self._site.outcomes.hear(readings)
-        self._site.records.on_batch(readings)
+        self._site.on_batch(readings)
 
     def on_control(self, message: Control, address: Address) -> None:
         """Take one control message."""

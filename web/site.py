@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jph.bus.bus import BusStatus
-from jph.bus.wire import Address, Control
+from jph.bus.wire import Address, Control, Reading
 from jph.config.model import Config
 from jph.errors import StoreError
 from jph.faults import Fault
 from jph.node.channel import Channel
 from jph.stores import HistoryStore, open_history
 from jph.stores.address import StoreAddress, history_address
+from web.alerts.board import Board
+from web.alerts.notes import AlertNotes
+from web.alerts.push import PushSender
 from web.event_recorder import EventRecorder
 from web.exports import Exports
 from web.limits import Gate, Places
@@ -88,6 +91,11 @@ class Site:
         self.recorder = EventRecorder(self.records, home)
         self.log_ring = Ring(lambda: self.config.components)
         self.log_ring.install()
+        self.board = Board(config, lambda to, number: channel.send_control("A", to, number))
+        self.board.listeners.append(AlertNotes(self.recorder).take)
+        self.push = PushSender(home)
+        self.board.listeners.append(self.push.take)
+        self.stream.more = self.board.frame
         recall = channel.process.recall(state_url)
         if recall is not None:
             recall.then(self._recalled)
@@ -114,10 +122,17 @@ class Site:
 
         return keeper_of(self.channel, self.home)
 
+    def on_batch(self, readings: list[Reading]) -> None:
+        """Take readings."""
+        self.outcomes.hear(readings)
+        self.board.on_batch(readings)
+        self.records.on_batch(readings)
+
     def on_control(self, message: Control, address: Address) -> None:
         """Take one control message."""
         self.pings.hear(message)
         self.outcomes.hear([message])
+        self.board.on_control(message)
         self.records.on_control(message, address)
         self.recorder.on_control(message)
         if "keeper" in vars(self):
@@ -126,6 +141,7 @@ class Site:
     def reconfigure(self, config: Config) -> None:
         """Go on with another configuration."""
         self.config = config
+        self.board.reconfigure(config)
         self.records.reconfigure(config)
 
     def note_damage(self, text: str) -> None:
@@ -162,6 +178,7 @@ class Site:
             self.keeper.detach(self)
         self.recorder.close()
         self.log_ring.remove()
+        self.push.close()
         with self._lock:
             if self._history is not None:
                 self._history[1].close()

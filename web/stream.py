@@ -11,7 +11,7 @@ reader may begin with any event, and all of them get the same bytes.
 import json
 import secrets
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 
 from jph.clock import time_now_ms
@@ -67,6 +67,7 @@ class LiveStream:
 
     def __init__(self, records: Records) -> None:
         self.boot = secrets.token_hex(4)  # of this life of the server
+        self.more: Callable[[], Mapping[str, object]] = dict  # fields of each frame besides
         self.records = records
         self._end = 0  # the version that the present frame ends with
         self._events: dict[tuple[int, Scope, bool], bytes] = {}  # of the present frame
@@ -84,7 +85,7 @@ class LiveStream:
         if self.has_news():
             overview = self.records.overview()
             self._end = overview.version
-            self._overview.update(self._end, _frame_fields(overview))
+            self._overview.update(self._end, {**_frame_fields(overview), **self.more()})
             self._events.clear()
 
     def position(self, event_id: str) -> int:

@@ -1,25 +1,23 @@
 """The Alerts component: judges the rules, keeps the book, publishes it, and tells people."""
 
-import contextlib
 import json
 import logging
 import threading
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from collectors.alerts.book import Book
 from collectors.alerts.contacts import Contact
 from collectors.alerts.messages import Writer
 from collectors.alerts.outbox import Outbox
-from jph.alerts.conditions import Moment, Zone
+from jph.alerts.conditions import Moment
 from jph.alerts.evaluation import Evaluator
 from jph.alerts.rules import QuietHours, Rule, mistakes_in
 from jph.alerts.telling import Order, Verb, fitting
+from jph.alerts.zone import zone_of
 from jph.bus.wire import Address, Control, Reading, number_of
 from jph.clock import time_now_ms
 from jph.config.model import Config
@@ -180,7 +178,8 @@ class Alerts:
         with self._lock:
             self._evaluator.on_control(message, _now())
         if message.flag == "A" and message.destination in self._own:
-            if not self._takes_commands(message.destination):
+            is_question = message.number == Order(Verb.TELL).number()
+            if not (is_question or self._takes_commands(message.destination)):
                 return
             self._obey(message.destination, message.number)
 
@@ -216,6 +215,8 @@ class Alerts:
         now_ms = time_now_ms()
         with self._lock:
             if codifier != self.channel.codifier:
+                if not self._takes_commands(codifier):
+                    return
                 rules = [name for name, code in self._codes.items() if code == codifier]
                 for name in rules if number >= 0 else ():
                     self._book.attend_rule(name, int(min(number, 1e9)), now_ms)
@@ -296,24 +297,29 @@ class Alerts:
     def _settle(self, now: Moment) -> bool:
         """Publish what changed, and put into the outbox what is due; return whether any was."""
         changed = False
+        said: dict[int, str] = {}
         for it in self._book.end_maintenance(now.ms):
             self._publish(maintenance={"of": it.of, "name": it.name, "until": 0})
             changed = True
         for announcement in self._book.due(now.ms):
             message = self._writer.write(announcement, now.ms)
             self._outbox.add(message, announcement.rule.contacts)
-            changed = True
+            told = self._book.told(announcement.alert, now.ms)
+            self._publish(said=announcement.event, alert=told)
+            said[told.id] = told.state
         news = self._book.news(now.ms)
-        told = {it.id for it in news}
+        changed = bool(said or news) or changed
+        news = [it for it in news if said.get(it.id) != it.state]
+        told_ids = {it.id for it in news} | {*said}
         again, self._to_tell = self._to_tell[:MOST_TOLD], self._to_tell[MOST_TOLD:]
         for alert in self._book.alerts():
-            if alert.id in again and alert.id not in told:
+            if alert.id in again and alert.id not in told_ids:
                 news.append(self._book.told(alert, now.ms))
         for each in news:
             self._publish(alert=each)
-        if news:
+        if news or said:
             self._publish_rules(now.ms)
-        return changed or bool(told)
+        return changed
 
     # On the bus
 
@@ -375,23 +381,6 @@ class Alerts:
                 self._store_fault.note(said, f"{said}; a restart may repeat messages")
             else:
                 self._store_fault.end("the alerts are kept on the disk again")
-
-
-def zone_of(name: str | None) -> Zone:
-    """Return what tells the time of a zone, None being that of this machine.
-
-    Raises:
-        ValueError: there is no such zone.
-    """
-    if not name:
-        return lambda time_ms: datetime.fromtimestamp(time_ms / 1000).astimezone()
-    zone: ZoneInfo | None = None
-    with contextlib.suppress(OSError, ValueError, LookupError):
-        zone = ZoneInfo(name)
-    if zone is None:
-        raise ValueError(f"there is no time zone {name[:60]!r}; name one such as Europe/Berlin")
-    found = zone
-    return lambda time_ms: datetime.fromtimestamp(time_ms / 1000, found)
 
 
 def _now() -> Moment:

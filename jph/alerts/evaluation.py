@@ -36,7 +36,7 @@ from jph.config.status import Heard, Status, status
 
 JUMP_MS = 5_000  # by which the wall clock may differ from the other one between two looks
 STALL_S = 15.0  # between two looks, which come every second
-BLIND_S = 10.0  # after a jump
+BLIND_S = 10.0  # after a jump; and a bus that is joined again within it was hardly away
 SLACK_S = 1.0
 KEEP_ALIVES = 1.5  # after which a node that lives has given a sign
 
@@ -85,6 +85,7 @@ class Evaluator:
         self._since_s = now.s
         self._last = now
         self._jumped_s = -math.inf
+        self._joined_s = now.s
         self._jump = ""
         self._found: list[Transition] = []
         self._earlier = {it: node for it, node in (seen or {}).items() if it in components}
@@ -175,13 +176,15 @@ class Evaluator:
         """
         if self._is_live:
             self._look_at_clock(now)
-            blind = self._blindness(now, joined)
+            if joined:
+                self._joined_s = now.s
+            blind = self._blindness(now)
             self._blind.reason = blind or self._blind.reason
             was_blind = self._blind.phase == "firing"
             self._step(self._blind, now, bool(blind))
-            if blind or was_blind:
+            if blind or was_blind or not joined:
                 self._rest(now)
-            if was_blind and not blind:
+            if not joined or (was_blind and not blind):
                 self._since_s = now.s
         for watches in self._by_sensor.values():
             for watch in watches:
@@ -190,7 +193,7 @@ class Evaluator:
             for watch in watches:
                 if watch.condition is not None:
                     self._step(watch, now, watch.condition.holds(now, watch.phase == "firing"))
-        if self._blind.phase != "firing":
+        if self._blind.phase != "firing" and joined:
             self._look_at_life(now, failing or {})
         self._last = now
         found, self._found = self._found, []
@@ -362,11 +365,11 @@ class Evaluator:
                 else f"the clock was set back by {-jump_ms / 1000:.0f} s"
             )
 
-    def _blindness(self, now: Moment, joined: bool) -> str:
+    def _blindness(self, now: Moment) -> str:
         """Return why nothing can be judged now, empty while everything can."""
         if now.s - self._jumped_s < BLIND_S:
             return self._jump
-        if not joined:
+        if now.s - self._joined_s > BLIND_S:
             return "this machine is not on the bus"
         everybody = self._everybody()
         if not everybody:

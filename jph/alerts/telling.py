@@ -4,6 +4,7 @@ The Alerts component sends, as its own value, the number of alerts that fire and
 at, in an object {"value": number}; beside it one of these where there is news:
 
     "alert"        one alert that changed, see `Told`
+    "said"         begins or ends: people are told so of this alert now
     "maintenance"  {"of": codifier, host, area or all, "name", "until"}: ms since 1970; 0: it ended
     "tested"       {"contact", "ok", "text"}: what became of a test message
     "fault"        why messages cannot be delivered
@@ -131,17 +132,23 @@ class Told:
         return cls(**found) if is_right else None  # type: ignore[arg-type]
 
 
-def fitting(content: dict[str, object], **parts: Told | Mapping[str, object]) -> dict[str, object]:
+def fitting(
+    content: dict[str, object], **parts: Told | Mapping[str, object] | str
+) -> dict[str, object]:
     """Return an object with these parts whose longest texts are cut until a datagram holds it."""
     made = {
         **content,
-        **{name: asdict(it) if isinstance(it, Told) else dict(it) for name, it in parts.items()},
+        **{name: asdict(it) if isinstance(it, Told) else _copy(it) for name, it in parts.items()},
     }
     while _size(made) > MOST_BYTES:
         place, key = max(_texts(made), key=lambda at: len(str(at[0][at[1]])))
         text = str(place[key])
         place[key] = text[: len(text) * 2 // 3] + "…"
     return made
+
+
+def _copy(part: Mapping[str, object] | str) -> dict[str, object] | str:
+    return part if isinstance(part, str) else dict(part)
 
 
 def _texts(content: dict[str, Any]) -> list[tuple[dict[str, Any], str]]:

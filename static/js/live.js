@@ -63,6 +63,7 @@ export function connect(onData, scope) {
       return;
     }
     show('live', 'Live');
+    if (frame.alerts) dispatchEvent(new CustomEvent('jph:alerts', { detail: frame.alerts }));
     onData(frame, event.type === 'snapshot');
   };
 

@@ -112,6 +112,7 @@ def test_the_home_directory_is_there():
         "spool-….sqlite",
         "web.sqlite",
         "web.key",
+        "web.push.key",
         "history-progress.json",
     }
 

@@ -276,6 +276,13 @@ def test_off_the_bus_is_blindness():
     assert bench.run(30, ["A1", "A2"]) == [(BLIND, "", "well")]
 
 
+def test_a_bus_that_is_joined_soon_is_no_news_as_at_every_start():
+    bench = Bench()
+    bench.run(30, ["A1", "A2"])
+    assert bench.run(9, joined=False) == []
+    assert bench.run(30, ["A1", "A2"]) == []
+
+
 @pytest.mark.parametrize("jump_ms", [3_600_000, -3_600_000])
 def test_a_clock_that_was_set_is_one_alert_and_nobody_is_silent(jump_ms):
     bench = Bench()

@@ -1,0 +1,1 @@
+"""The pages of alerts: what is heard of them, what people do about them, and their rules."""
