@@ -60,7 +60,7 @@ class Places:
         self._own = {address[0] for address in own}
         self._here = this_host()
         named: dict[str, set[str]] = {}  # address -> the hosts that components there name
-        self._names: list[str] = [self._here]  # one spelling for each machine
+        self._names = {self._here: self._here}  # of each spelling, the one of its machine
         for record in records:
             if record.component.host:
                 name = self._spelling(record.component.host)
@@ -82,11 +82,10 @@ class Places:
         return self._named.get(ip, ip)
 
     def _spelling(self, host: str) -> str:
-        for name in self._names:
-            if is_same_host(name, host):
-                return name
-        self._names.append(host)
-        return host
+        if host not in self._names:
+            known = next((name for name in self._names if is_same_host(name, host)), None)
+            self._names[host] = host if known is None else self._names[known]
+        return self._names[host]
 
 
 def by_node(

@@ -151,8 +151,8 @@ def test_strangers_are_listed_with_what_they_send(web, client, owner):
     )
     assert (two["codifier"], two["kind"], two["ip"]) == ("Z2", None, "192.0.2.9")
     assert "accept" not in one, "who does not administer cannot add it"
-    accepted = state(owner)["strangers"][0].get("accept")
-    assert accepted is None or accepted.endswith("/Z1")
+    accepted = state(owner)["strangers"][0]["accept"]
+    assert accepted.endswith("/settings/accept/Z1")
 
 
 def test_operators_ping_all(web, client, owner):
