@@ -82,8 +82,17 @@ def test_an_earlier_period_of_the_same_length_comes_with_it(web, client):
     store(web, [reading("A1", float(n), timestamp_ms=1000 * n, sequence=n) for n in range(10)])
     query = {"from": 5000, "to": 7000, "earlier": 2000}
     answer = ask(client, line="A1", **query).json
-    assert answer["lines"][0]["v"] == [5.0, 6.0]
-    assert times_of(answer["earlier"][0]) == [2000, 3000]
+    assert answer["lines"][0]["v"] == [4.0, 5.0, 6.0, 7.0]
+    assert times_of(answer["earlier"][0]) == [1000, 2000, 3000, 4000]
+
+
+def test_a_line_of_few_readings_reaches_to_both_edges_of_the_span(web, client):
+    times = (1000, 50_000, 55_000, 900_000)
+    store(web, [reading("A1", float(t), timestamp_ms=t, sequence=n) for n, t in enumerate(times)])
+    (line,) = ask(client, line="A1", **{"from": 52_000, "to": 53_000}).json["lines"]
+    assert line["v"] == [50_000.0, 55_000.0]
+    (line,) = ask(client, line="A1", **{"from": 200_000, "to": 201_000}).json["lines"]
+    assert line["v"] == []  # others are further away than the sensor may be silent
 
 
 def test_many_readings_become_few_points_with_lowest_and_highest(web, client):
@@ -102,6 +111,10 @@ def test_a_line_of_text_has_the_changes_of_its_text(web, client):
     )
     (line,) = ask(client, line="A3", **{"from": 0, "to": 10}).json["lines"]
     assert line == {"texts": [[1, "off"], [3, "on"], [5, "off"]]}
+    (line,) = ask(client, line="A3", **{"from": 4, "to": 10}).json["lines"]
+    assert line == {"texts": [[3, "on"], [5, "off"]]}  # as it was before
+    (line,) = ask(client, line="A3", **{"from": 6, "to": 10}).json["lines"]
+    assert line == {"texts": [[5, "off"]]}
 
 
 def test_an_unknown_component_spoils_its_own_line_only(web, client):

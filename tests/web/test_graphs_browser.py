@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -174,6 +175,38 @@ def test_zooming_and_moving_load_finer_data(web, open_page):
     assert width_of(asked(page, spread)) < width_of(moved) / 2
     reset = asked(page, lambda: page.mouse.dblclick(box["x"] + 100, y))
     assert width_of(reset) > 364 * DAY_MS
+
+
+def test_a_line_is_drawn_between_two_readings(make_web, open_page):
+    web = make_web(
+        component("A1", name="Meter", sensor_interval_s=3600.0),
+        component("H1", type="HistoryWriter", sensor_interval_s=None),
+    )
+    now_ms = time_now_ms()
+    history = open_history("sqlite:///history.sqlite", web.home)
+    times = (now_ms - 2 * HOUR_MS, now_ms - HOUR_MS)
+    history.append([row_of(reading("A1", 5.0 * n, timestamp_ms=t)) for n, t in enumerate(times)])
+    history.close()
+    begin, end = (
+        f"{datetime.fromtimestamp(times[0] / 1000 + minutes * 60, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        for minutes in (20, 40)
+    )
+    page = open_page(f"{web.address}graphs?line=A1&from={begin}&to={end}")
+    is_live(page)
+    shown(page)
+    columns = """() => {
+        const canvas = document.querySelector('#charts canvas');
+        const { width, height } = canvas;
+        const { data } = canvas.getContext('2d').getImageData(0, 0, width, height);
+        const found = new Set();
+        for (let place = 0; place < data.length; place += 4) {
+            if (data[place] < 60 && data[place + 2] > 120 && data[place + 3] > 150) {
+                found.add((place / 4) % width);
+            }
+        }
+        return found.size;
+    }"""
+    eventually(lambda: page.evaluate(columns) > 900)
 
 
 def test_all_is_done_by_keyboard(web, open_page):

@@ -11,7 +11,7 @@ from flask.typing import ResponseReturnValue
 
 from jph.clock import time_now_ms
 from jph.errors import JphError, StoreError
-from jph.stores import Series
+from jph.stores import HistoryStore, Series
 from jph.stores.span import parse_field
 from web import audit, events
 from web.access import Role, needs, who
@@ -29,6 +29,9 @@ MOST_POINTS = 5_000  # of one line
 DEFAULT_POINTS = 1_000
 MOST_TEXTS = 300
 MOST_MARKS = 300
+BEFORE_MS = 24 * 3_600_000  # so long before a span the text is looked for that it begins with
+SPARSE = 100  # points; a line of fewer is drawn from the reading before to the one after
+MOST_BEFORE = 100  # readings that may be looked at for the one before
 LONGEST_NOTE = 500
 LATEST_MS = 1 << 48  # the largest timestamp that the bus carries
 FLOAT_DIGITS = 7  # all that a float32 holds
@@ -167,11 +170,31 @@ def _line(codifier: str, field: str, start_ms: int, end_ms: int, most: int) -> d
     if component is None or record is None:
         return {"error": f"There is no component {codifier} in the configuration."}
     if component.data_type == "string":
-        return {"texts": changes(read_recent_text(here, component, start_ms, end_ms, MOST_TEXTS))}
+        texts = read_recent_text(here, component, start_ms, end_ms, MOST_TEXTS)
+        before = here.history().read_text(codifier, max(0, start_ms - BEFORE_MS), start_ms, 1)
+        return {"texts": changes([*before, *texts])}
     series = read_recent(here, codifier, field, start_ms, end_ms, most)
     digits = FLOAT_DIGITS if component.data_type == "float" else DIGITS
     gap_ms = gap_width_ms(series, timeout_ms(here.records, record))
+    is_sparse = not series.bucket_ms and len(series.times_ms) < SPARSE
+    if is_sparse and field != "stdev" and parse_field(field).resolution is None:
+        series = _reaching(here.history(), codifier, series, (start_ms, end_ms), round(gap_ms))
     return packed(series, digits) | {"gap_ms": gap_ms, "bucket_ms": series.bucket_ms}
+
+
+def _reaching(
+    store: HistoryStore, codifier: str, series: Series, span: tuple[int, int], reach_ms: int
+) -> Series:
+    """Return a series with the readings next to its span, so that its line reaches the edges."""
+    start_ms, end_ms = span
+    before = store.oldest(codifier, max(0, start_ms - reach_ms), start_ms, MOST_BEFORE)
+    before = before[-1:] if len(before) < MOST_BEFORE else []
+    after = store.oldest(codifier, end_ms, end_ms + reach_ms, 1)
+    (first, last) = (
+        [(row[0], row[3]) for row in rows if row[3] is not None] for rows in (before, after)
+    )
+    points = [*first, *zip(series.times_ms, series.values, strict=True), *last]
+    return Series.of((time_ms, value, value, value) for time_ms, value in points)
 
 
 def changes(texts: Iterable[tuple[int, str]]) -> list[tuple[int, str]]:
