@@ -11,7 +11,7 @@ from jph.errors import JphError
 from jph.node.outcome import Outcome
 from jph.registry import IGNORE_HALT
 from web import audit
-from web.access import Role, needs
+from web.access import Role, needs, who
 from web.context import site
 
 blueprint = Blueprint("commands", __name__)
@@ -62,6 +62,8 @@ def tell(
         abort(409, f"{codifier} stays active: a {component.type} cannot be halted.")
     if flag in "AE" and not component.control_enabled:
         abort(409, f'{codifier} takes no values: its entry has no "Control": "enabled".')
+    if flag in "HS":
+        site().recorder.note_command(codifier, who())
     try:
         with site().command_gate.turn(request.remote_addr or ""):
             outcome, trip_ms = site().outcomes.tell(site().channel, component, flag, number)

@@ -27,6 +27,7 @@ WRITE_S = 60.0
 ALIVE_S = 600.0
 MOST_PENDING = 10_000  # events that the database does not take now
 CLOSE_S = 2.0
+OBEYED_S = 15.0  # a halt or start that is seen within this time is that of who told so
 
 
 class Change(NamedTuple):
@@ -36,6 +37,7 @@ class Change(NamedTuple):
     codifier: str
     kind: str
     text: str = ""
+    who: str = ""
 
 
 class EventRecorder:
@@ -52,6 +54,7 @@ class EventRecorder:
         self._last: dict[str, Change] | None = None  # statuses; None: not read yet
         self._seen_ms = self.began_ms  # when the pages ran last, before this start
         self._loaded_ms: dict[str, float] = {}
+        self._told: dict[str, tuple[str, float]] = {}  # Codifier -> who halted or started it, when
         self._written_s = self._began_s
         self._wrote_any = False
         self._fault = Fault(log, logging.ERROR)
@@ -70,6 +73,11 @@ class EventRecorder:
                 loaded_ms = (self._records.states.get(codifier) or {}).get("LoadedTime")
                 if isinstance(loaded_ms, int | float):
                     self._loaded_ms.setdefault(codifier, loaded_ms)
+
+    def note_command(self, codifier: str, who: str) -> None:
+        """Note who halts or starts a component."""
+        with self._lock:
+            self._told[codifier] = who, time.monotonic()
 
     def on_control(self, message: Control) -> None:
         """Take a control message: N and I with a later configuration time are a restart."""
@@ -112,7 +120,8 @@ class EventRecorder:
                 continue
             at_ms = self._begin_ms(record, status)
             at_ms = min(max(at_ms, known.time_ms if known else 0), now_ms)
-            last[codifier] = Change(at_ms, codifier, status, self._reason(record, status))
+            reason, who = self._reason(record, status), self._teller(record, status)
+            last[codifier] = Change(at_ms, codifier, status, reason, who)
             found.append(last[codifier])
         with self._lock:
             self._pending += found
@@ -193,6 +202,15 @@ class EventRecorder:
             return record.last_ms or time_now_ms()
         heard_ms = record.data_ms or record.control_ms
         return self._seen_ms if heard_ms is None else heard_ms
+
+    def _teller(self, record: Record, status: str) -> str:
+        """Return who halted or started a component, or the one that serves it."""
+        if status not in ("active", "halted"):
+            return ""
+        component = record.component
+        with self._lock:
+            told = self._told.get(component.server or component.codifier)
+        return told[0] if told and time.monotonic() - told[1] < OBEYED_S else ""
 
     def _reason(self, record: Record, status: str) -> str:
         if status == "failing":

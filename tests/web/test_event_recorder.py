@@ -8,7 +8,7 @@ import pytest
 
 from jph.clock import time_now_ms
 from tests.helpers import eventually, logged
-from tests.web.bus import SENDER, component, control, reading
+from tests.web.bus import SENDER, component, control, obey, reading
 from web import event_recorder, events
 from web.event_recorder import EventRecorder
 
@@ -101,6 +101,16 @@ def test_a_halt_is_no_outage(quick, web, tmp_path):
     later(web)
     web.on_control(control("I", "A1", is_active=False), SENDER)
     eventually(lambda: told(tmp_path) == [("halted", "")])
+
+
+def test_who_halted_a_component_is_noted(quick, web, owner, tmp_path):
+    obey(web)
+    owner.command("A1", "H")
+    eventually(lambda: told(tmp_path) == [("halted", "")])
+    (event,) = events.between(tmp_path, 0, 1 << 60, ["A1"])
+    assert event.who == "owner"
+    owner.command("A1", "S")
+    eventually(lambda: [kind for kind, _ in told(tmp_path)] == ["halted", "active"])
 
 
 def test_a_later_configuration_is_a_restart(quick, web, tmp_path):

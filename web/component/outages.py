@@ -56,7 +56,8 @@ def outages_of(events: Iterable[Event]) -> list[Outage]:
                 continue
             found[-1] = last._replace(end_ms=max(event.time_ms, last.begin_ms))
         if event.kind != "active":
-            found.append(Outage(event.time_ms, None, event.kind, event.text))
+            reason = event.text or (f"By {event.who}." if event.who else "")
+            found.append(Outage(event.time_ms, None, event.kind, reason))
     return [it for it in found if it.end_ms is None or it.end_ms > it.begin_ms]
 
 

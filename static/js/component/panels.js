@@ -96,9 +96,12 @@ class Outages {
     const shown = outages.slice(0, this.isOpen ? outages.length : FEW);
     const place = part(this.root, 'list');
     place.hidden = outages.length === 0;
-    fillTable(place, 'Outages', ['Began', 'Ended', 'Lasted', 'What', 'Reason'], shown.map(
+    fillTable(place, 'Outages', ['Began', 'Ended', 'Lasted', 'What and why'], shown.map(
       ({ begin, end, kind, reason }) => [
-        when(begin), end === null ? 'goes on' : when(end), lasting((end ?? now) - begin), KINDS[kind], reason,
+        when(begin),
+        end === null ? 'goes on' : when(end),
+        lasting((end ?? now) - begin),
+        `${KINDS[kind]}${reason ? `: ${reason}` : ''}`,
       ],
     ));
     const more = part(this.root, 'more');

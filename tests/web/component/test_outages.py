@@ -31,6 +31,11 @@ def test_an_outage_may_go_on_and_change_its_kind():
     ]
 
 
+def test_a_halt_says_by_whom():
+    events = [Event(10, "A1", "halted", "", "anna"), Event(20, "A1", "active", "", "anna")]
+    assert outages_of(events) == [Outage(10, 20, "halted", "By anna.")]
+
+
 def test_readings_that_only_the_history_has_end_an_outage():
     outages = [Outage(10, 100, "silent", "why"), Outage(200, None, "silent", "why")]
     assert ended_by(outages, [50, 70]) == [Outage(10, 50, "silent", "why"), outages[1]]
