@@ -5,6 +5,7 @@ answer whole. So, as with the live stream, an export gets a copy of the connecti
 """
 
 import logging
+import select
 import socket
 import threading
 import zlib
@@ -116,12 +117,10 @@ class Exports:
     def _send(self, export: Export, connection: socket.socket, head: bytes) -> None:
         try:
             with connection:
-                connection.settimeout(self._stalled_s)
-                connection.sendall(head)
+                connection.setblocking(False)
+                self._send_all(connection, head)
                 for data in export.body():
-                    if self._closing:
-                        break
-                    connection.sendall(data)
+                    self._send_all(connection, data)
         except OSError:
             pass  # it left, or took nothing for too long
         except Exception as error:  # of the store: what is sent lacks its end, which readers notice
@@ -130,3 +129,20 @@ class Exports:
             self.forget(export)
             with self._lock:
                 del self._sending[threading.current_thread()]
+
+    def _send_all(self, connection: socket.socket, data: bytes) -> None:
+        """Send as the reader takes it.
+
+        No call of the socket waits: with TLS it holds a lock that the loop of the server needs.
+        """
+        left = memoryview(data)
+        writable = select.poll()
+        writable.register(connection, select.POLLOUT)
+        while left:
+            if self._closing:
+                raise BrokenPipeError
+            try:
+                left = left[connection.send(left) :]
+            except BlockingIOError:
+                if not writable.poll(self._stalled_s * 1000):
+                    raise TimeoutError from None

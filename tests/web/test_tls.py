@@ -15,6 +15,7 @@ import pytest
 
 from jph.errors import ConfigError
 from tests.helpers import eventually
+from tests.web.api_v1.program import stores
 from tests.web.bus import reading
 from web import tls
 
@@ -250,3 +251,24 @@ def test_files_that_cannot_be_used_are_named(make_web, files, tmp_path):
 
 def test_answers_are_json_as_without_tls(secure, files):
     assert json.loads(ask(secure, files[0], "/ntp?t=5")[2])["client"] == 5
+
+
+def test_an_export_waits_for_its_reader_and_nobody_waits_for_the_export(secure, files):
+    start_ms, count = 1_795_000_000_000, 60_000
+    stores(secure)(*(("A1", start_ms + n, n / 3) for n in range(count)))
+    plain = socket.socket()
+    plain.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    plain.connect(("127.0.0.1", secure.bound_port))
+    path = f"/api/v1/history/A1?format=ndjson&from={start_ms}&to={start_ms + count}"
+    with trusting(files[0]).wrap_socket(plain, server_hostname="127.0.0.1") as slow:
+        slow.sendall(f"GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        eventually(lambda: secure._site.exports.places.count == 1)
+        for _ in range(3):
+            assert ask(secure, files[0], "/api/v1/components")[0] == 200
+        assert secure._site.exports.places.count == 1  # its time is not over yet
+        received = bytearray()
+        while data := slow.recv(65_536):
+            received += data
+    body = bytes(received).partition(b"\r\n\r\n")[2]
+    times = [json.loads(line)["time"] for line in body.splitlines()]
+    assert times == list(range(start_ms, start_ms + count))

@@ -14,6 +14,7 @@ from jph.clock import time_now_ms
 from jph.stores import open_history
 from jph.stores.buckets import HOUR_MS
 from tests.helpers import eventually
+from tests.web.api_v1.program import Program
 from tests.web.bus import both_servers, component, reading
 from web import long_history
 
@@ -125,6 +126,24 @@ def test_statistics_come_with_all_their_columns(web, program, store):
     assert len(program.get("/statistics/A1", resolution="10min", **query).json["items"]) == 10
     text = program.get("/statistics/A1", format="csv", **query).text
     assert text.startswith("time,utc,mean,mode,median,max,min,stdev,count\r\n")
+
+
+def test_a_history_in_postgresql(make_web, postgres_url):
+    web = make_web(history=postgres_url)
+    program = Program(web)
+    values = [float(n % 7) for n in range(400)]
+    with closing(open_history(postgres_url, web.home)) as history:
+        history.append(
+            [(START + 1 + n * 10_000, "A1", n, value, None) for n, value in enumerate(values)]
+        )
+        while history.statistics.compute(START + 10 * HOUR_MS):
+            pass
+    query = {"from": START, "to": START + 10 * HOUR_MS}
+    items = program.get("/history/A1", **query).json["items"]
+    assert [item["value"] for item in items] == values
+    hour = program.get("/statistics/A1", **query).json["items"][0]
+    assert (hour["time"], hour["count"], hour["max"]) == (START + HOUR_MS, 360, 6.0)
+    assert len(program.get("/history/A1", points=10, **query).json["items"]) <= 10
 
 
 def test_errors_of_a_history(web, program):
