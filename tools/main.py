@@ -6,12 +6,14 @@ import click
 
 # Subcommand -> module:attribute; imported when it is called, so that each starts fast.
 COMMANDS = {
+    "backup": "tools.backup:backup",
     "alerts": "tools.alerts:alerts",
     "config": "tools.config_check:config",
     "control": "tools.control:control",
     "db": "tools.db:db",
     "generateSQL": "tools.generate_sql:generate_sql",
     "history": "tools.history.command:history",
+    "restore": "tools.backup:restore",
     "run": "tools.up:run",
     "token": "tools.token:token",
     "up": "tools.up:up",

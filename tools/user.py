@@ -98,7 +98,7 @@ def _users(home: Path) -> Iterator[ModuleType]:
 @contextmanager
 def pages_of(home: Path) -> Iterator[None]:
     """Work in the context of the pages of a home directory; end with an error in one line."""
-    owner = _owner_of(home)
+    owner = owner_of(home)
     try:
         from web.app import Application
 
@@ -116,7 +116,7 @@ def pages_of(home: Path) -> Iterator[None]:
                 os.chown(file, *owner, follow_symlinks=False)
 
 
-def _owner_of(home: Path) -> tuple[int, int] | None:
+def owner_of(home: Path) -> tuple[int, int] | None:
     """Return the user and group to give files to: those of a service's home, if root works there.
 
     Ends the program where another user may not work there.

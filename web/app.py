@@ -39,6 +39,7 @@ from web import (
 from web.access import wants_json
 from web.alerts import editor as alerts_editor
 from web.alerts import views as alerts_views
+from web.backup import page as backup_page
 from web.component import views as component_views
 from web.compression import compress
 from web.context import CodifierConverter
@@ -71,6 +72,7 @@ AREAS = (
     token_pages,
     my_sessions,
     audit_page,
+    backup_page,
     first_run,
     pages,
     component_views,

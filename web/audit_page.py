@@ -5,12 +5,14 @@ import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from flask import Blueprint, Response, abort, render_template, request, stream_with_context
+from flask import Blueprint, Flask, Response, abort, current_app, render_template, request
 
 from jph.errors import StoreError
 from web import audit
 from web.access import Role, needs
+from web.context import site
 from web.formatting import cell
+from web.long_history import begun, streamed
 
 blueprint = Blueprint("audit", __name__)
 
@@ -47,9 +49,11 @@ def page() -> str:
 @needs(Role.ADMIN)
 def download() -> Response:
     """Send all chosen entries as CSV, the newest first."""
-    response = Response(stream_with_context(_lines(_chosen())), mimetype="text/csv")
-    response.headers["Content-Disposition"] = 'attachment; filename="audit.csv"'
-    return response
+    try:
+        lines = begun(_lines(current_app._get_current_object(), _chosen()))  # type: ignore[attr-defined]
+    except StoreError as error:
+        abort(503, f"The audit list cannot be read now: {error}")
+    return streamed(site(), lines, "text/csv", "audit.csv")
 
 
 def _chosen() -> dict[str, str]:
@@ -61,12 +65,17 @@ def _chosen() -> dict[str, str]:
     }
 
 
-def _lines(chosen: dict[str, str]) -> Iterator[str]:
-    """Yield the file in pieces, so that a long list is not in memory at once."""
+def _lines(app: Flask, chosen: dict[str, str]) -> Iterator[str]:
+    """Yield the file in pieces, so that a long list is not in memory at once.
+
+    Args:
+        app: the pieces are made when the request is answered already.
+    """
     before: int | None = None
     head: tuple[str, ...] = COLUMNS
     while True:
-        entries = audit.entries(before, CHUNK, **chosen)
+        with app.app_context():
+            entries = audit.entries(before, CHUNK, **chosen)
         piece = io.StringIO()
         writer = csv.writer(piece)
         if head:

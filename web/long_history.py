@@ -134,13 +134,19 @@ def begun(lines: Iterator[T]) -> Iterator[T]:
 
 
 def streamed(
-    here: Site, content: Iterator[str] | Iterator[bytes], mimetype: str, filename: str = ""
+    here: Site,
+    content: Iterator[str] | Iterator[bytes],
+    mimetype: str,
+    filename: str = "",
+    *,
+    packs: bool = True,
 ) -> Response:
     """Return an answer that is made while it is sent.
 
     Args:
         content: pieces of it, such as lines.
         filename: under which a browser stores it; none: it shows it.
+        packs: whether to compress it for those who take that.
 
     Raises:
         Busy: too many exports now.
@@ -150,7 +156,7 @@ def streamed(
     export = Export(
         request.remote_addr or "",
         content,
-        packed=request.accept_encodings["gzip"] > 0,
+        packed=packs and request.accept_encodings["gzip"] > 0,
         chunked=request.environ.get("SERVER_PROTOCOL") == "HTTP/1.1",
     )
     if export.packed:

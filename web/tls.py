@@ -31,14 +31,20 @@ PLAIN = (
 
 
 class TlsSocket(ssl.SSLSocket):
-    """A connection with TLS that never waits, and that is closed when its last holder closes it."""
+    """A connection with TLS, which is closed when its last holder closes it.
+
+    Args:
+        turn: of the one thread that reads or writes.
+        counting: of who changes the number of the holders, and waits for nobody.
+    """
 
     turn: threading.Lock
+    counting: threading.Lock
     holders: int
 
     def hold(self) -> "TlsSocket":
         """Return it to one more holder."""
-        with self.turn:
+        with self.counting:
             self.holders += 1
         return self
 
@@ -85,10 +91,13 @@ class TlsSocket(ssl.SSLSocket):
 
     def close(self) -> None:
         """Close it for one holder."""
-        with self.turn:
+        with self.counting:
             self.holders -= 1
-            if self.holders == 0:
+            is_last = self.holders == 0
+        if is_last:
+            with self.turn:
                 with suppress(OSError, ValueError):
+                    self.settimeout(0)
                     self.unwrap()  # says goodbye, and does not wait for an answer
                 super().close()
 
@@ -127,7 +136,7 @@ class Certificate:
             accepted, server_side=True, do_handshake_on_connect=False
         )
         assert isinstance(secured, TlsSocket)
-        secured.turn, secured.holders = threading.Lock(), 1
+        secured.turn, secured.counting, secured.holders = threading.Lock(), threading.Lock(), 1
         return secured
 
     def _look(self) -> None:
@@ -187,14 +196,15 @@ class TlsConnection(Connection):
 
     socket: TlsSocket
     is_open = False  # since the handshake is done
+    is_shared = False  # since somebody else writes, and perhaps waits in it
 
     def readable(self) -> bool:
         """Tell whether to wait for bytes."""
-        return not self.is_open or super().readable()
+        return not self.is_open or (not self.is_shared and super().readable())
 
     def handle_read(self) -> None:
         """Take what arrived."""
-        if not self.is_open and not self._open():
+        if self.is_shared or (not self.is_open and not self._open()):
             return
         while True:
             try:
@@ -214,6 +224,7 @@ class TlsConnection(Connection):
 
     def share_socket(self) -> TlsSocket:
         """Return the socket to one more holder."""
+        self.is_shared = True
         return self.socket.hold()
 
     def _open(self) -> bool:

@@ -111,6 +111,7 @@ def test_the_home_directory_is_there():
         "journal/…",
         "spool-….sqlite",
         "web.sqlite",
+        "before-restore-….jph",
         "web.key",
         "web.push.key",
         "history-progress.json",

@@ -84,16 +84,16 @@ def test_a_mark_survives_other_decorators():
 # Every route
 
 
+SAMPLES = {"codifier": "A1", "int": "1", "float": "1"}
+
+
 def routes(web):
     """Return method, address and needed role of every view there is."""
     app = create_app(web._site, port=web.bound_port, host="127.0.0.1")
-    samples = {"codifier": "A1", "int": "1", "float": "1", "path": "x", "string": "x", "uuid": "x"}
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
-        path = rule.rule
-        for kind, choice, name in re.findall(r"<(?:(\w+)(?:\((\w*)[^)]*\))?:)?(\w+)>", path):
-            sample = choice if kind == "any" else samples[kind or "string"]
-            path = re.sub(rf"<[^>]*\b{name}>", sample, path, count=1)
+        path = re.sub(r"<any\((\w+)[^>]*>", r"\1", rule.rule)
+        path = re.sub(r"<(?:(\w+)[^:>]*:)?\w+>", lambda m: SAMPLES.get(m[1], "x"), path)
         for method in (rule.methods or {"GET", "POST"}) - {"HEAD", "OPTIONS"}:
             yield method, path, rule.endpoint, view, needed_role(view, method)
 

@@ -1,0 +1,123 @@
+"""The page of backup and restore, for admins."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from jph.errors import ConfigError, JphError, StoreError
+from web import audit
+from web.access import Role, needs, who
+from web.backup import content
+from web.context import site
+from web.limits import MOST_BODY
+from web.long_history import begun, streamed
+
+blueprint = Blueprint("backup", __name__, url_prefix="/settings/backup")
+
+CHUNK = 64 * 1024
+MOST_FILE = MOST_BODY - 64 * 1024  # bytes: the rest of a form is small
+
+
+@blueprint.url_value_preprocessor
+def allow_files(endpoint: str | None, values: dict[str, Any] | None) -> None:
+    """Let a backup be sent here."""
+    request.max_content_length = MOST_BODY
+
+
+@blueprint.get("")
+@needs(Role.ADMIN)
+def page() -> str:
+    """Show what can be done."""
+    return _page()
+
+
+@blueprint.get("/file")
+@needs(Role.ADMIN)
+def download() -> Response:
+    """Send a backup; ?history=1 with the history, if that is in a file."""
+    here = site()
+    history = content.history_file(here.config, here.home) if _wants_history() else None
+    try:
+        config = here.keeper.file.read()
+        pieces = begun(_pieces(here.home, config, history))
+    except (ConfigError, StoreError) as error:
+        abort(503, f"No backup can be made now: {error}")
+    audit.note("backup", "with the history" if history else "")
+    name = f"jph-{time.strftime('%Y-%m-%d')}.jph"
+    return streamed(here, pieces, "application/gzip", name, packs=False)
+
+
+@blueprint.post("/restore")
+@needs(Role.ADMIN)
+def restore() -> ResponseReturnValue:
+    """Take a backup back; everybody has to sign in again."""
+    from web.backup import restoring
+
+    here, given = site(), request.files.get("file")
+    if given is None or not given.filename:
+        return _page("Choose the file of a backup first."), 400
+    keeper = here.keeper
+    if reason := keeper.file.why_not():
+        return _page(f"Nothing has changed. {reason}"), 409
+    try:
+        with restoring.unpacked(given.stream, here.home, history=False) as backup:
+            kept = restoring.keep(here.home, keeper.file.read())
+            restoring.apply(backup, here.home)
+            keeper.look()
+            keeper.save(backup.config.decode("utf-8-sig"), who(), "restored from a backup")
+    except JphError as error:
+        return _page(f"Not done: {error}"), 409
+    audit.note("restore", given.filename[:200], f"what was there is in {kept.name}")
+    flash(f"The backup is restored. What was there before is in {kept.name} of the home directory.")
+    return redirect(url_for("pages.dashboard"), 303)
+
+
+def _page(error: str = "") -> str:
+    here = site()
+    history = content.history_file(here.config, here.home)
+    size = history.stat().st_size if history is not None and history.exists() else 0
+    return render_template(
+        "backup.html",
+        error=error,
+        size=size,
+        is_elsewhere=history is None and here.history_place() is not None,
+        most=MOST_FILE,
+        home=here.home,
+    )
+
+
+def _wants_history() -> bool:
+    return request.args.get("history") == "1"
+
+
+def _pieces(home: Path, config: bytes, history: Path | None) -> Iterator[bytes]:
+    """Yield the bytes of a backup as a process of its own writes them.
+
+    Raises:
+        StoreError: it failed.
+    """
+    command = [sys.executable, "-m", "web.backup", str(home)]
+    command += [str(history)] if history is not None else []
+    process = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdin and process.stdout and process.stderr
+    try:
+        process.stdin.write(config)
+        process.stdin.close()
+        while piece := process.stdout.read1(CHUNK):  # type: ignore[attr-defined]
+            yield piece
+        reason = process.stderr.read().decode("utf-8", "replace").strip()
+        if process.wait():
+            raise StoreError(reason or "the process that writes it was killed")
+    finally:
+        process.kill()
+        process.wait()
+        for stream in (process.stdout, process.stderr):
+            stream.close()
