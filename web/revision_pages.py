@@ -23,6 +23,7 @@ KINDS = {
     "saved": "saved on the pages",
     "by hand": "edited by hand",
     "update": "came with an update of JPH",
+    "fetched": "changed at its URL",
     "taken back": "taken back by JPH",
 }
 

@@ -125,15 +125,25 @@ class Keeper:
             file, newest = self.file, store.newest(self._home)
             if newest is not None and not file.is_there:  # somebody has deleted it
                 return newest
-            text, stamp = file.read(), file.stamp()
+            stamp, text = file.stamp(), self._text_in(file)
             if newest is None:
                 newest = store.add(self._home, text, "", "", "found", file.changed_ms())
             elif store.text_of(self._home, newest.number) != text:
-                kind: store.Kind = "update" if file.is_shipped else "by hand"
+                kind: store.Kind = "by hand"
+                if file.is_url or file.is_shipped:
+                    kind = "fetched" if file.is_url else "update"
                 newest = store.add(self._home, text, "", "", kind, file.changed_ms())
                 log.info("%s was changed; it is revision %d now", file.reads, newest.number)
             self._stamp = (file.reads, stamp)
             return newest
+
+    def _text_in(self, file: ConfigFile) -> bytes:
+        """Return what is in force: of a URL, what was loaded from there."""
+        if file.is_there and not file.is_url:
+            return file.read()
+        with suppress(OSError):
+            return document.copy_of(file.reads, self._home).read_bytes()
+        return dumped(self._config.document)
 
     def current(self) -> tuple[Revision, dict[str, Any]]:
         """Return the newest revision and its document, empty if that is no JSON object."""
@@ -454,7 +464,12 @@ def _text_of(wanted: Mapping[str, object] | str, old: bytes) -> bytes:
         document.parse(old)
         return mark + merged(old.decode("utf-8-sig"), wanted).encode("utf-8", "surrogatepass")
     except ConfigError:  # what stands there is no JSON
-        return (json.dumps(wanted, ensure_ascii=False, indent=2) + "\n").encode()
+        return dumped(wanted)
+
+
+def dumped(content: Mapping[str, object]) -> bytes:
+    """Return the text of a document that has none."""
+    return (json.dumps(content, ensure_ascii=False, indent=2, default=str) + "\n").encode()
 
 
 def _parsed(text: bytes) -> Mapping[str, object]:

@@ -15,7 +15,7 @@ from web.migrations import connection
 MOST = 1000  # revisions; the oldest give way
 MOST_BYTES = 64 << 20  # of them all, packed
 
-Kind = Literal["found", "saved", "by hand", "update", "taken back"]
+Kind = Literal["found", "saved", "by hand", "update", "fetched", "taken back"]
 
 
 class Revision(NamedTuple):
@@ -24,8 +24,9 @@ class Revision(NamedTuple):
     Args:
         number: counts up from 1.
         kind: found (the first), saved (on the pages), by hand (the file was edited), update (of the
-            network that JPH ships), taken back (by JPH, since the pages did not come back).
-        outcome: what became of it: `state`, `reason`, and `took`, by Codifier.
+            network that JPH ships), fetched (changed at its URL), taken back (by JPH, since the
+            pages did not come back).
+        outcome: what became of it: `state`, `reason`, and `answers`, by Codifier.
     """
 
     number: int

@@ -5,11 +5,13 @@ import re
 import socket
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.helpers import eventually, free_tcp_port, new_bus
 from tests.network import Peer
 from tests.web.browser import sign_in
+from tests.web.proxy import PathProxy
 from web.configuration import store
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "color_scheme": "dark"}
@@ -231,3 +233,40 @@ def test_the_channels_have_a_form_too(network, admin):
     in_force(page, 2)
     group = network.node.config.multicast.data
     assert (group.address, group.port) == ("239.76.9.9", port)
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"color_scheme": "dark"}, PHONE], ids=["", "dark", "phone"]
+)
+def test_axe_finds_nothing(network, admin, document, options):
+    changed = json.loads(json.dumps(document))
+    changed["Sensors"][0]["Report"] = {"Min": 0}
+    network.keeper.save(changed, "anna", "a range")
+    network.in_force()
+    page = admin(**options)
+    for path in ("/component/A1", "/add", "/add?type=JSON", "/text", "/network", "/revisions/2"):
+        page.goto(f"{network.web.address}settings{path}")
+        page.wait_for_timeout(700)
+        for details in page.locator("main details:not([open]) > summary").all():
+            if details.is_visible():
+                details.click()
+        found = Axe().run(page).response["violations"]
+        assert [(path, v["id"], [n["target"] for n in v["nodes"][:3]]) for v in found] == []
+
+
+def test_the_pages_work_below_a_path_of_a_proxy(make_network, path, document, open_page):
+    document["Sensors"][2]["Sensor"]["Proxies"] = ["127.0.0.1"]
+    path.write_text(json.dumps(document))
+    network = make_network(path)
+    network.keeper.look()
+    with PathProxy("/jph", network.web.bound_port) as proxy:
+        top = f"http://127.0.0.1:{proxy.port}/jph/"
+        page = open_page(top)
+        page.goto(network.web.sign_in_url().replace(network.web.address, top))
+        page.wait_for_url(f"{top}welcome")
+        page.goto(f"{top}settings/component/A1")
+        page.get_by_label("Name", exact=True).fill("Hall")
+        page.get_by_role("button", name="Save").click()
+        in_force(page, 2)
+        page.get_by_role("link", name="Differences").click()
+        expect(page).to_have_url(f"{top}settings/revisions/2")

@@ -4,6 +4,9 @@ import json
 import os
 import socket
 import stat
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -11,6 +14,7 @@ from jph.paths import shipped_config
 from tests.helpers import eventually, free_tcp_port, naming, new_bus
 from tests.network import Peer
 from tests.web.bus import both_servers
+from tests.web.test_tls import make_certificate
 from web.configuration import edits, store, trial
 from web.configuration.file import NotWritableError
 from web.configuration.keeper import ConflictError, RefusedError
@@ -238,3 +242,42 @@ def test_a_file_that_was_deleted_is_written_again(network, document):
     network.keeper.save(renamed(document, "Hall"), "anna", "")
     assert json.loads(network.path.read_text())["Sensors"][0]["Name"] == "Hall"
     network.in_force()
+
+
+@pytest.fixture
+def url(path):
+    """Return the address of the file on a web server of its own."""
+
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *arguments):
+            pass
+
+    handler = partial(Quiet, directory=path.parent)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/{path.name}"
+        server.shutdown()
+        thread.join()
+
+
+def test_a_configuration_from_a_url_is_changed_there(make_network, url, document, path):
+    network = make_network(url)
+    assert network.keeper.look().kind == "found"
+    assert store.text_of(network.home, 1).decode() == path.read_text()
+    with pytest.raises(NotWritableError, match=naming(url, "change it there")):
+        network.keeper.save(renamed(document, "Hall"), "anna", "")
+    assert url in network.client().get("/settings").text
+    path.write_text(path.read_text().replace("Kitchen", "Hall"))
+    network.keeper.reload()
+    eventually(lambda: network.node.config.components["A1"].name == "Hall")
+    assert network.keeper.look().kind == "fetched"
+
+
+def test_the_probe_asks_over_tls_too(make_network, path, document, tmp_path):
+    certificate, key = map(str, make_certificate(tmp_path, "pages"))
+    document["Sensors"][2]["Sensor"] |= {"Certificate": certificate, "Key": key}
+    path.write_text(json.dumps(document))
+    network = make_network(path)
+    network.keeper.save(renamed(document, "Hall"), "anna", "")
+    assert network.in_force().state == "in force"
