@@ -11,7 +11,7 @@ const WORDS = {
 const SPREADS = ['automatic', '10 minutes', 'an hour'];
 const SHAPE_WORDS = ['linear', 'steps', 'points'];
 const SMOOTHING_WORDS = ['none', 'a little', 'more', 'much'];
-const COLOR_WORDS = ['blue', 'vermilion', 'green', 'purple', 'ochre', 'sky blue', 'violet', 'grey'];
+const COLOR_WORDS = ['blue', 'vermilion', 'green', 'pink', 'ochre', 'light blue', 'violet', 'grey'];
 
 /** Read the sensors that can be added from the page: Codifier -> name, symbol, type. */
 export function readCatalog(datalist) {
