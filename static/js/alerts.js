@@ -1,11 +1,11 @@
 // The page of alerts: what fires now, what people do about it, rules and contacts.
 
-import { ROOT, connect, serverNow } from './live.js';
+import { connect } from './live.js';
 import { request, toast } from './request.js';
 import { span, when } from './view.js';
 import { installRules } from './alert_rules.js';
 import { installPush } from './push.js';
-import { WAITS, severity } from './alert_parts.js';
+import { button, command as send, keepFocus, row, severity, tell } from './alert_parts.js';
 
 const root = document.getElementById('alerts');
 const isOperator = Number(root.dataset.role) >= 2;
@@ -16,104 +16,14 @@ let days = 7;
 
 const byId = (id) => document.getElementById(id);
 
-function button(text, label, act) {
-  const made = document.createElement('button');
-  made.type = 'button';
-  made.className = 'action';
-  made.textContent = text;
-  made.setAttribute('aria-label', label);
-  made.addEventListener('click', () => act(made));
-  return made;
-}
-
-/** Send a command, say what became of it, and show the alerts as they are then. */
-async function command(pressed, path, body) {
-  pressed.setAttribute('aria-busy', 'true');
-  try {
-    const { done, outcome } = await request(path, { method: 'POST', body });
-    toast(`${outcome}.`.replace(/\.\.$/, '.'), !done);
-  } catch (error) {
-    toast(error.message, true);
-  } finally {
-    pressed.removeAttribute('aria-busy');
-  }
-  await refresh();
-}
-
-function actions(alert) {
-  const place = document.createElement('span');
-  place.className = 'buttons';
-  const { component, id, state, text } = alert;
-  const attend = (pressed, action, seconds = 0) => command(
-    pressed, 'alerts/attend', { component, id, action, seconds },
-  );
-  if (state === 'firing' || state === 'snoozed' || state === 'maintained') {
-    place.append(button('Acknowledge', `Acknowledge: ${text}`, (it) => attend(it, 'acknowledge')));
-  }
-  if (state === 'firing' || state === 'acknowledged') {
-    const wait = document.createElement('select');
-    wait.setAttribute('aria-label', `Snooze: ${text}`);
-    wait.append(new Option('Snooze …', ''), ...WAITS.map(([seconds, word]) => new Option(word, seconds)));
-    wait.addEventListener('change', () => {
-      if (wait.value) attend(wait, 'snooze', Number(wait.value));
-    });
-    place.append(wait);
-  }
-  if (state === 'acknowledged' || state === 'snoozed') {
-    place.append(button('Reopen', `Reopen: ${text}`, (it) => attend(it, 'reopen')));
-  }
-  return place;
-}
-
-function row(alert) {
-  const item = document.createElement('li');
-  item.dataset.state = alert.state;
-  item.dataset.id = `${alert.component}-${alert.id}`;
-  const what = document.createElement('span');
-  what.className = 'what';
-  const strong = document.createElement('strong');
-  if (alert.isComponent) {
-    const link = document.createElement('a');
-    link.href = `${ROOT}component/${encodeURIComponent(alert.subject)}`;
-    link.textContent = alert.text;
-    strong.append(link);
-  } else {
-    strong.textContent = alert.text;
-  }
-  const quiet = document.createElement('span');
-  quiet.className = 'quiet';
-  quiet.dataset.since = alert.since;
-  quiet.dataset.words = [
-    alert.word,
-    alert.state === 'snoozed' ? `until ${when(alert.until)}` : '',
-    alert.rule,
-  ].filter(Boolean).join(' · ');
-  what.append(severity(alert.severity), ' ', strong, quiet);
-  item.append(what);
-  if (isOperator && alert.state !== 'pending') item.append(actions(alert));
-  return item;
-}
-
-function tick() {
-  for (const quiet of document.querySelectorAll('#now [data-since]')) {
-    const since = Number(quiet.dataset.since);
-    quiet.textContent = `${quiet.dataset.words} · since ${when(since)}, ${span(serverNow() - since)}`;
-  }
-}
+const command = (pressed, path, body) => send(pressed, path, body, refresh);
 
 function showNow() {
   const place = byId('now');
   if (!place) return;
-  const focused = document.activeElement?.closest?.('#now li')?.dataset.id;
-  const label = document.activeElement?.getAttribute?.('aria-label');
-  place.replaceChildren(...shown.alerts.map(row));
+  keepFocus(place, () => place.replaceChildren(...shown.alerts.map((it) => row(it, isOperator, command))));
   byId('all-well').hidden = shown.alerts.length > 0;
-  tick();
-  if (focused) {
-    const same = [...place.children].find((item) => item.dataset.id === focused);
-    const fields = [...(same?.querySelectorAll('button, select') ?? [])];
-    (fields.find((it) => it.getAttribute('aria-label') === label) ?? fields[0])?.focus();
-  }
+  tell();
 }
 
 function showUpkeep() {
@@ -216,7 +126,7 @@ connect(({ alerts }) => {
     refresh().then(showPast);
   }
 }, first ? { codifier: first } : { cards: 1 });
-setInterval(tick, 1_000);
+setInterval(tell, 1_000);
 refresh();
 showPast();
 installRules();

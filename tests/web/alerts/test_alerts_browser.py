@@ -68,6 +68,23 @@ def test_acknowledge_snooze_and_reopen_by_keyboard(start, open_page):
     expect(now(page)).to_contain_text("until")
 
 
+def test_the_page_of_a_component_has_its_alerts(start, open_page):
+    network = start(rules=[WARM])
+    network.sensors.values.update(A1=20.0, A2=1.0)
+    page = open_page(network.address)
+    page.goto(network.link)
+    page.goto(f"{network.address}component/A1")
+    expect(page.locator("#connection")).to_have_attribute("data-connection", "live")
+    expect(page.locator("#alerts-of")).to_be_hidden()
+    network.sensors.values["A1"] = 40.0
+    rows = page.locator("#alerts-of li")
+    expect(rows).to_contain_text("Boiler is above 30 °C", timeout=30_000)
+    rows.get_by_role("button", name="Acknowledge").click()
+    expect(rows).to_have_attribute("data-state", "acknowledged")
+    network.sensors.values["A1"] = 20.0
+    expect(page.locator("#alerts-of")).to_be_hidden(timeout=30_000)
+
+
 def test_maintenance_begins_and_ends(start, open_page):
     network = start(rules=[WARM])
     network.sensors.values.update(A1=20.0, A2=1.0)
