@@ -6,6 +6,7 @@ import { put, when } from '../view.js';
 import { lasting } from './spans.js';
 
 const HOUR_MS = 3_600_000;
+const AGAIN_MS = 8_000; // after a failure that may pass
 const FEW = 8; // outages that are shown at first
 const COLORS = 8; // of texts, see component.css
 const SVG = 'http://www.w3.org/2000/svg';
@@ -208,6 +209,7 @@ const KINDS_OF_PANELS = { bars: Bars, totals: Totals, summary: Summary, outages:
 export class Panels {
   constructor(codifier) {
     this.codifier = codifier;
+    this.again = 0;
     this.asked = new AbortController();
     this.panels = Object.entries(KINDS_OF_PANELS)
       .map(([id, Panel]) => [document.getElementById(id), Panel])
@@ -219,7 +221,9 @@ export class Panels {
   async show(from, to, label) {
     this.asked.abort();
     this.asked = new AbortController();
+    clearTimeout(this.again);
     const { signal } = this.asked;
+    let mayPass = false;
     for (const panel of this.panels) {
       const query = new URLSearchParams({ from, to, ...panel.query(from, to) });
       let problem = '';
@@ -230,6 +234,7 @@ export class Panels {
       } catch (error) {
         if (signal.aborted) return;
         problem = error.message;
+        mayPass ||= !(error.status < 500 && error.status !== 429);
       }
       const told = part(panel.root, 'problem') ?? part(panel.root, 'note');
       if (told.dataset.part === 'problem') told.hidden = problem === '';
@@ -237,5 +242,6 @@ export class Panels {
       const labelled = part(panel.root, 'label');
       if (labelled) put(labelled, label);
     }
+    if (mayPass) this.again = setTimeout(() => this.show(from, to, label), AGAIN_MS);
   }
 }

@@ -4,6 +4,7 @@ import logging
 import re
 from contextlib import closing
 from datetime import datetime, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -278,6 +279,30 @@ def test_a_database_that_goes_away_is_told_and_comes_back(web, open_page):
     web._site._history = None  # it is opened again
     expect(rows).to_have_count(10, timeout=15_000)
     expect(page.locator("#chart-note")).not_to_contain_text("No history")
+    assert page.evaluate("window.marker") == marker
+
+
+def test_a_postgresql_that_stops_and_starts_again(
+    make_web, open_page, postgres_server, postgres_url
+):
+    now_ms = time_now_ms()
+    points = [(now_ms - n * 1000, 20.5) for n in range(5, 15)]
+    with closing(open_history(postgres_url, Path())) as history:
+        rows = [reading("A1", value, timestamp_ms=at) for at, value in points]
+        history.append([row_of(row) for row in rows])
+    web = make_web(*COMPONENTS, history=postgres_url)
+    page = open_page(f"{web.address}component/A1", complains=["503"])
+    is_live(page)
+    expect(part(page, "summary", "count")).to_have_text("10")
+    marker = page.evaluate("window.marker = Math.random()")
+    postgres_server.stop("immediate")
+    page.get_by_role("button", name="Day", exact=True).click()
+    expect(page.locator("#chart-note")).to_contain_text("No history since", timeout=20_000)
+    expect(part(page, "outages", "problem")).to_be_visible(timeout=20_000)
+    postgres_server.start()
+    expect(page.locator("#chart-note")).not_to_contain_text("No history", timeout=30_000)
+    expect(page.locator("#chart-table tbody tr")).to_have_count(10)
+    expect(part(page, "outages", "problem")).to_be_hidden(timeout=30_000)
     assert page.evaluate("window.marker") == marker
 
 

@@ -196,3 +196,25 @@ def test_a_store_that_is_away_is_told(make_web):
     for what in ("summary", "bars", "outages"):
         found = ask(client, "A2", what, 503, from_=time_now_ms() - 9_000_000)
         assert "127.0.0.1" in found["error"]
+
+
+def test_postgresql_answers_alike(make_web, postgres_url, tmp_path):
+    now_ms = time_now_ms()
+    with closing(open_history(postgres_url, tmp_path)) as history:
+        values = [
+            *(("A1", now_ms - s * 1000, 20.0 + s % 3) for s in (*range(300, 400), *range(5, 200))),
+            *(("A2", now_ms - s * 1000, int(s > 20)) for s in range(1, 41)),
+            *(("A3", now_ms - s * 1000, "idle") for s in range(1, 9)),
+            *(("E1", now_ms - s * 1000, {"value": 99.5 - s / 10}) for s in range(1, 41)),
+        ]
+        history.append([row_of(reading(c, v, timestamp_ms=at)) for c, at, v in values])
+    client = Client(make_web(*COMPONENTS, history=postgres_url).bound_port)
+    query = {"from_": now_ms - 3_600_000, "to": now_ms + 1}
+    assert ask(client, "A1", "summary", **query)["median"]["value"] == 21.0
+    assert [it["end"] - it["begin"] for it in ask(client, "A1", "outages", **query)["outages"]] == [
+        101_000
+    ]
+    assert [bar["state"] for bar in ask(client, "A2", "bars", **query)["bars"]] == ["on", "off"]
+    assert ask(client, "A3", "bars", **query)["states"][0]["state"] == "idle"
+    total = ask(client, "E1", "totals", per="month", zone="Asia/Kathmandu", **query)["sum"]
+    assert total["value"] == pytest.approx(3.9)
