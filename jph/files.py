@@ -1,7 +1,9 @@
 """Files that are read or written whole."""
 
+import fcntl
 import os
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from jph.errors import StoreError
@@ -40,6 +42,79 @@ def _give(fileno: int, like: os.stat_result) -> None:
     if (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid):
         os.fchown(fileno, like.st_uid, like.st_gid)
     os.fchmod(fileno, stat.S_IMODE(like.st_mode))
+
+
+def rewrite_file(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write a file as `write_file` does, for less than half of what that costs the disk.
+
+    It is for a file that is written again and again. Two files take turns: the one that was there
+    becomes the spare one, which is written to the next time. So the file system need not allocate
+    and free anything, which costs it more than a small file itself.
+
+    Raises:
+        OSError: it cannot be written; the file that was there stays.
+    """
+    spare, before = (path.with_name(f".{path.name}.{end}") for end in ("spare", "before"))
+    if not spare.exists():
+        _keep(path, before)
+        write_file(path, data, mode)
+    elif not _overwrite(spare, data, path, before):
+        write_file(path, data, mode)
+        return
+    with suppress(OSError):
+        before.replace(spare)
+    try:
+        _sync_folder(path.parent)
+    except OSError:  # then a power cut may bring back its name, and it has to stay as it is
+        spare.unlink(missing_ok=True)
+
+
+def _overwrite(spare: Path, data: bytes, path: Path, before: Path) -> bool:
+    """Write the spare file and give it the name of the other one; False: it cannot be used."""
+    try:
+        fileno = os.open(spare, os.O_WRONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    with open(fileno, "wb") as file:
+        if not _is_ours_alone(fileno, spare):
+            return False
+        file.write(data)
+        file.flush()
+        if os.fstat(fileno).st_size > len(data):
+            file.truncate()
+        os.fsync(fileno)
+        _keep(path, before)
+        spare.replace(path)
+        return True
+
+
+def _is_ours_alone(fileno: int, path: Path) -> bool:
+    """Lock a file; tell whether no other process writes it, and it has no other name."""
+    try:
+        fcntl.flock(fileno, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    status = os.fstat(fileno)
+    if identity_of(path) != (status.st_dev, status.st_ino):
+        return False
+    if status.st_nlink > 1:  # somebody keeps it as it is
+        path.unlink()
+    return status.st_nlink == 1
+
+
+def _keep(path: Path, name: Path) -> None:
+    """Give a file a second name, if there is one and its file system can."""
+    name.unlink(missing_ok=True)  # of a process that was killed
+    with suppress(OSError):
+        os.link(path, name)
+
+
+def _sync_folder(folder: Path) -> None:
+    fileno = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(fileno)
+    finally:
+        os.close(fileno)
 
 
 def device_of(path: Path) -> int:

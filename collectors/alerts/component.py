@@ -22,7 +22,7 @@ from jph.bus.wire import Address, Control, Reading, number_of
 from jph.clock import time_now_ms
 from jph.config.model import Config
 from jph.faults import MOST_TEXT, Fault
-from jph.files import write_file
+from jph.files import rewrite_file
 from jph.node.channel import Channel
 from jph.node.process import STATE
 from jph.settings import setting
@@ -375,7 +375,7 @@ class Alerts:
         with self._saving:
             self._kept_s = time.monotonic()
             try:
-                write_file(self._path, json.dumps(self._memory()).encode(), 0o600)
+                rewrite_file(self._path, json.dumps(self._memory()).encode(), 0o600)
             except OSError as error:
                 said = f"the alerts cannot be kept on the disk: {error.strerror or error}"
                 self._store_fault.note(said, f"{said}; a restart may repeat messages")

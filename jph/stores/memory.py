@@ -1,7 +1,7 @@
 """Last states in the memory of this process, where `LastStates` has them: the default.
 
 A file in the home directory keeps a copy for the next start. It is written seldom, since SD cards
-wear out: a minute after the start, then every five, and at the stop. Who is killed loses no more
+wear out: a minute after the start, then every ten, and at the stop. Who is killed loses no more
 than what changed since, and that only until the components are heard again.
 """
 
@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from jph.errors import ConfigError
-from jph.files import write_file
+from jph.files import rewrite_file
 from jph.state import FIELDS, Fields, LastStates
 from jph.stores import StateStore
 
 log = logging.getLogger(__name__)
 
 FIRST_S = 60.0  # from the start to the first copy
-EVERY_S = 300.0  # between copies
+EVERY_S = 600.0  # between copies
 LOOK_S = 5.0  # between two looks whether the copy is there
 MOST_BYTES = 2_000_000  # 4,000 Codifiers; those that were not heard for longest give way
 
@@ -89,7 +89,7 @@ class MemoryState:
             kept.append(entry)
         text = '{"states":{' + ",\n".join(kept) + "}}\n"
         try:
-            write_file(self._file, text.encode())
+            rewrite_file(self._file, text.encode())
         except OSError as error:
             self._on_fault(f"{self._file}: {error.strerror or error}")
         else:
