@@ -46,6 +46,7 @@ _HEAD = struct.Struct("<4sIIII")
 _NOTHING = zlib.compress(b"")
 _CHECKED_AT = 8  # behind magic and checksum
 _PAGE_BYTES = 4096
+_RESERVED_BYTES = 32 * _PAGE_BYTES  # on the disk: half an hour of a small network
 _NUMBER = struct.Struct("<Q2sId")  # timestamp, Codifier, sequence, value
 
 
@@ -197,6 +198,9 @@ class Journal:
         last = self._segments[-1] if self._is_open else None
         if last is None or last.size >= SEGMENT_BYTES or not last.file.is_there:
             file = owned.create(self.folder, self._codifier, self._suffix)
+            if self._on_disk:
+                with suppress(OSError):  # then it grows
+                    os.posix_fallocate(file.fileno, 0, _RESERVED_BYTES)
             last = _Segment(file, 0, self.end)
             self._segments.append(last)
             self._is_open = True
