@@ -13,7 +13,7 @@ DEFAULT_HISTORY = "sqlite:///history.sqlite"  # of a HistoryWriter without a URL
 # After how long a reading is on the disk, and in the history itself. A file is written rarely,
 # since flash wears out by writes; a server, whose tables other programs read, soon.
 FILE_BATCH_S = 60.0
-FILE_STORE_S = 600.0
+FILE_STORE_S = 1200.0
 SERVER_BATCH_S = 2.0
 
 

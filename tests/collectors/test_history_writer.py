@@ -191,7 +191,7 @@ def test_a_history_is_written_sooner_while_the_journal_on_the_disk_cannot_be(
 @pytest.mark.parametrize(
     ("url", "settings", "waits"),
     [
-        ("sqlite:///a", {}, (60, 600)),
+        ("sqlite:///a", {}, (60, 1200)),
         ("sqlite:///a", {"batch_s": 5.0}, (5, 5)),
         ("sqlite:///a", {"batch_s": 5.0, "store_s": 90.0}, (5, 90)),
         ("sqlite:///a", {"store_s": 30.0}, (30, 30)),
