@@ -1,8 +1,8 @@
 """Note what happens to components, for as long as the pages run: silent, failing, halted, back.
 
 The database is on an SD card, perhaps: a change is written at once after a quiet time, else at most
-once a minute; and while nothing happens, every ten minutes that the pages still run. So where they
-were killed, the time that nobody watched seems longer by up to ten minutes, and the history tells
+once a minute; and while nothing happens, every half hour that the pages still run. So where they
+were killed, the time that nobody watched seems longer by up to half an hour, and the history tells
 what happened in it.
 """
 
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
 WRITE_S = 60.0
-ALIVE_S = 600.0
+ALIVE_S = 1800.0
 MOST_PENDING = 10_000  # events that the database does not take now
 CLOSE_S = 2.0
 OBEYED_S = 15.0  # a halt or start that is seen within this time is that of who told so
