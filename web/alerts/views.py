@@ -180,8 +180,18 @@ def _covers(of: str, name: str, codifier: str) -> bool:
 def attend() -> ResponseReturnValue:
     """Acknowledge an alert, snooze it for "seconds", or reopen it, by "action"."""
     given = _given()
-    component, action = _commanded(given), given.get("action")
+    component, action = commanded(given.get("component")), given.get("action")
     number, seconds = _whole(given, "id"), _whole(given, "seconds", 0)
+    if action not in ("acknowledge", "snooze", "reopen"):
+        abort(400, "The action must be acknowledge, snooze or reopen.")
+    if action == "snooze" and seconds < 1:
+        abort(400, "Snooze for how many seconds?")
+    done, text = attend_to(component, number, str(action), seconds)
+    return jsonify({"done": done, "outcome": text})
+
+
+def attend_to(component: Component, number: int, action: str, seconds: int = 0) -> tuple[bool, str]:
+    """Acknowledge, snooze or reopen an alert; return whether that was done, and the outcome."""
     posted = site().board.get(component.codifier, number)
     if posted is None:
         abort(404, "This alert is over.")
@@ -190,11 +200,7 @@ def attend() -> ResponseReturnValue:
         "snooze": (Order(Verb.ATTEND, number, seconds), "snoozed"),
         "reopen": (Order(Verb.REOPEN, number), "firing"),
     }
-    if action not in orders:
-        abort(400, "The action must be acknowledge, snooze or reopen.")
-    if action == "snooze" and seconds < 1:
-        abort(400, "Snooze for how many seconds?")
-    order, state = orders[str(action)]
+    order, state = orders[action]
     board, before = site().board, posted
 
     def is_done() -> bool:
@@ -207,10 +213,10 @@ def attend() -> ResponseReturnValue:
     done = _send(component, order, is_done)
     text = f"{STATES[state]}: {posted.told.text}"
     detail = f"{posted.told.rule}{f', {seconds} s' if action == 'snooze' else ''}"
-    audit.note(str(action), posted.told.subject or "all", detail)
+    audit.note(action, posted.told.subject or "all", detail)
     if done:
         _note_event(posted.told.subject, text)
-    return _outcome(component, done, text)
+    return done, _words(component, done, text)
 
 
 @blueprint.post("/alerts/maintenance")
@@ -218,7 +224,7 @@ def attend() -> ResponseReturnValue:
 def maintenance() -> ResponseReturnValue:
     """Begin maintenance of a codifier, host, area or all for "seconds"; 0 ends it."""
     given = _given()
-    component = _commanded(given)
+    component = commanded(given.get("component"))
     of, name, seconds = given.get("of"), given.get("name", ""), _whole(given, "seconds")
     if of not in MAINTAINED or not isinstance(name, str):
         abort(400, "Maintenance is of a codifier, a host, an area, or all.")
@@ -252,7 +258,7 @@ def maintenance() -> ResponseReturnValue:
 def test() -> ResponseReturnValue:
     """Send a test message to a "contact", and tell whether it was taken."""
     given = _given()
-    component, name = _commanded(given), given.get("contact")
+    component, name = commanded(given.get("component")), given.get("contact")
     names = [it["name"] for it in contacts_of(component)]
     if name not in names:
         abort(404, "There is no such contact in the configuration.")
@@ -323,9 +329,8 @@ def _given() -> dict[str, Any]:
     return given
 
 
-def _commanded(given: dict[str, Any]) -> Component:
+def commanded(codifier: object) -> Component:
     """Return the Alerts component that a command is for."""
-    codifier = given.get("component")
     component = site().config.components.get(codifier) if isinstance(codifier, str) else None
     if component is None or component.codifier not in site().board.components:
         abort(404, "There is no such Alerts component.")
@@ -354,8 +359,11 @@ def _send(component: Component, order: Order, is_done: Any, timeout_s: float = D
 
 
 def _outcome(component: Component, done: bool, text: str) -> Response:
-    failed = f"{component.codifier}, which runs the alerts, did not answer"
-    return jsonify({"done": done, "outcome": text if done else failed})
+    return jsonify({"done": done, "outcome": _words(component, done, text)})
+
+
+def _words(component: Component, done: bool, text: str) -> str:
+    return text if done else f"{component.codifier}, which runs the alerts, did not answer"
 
 
 def _note_event(subject: str, text: str) -> None:

@@ -16,6 +16,7 @@ from typing_extensions import (
     TypedDict,
 )
 
+from jph.alerts.telling import LONGEST_S
 from web.status import Status
 
 LATEST_MS = 1 << 48  # the largest timestamp that the bus carries
@@ -25,11 +26,9 @@ MOST_POINTS = 5_000
 
 Codifier = Annotated[str, Field(pattern=r"^[!-~]{2}$", description="two visible characters")]
 Word = Annotated[str, Field(max_length=60)]
-TimeMs = Annotated[
-    int,
-    Field(ge=0, le=LATEST_MS, description="ms since 1970"),
-    BeforeValidator(lambda it: int(it) if isinstance(it, float) and it.is_integer() else it),
-]
+# JSON has one kind of number: 5.0 is whole, too.
+WHOLE = BeforeValidator(lambda it: int(it) if isinstance(it, float) and it.is_integer() else it)
+TimeMs = Annotated[int, Field(ge=0, le=LATEST_MS, description="ms since 1970"), WHOLE]
 Value = Annotated[
     JsonValue, Field(description="a number, a text or an object, as the component sends it")
 ]
@@ -241,6 +240,74 @@ class NewNote(Given):
     time: TimeMs | None = Field(None, description="default: now")
 
 
+# Alerts
+
+
+class AlertQuery(Given):
+    """Which alerts."""
+
+    codifier: list[Codifier] = Field([], max_length=100, description="about these alone")
+
+
+class Alert(TypedDict):
+    """One alert."""
+
+    component: Annotated[str, Field(description="Codifier of the Alerts component")]
+    number: int
+    rule: str
+    codifier: Annotated[str, Field(description="what it is about; or the name of a node, or empty")]
+    state: Annotated[
+        str, Field(description="pending, firing, acknowledged, snoozed, maintained or ended")
+    ]
+    severity: str
+    since: int
+    at: Annotated[int, Field(description="when it came into this state")]
+    until: Annotated[int | None, Field(description="end of a snooze")]
+    value: float | None
+    text: str
+
+
+class Maintenance(TypedDict):
+    """Maintenance of a component, a node, an area or all."""
+
+    component: str
+    of: str
+    name: str
+    until: int
+
+
+class Alerts(TypedDict):
+    """The alerts of now."""
+
+    firing: int
+    items: list[Alert]
+    ended: Annotated[list[Alert], Field(description="the last ones, the newest first")]
+    maintenance: list[Maintenance]
+
+
+class PlainAttention(Given):
+    """Acknowledge an alert, or take that back."""
+
+    action: Literal["acknowledge", "reopen"]
+
+
+class Snooze(Given):
+    """Be quiet about an alert for a time."""
+
+    action: Literal["snooze"]
+    seconds: Annotated[int, Field(ge=1, le=LONGEST_S), WHOLE]
+
+
+Attention = Annotated[PlainAttention | Snooze, Field(discriminator="action")]
+
+
+class Attended(TypedDict):
+    """What became of it."""
+
+    done: bool
+    outcome: str
+
+
 # The configuration
 
 Document = dict[str, Any]
@@ -285,7 +352,7 @@ class NewConfiguration(Given):
 
     document: Document
     why: str = Field("", max_length=500, description="for the list of revisions")
-    base: int | None = Field(
+    base: Annotated[int, WHOLE] | None = Field(
         None, description="number of the revision that it was made of; refused if there is a newer"
     )
 

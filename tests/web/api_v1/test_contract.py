@@ -32,4 +32,4 @@ def test_schemathesis_finds_nothing(make_web, tmp_path):
     ]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "Operations:       16 selected / 16 total" in ended.stdout
+    assert "Operations:       18 selected / 18 total" in ended.stdout
