@@ -130,6 +130,14 @@ def sign_in() -> ResponseReturnValue:
     return render_template("sign_in.html")
 
 
+@blueprint.get("/login")
+@open_to_strangers
+def old_sign_in() -> ResponseReturnValue:
+    """Lead who comes by the address of older pages."""
+    return redirect(url("accounts.sign_in", next=request.args.get("next")), 303)
+
+
+@blueprint.post("/login")
 @blueprint.post("/sign-in")
 @open_to_strangers
 def sign_in_with_password() -> ResponseReturnValue:
@@ -212,6 +220,14 @@ def enter_now(token: str) -> ResponseReturnValue:
     return redirect(url("pages.dashboard" if _is_anybody_there() else "first_run.page"), 303)
 
 
+@blueprint.get("/logout")
+@open_to_strangers
+def old_sign_out() -> str:
+    """Ask who comes by the address of older pages: a link must not sign anybody out."""
+    return render_template("sign_out.html")
+
+
+@blueprint.post("/logout")
 @blueprint.post("/sign-out")
 @open_to_strangers
 def sign_out() -> ResponseReturnValue:

@@ -2,13 +2,11 @@
 
 import logging
 from datetime import UTC, datetime
-from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
 
-from flask import Flask, Response, jsonify, render_template, request
-from flask.typing import ResponseReturnValue, TeardownCallable
-from werkzeug.exceptions import HTTPException
+from flask import Flask
+from flask.typing import TeardownCallable
 
 from jph.paths import static_dir, templates_dir
 from web import (
@@ -19,6 +17,7 @@ from web import (
     audit_page,
     commands,
     diagrams,
+    error_pages,
     first_run,
     grafana,
     live,
@@ -36,7 +35,6 @@ from web import (
     table,
     token_pages,
 )
-from web.access import wants_json
 from web.alerts import editor as alerts_editor
 from web.alerts import views as alerts_views
 from web.backup import page as backup_page
@@ -46,7 +44,6 @@ from web.context import CodifierConverter
 from web.graphs import files as graph_files
 from web.graphs import saved_views as graph_saved_views
 from web.graphs import views as graph_views
-from web.limits import Busy
 from web.logs import views as log_views
 from web.network import page as network
 from web.site import Site
@@ -68,6 +65,7 @@ AREAS = (
     commands,
     diagrams,
     accounts,
+    error_pages,
     people,
     token_pages,
     my_sessions,
@@ -160,9 +158,7 @@ def create_app(site: Site, *, port: int, host: str, allowed_hosts: tuple[str, ..
 
     app.context_processor(common)
     app.add_template_filter(utc)
-    app.register_error_handler(HTTPException, show_error)
-    app.register_error_handler(Busy, show_busy)
-    app.register_error_handler(Exception, show_bug)
+    error_pages.init_app(app)
     return app
 
 
@@ -178,32 +174,3 @@ def utc(time_ms: int) -> str:
         return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"
     except (ValueError, OverflowError):  # beyond the year 9999, which the bus can carry
         return f"{time_ms} ms"
-
-
-def show_error(error: HTTPException) -> ResponseReturnValue:
-    """Show an error as a page, or as JSON to a program."""
-    code = error.code or 500
-    if code < 400 and error.response is not None:  # a redirect that the router asks for
-        return error.get_response()
-    return _error(code, error.description or "")
-
-
-def show_busy(busy: Busy) -> ResponseReturnValue:
-    """Ask for a moment's patience, in plain text, which costs least."""
-    headers = {"Retry-After": str(busy.retry_after_s)}
-    if wants_json():
-        return jsonify({"error": str(busy)}), busy.code, headers
-    return Response(f"{busy}\n", busy.code, headers, mimetype="text/plain")
-
-
-def show_bug(error: Exception) -> ResponseReturnValue:
-    """Log an unexpected error, and answer without its details."""
-    log.error("%s %s failed", request.method, request.path, exc_info=error)
-    return _error(500, "The server failed to answer; its log tells why.")
-
-
-def _error(code: int, message: str) -> tuple[Response | str, int]:
-    if wants_json():
-        return jsonify({"error": message}), code
-    title = HTTPStatus(code).phrase
-    return render_template("error.html", code=code, title=title, message=message), code

@@ -137,6 +137,13 @@ def has_accounts() -> bool:
         return bool(database.execute("SELECT EXISTS(SELECT 1 FROM account)").fetchone()[0])
 
 
+def admins() -> list[str]:
+    """Return the names of the admins, sorted."""
+    with _transaction() as database:
+        query = "SELECT name FROM account WHERE role >= ? ORDER BY name"
+        return [str(name) for (name,) in database.execute(query, (int(Role.ADMIN),))]
+
+
 def last_seen() -> dict[str, int]:
     """Return when each account was used last, ms, as far as its sessions tell."""
     with _transaction() as database:

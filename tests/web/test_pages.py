@@ -114,7 +114,7 @@ def test_a_proxy_names_its_server(make_web):
 def test_errors_are_tidy_pages_for_people_and_json_for_programs(client):
     page = client.get("/nothing/here")
     assert page.status == 404
-    assert "Go to the dashboard" in page.text
+    assert "Go to the overview" in page.text
     assert client.get("/component/zz").status == 404
     assert client.ask("DELETE", "/").status in (403, 405)
 
