@@ -270,3 +270,4 @@ def test_the_pages_work_below_a_path_of_a_proxy(make_network, path, document, op
         in_force(page, 2)
         page.get_by_role("link", name="Differences").click()
         expect(page).to_have_url(f"{top}settings/revisions/2")
+        page.close()  # before the proxy, which it goes on asking
