@@ -32,13 +32,14 @@ class Service:
         self._joined = False  # both channels, at least once
         self._owes_ready = True  # READY=1, for the start or for a reload
         self._reloads = 0  # in progress; one may begin before another ends
-        self._ended = False
+        self._began = self._ended = False
         self._status_s = -STATUS_EVERY_S
         # Of the last status: its time, s, and the messages sent and heard until then.
         self._last_counts: tuple[float, int, int] | None = None
 
     def begin(self) -> None:
         """Follow the node, if there is a service manager."""
+        self._began = True
         if not self._notifier.is_heard:
             return
         watchdog_s = self._notifier.watchdog_s
@@ -51,10 +52,14 @@ class Service:
         self._node.loop.soon(lambda: self._node.loop.timers.every(tick_s, self._tick))
 
     def end(self) -> None:
-        """Tell the service manager that the node stops."""
+        """Tell the service manager that the node stops, if it has begun.
+
+        A start that failed may be followed by another one, after which systemd would wait in vain.
+        """
         with self._lock:
             self._ended = True
-            self._notifier.stopping()
+            if self._began:
+                self._notifier.stopping()
 
     def _keep_data_socket(self) -> None:
         """Go on with the socket that was kept, and have each new one kept for the next process."""

@@ -24,7 +24,7 @@ from jph.node.logs import set_up_logging
 from jph.node.node import Node
 from jph.node.probe import Answers, StartProbe
 from jph.node.reload import Reloader
-from jph.node.systemd import from_environment
+from jph.node.systemd import Notifier, from_environment
 from tools import crash, options, places
 from tools.change_on_trial import EX_TEMPFAIL, change_on_trial
 from tools.service import Service
@@ -98,10 +98,11 @@ def _main(
     def runs(entry: Mapping[str, object]) -> bool:
         return runs_here(entry) if codifiers is None else entry.get("Codifier") in codifiers
 
+    notifier = from_environment()  # which has it for the first who asks
     with change_on_trial(home, runs) as change:
-        _run(source, home, port, codifiers, take_over, runs)
+        _run(source, home, port, codifiers, take_over, runs, notifier)
     if change.is_taken_back:
-        _run(source, home, port, codifiers, take_over, runs)
+        _run(source, home, port, codifiers, take_over, runs, notifier)
 
 
 def _run(
@@ -111,13 +112,13 @@ def _run(
     codifiers: Collection[str] | None,
     take_over: bool,
     runs: Callable[[Mapping[str, object]], bool],
+    notifier: Notifier,
 ) -> None:
     stop = Stop()
     stop.on_signals()
     # Without a terminal SIGHUP asks for a reload. Until there are components it is ignored, since
     # the configuration is about to be read anyway.
     _on_hangup(lambda: None)
-    notifier = from_environment()
 
     def load(wait: bool = False, on_read: Callable[[Config], object] | None = None) -> Config:
         return loading.load(

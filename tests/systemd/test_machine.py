@@ -190,6 +190,45 @@ def test_the_guide_of_a_pi_leads_to_the_pages_and_an_account(machine):
         (machine.etc / "jph.env").unlink()
 
 
+CHANGE = """
+import json, sys
+from tests.web.client import Client
+client = Client(8080)
+client.follow_link(sys.argv[1])
+entry = {"Codifier": "WB", "Type": "Web", "Sensor": {"Port": 8090}}
+headers = {"Content-Type": "application/json", "X-CSRF-Token": client.token("/settings")}
+edit = json.dumps({"base": 0, "codifier": "WB", "entry": entry})
+print(client.ask("POST", "/settings/save", edit, headers).text)
+"""
+
+
+def test_a_change_on_the_pages_is_taken_back_although_the_process_was_killed(started):
+    guide = (TOP / "docs" / "operations.md").read_text()
+    moving = guide.split("**Changing the configuration on the pages.**")[1].split("\nA change")[0]
+    eventually(lambda: started.run("test", "-e", "/var/lib/jph/web.sqlite").returncode == 0)
+    holder = ("-m", "http.server", "8090", "--bind", "127.0.0.1")
+    started.run("systemd-run", "--unit=holder", "/opt/jph/bin/python", *holder)
+    try:
+        script = "\n".join(commands(moving)).replace("sudo ", "")
+        said = started.run("bash", "-ec", script)
+        assert said.returncode == 0, said.stderr + started.journal(UNIT)
+        before = started.run("cat", "/var/lib/jph/config.json").stdout
+        link = re.findall(r"Sign in once with (\S+)", started.journal(UNIT))[-1]
+        answer = started.run("/opt/jph/bin/python", "-c", CHANGE, link).stdout
+        assert json.loads(answer)["number"], answer
+        process = started.show(UNIT)["MainPID"]
+        started.run("kill", "-KILL", process)
+        eventually(lambda: started.show(UNIT)["MainPID"] not in ("0", process), PATIENCE_S)
+        eventually(lambda: state(started) == ("active", "running"), PATIENCE_S)
+        assert started.run("cat", "/var/lib/jph/config.json").stdout == before
+        assert started.show(UNIT)["NRestarts"] == "1"
+        assert "is taken back" in started.journal(UNIT)
+    finally:
+        started.systemctl("stop", UNIT, "holder")
+        (started.etc / "jph.env").unlink()
+        started.run("rm", "-f", "/var/lib/jph/config.json")
+
+
 def test_the_drop_in_of_a_pi_lets_the_service_into_its_groups(machine):
     configure(machine)
     place = machine.units / "jph.service.d" / "raspberry-pi.conf"
