@@ -17,6 +17,8 @@ from web.record import Record
 UNKNOWN = ""  # the name of the node of components that were never heard and have no Host
 LATE = 1.5  # intervals without a sign after which it is late; not yet silent
 LEAST_LATE_S = 3.0
+PART = 3  # components that fell silent at one time are one thing
+AT_ONCE_S = 5.0
 PROGRAMS = frozenset({"ControlProgram"})  # run only when somebody needs them
 
 ServerOf = Callable[[Record], Record | None]
@@ -27,7 +29,8 @@ class Trouble:
     """One thing that is wrong, fit for JSON.
 
     Args:
-        kind: "node" for all that runs on a machine, "unseen" for all that was never heard.
+        kind: "node" for all that runs on a machine, "part" for what fell silent there at one time,
+            "unseen" for all that was never heard.
         name: of the machine or the component, for people; empty for what was never heard.
         codifier: of the component; empty for the others.
         state: the worst status.
@@ -36,7 +39,7 @@ class Trouble:
         reason: why, where that is known.
     """
 
-    kind: Literal["node", "component", "unseen"]
+    kind: Literal["node", "part", "component", "unseen"]
     name: str
     codifier: str
     state: str
@@ -150,18 +153,52 @@ def troubles(
             codifiers = tuple(record.component.codifier for record in members)
             found.append(Trouble("node", name, "", "silent", since_ms, codifiers))
         else:
-            found += _of_components(members, server_of)
+            found += _of_part(name, members, server_of)
             unseen += [
                 record.component.codifier
                 for record in members
                 if _is_missing(record, server_of, now_s - started_s)
             ]
     found.sort(
-        key=lambda it: (it.kind != "node", it.state != "silent", -(it.since_ms or 0), it.codifier)
+        key=lambda it: (
+            it.kind != "node",
+            it.kind != "part",
+            it.state != "silent",
+            -(it.since_ms or 0),
+            it.codifier,
+        )
     )
     if unseen:
         found.append(Trouble("unseen", "", "", "unseen", None, tuple(unseen)))
     return found
+
+
+def _of_part(name: str, members: Collection[Record], server_of: ServerOf) -> Iterable[Trouble]:
+    """Yield what is wrong with a part of a node; what fell silent there at one time is one thing.
+
+    A process that ends is such a part, and so is a dead node while its slowest component may yet
+    be heard.
+    """
+    silent = [it for it in members if it.status == "silent" and it.last_ms is not None]
+    silent.sort(key=lambda it: -(it.last_ms or 0))
+    told: set[str] = set()
+    while silent and name != UNKNOWN:
+        end_ms = silent[0].last_ms or 0
+        part = [it for it in silent if end_ms - (it.last_ms or 0) <= _spread_ms(it, server_of)]
+        silent = [it for it in silent if it not in part]
+        if len(part) >= PART:
+            codifiers = tuple(it.component.codifier for it in members if it in part)
+            told.update(codifiers)
+            yield Trouble("part", name, "", "silent", end_ms, codifiers)
+    yield from _of_components([it for it in members if it.component.codifier not in told])
+
+
+def _spread_ms(record: Record, server_of: ServerOf) -> float:
+    """Return how long before the end of all its last sign may have been."""
+    server = server_of(record)
+    reading_s = interval_s(record.component, server.component if server else None)
+    longest_s = (server or record).component.keep_alive_interval_s
+    return (LATE * min(reading_s or longest_s, longest_s) + AT_ONCE_S) * 1000
 
 
 def _is_missing(record: Record, server_of: ServerOf, listened_s: float) -> bool:
@@ -172,7 +209,7 @@ def _is_missing(record: Record, server_of: ServerOf, listened_s: float) -> bool:
     return listened_s > timeout_s(record.component, server.component if server else None)
 
 
-def _of_components(members: Collection[Record], server_of: ServerOf) -> Iterable[Trouble]:
+def _of_components(members: Iterable[Record]) -> Iterable[Trouble]:
     bad = {
         record.component.codifier: record
         for record in members

@@ -173,10 +173,11 @@ document.addEventListener('keydown', (event) => {
 });
 document.getElementById('troubles').addEventListener('click', (event) => {
   const link = event.target.closest('a');
-  const host = link && new URL(link.href).searchParams.get('host');
+  const query = link && new URL(link.href).searchParams;
+  const host = query?.get('host');
   if (!host || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault(); // the cards are here already
-  choices.set({ host });
+  choices.set({ host, state: query.get('state') ?? '' });
 });
 
 // Orders change with time, but not under somebody's hands.

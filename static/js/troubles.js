@@ -24,11 +24,19 @@ function element(name, text, properties = {}) {
 const things = (count) => (count === 1 ? 'its one component gives no'
   : `none of its ${count} components gives a`);
 
+const shortened = (codifiers) => codifiers.slice(0, 5).join(', ')
+  + (codifiers.length > 5 ? ` and ${codifiers.length - 5} more` : '');
+
 function words({ kind, name, codifier, state, codifiers, reason }) {
   if (kind === 'unseen') return [element('strong', 'Never heard:'), ` ${codifiers.join(', ')}`];
   if (kind === 'node') {
     const link = element('a', name, { href: `${ROOT}?${new URLSearchParams({ host: name })}` });
     return [link, ` is dead: ${things(codifiers.length)} sign of life`];
+  }
+  if (kind === 'part') {
+    const query = new URLSearchParams({ host: name, state });
+    const link = element('a', `${codifiers.length} components of ${name}`, { href: `${ROOT}?${query}` });
+    return [link, ` fell silent together: ${shortened(codifiers)}`];
   }
   const link = element('a', name, { href: `${ROOT}component/${encodeURIComponent(codifier)}` });
   const served = codifiers.length - 1;

@@ -56,6 +56,21 @@ def test_one_look_tells_whether_all_is_well(network, open_page):
     expect(page.locator("#sentence")).to_have_text(re.compile("^All is well"))
 
 
+def test_what_falls_silent_together_is_one_thing(network, open_page):
+    page = open_page(f"{network.address}network")
+    is_live(page)
+    let_pass(network._site.records, 300)
+    hear(network, "B", sequence=2)
+    network.on_batch([reading("A4", 2.0, sequence=2)])
+    expect(page.locator("#sentence")).to_have_text("4 components of pi1 fell silent together.")
+    told = page.get_by_role("region", name="What does not work")
+    expect(told.get_by_role("listitem")).to_have_count(1)
+    expect(told).to_contain_text("A0, A1, A2, A3")
+    told.get_by_role("link", name="4 components of pi1").click()
+    page.wait_for_url("**/?host=pi1&state=silent")
+    expect(page.locator(".card")).to_have_count(4)
+
+
 def test_all_are_pinged_by_a_button(network, open_page):
     obey(network)
     page = open_page(network.address)

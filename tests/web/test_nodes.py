@@ -83,9 +83,34 @@ def test_a_dead_node_is_one_thing_long_before_its_slow_components_count_as_silen
     assert (trouble.kind, trouble.name, trouble.codifiers) == ("node", "pi1", (*codes, "S1"))
     assert time.time() - 120 < trouble.since_ms / 1000 < time.time() - 90
     network.hear("A0")
-    assert len(network.troubles) == len(codes) - 1, "it lives, and the others are things apart"
+    (part,) = network.troubles
+    assert (part.kind, part.name, part.codifiers) == ("part", "pi1", tuple(codes[1:]))
     network.sign("S1")
-    assert {it.kind for it in network.troubles} == {"component"}
+    assert [it.kind for it in network.troubles] == ["part"]
+
+
+def test_what_falls_silent_at_one_time_is_one_thing_and_what_does_so_apart_is_not():
+    network = Network(
+        *machine("pi1", "A1", "A2", "A3"),
+        *machine("pi1", "A4", sensor_interval_s=30.0, timeout_warning_s=10.0),
+        *machine("pi1", "B1", "B2", "B3"),
+    )
+    network.hear("B1")
+    network.pass_s(60)
+    network.hear("B2")
+    network.hear("A4")
+    network.pass_s(30)
+    for code in ("A1", "A2", "A3"):
+        network.hear(code)
+    network.pass_s(30)
+    network.hear("B3")
+    told = [(it.kind, it.codifier, it.codifiers) for it in network.troubles]
+    assert told == [
+        ("part", "", ("A1", "A2", "A3", "A4")),
+        ("component", "B2", ("B2",)),
+        ("component", "B1", ("B1",)),
+    ]
+    assert time.time() - 40 < network.troubles[0].since_ms / 1000 < time.time() - 25
 
 
 def test_one_slow_component_that_is_on_time_keeps_its_node_alive():

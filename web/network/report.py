@@ -270,6 +270,9 @@ def _complaints(
     dead = [trouble.name for trouble in troubles if trouble.kind == "node"]
     if dead:
         yield f"{_names(dead)} {'is' if len(dead) == 1 else 'are'} dead."
+    for part in troubles:
+        if part.kind == "part":
+            yield f"{len(part.codifiers)} components of {part.name} fell silent together."
     for state in ("silent", "failing"):
         bad = [it.name for it in troubles if it.kind == "component" and it.state == state]
         if bad:
