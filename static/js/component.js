@@ -87,10 +87,13 @@ function showTexts(texts) {
 
 // The history
 
-const PANELS_MS = 60_000; // how often the panels of a span that goes on are brought up to date
+// How often the panels of a span that goes on are brought up to date
+const every = ({ from, to }) => Math.min(Math.max((to - from) / 120, 10_000), 60_000);
 
 const curve = new Curve(root, view, showTexts);
-const panels = new Panels(codifier);
+const panels = new Panels(codifier, (events) => curve.mark(events));
+const NOTED_MS = 2_500;
+let state = root.dataset.state;
 let shown_ms = 0; // when the panels were last asked for
 const travel = document.getElementById('to-live') ? new Travel(show) : null;
 letShowTables(document);
@@ -121,15 +124,19 @@ connect((frame, isSnapshot) => {
   showToggle(record);
   showTexts(record.points);
   curve.hear(record.points, isSnapshot);
-  if (isSnapshot && travel) show();
+  if (!travel) return;
+  if (isSnapshot) show();
+  // The server notes a change within a second or two.
+  else if (record.State !== state && travel.isLive) setTimeout(showPanels, NOTED_MS);
+  state = record.State;
 }, { codifier });
 
 setInterval(() => {
   view.tick();
   if (document.hidden || !travel) return;
   curve.tick(travel.span());
-  if (travel.isLive && serverNow() - shown_ms > PANELS_MS) showPanels();
+  if (travel.isLive && serverNow() - shown_ms > every(travel.span())) showPanels();
 }, 1000);
 document.addEventListener('visibilitychange', () => {
-  if (!document.hidden && travel?.isLive && serverNow() - shown_ms > PANELS_MS) show();
+  if (!document.hidden && travel?.isLive && serverNow() - shown_ms > every(travel.span())) show();
 });

@@ -12,6 +12,7 @@ from jph.errors import JphError
 from jph.stores.address import longest_store_s
 from jph.stores.buckets import statistic_of
 from jph.stores.span import joined
+from web import events
 from web.component.observed import observe
 from web.component.timeline import shares, switch_bars, text_bars
 from web.component.totals import HOUR_MS, Cell, Per, periods, totals
@@ -27,6 +28,7 @@ MOST_TEXTS = 5_000
 MOST_BARS = 600
 MOST_STATES = 12
 MOST_OUTAGES = 500
+MOST_EVENTS = 500
 FINE_MS = 50 * HOUR_MS  # up to here totals are made from readings, else from hours of statistics
 FINE_POINTS = 5_000
 LATEST_MS = 1 << 48
@@ -74,6 +76,30 @@ def outages(codifier: str) -> Answer:
             "outages": [
                 {"begin": it.begin_ms, "end": it.end_ms, "kind": it.kind, "reason": it.reason}
                 for it in reversed(found.outages[-MOST_OUTAGES:])
+            ],
+        }
+    )
+
+
+@blueprint.get("/history/<codifier:codifier>/events")
+def happened(codifier: str) -> Answer:
+    """Return what happened to a component in a span, or to the whole network, the newest first."""
+    _, start_ms, end_ms = _asked(codifier)
+    site().recorder.flush()
+    found = events.between(site().home, start_ms, end_ms, [codifier], most=MOST_EVENTS)
+    return jsonify(
+        {
+            "from": start_ms,
+            "to": end_ms,
+            "events": [
+                {
+                    "time": it.time_ms,
+                    "kind": it.kind,
+                    "text": it.text,
+                    "who": it.who,
+                    "codifier": it.codifier,
+                }
+                for it in reversed(found)
             ],
         }
     )

@@ -48,7 +48,9 @@ export class Curve {
       this.chart = new Chart(place, {
         lines: [this.line],
         onCursor: (second) => {
-          this.pointed = this.chart.readout(second);
+          const mark = this.markAt(second);
+          this.pointed = [this.chart.readout(second), mark && `${when(mark.time_ms)} ${mark.words}`]
+            .filter(Boolean).join(' · ') || null;
           put(this.note, this.pointed ?? this.remark);
         },
         onZoom: (from, to) => { if (to - from >= 1000) this.onZoom(from, to); },
@@ -141,6 +143,22 @@ export class Curve {
       if (time > from) added = this.chart.add(time, value, this.gap_ms) || added;
     }
     return added;
+  }
+
+  /** Mark times in the chart; what is there stands below it when someone points near. */
+  mark(events) {
+    if (!this.chart) return;
+    this.chart.marks = events.map(({ time, kind, text }) => ({ time_ms: time, words: `${kind}${text && `: ${text}`}` }));
+    this.chart.plot.redraw(false);
+  }
+
+  /** The mark next to a time, null if none is near. */
+  markAt(second) {
+    if (second === null) return null;
+    const near_ms = (this.span.to - this.span.from) / 100;
+    const distance = ({ time_ms }) => Math.abs(time_ms - second * 1000);
+    return this.chart.marks.filter((mark) => distance(mark) < near_ms)
+      .sort((a, b) => distance(a) - distance(b))[0] ?? null;
   }
 
   /** Go on with time; load again what is too old. */

@@ -14,6 +14,8 @@ const SVG = 'http://www.w3.org/2000/svg';
 const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const KINDS = { silent: 'Silent', failing: 'Failing', halted: 'Halted' };
 
+const EVENTS = { restart: 'Restart', configuration: 'Configuration', alert: 'Alert', note: 'Note' };
+
 const percent = (share, digits = 2) => share.toLocaleString(undefined, {
   style: 'percent', maximumFractionDigits: digits,
 });
@@ -112,6 +114,29 @@ class Outages {
   }
 }
 
+/** What happened beside outages, as a list; all of it goes to the chart as marks. */
+class Events {
+  constructor(root, onEvents) {
+    this.root = root;
+    this.what = 'events';
+    this.onEvents = onEvents;
+  }
+
+  query() {
+    return {};
+  }
+
+  show({ events }) {
+    const told = events.filter(({ kind }) => kind in EVENTS);
+    this.root.hidden = told.length === 0;
+    fillTable(part(this.root, 'list'), 'Events', ['When', 'What'], told.map(({ time, kind, text, who, codifier }) => [
+      when(time),
+      [EVENTS[kind], codifier === '' ? ' of the network' : '', text && `: ${text}`, who && ` (${who})`].join(''),
+    ]));
+    this.onEvents(events.filter(({ kind }) => kind !== 'active'));
+  }
+}
+
 class Totals {
   constructor(root) {
     this.root = root;
@@ -203,18 +228,21 @@ class Bars {
   }
 }
 
-const KINDS_OF_PANELS = { bars: Bars, totals: Totals, summary: Summary, outages: Outages };
+const KINDS_OF_PANELS = {
+  bars: Bars, totals: Totals, summary: Summary, outages: Outages, events: Events,
+};
 
 /** All panels of a component's page that are there. */
 export class Panels {
-  constructor(codifier) {
+  /** `onEvents(events)` is called with what is to be marked. */
+  constructor(codifier, onEvents) {
     this.codifier = codifier;
     this.again = 0;
     this.asked = new AbortController();
     this.panels = Object.entries(KINDS_OF_PANELS)
       .map(([id, Panel]) => [document.getElementById(id), Panel])
       .filter(([root]) => root)
-      .map(([root, Panel]) => new Panel(root));
+      .map(([root, Panel]) => new Panel(root, onEvents));
   }
 
   /** Ask about a span, one question after the other, and show the answers. */
@@ -236,7 +264,7 @@ export class Panels {
         problem = error.message;
         mayPass ||= !(error.status < 500 && error.status !== 429);
       }
-      const told = part(panel.root, 'problem') ?? part(panel.root, 'note');
+      const told = panel.root.querySelector(':scope > [data-part="problem"]') ?? part(panel.root, 'note');
       if (told.dataset.part === 'problem') told.hidden = problem === '';
       if (problem || told.dataset.part === 'problem') put(told, problem);
       const labelled = part(panel.root, 'label');

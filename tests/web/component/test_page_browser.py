@@ -14,7 +14,7 @@ from jph.clock import time_now_ms
 from jph.stores import open_history, row_of
 from tests.web.browser import is_live, sign_in
 from tests.web.bus import component, obey, reading
-from web import events
+from web import event_recorder, events
 from web.events import Event
 from web.logs import sources
 
@@ -186,6 +186,45 @@ def test_an_outage_has_begin_end_and_reason_also_after_a_restart(make_web, open_
         expect(part(page, "outages", "share")).to_have_text(re.compile(r"^(90|89\.99\d?)%$"))
         page.close()
         web.close()
+
+
+def test_what_happened_is_listed_and_marked(web, open_page):
+    now_ms = time_now_ms()
+    events.add(
+        web.home,
+        [
+            Event(now_ms - 600_000, "A1", "restart", "It started again."),
+            Event(now_ms - 500_000, "", "configuration", "<i>revision 7</i>", "anna"),
+            Event(now_ms - 400_000, "A2", "note", "of another one"),
+        ],
+    )
+    page = open_page(f"{web.address}component/A1")
+    is_live(page)
+    rows = page.locator("#events tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.nth(0)).to_contain_text("Configuration of the network: <i>revision 7</i> (anna)")
+    expect(rows.nth(1)).to_contain_text("Restart: It started again.")
+    box = page.locator("#chart .u-over").bounding_box()
+    share = 1 - 600_000 / HOUR_MS
+    page.mouse.move(box["x"] + share * box["width"], box["y"] + 50)
+    expect(page.locator("#chart-note")).to_contain_text("restart: It started again.")
+
+
+def test_an_outage_is_shown_as_it_begins_and_ends(web, open_page, monkeypatch):
+    monkeypatch.setattr(event_recorder, "LOOK_S", 0.05)
+    web._site.recorder._began_s -= 60
+    web.on_batch([reading("A1", 20.0)])
+    page = open_page(f"{web.address}component/A1")
+    is_live(page)
+    expect(part(page, "outages", "words")).to_contain_text("without an outage")
+    record = web._site.records.get("A1")
+    record.heard.data_s -= 30
+    record.heard.since_s -= 30
+    record.data_ms -= 30_000
+    row = page.locator("#outages tbody tr")
+    expect(row).to_contain_text("Silent: No reading and no sign of life came.", timeout=20_000)
+    web.on_batch([reading("A1", 20.0, sequence=2)])
+    expect(row).not_to_contain_text("goes on", timeout=20_000)
 
 
 def test_the_chart_is_a_table_too(web, open_page):

@@ -185,6 +185,14 @@ def test_before_the_pages_first_ran_the_history_alone_tells(web, client):
     assert found["share"] == pytest.approx(1 - 101 / 399, abs=0.03)
 
 
+def test_events_are_those_of_the_component_and_of_the_network(web, client):
+    now_ms = time_now_ms()
+    kinds = [("A1", "restart"), ("A2", "restart"), ("", "note")]
+    events.add(web.home, [Event(now_ms - n, c, kind) for n, (c, kind) in enumerate(kinds, 1)])
+    found = ask(client, "A1", "events")["events"]
+    assert [(it["codifier"], it["kind"]) for it in found] == [("A1", "restart"), ("", "note")]
+
+
 def test_a_component_that_was_never_heard_has_no_availability(client):
     found = ask(client, "A1", "outages")
     assert (found["share"], found["outages"]) == (None, [])
