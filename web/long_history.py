@@ -11,13 +11,14 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from itertools import chain, islice
+from operator import itemgetter
 from types import SimpleNamespace
 from typing import NamedTuple, TypeVar
 
 from flask import Response, request
 
 from jph.config.model import Component
-from jph.stores import Row
+from jph.stores import Row, row_of
 from jph.stores.buckets import Statistic
 from web.exports import Export
 from web.formatting import cell
@@ -62,10 +63,21 @@ def readings(
         if len(rows) < PAGE:
             break
     stored_ms = last_ms if after >= 0 else start_ms - 1
-    heard = [Reading(*point) for point in here.records.recent(codifier, stored_ms, end_ms)]
-    texts = here.records.recent_texts(codifier, stored_ms, end_ms)
-    heard += [Reading(time_ms, value) for _, time_ms, _, value, *_ in texts]
-    yield from sorted(heard, key=lambda reading: reading.time_ms)
+    for row in _heard(here, codifier, stored_ms, end_ms):
+        yield Reading(row[0], value_of(row, component.data_type))
+
+
+def _heard(here: Site, codifier: str, after_ms: int, end_ms: int) -> list[Row]:
+    """Return what was heard of a span as the rows that it will be stored as, oldest first."""
+    texts = here.records.recent_texts(codifier, after_ms, end_ms)
+    rows = [row for row in map(row_of, texts) if row is not None]
+    times = {row[0] for row in rows}
+    rows += [
+        (time_ms, codifier, 0, number, None)
+        for time_ms, number in here.records.recent(codifier, after_ms, end_ms)
+        if time_ms not in times  # the number of an object
+    ]
+    return sorted(rows, key=itemgetter(0))
 
 
 def statistics(

@@ -1,6 +1,7 @@
 // A diagram: live values on a picture, and the editor that places them.
 
 import { ROOT, connect } from './live.js';
+import { stayAwake } from './overview/wall.js';
 import { request, toast } from './request.js';
 import { put, showFrame } from './view.js';
 
@@ -333,6 +334,8 @@ function show() {
   }
   if (document.getElementById('editor')) new Editor(places);
   if ('wall' in document.getElementById('main').dataset) {
+    stayAwake();
+    document.addEventListener('visibilitychange', stayAwake);
     addEventListener('keydown', (event) => {
       if (event.key === 'Escape') location.assign(location.pathname);
     });

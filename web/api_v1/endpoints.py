@@ -11,7 +11,7 @@ from typing import Any
 from flask import Response, abort, request
 from flask.typing import ResponseReturnValue
 from pydantic import BaseModel, TypeAdapter, ValidationError
-from werkzeug.exceptions import MethodNotAllowed
+from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map, Rule
 
 from jph.errors import JphError
@@ -79,6 +79,8 @@ class Endpoints:
             return Response(status=204, headers={"Allow": ", ".join(allowed)})
         try:
             endpoint, values = adapter.match(method=request.method)
+        except NotFound:
+            abort(404, "There is no such endpoint; /api/v1/openapi.json describes all.")
         except MethodNotAllowed as error:
             error.description = f"Allowed here: {', '.join(sorted(error.valid_methods or ()))}."
             raise

@@ -7,7 +7,8 @@ const GAP = 8; // px, below the board
 
 let lock = null;
 
-async function stayAwake() {
+/** Keep the screen on, where the browser allows that; it ends when the page is hidden. */
+export async function stayAwake() {
   if (lock || document.hidden || !navigator.wakeLock) return;
   try {
     lock = await navigator.wakeLock.request('screen');

@@ -96,7 +96,8 @@ def test_the_network_as_a_whole(web, program):
     "path, code, words",
     [
         ("/components/zz", 404, "There is no component zz."),
-        ("/nowhere", 404, "URL"),
+        ("/nowhere", 404, "openapi.json"),
+        ("/", 404, "openapi.json"),
         ("/components?limit=0", 422, "limit"),
         ("/components?limit=1&limit=2", 422, "more than once"),
         ("/components?colour=red", 422, "colour"),

@@ -99,6 +99,17 @@ def test_what_was_just_heard_is_behind_what_is_stored(web, program, store):
     assert [item["value"] for item in program.get("/history/T1").json["items"]] == ["warm"]
 
 
+def test_what_was_just_heard_is_as_it_will_be_stored(web, program):
+    now_ms = time_now_ms()
+    sent = [("J1", {"value": 2, "voltage": 3.5}), ("J1", {"value": 21.5}), ("N1", 7)]
+    for n, (codifier, value) in enumerate(sent):
+        web.on_batch([reading(codifier, value, timestamp_ms=now_ms - 900 + n, sequence=n)])
+    objects = [item["value"] for item in program.get("/history/J1").json["items"]]
+    assert objects == [{"value": 2, "voltage": 3.5}, 21.5]
+    (whole,) = program.get("/history/N1").json["items"]
+    assert isinstance(whole["value"], int)
+
+
 def test_points_are_few_and_keep_lowest_and_highest(program, store):
     store(*(("A1", START + n * 1000, float(n % 10)) for n in range(1000)))
     answer = read(program, "A1", points=20).json
