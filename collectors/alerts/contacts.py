@@ -161,7 +161,8 @@ class Contact:
             text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
             raise Undelivered(f"the server says {error.smtp_code} {plain(text)}") from error
         except (OSError, smtplib.SMTPException) as error:
-            raise Undelivered(plain(str(error) or type(error).__name__)) from error
+            said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise Undelivered(plain(said)) from error
         if refused:  # the others have it, so that it is not sent again
             log.warning("%s: the server refuses mail to %s", self.name, ", ".join(refused))
 

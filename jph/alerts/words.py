@@ -3,6 +3,8 @@
 from jph.alerts.rules import BLIND_RULE, NODE_RULE, Rule
 from jph.config.model import Component
 
+_PLAIN = 1e15  # a larger number is written with an exponent
+
 
 def what(rule: Rule, subject: str, component: Component | None, members: int = 0) -> str:
     """Return what a rule found, such as "Boiler is above 70 °C"."""
@@ -36,7 +38,12 @@ def found(rule: Rule, unit: str = "") -> str:
 
 def quantity(number: float | None, unit: str) -> str:
     """Return a number with its unit."""
-    return "" if number is None else f"{number:.7g} {unit}".rstrip()
+    if number is None:
+        return ""
+    text = f"{number:.7g}"
+    if "e+" in text and abs(number) < _PLAIN:
+        text = f"{number:.0f}"
+    return f"{text} {unit}".rstrip()
 
 
 def duration(seconds: float | None) -> str:

@@ -156,7 +156,9 @@ async function showTrial() {
   const { t, v } = await request(`history/${encodeURIComponent(sensor.codifier)}?${query}`);
   if (mine !== asked) return;
   const seconds = t.map((ms) => ms / 1000);
-  const ends = [tried.from / 1000, tried.to / 1000];
+  // A history that is younger than the time asked for fills the chart.
+  const from = t.length ? Math.max(tried.from, t[0] - (tried.to - t[0]) / 50) : tried.from;
+  const ends = [from / 1000, tried.to / 1000];
   const lines = [
     { symbol: sensor.unit, axis: 'left', color: '--curve', shape: 'line' },
     { symbol: sensor.unit, axis: 'left', color: '--silent', shape: 'line' },
@@ -166,15 +168,15 @@ async function showTrial() {
   chart = new Chart(byId('trial-chart'), {
     lines,
     onCursor: (second) => { byId('trial-readout').textContent = chart?.readout(second) ?? ''; },
-    onZoom: (from, to) => chart.move(from, to),
-    onReset: () => chart.move(tried.from, tried.to),
+    onZoom: (begin, end) => chart.move(begin, end),
+    onReset: () => chart.move(from, tried.to),
   });
   chart.marks = sensor.firings.map(([time_ms]) => ({ time_ms }));
   chart.show([
     [seconds, v],
     firingColumns([seconds, v], sensor.firings, tried.to),
     ...tried.limits.map((limit) => [ends, [limit, limit]]),
-  ], tried.from, tried.to);
+  ], from, tried.to);
 }
 
 async function tryIt(pressed) {
