@@ -90,6 +90,7 @@ class Book:
         self.rules = {it.name: it for it in (*rules, SILENT_RULE, NODE_RULE, BLIND_RULE)}
         self.maintenance: list[Maintenance] = []
         self.dropped = 0
+        self.is_dirty = False  # what the next process has to know has changed
         self._components = components
         self._zone = zone
         self._quiet = quiet
@@ -165,6 +166,7 @@ class Book:
         alert.at_ms = transition.at_ms
         if transition.phase == "firing":
             alert.fired_ms = transition.at_ms
+            self.is_dirty = True
 
     def forget(self, alert: Alert, now_ms: int) -> None:
         """End an alert whose rule is gone, without a message."""
@@ -172,6 +174,7 @@ class Book:
         self._end(alert, now_ms)
 
     def _end(self, alert: Alert, now_ms: int) -> None:
+        self.is_dirty = self.is_dirty or alert.fired_ms > 0
         alert.ended_ms = now_ms
         self._open.pop((alert.rule, alert.subject), None)
 
@@ -191,6 +194,7 @@ class Book:
             if name is None:
                 return False
             kept = [it for it in self.maintenance if (it.of, it.name) != (of, name)]
+            self.is_dirty = True
             self.maintenance = [*kept, Maintenance(of, name, until_ms if order.seconds else 0)]
             return True
         return False
@@ -204,6 +208,7 @@ class Book:
         return bool(alerts)
 
     def _attend(self, alert: Alert, until_ms: int, reopens: bool) -> None:
+        self.is_dirty = True
         alert.acknowledged = not until_ms and not reopens
         alert.snoozed_ms = 0 if reopens else until_ms
 
@@ -271,12 +276,14 @@ class Book:
             elif not alert.is_said and self.state(alert, now_ms) == "firing":
                 found.append(Announcement("begins", alert, rule))
                 alert.is_said = True
+        self.is_dirty = self.is_dirty or bool(found)
         return found
 
     def end_maintenance(self, now_ms: int) -> list[Maintenance]:
         """Forget maintenance that is over, and return it."""
         over = [it for it in self.maintenance if it.until_ms <= now_ms]
         if over:
+            self.is_dirty = True
             self.maintenance = [it for it in self.maintenance if it.until_ms > now_ms]
         return over
 

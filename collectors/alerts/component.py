@@ -238,7 +238,9 @@ class Alerts:
                         told = {"of": it.of, "name": it.name, "until": it.until_ms}
                         self._publish(maintenance=told)
             self._settle(_now())
-        self._save()
+            is_dirty = self._book.is_dirty
+        if is_dirty:
+            self._save()
 
     def _test(self, place: int) -> None:
         if 1 <= place <= len(self.contacts):
@@ -279,8 +281,9 @@ class Alerts:
             joined = process.bus.status().joined
             for transition in self._evaluator.tick(now, failing, joined=joined):
                 self._book.take(transition)
-            changed = self._settle(now)
-        if changed or now.s >= self._kept_s + KEEP_S:
+            self._settle(now)
+            is_dirty = self._book.is_dirty
+        if is_dirty or now.s >= self._kept_s + KEEP_S:
             self._save()
         self._outbox.wake()
 
@@ -294,13 +297,11 @@ class Alerts:
                 found[codifier] = float(sum(known))
         return found
 
-    def _settle(self, now: Moment) -> bool:
-        """Publish what changed, and put into the outbox what is due; return whether any was."""
-        changed = False
+    def _settle(self, now: Moment) -> None:
+        """Publish what changed, and put into the outbox what is due."""
         said: dict[int, str] = {}
         for it in self._book.end_maintenance(now.ms):
             self._publish(maintenance={"of": it.of, "name": it.name, "until": 0})
-            changed = True
         for announcement in self._book.due(now.ms):
             message = self._writer.write(announcement, now.ms)
             self._outbox.add(message, announcement.rule.contacts)
@@ -308,7 +309,6 @@ class Alerts:
             self._publish(said=announcement.event, alert=told)
             said[told.id] = told.state
         news = self._book.news(now.ms)
-        changed = bool(said or news) or changed
         news = [it for it in news if said.get(it.id) != it.state]
         told_ids = {it.id for it in news} | {*said}
         again, self._to_tell = self._to_tell[:MOST_TOLD], self._to_tell[MOST_TOLD:]
@@ -319,7 +319,6 @@ class Alerts:
             self._publish(alert=each)
         if news or said:
             self._publish_rules(now.ms)
-        return changed
 
     # On the bus
 
@@ -374,9 +373,11 @@ class Alerts:
     def _save(self) -> None:
         with self._saving:
             self._kept_s = time.monotonic()
+            self._book.is_dirty = False
             try:
                 rewrite_file(self._path, json.dumps(self._memory()).encode(), 0o600)
             except OSError as error:
+                self._book.is_dirty = True
                 said = f"the alerts cannot be kept on the disk: {error.strerror or error}"
                 self._store_fault.note(said, f"{said}; a restart may repeat messages")
             else:

@@ -186,12 +186,14 @@ class Evaluator:
                 self._rest(now)
             if not joined or (was_blind and not blind):
                 self._since_s = now.s
+        # What is well becomes worse by what is heard, not by the passing of time.
         for watches in self._by_sensor.values():
             for watch in watches:
-                self._look_at_value(watch, now)
+                if watch.phase != "well":
+                    self._look_at_value(watch, now)
         for watches in self._losses.values():
             for watch in watches:
-                if watch.condition is not None:
+                if watch.phase != "well" and watch.condition is not None:
                     self._step(watch, now, watch.condition.holds(now, watch.phase == "firing"))
         if self._blind.phase != "firing" and joined:
             self._look_at_life(now, failing or {})

@@ -13,15 +13,32 @@ const first = document.querySelector('.rules')?.dataset.component;
 let version = -1;
 let shown = { alerts: [], maintenance: [] };
 let days = 7;
+const isWhole = { now: false, past: false }; // whether all of a long list is shown
+
+const MOST = 30; // items of a list, until somebody asks for all
 
 const byId = (id) => document.getElementById(id);
 
 const command = (pressed, path, body) => send(pressed, path, body, refresh);
 
+/** The first items of a list; the button below it shows the rest. */
+function beginning(all, name, again) {
+  const more = byId(`${name}-more`);
+  more.hidden = isWhole[name] || all.length <= MOST;
+  more.textContent = `Show all ${all.length}`;
+  more.onclick = () => {
+    isWhole[name] = true;
+    again();
+  };
+  return more.hidden ? all : all.slice(0, MOST);
+}
+
 function showNow() {
   const place = byId('now');
   if (!place) return;
-  keepFocus(place, () => place.replaceChildren(...shown.alerts.map((it) => row(it, isOperator, command))));
+  keepFocus(place, () => place.replaceChildren(
+    ...beginning(shown.alerts, 'now', showNow).map((it) => row(it, isOperator, command)),
+  ));
   byId('all-well').hidden = shown.alerts.length > 0;
   tell();
 }
@@ -63,7 +80,7 @@ async function showPast() {
     byId('past-table').hidden = alerts.length === 0;
     note.hidden = alerts.length > 0;
     note.textContent = 'No alert fired in this time.';
-    byId('past').replaceChildren(...alerts.map((alert) => {
+    byId('past').replaceChildren(...beginning(alerts, 'past', showPast).map((alert) => {
       const line = document.createElement('tr');
       const cells = [when(alert.fired), alert.ended === null ? 'lasts' : span(Math.max(2_000, alert.ended - alert.fired)), alert.text];
       for (const text of cells) {

@@ -289,6 +289,43 @@ def test_a_halted_one_judges_nothing_and_goes_on_without_blindness(server, tmp_p
     assert events(server) == [("begins", "Too warm")]
 
 
+def test_whatever_the_names_it_sends_what_existing_nodes_take(tmp_path):
+    long = "🌡️ Küche مرحبا <b> " * 30
+    rule = {**WARM, "Name": long[:80], "Text": long[:300]}
+    config = network(rules=[rule])
+    others = [{**it.entry, "Name": long} for it in config.components.values()]
+    config = config_of(*others)
+    heard = []
+    with playing(config) as (peer, sensors), alerts(config, tmp_path):
+        sensors.values.update(A1=31.5, A2=1.0)
+
+        def is_wanted(content):
+            heard.append(content)
+            return content["from"] == "R1" and content["value"] == 2
+
+        messages = []
+        peer.hear("data", lambda it: messages.append(it) or len(messages) > 30)
+        told(peer, is_wanted)
+    ours = [it for it in messages if it["source"] in ("AL", "R1")]
+    assert {it["flag"] for it in ours} <= {"j", "n"}
+    assert all(it["size"] <= 1472 for it in ours)
+    assert all("value" in it for it in heard)
+
+
+def test_a_value_that_wavers_writes_the_disk_only_for_what_fires(tmp_path, monkeypatch):
+    written = []
+    keep = component_module.write_file
+    monkeypatch.setattr(
+        component_module, "write_file", lambda *given: written.append(1) or keep(*given)
+    )
+    config = network(rules=[{**WARM, "For": 60}])
+    with playing(config) as (peer, sensors), alerts(config, tmp_path):
+        for value in (40.0, 20.0, 40.0, 20.0):
+            sensors.values.update(A1=value, A2=1.0)
+            told(peer, alert("pending" if value > 30 else "ended"))
+        assert len(written) <= 1  # at the start
+
+
 def test_a_component_that_fails_in_this_process_is_told_with_its_reason(tmp_path):
     rule = {"Name": "Broken", "Kind": "failing"}
     config = config_of(
