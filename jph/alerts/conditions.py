@@ -99,7 +99,7 @@ class Change:
 
 
 class Growth:
-    """A counter grew by more than a limit in some time; less than before is a new beginning."""
+    """A counter grew by more than a limit in some time."""
 
     def __init__(self, rule: Rule) -> None:
         self._limit = rule.limit or 0.0
@@ -180,7 +180,8 @@ def condition_of(rule: Rule, zone: Zone) -> Condition | None:
 
 
 def _growth(before: float, now: float) -> float:
-    return now - before if now >= before else max(0.0, now)
+    """Return by how much a counter grew: less than half is a new beginning, else a correction."""
+    return max(0.0, now) if now < before / 2 else now - before
 
 
 def _drop(slices: deque[list[float]], before_s: float) -> None:

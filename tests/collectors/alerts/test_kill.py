@@ -53,6 +53,7 @@ def test_a_killed_process_sends_each_message_once(tmp_path):
                 sensors.values["A1"] = 20.0
                 told(peer, alert("ended"), timeout_s=60)
                 eventually(lambda: len(server.asked) == 2)
+                eventually(lambda: waiting() == [])
                 kill(program)
                 program = begin()
                 told(peer, lambda it: it["from"] == "R1" and it["value"] == 0, timeout_s=60)

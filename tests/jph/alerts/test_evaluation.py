@@ -148,6 +148,15 @@ def test_a_total_counts_from_midnight_and_over_a_new_beginning_of_the_counter():
     assert ("rain", "A1", "well") in bench.tick()
 
 
+def test_a_counter_that_is_corrected_counts_nothing_twice():
+    bench = Bench(Rule(name="rain", kind="total", limit=0.5, sensors=("A1",)))
+    for value in (5000.2, 5000.1, 5000.2, 5000.1, 5000.2, 5000.1, 5000.2, 5000.6):
+        bench.read(value=value)
+        assert bench.tick() == []
+    bench.read(value=5000.8)
+    assert bench.tick() == [("rain", "A1", "firing")]
+
+
 def test_a_total_goes_on_in_the_next_process():
     bench = Bench(Rule(name="rain", kind="total", limit=10, sensors=("A1",)))
     bench.read(value=100)
