@@ -80,9 +80,11 @@ need_system() {
             command -v chromium >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
             _has_font || missing+=(fonts-dejavu-core)
             ;;
+        caddy) command -v caddy >/dev/null || missing+=(caddy) ;;
         gcc) command -v gcc >/dev/null || missing+=(gcc libc6-dev) ;;
         ip) command -v ip >/dev/null || [[ -x /usr/sbin/ip ]] || missing+=(iproute2) ;;
         make | openssl) command -v "$name" >/dev/null || missing+=("$name") ;;
+        nginx) [[ -x /usr/sbin/nginx ]] || command -v nginx >/dev/null || missing+=(nginx-light) ;;
         postgres) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql) ;;
         redis) command -v redis-server >/dev/null || missing+=(redis-server) ;;
         systemd)
