@@ -86,6 +86,7 @@ def one(number: int) -> str:
         earlier=min(other, number),
         later=max(other, number),
         other=other,
+        before_it=previous[0].number if previous else None,
         changes=changes_of(before, after),
         lines=lines[:MOST_LINES],
         more_lines=max(0, len(lines) - MOST_LINES),

@@ -4,6 +4,7 @@ import { showLastLines } from './component/last_lines.js';
 import { Panels } from './component/panels.js';
 import { Travel } from './component/travel.js';
 import { letShowTables } from './data_table.js';
+import { storeFile } from './graphs/export.js';
 import { connect, serverNow } from './live.js';
 import { View, put, showFrame, when } from './view.js';
 
@@ -99,6 +100,10 @@ const travel = document.getElementById('to-live') ? new Travel(show) : null;
 letShowTables(document);
 const log = document.getElementById('log');
 if (log) showLastLines(log, codifier);
+document.getElementById('download')?.addEventListener('click', () => {
+  const { from, to } = travel.span();
+  storeFile([{ codifier, field: 'value' }], [from, to], { format: 'csv', what: 'readings' });
+});
 
 function show() {
   curve.load(travel.span());

@@ -6,9 +6,10 @@ const { number, newest, live } = document.getElementById('revision').dataset;
 
 document.getElementById('back')?.addEventListener('click', async (event) => {
   const { target } = event;
+  const to = Number(target.dataset.to);
   target.disabled = true;
   const saved = await save({
-    base: Number(newest), revision: Number(number), why: `back to revision ${number}`,
+    base: Number(newest), revision: to, why: `back to revision ${to}`,
   });
   target.disabled = saved === null ? false : true;
 });
