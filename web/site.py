@@ -91,7 +91,7 @@ class Site:
         self.recorder = EventRecorder(self.records, home)
         self.log_ring = Ring(lambda: self.config.components)
         self.log_ring.install()
-        self.board = Board(config, lambda to, number: channel.send_control("A", to, number))
+        self.board = Board(config, self._ask)
         self.board.listeners.append(AlertNotes(self.recorder).take)
         self.push = PushSender(home)
         self.board.listeners.append(self.push.take)
@@ -114,6 +114,13 @@ class Site:
     def _recalled(self) -> None:
         self.records.recall()
         self.recorder.recalled()
+
+    def _ask(self, codifier: str, number: float) -> bool:
+        """Send an A, if there is a bus; tell whether there is."""
+        is_joined = self.channel.process.bus.control.joined
+        if is_joined:
+            self.channel.send_control("A", codifier, number)
+        return is_joined
 
     @cached_property
     def keeper(self) -> "Keeper":

@@ -66,7 +66,7 @@ def test_the_service_is_ready_when_it_has_joined_and_says_how_it_is_doing(starte
     assert "LA" in pinged.stdout, pinged.stderr
 
     eventually(lambda: "/min sent" in status(started), PATIENCE_S)
-    assert re.search(naming("127.0.0.1", "14 components", "none lost"), status(started))
+    assert re.search(naming("127.0.0.1", "15 components", "none lost"), status(started))
 
 
 def test_the_service_has_no_privileges_and_a_home_of_its_own(started):
@@ -92,7 +92,7 @@ def test_a_reload_keeps_the_process_and_takes_what_is_new(started):
     (started.etc / "new.txt").write_text("21.5\n")
     configure(started, document)
     assert started.systemctl("reload", UNIT).returncode == 0
-    eventually(lambda: "15 components" in status(started), PATIENCE_S)
+    eventually(lambda: "16 components" in status(started), PATIENCE_S)
     assert started.show(UNIT)["MainPID"] == process
     (started.etc / "config.json").write_text("{")
     started.systemctl("reload", UNIT)

@@ -21,7 +21,7 @@ ASK_S = 5.0  # between two questions, at least
 ANSWER_S = 10.0  # after which an alert that was not told again is gone
 ENDED_KEPT = 100
 
-Ask = Callable[[str, float], object]
+Ask = Callable[[str, float], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Board:
     """The alerts of all Alerts components; every method may be called from any thread.
 
     Args:
-        ask: sends the number of an A to a component.
+        ask: sends the number of an A to a component; False if there is no bus.
     """
 
     def __init__(self, config: Config, ask: Ask) -> None:
@@ -98,7 +98,8 @@ class Board:
             if now_s < self._asked_s.get(codifier, -ASK_S) + ASK_S:
                 return
             self._asked_s[codifier] = now_s
-        self._ask(codifier, Order(Verb.TELL).number())
+        if not self._ask(codifier, Order(Verb.TELL).number()):
+            self._asked_s.pop(codifier, None)  # it announces itself when there is a bus
 
     # From the bus
 

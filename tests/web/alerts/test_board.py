@@ -9,8 +9,12 @@ TELL = Order(Verb.TELL).number()
 
 
 class Asked(list):
+    has_bus = True
+
     def __call__(self, to, number):
-        self.append((to, number))
+        if self.has_bus:
+            self.append((to, number))
+        return self.has_bus
 
 
 def board():
@@ -112,4 +116,14 @@ def test_what_is_said_reaches_the_listeners_though_nothing_changed():
 
 
 def test_a_network_without_alerts_tells_pages_nothing():
-    assert Board(config_of(component("A1")), lambda to, number: None).frame() == {}
+    assert Board(config_of(component("A1")), lambda to, number: True).frame() == {}
+
+
+def test_what_could_not_be_asked_without_a_bus_is_asked_when_the_component_announces_itself():
+    asked = Asked()
+    asked.has_bus = False
+    board = Board(CONFIG, asked)
+    asked.has_bus = True
+    assert asked == []
+    board.on_control(control("N", "AL", number=1.0))
+    assert asked == [("AL", TELL)]
