@@ -29,13 +29,16 @@ const troubles = new Troubles(document.getElementById('troubles'));
 // move on by a pixel in a second; the more of them are seen, the less often each is drawn.
 const CURVE_MS = 3_000;
 const CURVE_OF_MANY_MS = 50; // for each one that is seen
+const MANY = 60; // cards on the screen, from which on none is touched more often than this:
+const MANY_MS = 400;
 const dirty = new Set();
 const visible = new Set();
 let asked = false;
+let redrawn_ms = -Infinity;
 
-function redraw() {
+function redraw(now_ms) {
   asked = false;
-  const now_ms = performance.now();
+  redrawn_ms = now_ms;
   const every_ms = Math.max(CURVE_MS, CURVE_OF_MANY_MS * visible.size);
   const hasCurves = !root.classList.contains('is-rows');
   for (const card of dirty) {
@@ -50,7 +53,9 @@ function redraw() {
 function soon() {
   if (asked) return;
   asked = true;
-  requestAnimationFrame(redraw);
+  const left_ms = visible.size > MANY ? redrawn_ms + MANY_MS - performance.now() : 0;
+  if (left_ms > 0) setTimeout(() => requestAnimationFrame(redraw), left_ms);
+  else requestAnimationFrame(redraw);
 }
 
 const watcher = new IntersectionObserver((entries) => {
