@@ -28,6 +28,7 @@ def page() -> str:
 
 @blueprint.get("/logview/<path:filter>")
 @blueprint.get("/sensorlog/<path:filter>", endpoint="sensorlog")
+@blueprint.get("/sensorlog/<codifier:filter>", endpoint="sensorlog_of")  # it may begin with a slash
 @needs(Role.OPERATOR)
 @behind(lambda site: site.page_gate)
 def filtered(filter: str) -> str:

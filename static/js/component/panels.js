@@ -3,7 +3,7 @@
 import { fillTable } from '../data_table.js';
 import { request } from '../request.js';
 import { put, when } from '../view.js';
-import { lasting } from './spans.js';
+import { brief, lasting } from './spans.js';
 
 const HOUR_MS = 3_600_000;
 const AGAIN_MS = 8_000; // after a failure that may pass
@@ -101,8 +101,8 @@ class Outages {
     place.hidden = outages.length === 0;
     fillTable(place, 'Outages', ['Began', 'Ended', 'Lasted', 'What and why'], shown.map(
       ({ begin, end, kind, reason }) => [
-        when(begin),
-        end === null ? 'goes on' : when(end),
+        brief(begin),
+        end === null ? 'goes on' : brief(end),
         lasting((end ?? now) - begin),
         `${KINDS[kind]}${reason ? `: ${reason}` : ''}`,
       ],
@@ -130,7 +130,7 @@ class Events {
     const told = events.filter(({ kind }) => kind in EVENTS);
     this.root.hidden = told.length === 0;
     fillTable(part(this.root, 'list'), 'Events', ['When', 'What'], told.map(({ time, kind, text, who, codifier }) => [
-      when(time),
+      brief(time),
       [EVENTS[kind], codifier === '' ? ' of the network' : '', text && `: ${text}`, who && ` (${who})`].join(''),
     ]));
     this.onEvents(events.filter(({ kind }) => kind !== 'active'));

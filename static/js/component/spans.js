@@ -87,3 +87,18 @@ export function lasting(ms) {
   const rest = parts[place + 1] ? Math.floor((seconds % size) / parts[place + 1][0]) : 0;
   return `${Math.floor(seconds / size)} ${unit}${rest ? ` ${rest} ${parts[place + 1][1]}` : ''}`;
 }
+
+const THIS_DAY = new Intl.DateTimeFormat(undefined, { timeStyle: 'medium', hourCycle: 'h23' });
+const THIS_YEAR = new Intl.DateTimeFormat(undefined, {
+  day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', hourCycle: 'h23',
+});
+const ANY_YEAR = new Intl.DateTimeFormat(undefined, {
+  day: 'numeric', month: 'short', year: 'numeric', hour: '2-digit', minute: '2-digit', hourCycle: 'h23',
+});
+
+/** A time as short as it can be told from others: without the day or the year where it is the present one. */
+export function brief(time_ms) {
+  const [date, now] = [new Date(time_ms), new Date()];
+  if (date.toDateString() === now.toDateString()) return THIS_DAY.format(date);
+  return (date.getFullYear() === now.getFullYear() ? THIS_YEAR : ANY_YEAR).format(date);
+}

@@ -161,6 +161,7 @@ def test_older_lines_are_shown_when_asked_for(web, open_page):
 
 
 def test_a_log_that_goes_away_is_told_and_comes_back(web, open_page, monkeypatch):
+    logging.getLogger("jph.x").warning("still here")
     page = open_page(web.address, complains=["503"])
     sign_in(page, web)
     page.goto(f"{web.address}logview")
