@@ -6,7 +6,7 @@ connection, so that nobody takes a part for the whole (web/exports.py).
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -27,6 +27,9 @@ from web.limits import Busy
 from web.site import Site
 
 PAGE = 2_000  # rows that are in memory at a time
+FIRST_SLICE_MS = 600_000  # how much of the history of some components is asked for at first
+LONGEST_SLICE_MS = 6 * 3_600_000  # and at most, so that a question stays short behind a silence
+MOST_AT_ONCE = 1_000_000  # rows of one ms
 PATIENCE = 6  # turns that a page waits for; each waits 10 s at most
 
 T = TypeVar("T")
@@ -80,6 +83,62 @@ def _heard(here: Site, codifier: str, after_ms: int, end_ms: int) -> list[Row]:
     return sorted(rows, key=itemgetter(0))
 
 
+def readings_of(
+    here: Site, address: str, components: Sequence[Component], start_ms: int, end_ms: int
+) -> Iterator[tuple[Component, Reading]]:
+    """Yield the readings of some components, all by time: from the store, then those just heard.
+
+    Args:
+        address: of who asks, which takes its turns at the gate.
+
+    Raises:
+        StoreError: the store does not answer.
+    """
+    by_codifier = {component.codifier: component for component in components}
+    stored_ms = dict.fromkeys(by_codifier, start_ms - 1)
+    for row in _rows_of(here, address, list(by_codifier), start_ms, end_ms):
+        component = by_codifier[row[1]]
+        stored_ms[row[1]] = row[0]
+        yield component, Reading(row[0], value_of(row, component.data_type))
+    heard = [row for code in by_codifier for row in _heard(here, code, stored_ms[code], end_ms)]
+    for row in sorted(heard, key=itemgetter(0)):
+        component = by_codifier[row[1]]
+        yield component, Reading(row[0], value_of(row, component.data_type))
+
+
+def _rows_of(
+    here: Site, address: str, codifiers: list[str], start_ms: int, end_ms: int
+) -> Iterator[Row]:
+    """Yield rows by time, a slice of time with about a page of them after the other."""
+    extent = partial(_extent, here, codifiers, start_ms, end_ms)
+    start_ms, end_ms = _in_turn(here, address, extent)
+    width_ms = FIRST_SLICE_MS
+    while start_ms < end_ms:
+        stop_ms = min(start_ms + width_ms, end_ms)
+        ask = partial(here.history().oldest_of, codifiers, start_ms, stop_ms, PAGE + 1)
+        rows = _in_turn(here, address, ask)
+        if len(rows) <= PAGE:
+            width_ms = min(width_ms * 4, LONGEST_SLICE_MS) if len(rows) < PAGE // 4 else width_ms
+        else:  # the last of these ms may be cut
+            stop_ms = max(rows[-1][0], start_ms + 1)
+            rows = [row for row in rows if row[0] < rows[-1][0]]
+            width_ms = stop_ms - start_ms
+            if not rows:
+                ask = partial(here.history().oldest_of, codifiers, start_ms, stop_ms, MOST_AT_ONCE)
+                rows = _in_turn(here, address, ask)
+        yield from rows
+        start_ms = stop_ms
+
+
+def _extent(here: Site, codifiers: list[str], start_ms: int, end_ms: int) -> tuple[int, int]:
+    """Return the part of a span outside which there are no readings."""
+    store = here.history()
+    first = [store.oldest(codifier, start_ms, end_ms, 1) for codifier in codifiers]
+    last = [store.last(codifier, 1) for codifier in codifiers]
+    begin_ms = min((rows[0][0] for rows in first if rows), default=end_ms)
+    return begin_ms, min(end_ms, max((rows[0][0] + 1 for rows in last if rows), default=begin_ms))
+
+
 def statistics(
     here: Site, address: str, codifier: str, resolution: int, start_ms: int, end_ms: int
 ) -> Iterator[tuple[int, Statistic]]:
@@ -97,7 +156,7 @@ def statistics(
         start_ms = found[-1][0] + 1
 
 
-def _in_turn(here: Site, address: str, ask: Callable[[], list[T]]) -> list[T]:
+def _in_turn(here: Site, address: str, ask: Callable[[], T]) -> T:
     for _ in range(PATIENCE - 1):
         with suppress(Busy), here.history_gate.turn(address):
             return ask()

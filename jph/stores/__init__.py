@@ -234,6 +234,14 @@ class HistoryStore(Protocol):
         `after` its sequence.
         """
 
+    def oldest_of(
+        self, codifiers: Sequence[str], start_ms: int, end_ms: int, most: int
+    ) -> list[Row]:
+        """Return the oldest `most` rows of some Codifiers, start_ms <= timestamp < end_ms, by time.
+
+        Some stores look at the whole span first: it should hold hardly more rows than `most`.
+        """
+
     def buckets(
         self, codifier: str, resolution: int, start_ms: int, end_ms: int, most: int
     ) -> list[tuple[int, Statistic]]:

@@ -14,6 +14,11 @@ from jph.stores.span_reader import MAX_MS, Ask, SpanReader
 
 Lend = Callable[[], AbstractContextManager[Any]]  # a connection
 
+OLDEST_OF = (
+    "SELECT timestamp, codifier, sequence, value, text FROM measurement"
+    " WHERE timestamp >= %(start)s AND timestamp < %(end)s AND codifier IN ({names})"
+    " ORDER BY timestamp, codifier, sequence LIMIT %(most)s"
+)
 MOST_MARKS = 600  # in one piece of work: an hour of 100 Codifiers; whole hours are taken
 # The end of the bucket that a reading lies in.
 BUCKET = f"(timestamp + {TEN_MINUTES_MS - 1}) / {TEN_MINUTES_MS} * {TEN_MINUTES_MS}"
@@ -86,6 +91,16 @@ class SqlHistory:
     ) -> list[Row]:
         with self._reader(codifier) as reader:
             return reader.oldest((start_ms - 1, end_ms - 1), most, after)
+
+    def oldest_of(
+        self, codifiers: Sequence[str], start_ms: int, end_ms: int, most: int
+    ) -> list[Row]:
+        if not codifiers:
+            return []
+        names = {f"codifier{number}": codifier for number, codifier in enumerate(codifiers)}
+        query = OLDEST_OF.format(names=", ".join(f"%({name})s" for name in names))
+        with self._at_one_moment() as ask:
+            return ask(query, start=start_ms, end=end_ms, most=max(most, 0), **names)
 
     def buckets(
         self, codifier: str, resolution: int, start_ms: int, end_ms: int, most: int

@@ -186,7 +186,8 @@ def test_all_readings_of_all_sensors_of_a_span_come_as_csv(make_web):
     assert lines[0] == ["time", "codifier", "name", "unit", "value"]
     assert lines[1] == ["1970-01-01T01:00:00.000+01:00", "A1", "'=Load", "'+W", "0.5"]
     assert len(lines) == 5002
-    assert lines[5001] == [
+    assert [line[4] for line in lines if line[1] == "A1"] == [str(n + 0.5) for n in range(5000)]
+    assert lines[1502] == [
         *("1970-01-01T01:00:01.500+01:00", "A3", 'Say "hi",\nnow', "", "'=1+1"),
     ]
 
@@ -231,9 +232,8 @@ def test_readings_come_as_parquet(web, client, parquet):
     )
     answer = export(client, format="parquet", **{"from": 0, "to": 1000})
     table = parquet.read_table(io.BytesIO(answer.body)).to_pydict()
-    assert table["codifier"] == [*["A1"] * 5, "A2", "A2", "A3"]
-    assert table["value"][:5] == [0.5, 1.5, 2.5, 3.5, 4.5]
-    assert table["value"][5:] == [float(1 << 60), float(1 << 31), None]
+    assert table["codifier"] == ["A1", "A1", "A1", "A1", "A2", "A1", "A2", "A3"]
+    assert table["value"] == [0.5, 1.5, 2.5, 3.5, float(1 << 60), 4.5, float(1 << 31), None]
     assert table["text"][-1] == "idle"
     assert table["time"][3] == datetime.fromtimestamp(0.003, UTC)
 
@@ -304,7 +304,8 @@ def test_the_page_lists_all_components_as_text(make_web):
     name = "<b>\"Löschen\" 'x' \U0001f980 \u05d0\u05d1</b>" * 5
     web = make_web(component("A1", name=name))
     text = Client(web.bound_port).get("/graphs").text
-    assert "<b>" not in text
+    assert '<b>"L' not in text
+    assert "&lt;b&gt;&#34;L" in text
     assert "\U0001f980" in text
 
 

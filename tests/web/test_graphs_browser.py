@@ -263,6 +263,24 @@ def test_a_line_has_its_field_resolution_axis_shape_and_colour(web, open_page):
     expect(line.get_by_label("Colour")).to_have_value("7")
 
 
+def test_points_of_the_same_stretch_get_the_same_time_and_stay_in_order(web, open_page):
+    page = open_page(f"{web.address}graphs")
+    is_live(page)
+    found = page.evaluate(
+        """async () => {
+            const { align } = await import(new URL('./static/js/graphs/data.js', location));
+            const line = (times, bucket_ms = 10_000) => ({ bucket_ms, columns: [times] });
+            const lines = [
+                line([5, 15, 25, 45]), line([6, 14, 34, 44, 54]), line([9, 11, 12]),
+                line([6, 14], 0),
+            ];
+            align(lines);
+            return lines.map(({ columns }) => columns[0]);
+        }"""
+    )
+    assert found == [[5, 15, 25, 45], [5, 15, 34, 45, 54], [5, 11, 15], [6, 14]]
+
+
 def test_charts_for_each_unit_have_one_cursor(web, open_page):
     page = open_page(f"{web.address}graphs?line=A1&line=W4&line=A2&layout=units&last=1w")
     is_live(page)

@@ -2,7 +2,7 @@
 
 Whatever is long is made while it is sent (web/long_history.py): the readings of all sensors of a
 year take no more memory than a page of them. Times are ISO 8601 with their zone and to the
-millisecond, sensors follow one another, and each is in order of time.
+millisecond. Readings come in order of time, statistics sensor by sensor.
 """
 
 import json
@@ -45,7 +45,7 @@ def has_parquet() -> bool:
 def stored_lines(
     here: Site,
     address: str,
-    components: Iterable[Component],
+    components: Sequence[Component],
     resolution: int,
     start_ms: int,
     end_ms: int,
@@ -59,16 +59,18 @@ def stored_lines(
     Raises:
         StoreError: the store does not answer.
     """
+    if resolution == RAW:
+        for component, (time_ms, value) in long_history.readings_of(
+            here, address, components, start_ms, end_ms
+        ):
+            yield time_ms, component.codifier, component.name, component.symbol, value
+        return
     for component in components:
-        about = component.codifier, component.name, component.symbol
-        if resolution == RAW:
-            for time_ms, value in long_history.readings(here, address, component, start_ms, end_ms):
-                yield time_ms, *about, value
-        else:
-            for end_of_ms, statistic in long_history.statistics(
-                here, address, component.codifier, resolution, start_ms, end_ms
-            ):
-                yield end_of_ms, *about, *statistic
+        for end_of_ms, statistic in long_history.statistics(
+            here, address, component.codifier, resolution, start_ms, end_ms
+        ):
+            about = component.codifier, component.name, component.symbol
+            yield end_of_ms, *about, *statistic
 
 
 def iso(time_ms: int, zone: tzinfo) -> str:

@@ -15,11 +15,37 @@ export async function fetchLines(lines, [from, to], points, earlier, signal) {
   for (const line of lines) query.append('line', `${line.codifier},${fieldOf(line)}`);
   if (earlier !== null) query.set('earlier', earlier);
   const answer = await request(`graphs/data?${query}`, { signal });
-  return {
-    now: answer.now,
-    lines: answer.lines.map((line, place) => unpack(line, lines[place].smoothing)),
-    earlier: (answer.earlier ?? []).map((line, place) => unpack(line, lines[place].smoothing)),
-  };
+  const unpacked = (given) => align(given.map((line, place) => unpack(line, lines[place].smoothing)));
+  return { now: answer.now, lines: unpacked(answer.lines), earlier: unpacked(answer.earlier ?? []) };
+}
+
+/**
+ * Give points that stand for the same stretch of time the same time, at most half a stretch away.
+ *
+ * So a chart of ten lines has the times of one of them, and not ten times as many to go through.
+ */
+export function align(lines) {
+  const references = new Map(); // width of a stretch -> times
+  for (const { columns, bucket_ms } of lines) {
+    if (!bucket_ms) continue;
+    const known = references.get(bucket_ms);
+    if (!known) {
+      references.set(bucket_ms, columns[0]);
+      continue;
+    }
+    const [times] = columns;
+    const half = bucket_ms / 2000;
+    let next = 0; // of the times of the reference
+    for (let place = 0; place < times.length; place += 1) {
+      const second = times[place];
+      while (next < known.length && known[next] < second - half) next += 1;
+      if (next === known.length) break;
+      const isFree = place === 0 || known[next] > times[place - 1];
+      const isBefore = place + 1 === times.length || known[next] < times[place + 1];
+      if (known[next] <= second + half && isFree && isBefore) times[place] = known[next];
+    }
+  }
+  return lines;
 }
 
 function unpack(line, smoothing) {

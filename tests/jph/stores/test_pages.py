@@ -53,6 +53,20 @@ def test_a_page_has_numbers_and_texts(store):
     assert store.oldest("C9", START, START + 2, 9) == []
 
 
+@settings(max_examples=20)
+@given(readings=READINGS, first=st.integers(START - 2, START + 11), width=st.integers(0, 12))
+def test_the_oldest_rows_of_some_codifiers_come_by_time(store, readings, first, width):
+    store.append([(*reading, 0.5, None) for reading in readings])
+    known = {row[:3] for codifier in ("C1", "C2") for row in store.last(codifier, 10**6)}
+    wanted = sorted(key for key in known if first <= key[0] < first + width)
+    found = store.oldest_of(["C2", "C1", "C9"], first, first + width, 100)
+    assert [tuple(row[:3]) for row in found] == wanted
+    assert store.oldest_of(["C1", "C2"], first, first + width, 3) == found[:3]
+    only = [key for key in wanted if key[1] == "C2"]
+    assert [row[:3] for row in store.oldest_of(["C2"], first, first + width, 100)] == only
+    assert store.oldest_of([], first, first + width, 100) == []
+
+
 def test_buckets_come_page_by_page_with_all_their_columns(store):
     values = [float(n % 7) for n in range(360)]
     store.append([(START + 1 + n * 10_000, "C1", n, v, None) for n, v in enumerate(values)])
