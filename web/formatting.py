@@ -53,7 +53,7 @@ def cell(value: object) -> str:
 def digits(number: float, *, is_whole: bool = False) -> str:
     """Return a number with three significant digits or all before the point; one more from 100."""
     size = abs(number)
-    if is_whole and size < 1e15:
+    if size == 0 or (is_whole and size < 1e15):
         return _grouped(f"{number:.0f}")
     if size >= 1e9 or 0 < size < 0.0005:
         return f"{number:.3g}".replace("-", "\u2212")

@@ -8,7 +8,7 @@ THIN = "\u202f"
 @pytest.mark.parametrize(
     ("value", "symbol", "data_type", "shown"),
     [
-        (0.0, "", "float", ("0.000", "")),
+        (0.0, "", "float", ("0", "")),
         (0.98765, "", "float", ("0.988", "")),
         (5.8349, "V", "float", ("5.83", "V")),
         (21.449, "°C", "float", ("21.4", "°C")),
