@@ -7,6 +7,7 @@ presses its button.
 """
 
 import logging
+from collections.abc import Callable
 
 from flask import (
     Blueprint,
@@ -112,6 +113,29 @@ def load_person(token: str) -> Person | None:
         return None
     site().session_fault.end("the database of the pages can be read again")
     return Person(token, found.name, Role(found.role)) if found else None
+
+
+def lasting_check() -> Callable[[], bool] | None:
+    """Return what tells later, outside of a request, whether who asks now is still let in.
+
+    None for a stranger who may read; a database that cannot be read ends nothing.
+    """
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    session_token, token = getattr(current_user, "token", ""), given_token()
+    if not session_token and token is None:
+        return None
+    from web import sessions, tokens
+
+    def is_welcome() -> bool:
+        with app.app_context():
+            try:
+                if token is not None:
+                    return tokens.find(token) is not None
+                return sessions.find(session_token) is not None
+            except StoreError:
+                return True
+
+    return is_welcome
 
 
 def init_app(app: Flask) -> None:

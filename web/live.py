@@ -6,6 +6,7 @@ Last-Event-ID or as ?last=, gets what changed since, and everything if the serve
 
 from flask import Blueprint, Response, abort, request
 
+from web import accounts
 from web.context import site
 from web.filters import EVERY_COMPONENT, NAMES, Filter
 from web.front import READER
@@ -45,7 +46,8 @@ def live() -> Response:
         narrowed = Filter.of(*chosen) if only is None and any(chosen) else EVERY_COMPONENT
         scope = Scope(only, cards=cards, chosen=narrowed)
         version = site().stream.position(last)
-        reader = Reader(request.remote_addr or "", version, scope, packed)
+        welcome = accounts.lasting_check()
+        reader = Reader(request.remote_addr or "", version, scope, packed, is_welcome=welcome)
         site().readers.expect(reader)
         request.environ[READER] = reader  # the rest is up to web/front.py
     return response

@@ -14,8 +14,9 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from jph.node.mailboxes import Waker
 from web.limits import Places
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 FRAME_S = 0.2  # a reader gets at most five events a second
 LOOK_S = 1.0  # how often a quiet stream looks for components that fell silent
 HEARTBEAT_S = 15.0
+ASK_S = 30.0  # how soon the stream ends of who signed out elsewhere
 SEND_BUFFER = 64 * 1024  # bytes: the kernel must not keep minutes of events for a slow reader
 CLOSE_S = 1.0
 GREETING = b"retry: 2000\n\n"
@@ -46,6 +48,8 @@ class Reader:
         packed: whether it takes gzip.
         unsent: the rest of the last event.
         sent_s: when something was last given to its socket, monotonic.
+        is_welcome: tells whether it may still read; asked again from time to time.
+        asked_s: when that was asked last, monotonic.
     """
 
     address: str
@@ -54,6 +58,8 @@ class Reader:
     packed: bool = False
     unsent: bytes | memoryview = b""
     sent_s: float = 0.0
+    is_welcome: Callable[[], bool] | None = None
+    asked_s: float = field(default_factory=time.monotonic)
 
 
 class Readers:
@@ -176,6 +182,11 @@ class Readers:
         self._has_newcomers = False
         self._stream.begin_frame()
         for reader in list(self._sockets):
+            if reader.is_welcome is not None and now_s - reader.asked_s >= ASK_S:
+                reader.asked_s = now_s
+                if not reader.is_welcome():
+                    self._drop(reader)
+                    continue
             if reader.unsent:
                 if now_s - reader.sent_s > self._stalled_s:
                     self._drop(reader)

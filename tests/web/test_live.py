@@ -299,3 +299,44 @@ def test_what_is_not_chosen_is_not_told_of(web):
         web.on_batch([reading("A2", 3)])
         kind, frame = reader.event()
         assert (kind, set(frame["components"])) == ("change", {"A2"})
+
+
+def test_the_stream_ends_of_who_signed_out_or_lost_a_token(make_web, monkeypatch):
+    from web import readers, tokens
+    from web.access import Role
+    from web.app import Application
+
+    monkeypatch.setattr(readers, "ASK_S", 0.1)
+    web = make_web(anonymous_read=False)
+    owner = Client(web.bound_port)
+    owner.follow_link(web.sign_in_url())
+    with Application(web.home).app_context():
+        token = tokens.make("robot", Role.VIEWER, "test")
+        (number,) = [found.number for found in tokens.all_tokens()]
+    cookies = "; ".join(f"{name}={value}" for name, value in owner.cookies.items())
+    with (
+        LiveReader(web.bound_port, headers={"Cookie": cookies}) as person,
+        LiveReader(web.bound_port, headers={"Authorization": f"Bearer {token}"}) as program,
+    ):
+        assert person.event()[0] == program.event()[0] == "snapshot"
+        eventually(lambda: web._site.readers.count == 2)
+        owner.post("/sign-out", csrf=owner.token("/"))
+        eventually(lambda: web._site.readers.count == 1)
+        web.on_batch([reading("A1", 2.5)])
+        while "A1" not in program.event()[1].get("components", {}):
+            pass
+        with Application(web.home).app_context():
+            tokens.remove(number)
+        eventually(lambda: web._site.readers.count == 0)
+        assert person.status == program.status == 200
+
+
+def test_the_stream_of_a_stranger_who_may_read_goes_on(web, monkeypatch):
+    from web import readers
+
+    monkeypatch.setattr(readers, "ASK_S", 0.1)
+    with LiveReader(web.bound_port) as stranger:
+        for number in range(3):
+            web.on_batch([reading("A1", number + 0.5, sequence=number + 1)])
+            stranger.event()
+        assert web._site.readers.count == 1
