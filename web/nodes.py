@@ -48,7 +48,7 @@ class Trouble:
     reason: str = ""
 
 
-class Places:
+class NodeNames:
     """Tells on which node each record is.
 
     Args:
@@ -95,10 +95,10 @@ def by_node(
     records: Collection[Record], server_of: ServerOf, own: Iterable[Address] = ()
 ) -> dict[str, list[Record]]:
     """Return the records of each node, in the order of the configuration."""
-    places = Places(records, server_of, own)
+    names = NodeNames(records, server_of, own)
     nodes: dict[str, list[Record]] = {}
     for record in records:
-        nodes.setdefault(places.node_of(record), []).append(record)
+        nodes.setdefault(names.node_of(record), []).append(record)
     return nodes
 
 

@@ -34,7 +34,7 @@ SORTS = {
 }
 
 
-class Group(NamedTuple):
+class CardGroup(NamedTuple):
     """Some cards with something in common, the worst first."""
 
     key: str
@@ -70,12 +70,12 @@ def default_group(shown: Iterable[Card]) -> str:
     return "area" if any(card["component"].area for card in shown) else "kind"
 
 
-def grouped(shown: Iterable[Card], by: str) -> list[Group]:
+def grouped(shown: Iterable[Card], by: str) -> list[CardGroup]:
     """Return groups with the worst cards first, and first the groups that are not well."""
     _, key = GROUPS[by]
     found: dict[str, list[Card]] = {}
     for card in sorted(shown, key=lambda card: RANKS[card["State"]]):
         found.setdefault(key(card), []).append(card)
-    groups = [Group(name, members) for name, members in found.items()]
+    groups = [CardGroup(name, members) for name, members in found.items()]
     ranks = {group.key: min(RANKS[group.cards[0]["State"]], WELL) for group in groups}
     return sorted(groups, key=lambda group: (ranks[group.key], group.key.casefold()))

@@ -8,7 +8,7 @@ import pytest
 
 from jph.node.process import StandbyStatus
 from tests.web.bus import SENDER, component, control, group_status, let_pass, reading, source
-from web.network.pings import Answer, Pings, best, round_trip_ms
+from web.network.pings import PingAnswer, Pings, best, round_trip_ms
 from web.network.written import LEAST_S, Written
 
 
@@ -183,7 +183,9 @@ def test_an_answer_counts_once_and_only_with_its_number(web):
 
 
 def test_the_shortest_round_trip_tells_most_about_a_clock():
-    answers = [Answer(0, trip, offset, trip / 2) for trip, offset in ((8, 3), (2, -1), (40, 20))]
+    answers = [
+        PingAnswer(0, trip, offset, trip / 2) for trip, offset in ((8, 3), (2, -1), (40, 20))
+    ]
     assert best(answers).offset_ms == -1
     assert round_trip_ms(answers) == 8
     assert round_trip_ms([]) is best([]) is None

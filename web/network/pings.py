@@ -22,7 +22,7 @@ LEAST_ERROR_MS = 1.0  # timestamps are whole milliseconds
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class PingAnswer:
     """One answer to a ping.
 
     Args:
@@ -41,7 +41,7 @@ class _Asked:
     number: float
     sent_s: float
     sent_ms: float
-    answers: deque[Answer] = field(default_factory=lambda: deque(maxlen=KEPT))
+    answers: deque[PingAnswer] = field(default_factory=lambda: deque(maxlen=KEPT))
     is_answered: bool = False
 
 
@@ -85,7 +85,7 @@ class Pings:
             asked.is_answered = True
             error_ms = trip_ms / 2 + LEAST_ERROR_MS
             offset_ms = message.timestamp_ms - (asked.sent_ms + now_ms) / 2
-            asked.answers.append(Answer(time_now_ms(), trip_ms, offset_ms, error_ms))
+            asked.answers.append(PingAnswer(time_now_ms(), trip_ms, offset_ms, error_ms))
             self._lock.notify_all()
 
     def wait(self, codifiers: Iterable[str]) -> None:
@@ -94,7 +94,7 @@ class Pings:
         with self._lock:
             self._lock.wait_for(lambda: all(self._is_answered(code) for code in wanted), WAIT_S)
 
-    def answers(self, codifiers: Iterable[str]) -> list[Answer]:
+    def answers(self, codifiers: Iterable[str]) -> list[PingAnswer]:
         """Return the last answers of some components."""
         with self._lock:
             return [
@@ -114,12 +114,12 @@ class Pings:
         return asked is not None and asked.is_answered
 
 
-def round_trip_ms(answers: Iterable[Answer]) -> float | None:
+def round_trip_ms(answers: Iterable[PingAnswer]) -> float | None:
     """Return the median of the round trips, None without an answer."""
     trips = sorted(answer.round_trip_ms for answer in answers)
     return trips[len(trips) // 2] if trips else None
 
 
-def best(answers: Iterable[Answer]) -> Answer | None:
+def best(answers: Iterable[PingAnswer]) -> PingAnswer | None:
     """Return the answer that tells most about the clock."""
     return min(answers, key=lambda answer: answer.error_ms, default=None)

@@ -31,7 +31,7 @@ KINDS = {"f": "float", "i": "integer", "s": "string", "j": "json"}
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class NodeProcess:
     """One process of a node, as far as its control messages tell.
 
     Args:
@@ -134,14 +134,14 @@ def _node(here: Site, name: str, members: Collection[Record]) -> dict[str, Any]:
     }
 
 
-def _processes(here: Site, members: Iterable[Record]) -> list[Process]:
+def _processes(here: Site, members: Iterable[Record]) -> list[NodeProcess]:
     own = here.channel.process.bus.own_addresses()
-    found: dict[str, Process] = {}
+    found: dict[str, NodeProcess] = {}
     for record in members:
         if record.component.server is None and record.component.type not in PROGRAMS:
             at = f"{record.ip}:{record.port}" if record.port else ""
             is_here = (record.ip, record.port) in own
-            process = found.setdefault(at, Process(at, is_here, []))
+            process = found.setdefault(at, NodeProcess(at, is_here, []))
             if record.component.codifier != here.channel.codifier:  # which answers no own ping
                 process.codifiers.append(record.component.codifier)
     return list(found.values())
