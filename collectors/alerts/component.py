@@ -120,6 +120,7 @@ class Alerts:
         )
         self._states = self.channel.last_states() if self._looks_at_losses() else None
         self._losses_s = self._kept_s = 0.0
+        self._kept = b""  # what the disk has
         self._was_active = True
         self._to_tell: list[int] = []  # numbers of alerts that somebody asked for
         self._rule_states: dict[str, dict[str, object]] = {}
@@ -374,8 +375,12 @@ class Alerts:
         with self._saving:
             self._kept_s = time.monotonic()
             self._book.is_dirty = False
+            content = json.dumps(self._memory()).encode()
+            if content == self._kept:
+                return
             try:
-                rewrite_file(self._path, json.dumps(self._memory()).encode(), 0o600)
+                rewrite_file(self._path, content, 0o600)
+                self._kept = content
             except OSError as error:
                 self._book.is_dirty = True
                 said = f"the alerts cannot be kept on the disk: {error.strerror or error}"

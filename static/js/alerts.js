@@ -2,7 +2,7 @@
 
 import { connect } from './live.js';
 import { request, toast } from './request.js';
-import { span, when } from './view.js';
+import { showFrame, span, when } from './view.js';
 import { installRules } from './alert_rules.js';
 import { installPush } from './push.js';
 import { button, command as send, keepFocus, row, severity, tell } from './alert_parts.js';
@@ -137,7 +137,9 @@ for (const pressed of document.querySelectorAll('[data-test]')) {
   ));
 }
 
-connect(({ alerts }) => {
+connect((frame) => {
+  const { alerts } = frame;
+  showFrame(frame);
   if (alerts && alerts.version !== version) {
     version = alerts.version;
     refresh().then(showPast);

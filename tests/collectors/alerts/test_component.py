@@ -314,9 +314,9 @@ def test_whatever_the_names_it_sends_what_existing_nodes_take(tmp_path):
 
 def test_a_value_that_wavers_writes_the_disk_only_for_what_fires(tmp_path, monkeypatch):
     written = []
-    keep = component_module.write_file
+    keep = component_module.rewrite_file
     monkeypatch.setattr(
-        component_module, "write_file", lambda *given: written.append(1) or keep(*given)
+        component_module, "rewrite_file", lambda *given: written.append(1) or keep(*given)
     )
     config = network(rules=[{**WARM, "For": 60}])
     with playing(config) as (peer, sensors), alerts(config, tmp_path):
