@@ -8,12 +8,12 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import NamedTuple
 
-from jph.clock import time_now_ms
 from web.migrations import connection
 
 MOST = 200_000  # events; the oldest give way
 MOST_OF_ONE = 5_000  # of one component, so that a flapping one leaves room for the others
 MOST_MS = 5 * 366 * 24 * 3_600_000  # their age
+SETTLED = 1_000  # events after one whose time can be trusted to be past
 MOST_WATCHES = 2_000
 STATUSES = ("active", "silent", "failing", "halted")
 KINDS = (*STATUSES, "restart", "configuration", "alert", "note")
@@ -73,9 +73,13 @@ def _make_room(database: Connection, added: list[Event]) -> None:
     database.execute(
         "DELETE FROM event WHERE number <= (SELECT max(number) FROM event) - ?", (MOST,)
     )
-    # A note may be about a time to come.
-    newest_ms = min(time_now_ms(), max(event.time_ms for event in added))
-    database.execute("DELETE FROM event WHERE time_ms < ?", (newest_ms - MOST_MS,))
+    # Not by the newest one: a note may be about a time to come, and a clock that is years ahead for
+    # a moment would delete all others.
+    database.execute(
+        "DELETE FROM event WHERE time_ms < (SELECT time_ms FROM event ORDER BY number DESC"
+        " LIMIT 1 OFFSET ?) - ?",
+        (SETTLED, MOST_MS),
+    )
     for codifier in {event.codifier for event in added} - {""}:
         database.execute(
             "DELETE FROM event WHERE number IN (SELECT number FROM event WHERE codifier = ?"

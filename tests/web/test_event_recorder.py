@@ -159,10 +159,16 @@ def test_a_flapping_component_leaves_room_for_others(tmp_path, monkeypatch):
     assert kept == [(1, "B1"), (2, "A1"), (26, "A1"), (27, "A1"), (28, "A1"), (29, "A1")]
 
 
-def test_old_events_are_deleted(tmp_path):
-    events.add(tmp_path, [events.Event(5, "A1", "silent")])
-    events.add(tmp_path, [events.Event(5 + events.MOST_MS + 1, "A1", "active")])
-    assert [it.kind for it in events.between(tmp_path, 0, 1 << 60)] == ["active"]
+def test_old_events_are_deleted_but_not_by_a_clock_that_is_ahead(tmp_path, monkeypatch):
+    monkeypatch.setattr(events, "SETTLED", 3)
+    now_ms = time_now_ms()
+    add = [now_ms - 2 * events.MOST_MS, now_ms, now_ms + 20 * events.MOST_MS, now_ms + 1]
+    for time_ms in add:
+        events.add(tmp_path, [events.Event(time_ms, "A1", "restart")])
+    assert [it.time_ms for it in events.between(tmp_path, 0, 1 << 60)] == sorted(add)
+    events.add(tmp_path, [events.Event(now_ms + 2, "A1", "restart")])
+    left = [it.time_ms for it in events.between(tmp_path, 0, 1 << 60)]
+    assert left == [now_ms, now_ms + 1, now_ms + 2, add[2]]
 
 
 def test_the_statuses_of_a_span_come_with_the_one_before(tmp_path):

@@ -324,6 +324,21 @@ def test_a_database_that_goes_away_is_told_and_comes_back(web, open_page):
     assert page.evaluate("window.marker") == marker
 
 
+@pytest.mark.parametrize("codifier", ["A1", "A2", "A3", "E1"])
+def test_without_a_history_the_page_lives_all_the_same(make_web, open_page, codifier):
+    web = make_web(*(it for it in COMPONENTS if it.type != "HistoryWriter"))
+    page = open_page(f"{web.address}component/{codifier}")
+    is_live(page)
+    web.on_batch([reading(codifier, "idle" if codifier == "A3" else 1.0)])
+    expect(page.locator(".value.big")).to_contain_text(re.compile("idle|on|1.00"))
+    page.reload()
+    is_live(page)
+    expect(page.locator("#summary, #bars, #totals")).to_have_count(0)
+    expect(part(page, "outages", "words")).not_to_have_text("", timeout=15_000)
+    if codifier != "A3":
+        expect(page.locator("#chart-note")).to_have_text("This network keeps no history.")
+
+
 def test_a_postgresql_that_stops_and_starts_again(
     make_web, open_page, postgres_server, postgres_url
 ):
