@@ -153,6 +153,7 @@ def form(
         types=entries.types_like(type_of(entry)),
         why_not=keeper().file.why_not(),
         is_own=codifier == keeper().own,
+        port_given=keeper().port_given() if codifier == keeper().own else None,
         **more,
     )
 

@@ -217,6 +217,13 @@ class Keeper:
         """The component that serves the pages."""
         return self._config.components[self._channel.codifier]
 
+    def port_given(self) -> int | None:
+        """Return the port that --port gives the pages in place of the file's, None if none."""
+        given = port_in(self._config.document, self.own)
+        if isinstance(given, int) and given != port_in(self.current()[1], self.own):
+            return given if self.is_loaded() else None
+        return None
+
     def is_loaded(self) -> bool:
         """Tell whether this process has loaded what the file holds, but for --port."""
         loaded = self._config.document

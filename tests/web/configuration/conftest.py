@@ -21,12 +21,14 @@ from tests.web.client import Client
 class Network:
     """One node with pages; `path` is the file of its configuration."""
 
-    def __init__(self, folder: Path, path: Path, here: set[str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, path: Path, here: set[str] | None = None, port: int | None = None
+    ) -> None:
         self.path = path
         self.home = folder / "home"
 
         def load() -> Any:
-            return loading.load(path, self.home, runs=runs_everything)
+            return loading.load(path, self.home, runs=runs_everything, port=port)
 
         self.node = Node(load(), self.home)
 
@@ -86,8 +88,8 @@ def path(tmp_path: Path, document: dict[str, Any]) -> Path:
 def make_network(tmp_path: Path) -> Iterator[Callable[..., Network]]:
     with ExitStack() as stack:
 
-        def make(path: Path, here: set[str] | None = None) -> Network:
-            network = Network(tmp_path, path, here)
+        def make(path: Path, **options: Any) -> Network:
+            network = Network(tmp_path, path, **options)
             stack.enter_context(running(network.node))
             eventually(lambda: network.keeper._served is not None)
             return network

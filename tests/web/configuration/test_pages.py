@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.helpers import eventually
+from tests.helpers import eventually, free_tcp_port
 from web.configuration import store
 
 
@@ -156,3 +156,15 @@ def test_who_saved_it_is_in_the_audit_list(network, admin, document):
 
     (event,) = [it for it in between(network.home, 0, 2**60) if it.text == "it moved"]
     assert (event.codifier, event.kind, event.who) == ("A1", "configuration", "owner")
+
+
+def test_a_port_of_the_command_line_is_told_and_counts_more(make_network, path):
+    port = free_tcp_port()
+    network = make_network(path, port=port)
+    admin = Admin(network)
+    assert f"--port {port}" in admin.get("/settings/component/W1").text
+    network.keeper.change(lambda document: document["Sensors"][0].update(Name="Hall"), "anna", "")
+    assert network.in_force().state == "in force"
+    assert network.web.bound_port == port
+    assert "--port" not in path.read_text()
+    assert str(port) not in path.read_text()
