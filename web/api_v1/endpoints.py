@@ -4,7 +4,9 @@ The declaration routes and checks a request, and web/api_v1/openapi.py describes
 """
 
 import json
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +23,7 @@ from web.problems import problem
 
 View = Callable[..., Any]
 MOST_MISTAKES = 20
+TRIES = 4  # to compile the routes
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,22 +61,21 @@ class Endpoints:
 
     def __init__(self) -> None:
         self.all: list[Endpoint] = []
-        self._map = Map(converters={"codifier": CodifierConverter}, merge_slashes=False)
+        self._lock = threading.Lock()
+        self._map: Map | None = None
 
     def add(self, method: str, path: str, **declared: Any) -> Callable[[View], View]:
         """Declare a function as an endpoint."""
 
         def mark(view: View) -> View:
-            endpoint = Endpoint(method, path, view, **declared)
-            self.all.append(endpoint)
-            self._map.add(Rule(path, methods=[method], endpoint=endpoint))
+            self.all.append(Endpoint(method, path, view, **declared))
             return view
 
         return mark
 
     def answer(self, path: str) -> ResponseReturnValue:
         """Answer the present request to a path below /api/v1."""
-        adapter = self._map.bind("", path_info=path)
+        adapter = self._routes().bind("", path_info=path)
         if request.method == "OPTIONS":
             allowed = sorted({*adapter.allowed_methods(), "OPTIONS"})
             return Response(status=204, headers={"Allow": ", ".join(allowed)})
@@ -101,6 +103,18 @@ class Endpoints:
         if endpoint.answer is None:
             return Response(status=endpoint.code)
         return Response(encoded(found), endpoint.code, mimetype="application/json")
+
+    def _routes(self) -> Map:
+        with self._lock:
+            for _ in range(TRIES):
+                if self._map is None:
+                    with suppress(SystemError):  # see web/server.py: another thread builds a tree
+                        self._map = self._made()
+            return self._map or self._made()
+
+    def _made(self) -> Map:
+        rules = [Rule(it.path, methods=[it.method], endpoint=it) for it in self.all]
+        return Map(rules, converters={"codifier": CodifierConverter}, merge_slashes=False)
 
 
 def refusal(needed: Role) -> Response:
