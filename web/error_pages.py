@@ -21,6 +21,11 @@ log = logging.getLogger(__name__)
 
 MOST_LOOKED_AT = 1000  # components, for a similar name
 LONGEST_WORD = 64
+WORDS = {  # in place of those of the library
+    404: "There is nothing at this address.",
+    405: "This address is not one to open.",
+    413: "That is more than can be sent here.",
+}
 NEXT = {
     500: "Try again. If it fails again, the log of JPH tells why (Logs, or journalctl -u jph).",
     503: "Wait a moment, then load this page again.",
@@ -55,7 +60,10 @@ def show_error(error: HTTPException) -> ResponseReturnValue:
     code = error.code or 500
     if code < 400 and error.response is not None:  # a redirect that the router asks for
         return error.get_response()
-    return _error(code, error.description or "")
+    is_own = error.description != type(error).description
+    return _error(
+        code, (is_own and error.description) or WORDS.get(code) or error.description or ""
+    )
 
 
 def show_busy(busy: Busy) -> ResponseReturnValue:

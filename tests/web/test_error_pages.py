@@ -91,6 +91,11 @@ def test_a_bug_is_told_without_its_details(web, client, monkeypatch):
     assert "NoneType" not in answer.text
 
 
+def test_no_words_are_those_of_a_library(client):
+    assert "There is nothing at this address." in client.get("/nothing/at/all").text
+    assert "There is no component ZZ" in client.get("/component/ZZ").text
+
+
 def test_each_error_says_what_to_do_next(client):
     assert error_pages.NEXT[405] in client.post("/component/A1", csrf=client.token()).text
 
