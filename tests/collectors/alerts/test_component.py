@@ -31,7 +31,7 @@ def looks_often(monkeypatch):
 
 def network(server=None, *, rules=(WARM,), **settings):
     contacts = [{"Name": "hook", "Kind": "webhook", "URL": server.url}] if server else []
-    sensor = {"SensorInterval": 1, "TimeoutWarning": 2, "KeepAliveInterval": 5}
+    sensor = {"SensorInterval": 1, "TimeoutWarning": 4, "KeepAliveInterval": 5}
     return config_of(
         {
             "Codifier": "AL",

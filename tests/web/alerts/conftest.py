@@ -48,7 +48,7 @@ class Sensors:
 
 
 def document(bus, *, server=None, rules=(), contacts=()):
-    sensor = {"Type": "External", "SensorInterval": 1, "TimeoutWarning": 2, "KeepAliveInterval": 5}
+    sensor = {"Type": "External", "SensorInterval": 1, "TimeoutWarning": 4, "KeepAliveInterval": 5}
     return bus.document(
         {"Codifier": "A1", "Name": "Boiler", "Symbol": "°C", "Area": "House/Cellar", **sensor},
         {"Codifier": "A2", "Name": STRANGE, "Labels": ["water"], **sensor},

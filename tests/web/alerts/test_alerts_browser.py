@@ -204,6 +204,54 @@ def test_on_a_phone_everything_is_within_reach(start, open_page):
     expect(now(page)).to_have_attribute("data-state", "acknowledged")
 
 
+def test_this_device_is_offered_and_a_browser_that_refuses_is_told_what_to_do(start, open_page):
+    network = start()
+    page = open_page(network.address)
+    enter(page, network)
+    page.get_by_role("button", name="Tell this device").click()
+    expect(page.locator("#toast")).to_contain_text("allow it in its settings")
+
+
+def test_the_browser_shows_what_is_pushed_while_no_page_is_open(start, open_page):
+    """The push service is played by the browser's own tools."""
+    network = start()
+    page = open_page(network.address)
+    page.context.grant_permissions(["notifications"], origin=network.address.rstrip("/"))
+    enter(page, network)
+    tools = page.context.new_cdp_session(page)
+    found = []
+    tools.on(
+        "ServiceWorker.workerRegistrationUpdated",
+        lambda event: found.extend(it["registrationId"] for it in event["registrations"]),
+    )
+    tools.send("ServiceWorker.enable")
+    worker = "navigator.serviceWorker.register('static/js/push-worker.js')"
+    page.evaluate(
+        f"""async () => {{
+            const made = await {worker};
+            const worker = made.installing ?? made.waiting ?? made.active;
+            while (worker.state !== 'activated') await new Promise((go) => setTimeout(go, 50));
+        }}"""
+    )
+    assert found
+    said = {"title": STRANGE, "body": "warm", "url": f"{network.address}alerts", "tag": "AL-1"}
+    tools.send(
+        "ServiceWorker.deliverPushMessage",
+        {
+            "origin": network.address.rstrip("/"),
+            "registrationId": found[-1],
+            "data": json.dumps(said),
+        },
+    )
+    shown = eventually(
+        lambda: page.evaluate(
+            f"""async () => (await (await {worker}).getNotifications())
+                .map((it) => [it.title, it.body, it.tag, it.data.url])"""
+        )
+    )
+    assert shown == [[STRANGE, "warm", "AL-1", said["url"]]]
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_axe_finds_nothing_with_everything_open(start, open_page, width, scheme):
