@@ -4,15 +4,13 @@ A keeper outlives its Web component, which is built again when its own settings 
 to see whether it comes back.
 """
 
-import json
 import logging
 import threading
 import time
-from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from jph.bus.wire import BROADCAST, Control
 from jph.clock import time_now_ms
@@ -26,9 +24,17 @@ from web import events
 from web.configuration import store, trial
 from web.configuration.differences import differences
 from web.configuration.file import ConfigFile, NotWritableError
-from web.configuration.own_pages import PROBE_S, entry_in, own_mistakes, port_in, probe, with_port
+from web.configuration.own_pages import (
+    PROBE_S,
+    Served,
+    entry_in,
+    own_mistakes,
+    port_in,
+    why_not_served,
+    with_port,
+)
 from web.configuration.store import Revision
-from web.configuration.text import is_same, merged
+from web.configuration.text import dumped, is_same, parsed, written
 from web.configuration.trial import Mark, Trial
 
 log = logging.getLogger(__name__)
@@ -39,14 +45,6 @@ TELL_S = 0.3  # until the components are told: the answer to who saved it is on 
 WAIT_S = 5.0  # for a change that is still on trial
 MOST_LOOKED_AT = 20  # revisions, for one that is valid
 MOST_EVENTS = 20  # components that get an event of their own
-
-
-class Served(Protocol):
-    """A Web component at work."""
-
-    @property
-    def address(self) -> str:
-        """Its address on this machine."""
 
 
 class RefusedError(ConfigError):
@@ -148,7 +146,7 @@ class Keeper:
     def current(self) -> tuple[Revision, dict[str, Any]]:
         """Return the newest revision and its document, empty if that is no JSON object."""
         newest = self.look()
-        return newest, dict(_parsed(store.text_of(self._home, newest.number) or b""))
+        return newest, dict(parsed(store.text_of(self._home, newest.number) or b""))
 
     def text(self, number: int | None = None) -> str:
         """Return the text of a revision; None: of the newest.
@@ -192,7 +190,7 @@ class Keeper:
             if reason := file.why_not():
                 raise NotWritableError(reason)
             old = store.text_of(self._home, newest.number) or b""
-            text = _text_of(wanted, old)
+            text = written(wanted, old)
             content = self._checked(text)
             if text == old and file.is_there:
                 return newest
@@ -227,7 +225,7 @@ class Keeper:
     def is_loaded(self) -> bool:
         """Tell whether this process has loaded what the file holds, but for --port."""
         loaded = self._config.document
-        written = _parsed(store.text_of(self._home, self.look().number) or b"")
+        written = parsed(store.text_of(self._home, self.look().number) or b"")
         given = port_in(loaded, self.own)
         if given is not None and entry_in(written, self.own):
             written = with_port(written, self.own, given)
@@ -281,10 +279,10 @@ class Keeper:
             raise
         self._stamp = (self.file.reads, self.file.stamp())
         log.info("%s saves revision %d: %s", who or "somebody", revision.number, why)
-        names = list(dict.fromkeys(it.codifier for it in differences(_parsed(old), content)))
+        names = list(dict.fromkeys(it.codifier for it in differences(parsed(old), content)))
         self._note_events(names, who, why or f"revision {revision.number}")
         one = Trial(revision.number, before, who, content, self._config, frozenset(names))
-        self._begin(one, _parsed(store.text_of(self._home, before) or b""))
+        self._begin(one, parsed(store.text_of(self._home, before) or b""))
         return revision
 
     def _last_valid(self, newest: Revision) -> int:
@@ -399,7 +397,7 @@ class Keeper:
                 one.is_told = True
                 self.reload()
         elif one.state == "trying":
-            reason, is_final = self._why_not_served(one)
+            reason, is_final = why_not_served(one, self._channel, self._served)
             if not reason:
                 self._end(one, "in force")
             elif is_final or one.age_s >= trial.TRIAL_S:
@@ -409,25 +407,6 @@ class Keeper:
             with self._wake:
                 if self.trial is one:
                     self.trial = None
-
-    def _why_not_served(self, one: Trial) -> tuple[str, bool]:
-        """Return why the pages are not served under a change, and whether that is for good."""
-        process, codifier = self._channel.process, self._channel.codifier
-        config = process.config
-        if config is one.config_before or not is_same(config.document, one.document):
-            return "the process of the pages has not loaded it; its log tells why", False
-        component = config.components.get(codifier)
-        if component is None or self._channel.component.entry != component.entry:
-            own = process.components().get(codifier)
-            if own is not None and own.is_failing and not one.was_failing:
-                return f"{codifier} cannot begin: {own.error}", True
-            return f"{codifier} has not begun again", False
-        served = self._served
-        if served is None:
-            return f"{codifier} does not serve pages", False
-        if one.was_joined and not process.bus.status().joined:
-            return "the process of the pages is not on the bus any more", False
-        return probe(served.address), False
 
     def _end(self, one: Trial, state: trial.State, reason: str = "") -> None:
         trial.forget_mark(self._home)
@@ -460,27 +439,3 @@ def keeper_of(channel: Channel, home: Path) -> Keeper:
     kept = channel.process.shared.setdefault((Keeper, channel.codifier), Keeper(channel, home))
     assert isinstance(kept, Keeper)
     return kept
-
-
-def _text_of(wanted: Mapping[str, object] | str, old: bytes) -> bytes:
-    """Return the bytes to write for a document or a text."""
-    mark = BOM_UTF8 if old.startswith(BOM_UTF8) else b""
-    if isinstance(wanted, str):
-        return mark + wanted.encode("utf-8", "surrogatepass")
-    try:
-        document.parse(old)
-        return mark + merged(old.decode("utf-8-sig"), wanted).encode("utf-8", "surrogatepass")
-    except ConfigError:  # what stands there is no JSON
-        return dumped(wanted)
-
-
-def dumped(content: Mapping[str, object]) -> bytes:
-    """Return the text of a document that has none."""
-    return (json.dumps(content, ensure_ascii=False, indent=2, default=str) + "\n").encode()
-
-
-def _parsed(text: bytes) -> Mapping[str, object]:
-    with suppress(ConfigError):
-        if isinstance(content := document.parse(text), dict):
-            return content
-    return {}

@@ -3,14 +3,25 @@
 from collections.abc import Mapping
 from contextlib import closing
 from copy import deepcopy
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from jph import registry
 from jph.config import checks
 from jph.config.model import Component
+from jph.node.channel import Channel
+from web.configuration.text import is_same
+from web.configuration.trial import Trial
 
 PROBE_S = 2.0  # longest wait for an answer of our own server
+
+
+class Served(Protocol):
+    """A Web component at work."""
+
+    @property
+    def address(self) -> str:
+        """Its address on this machine."""
 
 
 def own_mistakes(own: Component, content: object) -> list[str]:
@@ -46,6 +57,25 @@ def with_port(content: Mapping[str, object], codifier: str, port: object) -> dic
     own = entry_in(result, codifier)
     own["Sensor"] = {**(own.get("Sensor") or {}), "Port": port}
     return result
+
+
+def why_not_served(one: Trial, channel: Channel, served: Served | None) -> tuple[str, bool]:
+    """Return why the pages are not served under a change, and whether that is for good."""
+    process, codifier = channel.process, channel.codifier
+    config = process.config
+    if config is one.config_before or not is_same(config.document, one.document):
+        return "the process of the pages has not loaded it; its log tells why", False
+    component = config.components.get(codifier)
+    if component is None or channel.component.entry != component.entry:
+        own = process.components().get(codifier)
+        if own is not None and own.is_failing and not one.was_failing:
+            return f"{codifier} cannot begin: {own.error}", True
+        return f"{codifier} has not begun again", False
+    if served is None:
+        return f"{codifier} does not serve pages", False
+    if one.was_joined and not process.bus.status().joined:
+        return "the process of the pages is not on the bus any more", False
+    return probe(served.address), False
 
 
 def probe(address: str) -> str:

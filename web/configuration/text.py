@@ -5,11 +5,16 @@ What a person wrote stays theirs: order, indentation, comments, and what stands 
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
 from itertools import pairwise
 from json.decoder import scanstring  # type: ignore[attr-defined]
+
+from jph.config import document
+from jph.errors import ConfigError
 
 SPACE = re.compile(r"[ \t\n\r]*")
 LITERAL = re.compile(r"[^\s,\]}]+")
@@ -43,14 +48,39 @@ class _Part:
     node: _Node
 
 
-def merged(text: str, document: object) -> str:
+def merged(text: str, wanted: object) -> str:
     """Return a text of this document that differs from the given one as little as it can.
 
     Args:
         text: JSON that `jph.config.document.parse` takes.
     """
     node = _scan(text, SPACE.match(text, 0).end())  # type: ignore[union-attr]
-    return text[: node.start] + _render(text, node, document) + text[node.end :]
+    return text[: node.start] + _render(text, node, wanted) + text[node.end :]
+
+
+def written(wanted: Mapping[str, object] | str, old: bytes) -> bytes:
+    """Return the bytes to write for a document, or a text, in the place of others."""
+    mark = BOM_UTF8 if old.startswith(BOM_UTF8) else b""
+    if isinstance(wanted, str):
+        return mark + wanted.encode("utf-8", "surrogatepass")
+    try:
+        document.parse(old)
+        return mark + merged(old.decode("utf-8-sig"), wanted).encode("utf-8", "surrogatepass")
+    except ConfigError:  # what stands there is no JSON
+        return dumped(wanted)
+
+
+def dumped(content: Mapping[str, object]) -> bytes:
+    """Return the text of a document that has none."""
+    return (json.dumps(content, ensure_ascii=False, indent=2, default=str) + "\n").encode()
+
+
+def parsed(text: bytes) -> Mapping[str, object]:
+    """Return the document of a text, an empty one if it is none."""
+    with suppress(ConfigError):
+        if isinstance(content := document.parse(text), dict):
+            return content
+    return {}
 
 
 def position_of(text: str, path: str) -> tuple[int, int]:
