@@ -84,7 +84,8 @@ class Endpoints:
         except NotFound:
             abort(404, "There is no such endpoint; /api/v1/openapi.json describes all.")
         except MethodNotAllowed as error:
-            error.description = f"Allowed here: {', '.join(sorted(error.valid_methods or ()))}."
+            error.valid_methods = sorted(error.valid_methods or ())
+            error.description = f"Allowed here: {', '.join(error.valid_methods)}."
             raise
         if not may(endpoint.role):
             return refusal(endpoint.role)
