@@ -20,6 +20,7 @@ FLAGS = {"H": "halt", "S": "start", "P": "ping", "C": "reload", "A": "set", "E":
 
 
 @blueprint.post("/command")
+@blueprint.post("/sensormsg", endpoint="sensormsg")  # as older programs call it
 @needs(Role.OPERATOR)
 def command() -> ResponseReturnValue:
     """Send a command to one component; {"codifier", "flag"} as JSON or as a form.
