@@ -23,6 +23,7 @@ def backup(file: Path, history: bool, source: str, home: Path) -> None:
     """
     from web.backup import content, restoring, writing
     from web.configuration.file import ConfigFile
+    from web.formatting import display
 
     if file.exists():
         raise click.ClickException(f"{file} is there already: name another file, or remove it")
@@ -43,7 +44,8 @@ def backup(file: Path, history: bool, source: str, home: Path) -> None:
         raise click.ClickException(f"no backup is written: {error}") from error
     for name in left_out:
         click.echo(f"{name} is too large for a backup", err=True)
-    click.echo(f"{file}: {file.stat().st_size / 1e6:.1f} MB; keep it where nobody else reads it")
+    size = " ".join(display(file.stat().st_size, "B"))
+    click.echo(f"{file}: {size}; keep it where nobody else reads it")
 
 
 @click.command()

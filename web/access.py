@@ -14,7 +14,7 @@ from flask_login import current_user
 
 from web.context import site
 from web.problems import problem
-from web.proxies import UNNAMED_PROXY
+from web.proxies import LOOPBACK, UNNAMED_PROXY, Networks
 from web.security import SAFE_METHODS, given_token
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -61,8 +61,16 @@ def role() -> Role | None:
     if current_user.is_authenticated:
         found: Role = current_user.role
         return found
-    is_reader = request.remote_addr in site().readers_unsigned
-    return Role.VIEWER if is_reader and not request.environ.get(UNNAMED_PROXY) else None
+    return Role.VIEWER if _comes_from(site().readers_unsigned) else None
+
+
+def is_here() -> bool:
+    """Tell whether who asks is at this machine."""
+    return _comes_from(LOOPBACK)
+
+
+def _comes_from(networks: Networks) -> bool:
+    return request.remote_addr in networks and not request.environ.get(UNNAMED_PROXY)
 
 
 def who() -> str:

@@ -11,7 +11,7 @@ from jph.clock import time_now_ms
 from jph.errors import JphError
 from jph.stores import Series
 from jph.stores.span import parse_field
-from web.access import open_to_strangers, role
+from web.access import is_here, open_to_strangers, role
 from web.context import behind, site
 from web.recent import read_recent, read_recent_text
 from web.status import FAULTS
@@ -69,7 +69,7 @@ def config() -> Response:
 def healthz() -> tuple[Response, int]:
     """Report the health of this process as flat JSON; 503 while it is not on the bus."""
     here = site()
-    if role() is None:  # a probe of the network, which learns no more
+    if role() is None and not is_here():  # a probe of the network, which learns no more
         joined = here.channel.process.bus.status().joined
         return jsonify(status="ok" if joined else "off the bus"), 200 if joined else 503
     status = here.channel.process.bus.status()

@@ -217,6 +217,8 @@ def test_a_server_for_the_network_shows_nothing_to_this_machine_either(make_web)
     client = Client(make_web(host="0.0.0.0").bound_port)
     assert client.get("/sensor/").status == 401
     assert client.get("/").headers["Location"].startswith("/sign-in")
+    assert "messages_per_minute" in client.get("/healthz").json, "which a sensor here may read"
+    assert client.get("/healthz", Via="1.1 proxy").json == {"status": "ok"}
 
 
 @pytest.mark.parametrize("header", ["X_Forwarded_For", "Via", "Forwarded", "X_Real_IP"])
