@@ -30,11 +30,12 @@ const troubles = new Troubles(document.getElementById('troubles'));
 const CURVE_MS = 3_000;
 const CURVE_OF_MANY_MS = 50; // for each one that is seen
 const MANY = 60; // cards on the screen, from which on none is touched more often than this:
-const MANY_MS = 400;
+const MANY_MS = 750;
 const dirty = new Set();
 const visible = new Set();
 let asked = false;
 let redrawn_ms = -Infinity;
+let waiting = 0;
 
 function redraw(now_ms) {
   asked = false;
@@ -50,12 +51,18 @@ function redraw(now_ms) {
   }
 }
 
-function soon() {
+/** Redraw in the next frame of the screen, or a little later if many cards are seen. */
+function soon(isDue = false) {
   if (asked) return;
+  const left_ms = redrawn_ms + MANY_MS - performance.now();
+  if (!isDue && visible.size > MANY && left_ms > 0) {
+    waiting ||= setTimeout(() => soon(true), left_ms);
+    return;
+  }
+  clearTimeout(waiting);
+  waiting = 0;
   asked = true;
-  const left_ms = visible.size > MANY ? redrawn_ms + MANY_MS - performance.now() : 0;
-  if (left_ms > 0) setTimeout(() => requestAnimationFrame(redraw), left_ms);
-  else requestAnimationFrame(redraw);
+  requestAnimationFrame(redraw);
 }
 
 const watcher = new IntersectionObserver((entries) => {
@@ -68,7 +75,7 @@ const watcher = new IntersectionObserver((entries) => {
       visible.delete(card);
     }
   }
-  soon();
+  soon(true);
 }, { rootMargin: '100px' });
 for (const { root: place } of cards.values()) watcher.observe(place);
 
@@ -104,7 +111,7 @@ function arrange() {
   const shown = board.arrange(now, group, tools.elements.sort.value);
   document.getElementById('nothing').hidden = shown > 0;
   wall.fit();
-  soon();
+  soon(true);
 }
 
 /** Choose an entry of a list; one that is not there any more counts as the usual one. */

@@ -382,7 +382,7 @@ def test_all_works_behind_a_proxy_at_a_path(make_web, open_page):
         page.get_by_role("link", name="Sign in").click()
         page.wait_for_url(re.compile(r"/jph/sign-in\?next=/component/A1$"))
         page.goto(top + urlsplit(web.sign_in_url()).path.lstrip("/"))
-        page.wait_for_url(top)
+        page.wait_for_url(f"{top}welcome")
         page.goto(f"{top}component/A1")
         is_live(page)
         page.get_by_role("button", name="Halt").click()
