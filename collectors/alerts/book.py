@@ -182,12 +182,12 @@ class Book:
         """Do what a person wants; return whether that meant anything."""
         until_ms = now_ms + order.seconds * 1000
         if order.verb in (Verb.ATTEND, Verb.REOPEN):
-            alert = self._alerts.get(order.argument)
-            if alert is None or alert.ended_ms or not alert.fired_ms:
-                return False
-            self._attend(alert, until_ms if order.seconds else 0, order.verb == Verb.REOPEN)
-            alert.at_ms = now_ms
-            return True
+            chosen = [self._alerts.get(order.argument)] if order.argument else self.alerts()
+            found = [it for it in chosen if it is not None and it.fired_ms and not it.ended_ms]
+            for alert in found:
+                self._attend(alert, until_ms if order.seconds else 0, order.verb == Verb.REOPEN)
+                alert.at_ms = now_ms
+            return bool(found)
         if order.verb in MAINTAINED.values():
             of = next(kind for kind, verb in MAINTAINED.items() if verb == order.verb)
             name = self._named(of, order.argument)

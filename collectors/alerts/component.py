@@ -92,25 +92,9 @@ class Alerts:
         """Go on where the process before ended."""
         self._zone = zone_of(self.time_zone)
         self._path = self.home / "alerts" / f"{self.channel.codifier.encode().hex()}.json"
-        components = self.config.components
-        self._codes: dict[str, str] = {}  # of rules, the Codifiers of their states
-        for rule in self.rules:
-            entry = components.get(rule.codifier or "")
-            if entry is not None and entry.server == self.channel.codifier:
-                self._codes[rule.name] = entry.codifier
-            elif rule.codifier is not None:
-                log.error(
-                    'the state of the rule "%s" is not sent: %s must be of Type Proxy, with %s as'
-                    " its Sensor.Server",
-                    *(rule.name, rule.codifier, self.channel.codifier),
-                )
-        self._own = frozenset({self.channel.codifier, *components[self.channel.codifier].serves})
         self._lock = threading.RLock()
         self._saving = threading.Lock()
         self._store_fault = Fault(log, logging.ERROR, every_s=3600.0, on_change=self._publish)
-        self._writer = Writer(
-            components, self._zone, self.public_url or "", f"{self.channel.codifier}"
-        )
         self._outbox = Outbox(
             self.contacts,
             self.channel.codifier,
@@ -124,11 +108,38 @@ class Alerts:
         self._was_active = True
         self._to_tell: list[int] = []  # numbers of alerts that somebody asked for
         self._rule_states: dict[str, dict[str, object]] = {}
+        self._take_network()
         self._begin(self._load())
         self._stopping = threading.Event()
         self._outbox.start()
         self._thread = component_thread(f"alerts-{self.channel.codifier}", self._run)
         self._thread.start()
+
+    def on_config(self, config: Config) -> None:
+        """Watch the components of a new configuration, under which the settings are the same."""
+        with self._lock:
+            self.config = config
+            self._take_network()
+            self._begin({**self._memory(), "outbox": {}})
+            self._rule_states.clear()
+            self._settle(_now())
+
+    def _take_network(self) -> None:
+        """Take from the configuration what is about the other components."""
+        components, own = self.config.components, self.channel.codifier
+        self._codes: dict[str, str] = {}  # of rules, the Codifiers of their states
+        for rule in self.rules:
+            entry = components.get(rule.codifier or "")
+            if entry is not None and entry.server == own:
+                self._codes[rule.name] = entry.codifier
+            elif rule.codifier is not None:
+                log.error(
+                    'the state of the rule "%s" is not sent: %s must be of Type Proxy, with %s as'
+                    " its Sensor.Server",
+                    *(rule.name, rule.codifier, own),
+                )
+        self._own = frozenset({own, *components[own].serves})
+        self._writer = Writer(components, self._zone, self.public_url or "", own)
 
     def _looks_at_losses(self) -> bool:
         return any(rule.kind == "losses" and rule.enabled for rule in self.rules)

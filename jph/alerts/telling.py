@@ -33,8 +33,8 @@ class Verb(IntEnum):
     """What a command does, and its argument."""
 
     TELL = 0  # tell all alerts again; 0
-    ATTEND = 1  # acknowledge an alert, or snooze it for the seconds; its number
-    REOPEN = 2  # make it fire again; its number
+    ATTEND = 1  # acknowledge an alert, or snooze it for the seconds; its number, 0: all that fire
+    REOPEN = 2  # make it fire again; its number, 0: all
     MAINTAIN_CODIFIER = 3  # maintenance for the seconds, 0: it ends; the two bytes of a Codifier
     MAINTAIN_HOST = 4  # `digest` of a name
     MAINTAIN_AREA = 5

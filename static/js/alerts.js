@@ -40,6 +40,8 @@ function showNow() {
     ...beginning(shown.alerts, 'now', showNow).map((it) => row(it, isOperator, command)),
   ));
   byId('all-well').hidden = shown.alerts.length > 0;
+  const all = byId('all');
+  if (all) all.hidden = shown.alerts.filter(({ state }) => state === 'firing').length < 2;
   tell();
 }
 
@@ -118,6 +120,13 @@ byId('maintain')?.addEventListener('submit', (event) => {
     name: name.join(':'),
     seconds: Number(byId('maintain-for').value),
   });
+});
+
+byId('all')?.addEventListener('click', async ({ currentTarget: pressed }) => {
+  const components = new Set(shown.alerts.map((it) => it.component));
+  for (const component of components) {
+    await command(pressed, 'alerts/attend', { component, id: 0, action: 'acknowledge' });
+  }
 });
 
 byId('add-component')?.addEventListener('click', async (event) => {

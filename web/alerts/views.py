@@ -22,6 +22,7 @@ from web.context import behind, site
 blueprint = Blueprint("alerts", __name__)
 
 DONE_S = 3.0  # longest wait for what becomes of a command
+ALL_S = 10.0  # of one for all alerts
 TEST_S = 30.0  # and of a test message
 KIND_WORDS = {
     "above": "is above a limit",
@@ -178,7 +179,7 @@ def _covers(of: str, name: str, codifier: str) -> bool:
 @blueprint.post("/alerts/attend")
 @needs(Role.OPERATOR)
 def attend() -> ResponseReturnValue:
-    """Acknowledge an alert, snooze it for "seconds", or reopen it, by "action"."""
+    """Acknowledge an alert, snooze it for "seconds", or reopen it, by "action"; id 0: all."""
     given = _given()
     component, action = commanded(given.get("component")), given.get("action")
     number, seconds = _whole(given, "id"), _whole(given, "seconds", 0)
@@ -186,13 +187,17 @@ def attend() -> ResponseReturnValue:
         abort(400, "The action must be acknowledge, snooze or reopen.")
     if action == "snooze" and seconds < 1:
         abort(400, "Snooze for how many seconds?")
-    done, text = attend_to(component, number, str(action), seconds)
+    if number == 0:
+        done, text = _attend_to_all(component, str(action))
+    else:
+        done, text = attend_to(component, number, str(action), seconds)
     return jsonify({"done": done, "outcome": text})
 
 
 def attend_to(component: Component, number: int, action: str, seconds: int = 0) -> tuple[bool, str]:
     """Acknowledge, snooze or reopen an alert; return whether that was done, and the outcome."""
-    posted = site().board.get(component.codifier, number)
+    board = site().board
+    posted = board.get(component.codifier, number)
     if posted is None:
         abort(404, "This alert is over.")
     orders = {
@@ -201,7 +206,7 @@ def attend_to(component: Component, number: int, action: str, seconds: int = 0) 
         "reopen": (Order(Verb.REOPEN, number), "firing"),
     }
     order, state = orders[action]
-    board, before = site().board, posted
+    before = posted
 
     def is_done() -> bool:
         now = board.get(component.codifier, number)
@@ -217,6 +222,27 @@ def attend_to(component: Component, number: int, action: str, seconds: int = 0) 
     if done:
         _note_event(posted.told.subject, text)
     return done, _words(component, done, text)
+
+
+def _attend_to_all(component: Component, action: str) -> tuple[bool, str]:
+    """Acknowledge all alerts of a component that fire; returns the same."""
+    if action != "acknowledge":
+        abort(400, "All alerts can only be acknowledged.")
+    board = site().board
+
+    def fire() -> list[Posted]:
+        return [
+            it
+            for it in board.alerts()
+            if it.told.state == "firing" and it.component == component.codifier
+        ]
+
+    count = len(fire())
+    done = _send(component, Order(Verb.ATTEND), lambda: not fire(), ALL_S)
+    audit.note("acknowledge", "all", f"{count} alerts")
+    if done:
+        _note_event("", f"Acknowledged: all {count} alerts")
+    return done, _words(component, done, f"Acknowledged: all {count} alerts")
 
 
 @blueprint.post("/alerts/maintenance")

@@ -98,6 +98,18 @@ def test_reopened_it_fires_again():
     assert made.state(alert, NOON_MS) == "firing"
 
 
+def test_all_that_fire_are_acknowledged_at_once():
+    made = book()
+    for codifier in COMPONENTS:
+        fire(made, subject=codifier)
+    made.take(Transition(MILD, "A1", "pending", NOON_MS, NOON_MS))
+    assert made.obey(Order(Verb.ATTEND), NOON_MS)
+    states = [made.state(it, NOON_MS) for it in made.alerts()]
+    assert states == ["acknowledged"] * 3 + ["pending"]
+    assert made.obey(Order(Verb.REOPEN), NOON_MS) and made.firing(NOON_MS) == 3
+    assert not book().obey(Order(Verb.ATTEND), NOON_MS)
+
+
 def test_a_snooze_ends_and_nothing_is_said_twice():
     made = book()
     alert = fire(made)

@@ -14,6 +14,7 @@ from jph import registry
 from jph.alerts.rules import BLIND, NODE, SILENT
 from jph.alerts.telling import Order, Verb, argument_of
 from jph.config.checks import check
+from jph.config.model import build as build_config
 from jph.config.schema import json_schema
 from jph.node.building import build
 from jph.node.node import Node
@@ -339,6 +340,22 @@ def test_a_component_that_fails_in_this_process_is_told_with_its_reason(tmp_path
     with Peer(config) as peer, running(node):
         found = told(peer, alert("firing", "Broken"))["alert"]
     assert found["subject"] == "P1" and "nothing" in found["text"]
+
+
+def test_a_component_that_is_new_in_the_configuration_is_watched_and_alerts_go_on(tmp_path):
+    config = network()
+    new = {"Codifier": "C1", "Type": "External", "SensorInterval": 1, "TimeoutWarning": 4}
+    entries = [{**it.entry} for it in config.components.values()]
+    larger = build_config({**config.document, "Sensors": [*entries, new]}, "test")
+    with playing(config) as (peer, sensors), alerts(config, tmp_path) as node:
+        sensors.values.update(A1=31.5, A2=1.0, C1=1.0)
+        number = told(peer, alert("firing"))["alert"]["id"]
+        node.runners["AL"].post_config(larger)
+        again = told(peer, alert("firing"))
+        assert (again["alert"]["id"], again["value"]) == (number, 1)
+        time.sleep(1.5)
+        del sensors.values["C1"]
+        assert told(peer, alert("firing", SILENT))["alert"]["subject"] == "C1"
 
 
 def test_without_control_nobody_can_silence_it(tmp_path):

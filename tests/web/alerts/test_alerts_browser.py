@@ -68,6 +68,18 @@ def test_acknowledge_snooze_and_reopen_by_keyboard(start, open_page):
     expect(now(page)).to_contain_text("until")
 
 
+def test_many_alerts_are_acknowledged_at_once(start, open_page):
+    network = start(rules=[{**WARM, "Sensors": ["A1", "A2"]}])
+    network.sensors.values.update(A1=40.0, A2=40.0)
+    page = open_page(network.address)
+    enter(page, network)
+    expect(now(page)).to_have_count(2, timeout=30_000)
+    page.get_by_role("button", name="Acknowledge all").click()
+    expect(page.locator("#toast")).to_contain_text("all 2 alerts")
+    expect(page.locator('#now > li[data-state="acknowledged"]')).to_have_count(2)
+    expect(page.get_by_role("button", name="Acknowledge all")).to_be_hidden()
+
+
 def test_the_page_of_a_component_has_its_alerts(start, open_page):
     network = start(rules=[WARM])
     network.sensors.values.update(A1=20.0, A2=1.0)

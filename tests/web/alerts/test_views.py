@@ -80,7 +80,7 @@ def test_the_beginning_and_the_end_are_events(warm):
         ("attend", {"component": "AL", "id": 999, "action": "acknowledge"}, 404),
         ("attend", {"component": "A1", "id": 1, "action": "acknowledge"}, 404),
         ("attend", {"component": "AL", "id": "1", "action": "acknowledge"}, 400),
-        ("attend", {"component": "AL", "id": 1, "action": "forget"}, 400),
+        ("attend", {"component": "AL", "id": 0, "action": "snooze", "seconds": 9}, 400),
         ("attend", {"component": "AL", "id": 1, "action": "snooze", "seconds": 0}, 400),
         ("attend", {"component": "AL", "id": 1, "action": "snooze", "seconds": 1 << 30}, 400),
         ("maintenance", {"component": "AL", "of": "planet", "name": "x", "seconds": 1}, 400),
