@@ -219,7 +219,9 @@ def test_statistics_of_a_sensor_come_as_ndjson(web, client):
 @pytest.fixture
 def parquet():
     """Return the library that reads Parquet."""
-    return pytest.importorskip("pyarrow.parquet")
+    import pyarrow.parquet  # takes long to load
+
+    return pyarrow.parquet
 
 
 def test_readings_come_as_parquet(web, client, parquet):

@@ -416,7 +416,6 @@ def test_what_is_shown_and_all_readings_of_a_span_are_stored_as_files(web, open_
     assert {row["codifier"] for row in rows} == {"A1", "A2", "W4", "B1", "T1", "<,"}
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d", rows[0]["time"])
     page.locator("#export [name=what]").select_option("statistics of hours")
-    pytest.importorskip("pyarrow")
     page.get_by_label("File").select_option("Parquet")
     with page.expect_download() as found:
         page.get_by_role("button", name="Download").click()

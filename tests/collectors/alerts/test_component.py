@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 
+import jsonschema
 import pytest
 
 from collectors.alerts import component as component_module
@@ -430,7 +431,6 @@ def test_what_disagrees_with_the_network_has_its_path():
 
 
 def test_the_schema_knows_rules_and_contacts():
-    jsonschema = pytest.importorskip("jsonschema")
     schema = json_schema()
     good = document(Rules=[WARM | {"Codifier": None}], Contacts=[])
     jsonschema.validate(good, schema)
