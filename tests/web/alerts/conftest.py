@@ -47,13 +47,14 @@ class Sensors:
                 self._peer.publish(codifier, "f", struct.pack("<f", value), number)
 
 
-def document(bus, *, server=None, rules=(), contacts=()):
+def document(bus, *, rules=(), contacts=(), history="sqlite:///history.sqlite", state="memory:"):
     sensor = {"Type": "External", "SensorInterval": 1, "TimeoutWarning": 4, "KeepAliveInterval": 5}
     return bus.document(
         {"Codifier": "A1", "Name": "Boiler", "Symbol": "°C", "Area": "House/Cellar", **sensor},
         {"Codifier": "A2", "Name": STRANGE, "Labels": ["water"], **sensor},
         {"Codifier": "HW", "Type": "HistoryWriter", "DataType": "json", "SensorInterval": 1}
-        | {"Sensor": {"BatchTime": 0.2, "StoreTime": 0.2}},
+        | {"Sensor": {"URL": history, "BatchTime": 0.2, "StoreTime": 0.2}},
+        {"Codifier": "SC", "Type": "StateCache", "SensorInterval": 1, "Sensor": {"URL": state}},
         {
             "Codifier": "AL",
             "Name": "Alerts",

@@ -142,7 +142,7 @@ def test_try_a_rule_on_the_history_save_it_change_it_and_remove_it(start, open_p
     row = page.locator("tr[data-rule]")
     expect(row).to_contain_text(STRANGE, timeout=30_000)
     expect(row).to_contain_text("Boiler is above 30 °C")
-    (saved,) = json.loads(network.path.read_text())["Sensors"][3]["Sensor"]["Rules"]
+    (saved,) = json.loads(network.path.read_text())["Sensors"][4]["Sensor"]["Rules"]
     assert saved == {"Name": STRANGE, "Kind": "above", "Sensors": ["A1"], "Limit": 30}
     network.sensors.values["A1"] = 50.0
     expect(now(page)).to_contain_text("Boiler is above 30 °C", timeout=30_000)
@@ -161,7 +161,7 @@ def test_try_a_rule_on_the_history_save_it_change_it_and_remove_it(start, open_p
     page.get_by_role("button", name="Remove this rule").click()
     expect(row).to_have_count(0, timeout=30_000)
     document = json.loads(network.path.read_text())
-    assert [it["Codifier"] for it in document["Sensors"]] == ["A1", "A2", "HW", "AL", "W1"]
+    assert [it["Codifier"] for it in document["Sensors"]] == ["A1", "A2", "HW", "SC", "AL", "W1"]
 
 
 def test_a_contact_is_added_tried_and_removed(start, open_page, hook):

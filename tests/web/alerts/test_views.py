@@ -132,6 +132,25 @@ def test_the_past_comes_from_the_history(warm):
     assert alert["ended"] > alert["fired"]
 
 
+def test_alerts_on_redis_and_postgresql(start, signed_in, redis_server, postgres_url):
+    network = start(rules=[WARM], history=postgres_url, state=redis_server.url)
+    network.sensors.values.update(A1=20.0, A2=1.0)
+    asker = Asker(signed_in(network))
+    for value in (40.0, 20.0):
+        network.sensors.values["A1"] = value
+        eventually(lambda wanted=value > 30: asker.now()["firing"] == wanted)
+
+    def past():
+        return asker.client.get("/alerts/past?days=1").json["alerts"]
+
+    assert eventually(lambda: [it for it in past() if it["ended"]])[0]["name"] == "Boiler"
+
+    def tried():
+        return asker.post("/alerts/trial", component="AL", rule=WARM, days=1).json["words"]
+
+    eventually(lambda: "fired once" in tried())
+
+
 def test_a_trial_of_many_sensors_says_how_often(warm):
     _, asker = warm
     rule = {"Kind": "above", "Limit": 0.5}
