@@ -237,7 +237,8 @@ def test_all_is_done_by_keyboard(web, open_page):
     page.keyboard.press("Enter")
     table = page.get_by_role("table")
     expect(table.get_by_role("columnheader").nth(1)).to_have_text("Boiler flow (°C)")
-    expect(table.get_by_role("row").nth(5)).to_contain_text("°C")
+    for place in (1, 2, 5):
+        expect(table.get_by_role("row").nth(place)).to_contain_text("°C")
 
 
 def test_a_line_has_its_field_resolution_axis_shape_and_colour(web, open_page):

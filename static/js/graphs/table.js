@@ -12,7 +12,8 @@ function timesOf(stage) {
   const [from, to] = stage.span.map((ms) => ms / 1000);
   const times = new Set();
   for (const answer of stage.answers) {
-    const own = answer?.columns?.[0] ?? (answer?.texts ?? []).map(([ms]) => ms / 1000);
+    const own = answer?.columns?.[0].filter((_, place) => answer.columns[1][place] !== null) // no gaps
+      ?? (answer?.texts ?? []).map(([ms]) => ms / 1000);
     for (const second of own) if (second >= from && second <= to) times.add(second);
   }
   const sorted = [...times].sort((a, b) => a - b);
