@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from tests.web.bus import component
 from tests.web.client import Client
@@ -122,3 +123,24 @@ def test_the_addresses_of_older_pages_sign_in_and_out(web, sign_in):
     token = re.search(r'name="csrf" value="([^"]+)"', page)[1]
     assert client.post("/logout", csrf=token).status == 303
     assert "Sign out" not in client.get("/").text
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("path", ["welcome", "logout", "sign-in", "boiler"])
+def test_a_page_beside_the_navigation_is_clear_to_all(web, open_page, path, scheme):
+    """What no entry of the navigation leads to is read by axe here, and fits on a phone."""
+    page = open_page(
+        web.sign_in_url(),
+        complains=["404"],
+        viewport={"width": 390, "height": 844},
+        color_scheme=scheme,
+    )
+    page.wait_for_url(f"{web.address}welcome")
+    if path == "sign-in":
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_url(web.address)
+    page.goto(f"{web.address}{path}")
+    assert page.locator("h1").count() == 1
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    found = Axe().run(page).response["violations"]
+    assert [f"{v['id']}: {[n['target'] for n in v['nodes'][:4]]}" for v in found] == []
