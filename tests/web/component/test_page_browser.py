@@ -64,7 +64,7 @@ def ms(local):
 
 
 def part(page, panel, name):
-    return page.locator(f'#{panel} [data-part="{name}"]')
+    return page.locator(f'#{panel} [data-part="{name}"]').first
 
 
 def test_last_month_and_last_year_are_two_clicks_away(web, open_page):
