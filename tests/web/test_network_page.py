@@ -7,14 +7,14 @@ from playwright.sync_api import expect
 
 from tests.web.browser import is_live, sign_in
 from tests.web.bus import SENDER, component, control, group_status, let_pass, obey, reading
-from tests.web.test_overview import EVIL
+from tests.web.test_overview import EVIL, slow
 
 
 @pytest.fixture
 def network(make_web):
     web = make_web(
-        *(component(f"A{n}", host="pi1", name=f"Sensor {n}") for n in range(5)),
-        *(component(f"B{n}", host="pi2") for n in range(5)),
+        *(slow(f"A{n}", host="pi1", name=f"Sensor {n}") for n in range(5)),
+        *(slow(f"B{n}", host="pi2") for n in range(5)),
         component("H1", type="HistoryWriter", name="History", sensor_interval_s=None),
         component("W1", type="Web", sensor_interval_s=None),
     )
