@@ -20,6 +20,7 @@ from jph.config.model import Config
 ASK_S = 5.0  # between two questions, at least
 ANSWER_S = 10.0  # after which an alert that was not told again is gone
 ENDED_KEPT = 100
+MOST_ALERTS, MOST_UPKEEP, MOST_TESTED = 5000, 500, 100  # whatever somebody sends
 
 Ask = Callable[[str, float], bool]
 
@@ -144,6 +145,8 @@ class Board:
                 return None
             self._ended.appendleft(posted)
         else:
+            if before is None and len(self._alerts) >= MOST_ALERTS:
+                return None
             self._alerts[key] = posted
             if before is not None and before.told == posted.told:
                 return None
@@ -156,7 +159,7 @@ class Board:
         of, name, until_ms = (content.get(key) for key in ("of", "name", "until"))
         if isinstance(of, str) and isinstance(name, str) and isinstance(until_ms, int):
             key = codifier, of, name
-            if until_ms > time_now_ms():
+            if until_ms > time_now_ms() and len(self._upkeep) < MOST_UPKEEP:
                 self._upkeep[key] = Upkeep(codifier, of, name, until_ms)
             else:
                 self._upkeep.pop(key, None)
@@ -167,6 +170,8 @@ class Board:
             return
         contact, ok, text = (content.get(key) for key in ("contact", "ok", "text"))
         if isinstance(contact, str) and isinstance(ok, bool) and isinstance(text, str):
+            if len(self._tested) >= MOST_TESTED:
+                self._tested.clear()
             self._tested[codifier, contact] = Tested(codifier, contact, ok, text, now_s)
             self._note()
 

@@ -98,6 +98,17 @@ def test_maintenance_and_tests_are_heard():
     assert made.tested("AL", "phone", 1e12) is None
 
 
+def test_whoever_sends_ever_more_fills_no_memory():
+    made, _ = board()
+    for number in range(board_module.MOST_ALERTS + 100):
+        tested = {"contact": str(number), "ok": True, "text": ""}
+        upkeep = {"of": "host", "name": str(number), "until": 1 << 45}
+        post(made, told(number), tested=tested, maintenance=upkeep)
+    assert len(made._alerts) == board_module.MOST_ALERTS
+    assert len(made._tested) <= board_module.MOST_TESTED
+    assert len(made._upkeep) == board_module.MOST_UPKEEP
+
+
 def test_others_and_nonsense_change_nothing():
     made, _ = board()
     before = made.version
