@@ -62,7 +62,7 @@ def test_its_commands_work_as_printed_in_their_order(clone):
         "jph control start LA": r"^LA  .* is active$",
         "jph control set SP 21.5": r"^SP  .* is 21.5 °C now$",
         "jph user add anna": "^anna can sign in$",
-        "jph user list": "^anna$",
+        "jph user list": "^anna\tadmin$",
         "jph config check my.json": "^my.json: [0-9]+ components, all good$",
     }
     for command, line in wanted.items():
