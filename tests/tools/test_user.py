@@ -124,8 +124,8 @@ def test_the_home_of_another_user_is_one_clear_line(tmp_path):
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     program = (
-        "import os; from tools.user import _owner_of; from pathlib import Path; os.setuid(65534); "
-        f"_owner_of(Path({str(home)!r}))"
+        "import os; from tools.user import owner_of; from pathlib import Path; os.setuid(65534); "
+        f"owner_of(Path({str(home)!r}))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert "belongs to another user: run this by sudo" in run.stderr
