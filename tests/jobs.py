@@ -119,6 +119,7 @@ def told(owner: Owner) -> None:
 def compare(owner: Owner) -> None:
     owner.open("LA")
     owner.click("Compare in Graphs")
+    expect(owner.page.locator("#lines > li")).to_have_count(1)
     owner.page.get_by_label("Add a sensor").fill("MA")
     owner.page.keyboard.press("Enter")
     expect(owner.page.locator("#lines > li")).to_have_count(2)

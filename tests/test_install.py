@@ -236,7 +236,11 @@ def test_extras_pull_only_what_a_sensor_needs(wheel):
         needs.setdefault(extra and extra[1], set()).add(package)
     assert needs[None] == {"click", "urllib3"}
     assert {extra: needs[extra] for extra in DRIVERS} == DRIVERS
-    assert set(metadata.get_all("Provides-Extra")) == {*DRIVERS, "web", "test", "check", "bench"}
+    assert set(metadata.get_all("Provides-Extra")) == {
+        *DRIVERS,
+        *("apprise", "parquet", "push"),
+        *("web", "test", "check", "bench"),
+    }
     # None of them asks for another of ours, which would bring what that needs.
     assert not any("jph" in packages for packages in needs.values())
 

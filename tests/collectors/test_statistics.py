@@ -89,20 +89,20 @@ def test_without_a_history_it_is_a_mistake(tmp_path):
 def test_a_bucket_that_has_just_ended_is_left_until_its_writer_has_stored_all(
     tmp_path, monkeypatch
 ):
-    """The hour before this one, seen 609 s and 610 s after its end."""
+    """The hour before this one, seen 1,209 s and 1,210 s after its end."""
     with closing(open_history(URL, tmp_path)) as store:
         given = hours_ago(5)
         store.append(hours_ago(6))
         store.append(given)
         end_ms = given[0][0] - 1 + HOUR_MS
-        now = [end_ms + 609_999]
+        now = [end_ms + 1_209_999]
         monkeypatch.setattr(statistics, "time_now_ms", lambda: now[0])
         monkeypatch.setattr(statistics, "LOOK_S", 0.01)
         with closing(Statistics(FakeChannel(), config_with(), tmp_path)):
             eventually(lambda: len(statistics_of(store)) == 7)  # a file is written once an hour
             time.sleep(0.1)
             assert len(statistics_of(store)) == 7
-            now[0] = end_ms + 610_000
+            now[0] = end_ms + 1_210_000
             eventually(lambda: len(statistics_of(store)) == 14)
 
 

@@ -206,7 +206,7 @@ def test_the_chart_draws_the_history_and_goes_on_living(web, open_page):
     page = open_page(f"{web.address}component/A1")
     is_live(page)
     eventually(lambda: drawn(page) > 500)
-    with page.expect_request(lambda request: "/history/" in request.url) as asked:
+    with page.expect_request(re.compile(r"/history/A1\?.*points=")) as asked:
         page.get_by_role("button", name="Day", exact=True).click()
     expect(page.get_by_role("button", name="Day", exact=True)).to_have_attribute(
         "aria-pressed", "true"

@@ -165,10 +165,10 @@ def test_statistics_are_told_when_all_of_their_readings_are_stored(web, client, 
     bucket_ms = time_now_ms() // 600_000 * 600_000
     store(web, [reading("A1", 1.0, timestamp_ms=bucket_ms - 5)])
     asked = item(field="mean-10min", time=bucket_ms - 1)
-    monkeypatch.setattr(recent, "time_now_ms", lambda: bucket_ms + 609_000)
+    monkeypatch.setattr(recent, "time_now_ms", lambda: bucket_ms + 1_209_000)
     assert ask(client, asked).json == []
-    monkeypatch.setattr(recent, "time_now_ms", lambda: bucket_ms + 610_002)
+    monkeypatch.setattr(recent, "time_now_ms", lambda: bucket_ms + 1_210_002)
     assert ask(client, asked).json == [{"0": 0, "t": bucket_ms, "v": 1.0}]
-    monkeypatch.setattr(recent, "time_now_ms", lambda: bucket_ms + 609_000)
+    monkeypatch.setattr(recent, "time_now_ms", lambda: bucket_ms + 1_209_000)
     store(web, [reading("A1", 2.0, timestamp_ms=bucket_ms + 5)])  # so all before it are, too
     assert ask(client, asked).json == [{"0": 0, "t": bucket_ms, "v": 1.0}]

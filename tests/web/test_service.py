@@ -77,6 +77,7 @@ def test_the_settings_have_the_documented_keys():
         "AllowedHosts": (),
         "Proxies": (),
         "AnonymousRead": None,
+        "Origins": (),
         "Server": "waitress",
         "Certificate": None,
         "Key": None,
@@ -96,7 +97,8 @@ def test_the_address_of_all_interfaces_is_given_as_this_machine(make_web):
 
 
 def test_a_reloaded_configuration_is_shown_without_a_restart(web, client):
-    web.on_config(config_of(component("B7", name="Newcomer")))
+    web.channel.process.config = config_of(component("B7", name="Newcomer"))
+    web.on_config(web.channel.process.config)
     assert [state["Codifier"] for state in client.get("/sensor/").json] == ["B7"]
     assert "Newcomer" in client.get("/").text
     assert client.get("/component/A1").status == 404
