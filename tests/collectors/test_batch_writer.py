@@ -94,6 +94,9 @@ def test_an_sql_block_names_the_database(
         writer.on_batch(readings(3))
         eventually(lambda: stored() == 3)
         assert not list(tmp_path.glob("*.sqlite"))
+    # The server ends a session, and drops its temporary tables, after the client has left.
+    here = "SELECT 1 FROM pg_stat_activity WHERE usename = 'block'"
+    eventually(lambda: not postgres_server.execute(here))
     postgres_server.execute("REASSIGN OWNED BY block TO jph", postgres_database)
     postgres_server.execute(f"ALTER DATABASE {postgres_database} OWNER TO jph")
     postgres_server.execute("DROP ROLE block")
