@@ -207,7 +207,8 @@ def test_a_process_that_the_watchdog_ends_logs_where_it_was(path, fresh_home):
     with Service(fresh_home, "up", "-u", str(path)) as service:
         service.hear("^READY=1$")
         service.process.send_signal(signal.SIGABRT)
-        assert service.process.wait(PATIENCE_S) == -signal.SIGABRT
+        # Python reads the frames of threads that run, and may fall over one of them.
+        assert service.process.wait(PATIENCE_S) in (-signal.SIGABRT, -signal.SIGSEGV)
         assert re.search(r"/jph/[\w/]+\.py\", line", service.err)  # of the loop
 
 

@@ -76,39 +76,31 @@ def settle(page: Page) -> None:
     page.wait_for_timeout(700)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("endpoint", paths())
-def test_page(network, open_page, endpoint, size, scheme):
-    width, height = SIZES[size]
-    page = open_page(
-        network.address,
-        viewport={"width": width, "height": height},
-        color_scheme=scheme,
-        has_touch=size == "phone",
-    )
+def test_page(network, open_page, endpoint):
+    page = open_page(network.address)
     page.on("dialog", lambda dialog: pytest.fail(f"a script of a stranger ran: {dialog.message}"))
     sign_in(page, network)
-    page.goto(address(network, endpoint))
-    settle(page)
+    for size, (width, height) in SIZES.items():
+        page.set_viewport_size({"width": width, "height": height})
+        page.goto(address(network, endpoint))
+        settle(page)
+        assert page.locator("h1").count() == 1
+        assert page.evaluate("document.querySelectorAll('main').length") == 1
+        assert page.title().strip()
+        assert "5332114" not in page.content(), "a template ran a stranger's text"
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0, f"the page is {wide} px wider than the screen of a {size}"
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            found = axe().run(page).response["violations"]
+            wrong = [f"{v['id']}: {[n['target'] for n in v['nodes'][:4]]}" for v in found]
+            assert wrong == [], f"{size}, {scheme}"
+    check_focus(page)
 
-    assert page.locator("h1").count() == 1
-    assert page.evaluate("document.querySelectorAll('main').length") == 1
-    assert page.title().strip()
-    assert "5332114" not in page.content(), "a template ran a stranger's text"
-    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-    assert wide <= 0, f"the page is {wide} px wider than the screen"
-    found = axe().run(page).response["violations"]
-    assert [f"{v['id']}: {[n['target'] for n in v['nodes'][:4]]}" for v in found] == []
 
-
-@pytest.mark.parametrize("endpoint", paths())
-def test_the_focus_is_seen(network, open_page, endpoint):
+def check_focus(page: Page) -> None:
     """What has the focus is seen to have it."""
-    page = open_page(network.address)
-    sign_in(page, network)
-    page.goto(address(network, endpoint))
-    settle(page)
     seen = set()
     for _ in range(6):
         page.keyboard.press("Tab")
