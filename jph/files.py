@@ -51,6 +51,9 @@ def rewrite_file(path: Path, data: bytes, mode: int = 0o666) -> None:
     becomes the spare one, which is written to the next time. So the file system need not allocate
     and free anything, which costs it more than a small file itself.
 
+    Whoever has opened the file reads it whole if it is written at most once meanwhile; the second
+    time it is the spare one. So it is for files that are written every few minutes.
+
     Raises:
         OSError: it cannot be written; the file that was there stays.
     """

@@ -63,8 +63,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("write_file", [write_file, rewrite_file])
-def test_whoever_reads_meanwhile_sees_one_or_the_other(tmp_path, write_file):
+def test_whoever_reads_meanwhile_sees_one_or_the_other(tmp_path):
     path = tmp_path / "it"
     contents = [bytes([n]) * 100_000 for n in range(4)]
     write_file(path, contents[0])
@@ -83,6 +82,16 @@ def test_whoever_reads_meanwhile_sees_one_or_the_other(tmp_path, write_file):
     for writer in writers:
         writer.join(30)
     assert {path} <= set(tmp_path.iterdir()) <= {path, *beside(path)}
+
+
+def test_whoever_opened_a_file_reads_it_whole_though_it_is_written_again(tmp_path):
+    path = tmp_path / "it"
+    for n in range(6):
+        rewrite_file(path, bytes([n]) * 100_000)
+        with open(path, "rb") as opened:
+            start = opened.read(10)
+            rewrite_file(path, b"another")
+            assert start + opened.read() == bytes([n]) * 100_000
 
 
 @pytest.mark.parametrize(
