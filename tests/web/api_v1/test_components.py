@@ -35,9 +35,17 @@ def test_components_come_by_codifier_with_their_states(web, program):
     state = first["state"]
     assert (state["value"], state["time"], state["text"]) == (21.5, 1234, "21.5")
     assert (state["status"], state["readings_lost"], state["loaded"]) == ("active", 3, 99)
-    assert program.get("/components/A1").json == first
-    assert program.get("/states/A1").json == state
-    assert program.get("/states").json["items"][0] == state
+    alone = program.get("/components/A1").json
+    heard_ms = state.pop("heard")
+    states = [
+        alone["state"],
+        program.get("/states/A1").json,
+        program.get("/states").json["items"][0],
+    ]
+    # It is made of an age, in steps of 0.1 s.
+    assert [each.pop("heard") for each in states] == pytest.approx([heard_ms] * 3, abs=200)
+    assert states == [state] * 3
+    assert alone == first
 
 
 def test_a_change_is_seen_at_once(web, program):
