@@ -92,6 +92,8 @@ def apply() -> ResponseReturnValue:
     def edit(document: dict[str, Any]) -> None:
         if network:
             document["Name"] = network
+        if opens == _is_open():
+            return
         for entry in document.get("Sensors", []):
             if isinstance(entry, dict) and entry.get("Codifier") == site().channel.codifier:
                 settings = entry.setdefault("Sensor", {})

@@ -104,6 +104,19 @@ def test_the_network_gets_its_name_and_the_pages_open(network):
     assert Client(network.web.bound_port).get("/sensor/").status == 401, "closed to strangers"
 
 
+def test_a_name_alone_leaves_the_entry_of_the_pages_as_it_is(network):
+    document = json.loads(network.path.read_text())
+    document["Sensors"][1]["Sensor"]["Host"] = "127.0.0.1"
+    network.keeper.save(document, "anna", "an address")
+    assert network.in_force().state == "in force"
+    client, _ = arrive(network.web)
+    token = re.search(r'name="csrf-token" content="([^"]+)"', begin(client).text)[1]
+    before = json.loads(network.path.read_text())
+    client.post("/welcome/apply", csrf=token, network="Villa", open="0")
+    assert network.in_force().state == "in force"
+    assert json.loads(network.path.read_text()) == {**before, "Name": "Villa"}
+
+
 def test_a_configuration_that_cannot_be_written_is_told_how_to_change(web, tmp_path):
     process = web.channel.process
     process.config = replace(process.config, source="http://pi1:8080/static/config.json")
