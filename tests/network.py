@@ -9,6 +9,7 @@ import random
 import select
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -148,3 +149,27 @@ class Peer:
         elif channel == "data":
             message["value"] = payload[4:].decode()
         return message
+
+
+class Sensors:
+    """Sends the values of some sensors ten times a second, until they are taken away."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.values: dict[str, float] = {}
+        self._peer, self._ended = peer, threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "Sensors":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        number = 1
+        while not self._ended.wait(0.1):
+            number += 1
+            for codifier, value in list(self.values.items()):
+                self._peer.publish(codifier, "f", struct.pack("<f", value), number)

@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import struct
-import threading
 import time
 
 import jsonschema
@@ -21,7 +19,7 @@ from jph.node.building import build
 from jph.node.node import Node
 from tests.helpers import eventually, logged, new_bus
 from tests.http_server import says
-from tests.network import Peer, config_of, running
+from tests.network import Peer, Sensors, config_of, running
 
 WARM = {"Name": "Too warm", "Kind": "above", "Limit": 30, "Sensors": ["A1"], "Codifier": "R1"}
 
@@ -49,29 +47,6 @@ def network(server=None, *, rules=(WARM,), **settings):
         {"Codifier": "B1", "Host": "pi9", **sensor},
         {"Codifier": "B2", "Host": "pi9", **sensor},
     )
-
-
-class Sensors:
-    """Sends values of some sensors ten times a second."""
-
-    def __init__(self, peer):
-        self.peer, self.values, self._ended = peer, {}, threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception):
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self):
-        number = 1
-        while not self._ended.wait(0.1):
-            number += 1
-            for codifier, value in list(self.values.items()):
-                self.peer.publish(codifier, "f", struct.pack("<f", value), number)
 
 
 @contextlib.contextmanager

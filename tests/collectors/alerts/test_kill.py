@@ -4,10 +4,10 @@ import json
 import signal
 
 from jph.config.model import build
-from tests.collectors.alerts.test_component import WARM, Sensors, alert, network, told
+from tests.collectors.alerts.test_component import WARM, alert, network, told
 from tests.helpers import eventually, free_tcp_port
 from tests.http_server import Server, running, says
-from tests.network import Peer
+from tests.network import Peer, Sensors
 from tests.tools.program import start
 
 

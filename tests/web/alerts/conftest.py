@@ -2,8 +2,6 @@
 
 import contextlib
 import json
-import struct
-import threading
 from types import SimpleNamespace
 
 import pytest
@@ -17,34 +15,10 @@ from jph.registry import NEVER_RUN
 from tests.helpers import eventually
 from tests.http_server import Server
 from tests.http_server import running as serving
-from tests.network import Peer, running
+from tests.network import Peer, Sensors, running
 from tests.web.client import Client
 
 STRANGE = '"><img src=x onerror=alert(1)> مرحبا 🌡️ {{ 7 * 7 }}'
-
-
-class Sensors:
-    """Sends values of some sensors five times a second, until they are taken away."""
-
-    def __init__(self, peer):
-        self.values = {}
-        self._peer, self._ended = peer, threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self):
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception):
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self):
-        number = 1
-        while not self._ended.wait(0.2):
-            number += 1
-            for codifier, value in list(self.values.items()):
-                self._peer.publish(codifier, "f", struct.pack("<f", value), number)
 
 
 def document(bus, *, rules=(), contacts=(), history="sqlite:///history.sqlite", state="memory:"):
