@@ -10,7 +10,7 @@ import sysconfig
 import pytest
 
 from tests.docs.blocks import commands
-from tests.tools.program import TOP
+from tests.tools.program import TOP, run_apart
 from tests.walk import ENDLESS, ITSELF
 
 README = (TOP / "README.md").read_text()
@@ -41,14 +41,7 @@ def clone(tmp_path):
 
 @pytest.mark.slow
 def test_its_commands_work_as_printed_in_their_order(clone):
-    run = subprocess.run(
-        ["unshare", "--map-root-user", "--net", sys.executable, "-m", "tests.walk", clone],
-        cwd=TOP,
-        capture_output=True,
-        text=True,
-        timeout=200,
-    )
-    assert run.returncode == 0, run.stderr
+    run = run_apart("tests.walk", clone, timeout_s=200)
     said = {command: (status, text) for command, status, text in json.loads(run.stdout)}
     printed = [c for c in commands(README) if c not in ITSELF and not c.startswith("source ")]
     assert set(printed) <= said.keys()

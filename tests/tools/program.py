@@ -1,4 +1,4 @@
-"""The `jph` command as a person starts it: a process of its own."""
+"""Processes of their own: the `jph` command as a person starts it, and scenarios of tests."""
 
 import os
 import subprocess
@@ -38,3 +38,18 @@ def start(
         return subprocess.Popen(
             [*command, *arguments], env=environment(home, **more), cwd=home, stdout=out, stderr=err
         )
+
+
+def run_apart(
+    module: str, *arguments: str | Path, timeout_s: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a module to its good end in a network namespace that holds nothing but loopback."""
+    run = subprocess.run(
+        ["unshare", "--map-root-user", "--net", sys.executable, "-m", module, *arguments],
+        cwd=TOP,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+    )
+    assert run.returncode == 0, run.stderr
+    return run

@@ -2,29 +2,12 @@
 
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 
-TOP = Path(__file__).resolve().parents[3]
+from tests.tools.program import run_apart
 
 
 def test_a_node_joins_again_after_every_change_of_its_network():
-    run = subprocess.run(
-        [
-            "unshare",
-            "--map-root-user",
-            "--net",
-            sys.executable,
-            "-m",
-            "tests.jph.bus.links_scenario",
-        ],
-        cwd=TOP,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert run.returncode == 0, run.stderr
+    run = run_apart("tests.jph.bus.links_scenario", timeout_s=120)
     held = json.loads(run.stdout)
     assert held == {
         "waits for an interface that is not there": True,
