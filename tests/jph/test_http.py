@@ -4,7 +4,6 @@ import contextlib
 import os
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from jph import http, tcp
 from jph.errors import HttpError
+from tests.certificates import make_certificate
 from tests.helpers import free_tcp_port, naming
 from tests.http_server import Server, endless, running, says, trickles
 
@@ -291,13 +291,9 @@ def test_no_descriptor_is_left_open(server):
 def certificate(tmp_path_factory) -> Path:
     """Return a file with a key and a certificate of 127.0.0.1, signed by itself."""
     folder = tmp_path_factory.mktemp("tls")
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-noenc", "-days", "2", "-subj", "/CN=127.0.0.1"]
-    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
-    command += ["-keyout", str(folder / "key"), "-out", str(folder / "certificate")]
-    subprocess.run(command, check=True, capture_output=True)
+    chain, key = make_certificate(folder, "127.0.0.1")
     both = folder / "both.pem"
-    both.write_text((folder / "key").read_text() + (folder / "certificate").read_text())
+    both.write_text(key.read_text() + chain.read_text())
     return both
 
 
@@ -347,15 +343,7 @@ def test_a_named_file_of_certificates_is_accepted_in_place_of_the_system_s(
         with pytest.raises(HttpError, match=naming(str(path), "CA file")):
             ask(path)
     with pytest.raises(HttpError, match="certificate is not accepted"):
-        ask(_other_certificate(tmp_path))
-
-
-def _other_certificate(folder: Path) -> Path:
-    """Return a file with the certificate of somebody else."""
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-noenc", "-subj", "/CN=other", "-keyout", str(folder / "key")]
-    subprocess.run([*command, "-out", str(folder / "other.pem")], check=True, capture_output=True)
-    return folder / "other.pem"
+        ask(make_certificate(tmp_path, "other")[0])
 
 
 def test_a_handshake_that_never_ends_costs_no_more_than_the_timeout():

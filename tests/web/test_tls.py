@@ -6,7 +6,6 @@ import os
 import re
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from contextlib import ExitStack, closing, suppress
@@ -14,27 +13,11 @@ from contextlib import ExitStack, closing, suppress
 import pytest
 
 from jph.errors import ConfigError
+from tests.certificates import make_certificate
 from tests.helpers import eventually
 from tests.web.api_v1.program import stores
 from tests.web.bus import reading
 from web import tls
-
-
-def make_certificate(folder, name, *, password=""):
-    """Make a certificate that is its own CA; return its file and that of its key."""
-    chain, key = folder / f"{name}.pem", folder / f"{name}.key"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-days", "2", "-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-keyout", key, "-out", chain),
-            *(("-passout", f"pass:{password}") if password else ("-nodes",)),
-        ],
-        check=True,
-        capture_output=True,
-        timeout=60,
-    )
-    return chain, key
 
 
 @pytest.fixture(scope="module")

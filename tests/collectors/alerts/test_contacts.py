@@ -5,7 +5,6 @@ import hashlib
 import hmac
 import json
 import ssl
-import subprocess
 import threading
 from email import policy
 
@@ -18,6 +17,7 @@ from collectors.alerts.contacts import Contact, Undelivered
 from collectors.alerts.messages import Message
 from collectors.alerts.outbox import BURST, MOST, Outbox
 from jph import tcp
+from tests.certificates import make_certificate
 from tests.helpers import eventually, free_tcp_port, logged
 from tests.http_server import Server, running, says
 
@@ -55,19 +55,14 @@ class Mailbox:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
-    command += ["-noenc", "-days", "2", "-subj", "/CN=localhost"]
-    command += ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    command += ["-keyout", str(folder / "key"), "-out", str(folder / "certificate")]
-    subprocess.run(command, check=True, capture_output=True)
-    return folder
+    hosts = "DNS:localhost,IP:127.0.0.1"
+    return make_certificate(tmp_path_factory.mktemp("tls"), "localhost", hosts=hosts)
 
 
 @pytest.fixture
 def context(certificate):
     made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    made.load_cert_chain(certificate / "certificate", certificate / "key")
+    made.load_cert_chain(*certificate)
     tcp.trust.cache_clear()
     yield made
     tcp.trust.cache_clear()
@@ -134,10 +129,10 @@ def test_a_mail_goes_over_tls_and_signs_in(security, context, certificate, passw
         contact = {"security": security, "user": "jph", "password_file": password}
         with pytest.raises(Undelivered, match="certificate is not accepted"):
             mail_to(office, **contact).deliver(MESSAGE)
-        mail_to(office, ca_file=certificate / "certificate", **contact).deliver(MESSAGE)
+        mail_to(office, ca_file=certificate[0], **contact).deliver(MESSAGE)
         password.write_text("another\n")
         with pytest.raises(Undelivered, match="535"):
-            mail_to(office, ca_file=certificate / "certificate", **contact).deliver(MESSAGE)
+            mail_to(office, ca_file=certificate[0], **contact).deliver(MESSAGE)
     finally:
         office.stop()
     assert len(mailbox.mails) == 1
