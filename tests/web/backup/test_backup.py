@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from jph.errors import StoreError
 from jph.stores import open_history
 from tests.helpers import new_bus
+from tests.web.backup.archive import names, people
 from tests.web.configuration.conftest import entry
 from tools.backup import backup as backup_command
 from tools.backup import restore as restore_command
@@ -93,16 +94,6 @@ def write(home, config=b'{"Sensors": []}', history=None):
     out = io.BytesIO()
     writing.write(out, home, config, history)
     return out.getvalue()
-
-
-def names(data):
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        return tar.getnames()
-
-
-def people(home):
-    with Application(home).app_context():
-        return [(person.name, person.role) for person in users.people()]
 
 
 def everything(folder):

@@ -1,16 +1,15 @@
 """Tests of the page of backups, with a node whose configuration is a file."""
 
 import contextlib
-import io
 import json
 import os
 import re
 import stat
-import tarfile
 
 import pytest
 
 from tests.helpers import new_bus
+from tests.web.backup.archive import names, people
 from tests.web.configuration.conftest import entry
 from web import users
 from web.access import Role
@@ -22,16 +21,6 @@ PASSWORD = "correct horse"
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch):
     monkeypatch.setattr(users, "ROUNDS", 4)
-
-
-def names(data):
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        return tar.getnames()
-
-
-def people(home):
-    with Application(home).app_context():
-        return [(person.name, person.role) for person in users.people()]
 
 
 @pytest.fixture
