@@ -6,10 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from jph.clock import time_now_ms
-from jph.stores import open_history, row_of
 from tests.web.bus import component, reading
 from tests.web.client import Client
+from tests.web.history import store
 from web import events, users
 from web.app import Application
 from web.graphs import downloads, views
@@ -17,14 +16,6 @@ from web.graphs import saved as saved_graphs
 from web.migrations import connection
 
 HOUR_MS = 3_600_000
-
-
-def store(web, readings):
-    history = open_history("sqlite:///history.sqlite", web.home)
-    history.append([row_of(one) for one in readings])
-    while history.statistics.compute(time_now_ms()):
-        pass
-    history.close()
 
 
 def send(client, path, body=None):

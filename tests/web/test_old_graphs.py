@@ -4,17 +4,9 @@ import urllib.parse
 import pytest
 
 from jph.clock import time_now_ms
-from jph.stores import open_history, row_of
 from tests.web.bus import component, reading
+from tests.web.history import store
 from web import old_graphs, recent
-
-
-def store(web, readings):
-    history = open_history("sqlite:///history.sqlite", web.home)
-    history.append([row_of(one) for one in readings])
-    while history.statistics.compute(time_now_ms()):
-        pass
-    history.close()
 
 
 def ask(client, *items):
