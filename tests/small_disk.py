@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import pytest
+
 
 class Tmpfs:
     """A file system of its own, filled with a file."""
@@ -57,3 +59,12 @@ def small_disk(folder: Path, megabytes: int = 1) -> Iterator[Tmpfs | FileLimit]:
         disk.free()
         if mounted:
             subprocess.run(["umount", str(folder)], check=True)
+
+
+@contextmanager
+def mounted_disk(folder: Path, megabytes: int = 1) -> Iterator[Tmpfs]:
+    """Make such a folder for a test that needs the disk itself, which not every user may mount."""
+    with small_disk(folder, megabytes) as disk:
+        if not isinstance(disk, Tmpfs):
+            pytest.skip("this user may not mount")
+        yield disk

@@ -20,7 +20,7 @@ from jph.stores.sqlite import file
 from jph.stores.sqlite import history as sqlite
 from tests.helpers import eventually, logged
 from tests.jph.stores.damages import DAMAGES, HARMLESS, copy_of
-from tests.small_disk import small_disk
+from tests.small_disk import mounted_disk
 
 START = 1_763_000_000_000
 URL = "sqlite:///history.sqlite"
@@ -301,9 +301,7 @@ def remount(folder, option):
 
 @pytest.mark.parametrize("damage", [None, "first page zeroed"])
 def test_a_read_only_file_system_is_a_fault_until_it_can_be_written(tmp_path, damage):
-    with small_disk(tmp_path / "disk", 4) as disk:
-        if not os.path.ismount(disk.folder):
-            pytest.skip("this user may not mount")
+    with mounted_disk(tmp_path / "disk", 4) as disk:
         path = disk.folder / "history.sqlite"
         with closing(open_history(URL, disk.folder)) as store:
             store.append(curve(100))
@@ -320,9 +318,7 @@ def test_a_read_only_file_system_is_a_fault_until_it_can_be_written(tmp_path, da
 
 
 def test_a_file_system_that_went_away_is_a_fault_and_gets_no_file_below_its_mount(tmp_path):
-    with small_disk(tmp_path / "disk", 4) as disk:
-        if not os.path.ismount(disk.folder):
-            pytest.skip("this user may not mount")
+    with mounted_disk(tmp_path / "disk", 4) as disk:
         with closing(open_history("sqlite:///data/history.sqlite", disk.folder)) as store:
             store.append(curve(100))
             assert subprocess.run(["umount", "-l", str(disk.folder)]).returncode == 0

@@ -17,7 +17,7 @@ from jph.errors import ConfigError
 from jph.stores import journal
 from jph.stores.journal import Journal, decode, encode, folder_of
 from tests.helpers import logged
-from tests.small_disk import Tmpfs, small_disk
+from tests.small_disk import mounted_disk
 from tests.tools.program import TOP
 
 START = 1_763_000_000_000
@@ -246,9 +246,7 @@ def test_damage_is_said_with_its_size(folder, caplog):
 
 
 def test_a_full_disk_is_said_once_and_ends(tmp_path, caplog):
-    with small_disk(tmp_path / "disk") as disk:
-        if not isinstance(disk, Tmpfs):
-            pytest.skip("only root has a small disk on which files can be made")
+    with mounted_disk(tmp_path / "disk") as disk:
         folder = owned.private_folder(disk.folder / "journal")
         with closing(Journal(folder, "HW")) as made:
             made.append(rows(1))
