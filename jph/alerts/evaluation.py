@@ -91,9 +91,7 @@ class Evaluator:
         watches = self._by_sensor.get(codifier)
         if watches and value is not None and math.isfinite(value):
             for watch in watches:
-                if watch.condition is not None:
-                    watch.condition.see(now, value)
-                    self._step(watch, now, watch.condition.holds(now, watch.phase == "firing"))
+                self._see(watch, now, value)
 
     def on_control(self, message: Control, now: Moment) -> None:
         """Take a sign of life."""
@@ -102,10 +100,9 @@ class Evaluator:
     def on_losses(self, lost: Mapping[str, float], now: Moment) -> None:
         """Take how many messages of each sensor were lost so far, by its Codifier."""
         for codifier, watches in self._losses.items():
-            for watch in watches:
-                if watch.condition is not None and codifier in lost:
-                    watch.condition.see(now, lost[codifier])
-                    self._step(watch, now, watch.condition.holds(now, watch.phase == "firing"))
+            if codifier in lost:
+                for watch in watches:
+                    self._see(watch, now, lost[codifier])
 
     @property
     def watched_losses(self) -> Collection[str]:
@@ -130,27 +127,32 @@ class Evaluator:
         # What is well becomes worse by what is heard, not by the passing of time.
         for watches in self._by_sensor.values():
             for watch in watches:
-                if watch.phase != "well":
-                    self._look_at_value(watch, now)
+                # A value that is too old tells nothing.
+                if watch.phase != "well" and not self._presence.is_stale(watch.subject, now):
+                    self._judge(watch, now)
         for watches in self._losses.values():
             for watch in watches:
-                if watch.phase != "well" and watch.condition is not None:
-                    self._step(watch, now, watch.condition.holds(now, watch.phase == "firing"))
+                if watch.phase != "well":
+                    self._judge(watch, now)
         if self._blind.phase != "firing" and joined:
             self._look_at_life(now, failing or {})
         found, self._found = self._found, []
         return found
 
+    def _see(self, watch: Watch, now: Moment, value: float) -> None:
+        if watch.condition is not None:
+            watch.condition.see(now, value)
+            self._judge(watch, now)
+
+    def _judge(self, watch: Watch, now: Moment) -> None:
+        """Judge by the numbers so far."""
+        if watch.condition is not None:
+            self._step(watch, now, watch.condition.holds(now, watch.phase == "firing"))
+
     def _step(self, watch: Watch, now: Moment, holds: bool | None) -> None:
         transition = watch.step(now, holds)
         if transition is not None:
             self._found.append(transition)
-
-    def _look_at_value(self, watch: Watch, now: Moment) -> None:
-        """Judge by the last value, unless that is too old to tell anything."""
-        if watch.condition is None or self._presence.is_stale(watch.subject, now):
-            return
-        self._step(watch, now, watch.condition.holds(now, watch.phase == "firing"))
 
     # Silence
 
