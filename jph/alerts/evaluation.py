@@ -21,7 +21,7 @@ from jph.alerts.rules import (
 from jph.alerts.watch import Transition, Watch
 from jph.bus.wire import Address, Control
 from jph.config.model import Component
-from jph.config.silence import interval_s
+from jph.config.silence import sign_interval_s
 from jph.config.status import Heard, Status, status
 
 
@@ -190,8 +190,7 @@ class Evaluator:
         server = self._presence.server_of(component)
         limit_s = None
         if watch.rule.intervals is not None:
-            each_s = interval_s(component, server) or component.keep_alive_interval_s
-            limit_s = watch.rule.intervals * each_s
+            limit_s = watch.rule.intervals * sign_interval_s(component, server)
         return status(
             component,
             self._presence.heard.get(watch.subject) or Heard(),

@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping, Sequence
 from jph.alerts.conditions import Moment
 from jph.bus.wire import Address, Control
 from jph.config.model import Component
-from jph.config.silence import MISSED, SHORTEST_TIMEOUT_S, interval_s, timeout_s
+from jph.config.silence import MISSED, SHORTEST_TIMEOUT_S, sign_interval_s, timeout_s
 from jph.config.status import Heard
 
 JUMP_MS = 5_000  # by which the wall clock may differ from the other one between two looks
@@ -106,8 +106,7 @@ class Presence:
 
     def _interval_s(self, codifier: str) -> float:
         component = self._components[codifier]
-        each_s = interval_s(component, self.server_of(component))
-        return each_s or component.keep_alive_interval_s
+        return sign_interval_s(component, self.server_of(component))
 
     def is_stale(self, codifier: str, now: Moment) -> bool:
         """Tell whether the last value of a component is too old to tell anything."""

@@ -7,7 +7,7 @@ from jph.alerts.conditions import Moment, Zone
 from jph.alerts.evaluation import Evaluator
 from jph.alerts.rules import Rule
 from jph.config.model import Component
-from jph.config.silence import interval_s, timeout_s
+from jph.config.silence import sign_interval_s, timeout_s
 from jph.stores.series import Series
 
 MOST_FIRINGS = 1000
@@ -57,9 +57,7 @@ def firings(
     evaluator = Evaluator([rule], involved, start, zone, silence=False)
     limit_s = timeout_s(component, server)
     if rule.intervals is not None:
-        limit_s = rule.intervals * (
-            interval_s(component, server) or component.keep_alive_interval_s
-        )
+        limit_s = rule.intervals * sign_interval_s(component, server)
     # Points lie apart by so much where nothing is missing.
     silent_ms = max(round(limit_s * 1000) + 1, round(2.5 * series.bucket_ms))
     found: list[Firing] = []

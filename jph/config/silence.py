@@ -27,3 +27,8 @@ def interval_s(component: Component, server: Component | None = None) -> float |
     if found_s is None or component.report is None:
         return found_s
     return max(found_s, component.report.silence_s(component.timeout_warning_s) or 0.0)
+
+
+def sign_interval_s(component: Component, server: Component | None = None) -> float:
+    """Return the longest time between two values, or two signs of life where it has none."""
+    return interval_s(component, server) or component.keep_alive_interval_s
