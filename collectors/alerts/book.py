@@ -16,6 +16,7 @@ from jph.alerts.rules import (
     SILENT_RULE,
     QuietHours,
     Rule,
+    areas_around,
     is_inside,
 )
 from jph.alerts.telling import MAINTAINED, Order, Told, Verb, argument_of
@@ -218,7 +219,7 @@ class Book:
         names: Iterable[str] = {
             "codifier": (it.codifier for it in known),
             "host": (it.host or "" for it in known),
-            "area": (area for it in known for area in _areas(it.area)),
+            "area": (area for it in known for area in areas_around(it.area)),
             "all": ("",),
         }[of]
         return next((it for it in names if argument_of(of, it) == argument), None)
@@ -325,9 +326,3 @@ class Book:
             self._open[alert.rule, alert.subject] = alert
             if not keeps(alert):
                 self.forget(alert, now_ms)
-
-
-def _areas(area: str) -> list[str]:
-    """Return an area and those around it."""
-    parts = area.split("/")
-    return ["/".join(parts[:end]) for end in range(1, len(parts) + 1)] if area else []

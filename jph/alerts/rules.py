@@ -118,6 +118,12 @@ def is_inside(area: str, whole: str) -> bool:
     return bool(whole) and (area == whole or area.startswith(f"{whole}/"))
 
 
+def areas_around(area: str) -> list[str]:
+    """Return an area and those that it lies in, the largest first."""
+    parts = area.split("/") if area else []
+    return ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
+
+
 @dataclass(frozen=True, slots=True)
 class QuietHours:
     """Hours of each day, by the clock of the owner; they may pass midnight."""

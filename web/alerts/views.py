@@ -6,7 +6,7 @@ from typing import Any
 from flask import Blueprint, Response, abort, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 
-from jph.alerts.rules import SEVERITIES, is_inside
+from jph.alerts.rules import SEVERITIES, areas_around, is_inside
 from jph.alerts.telling import LONGEST_S, MAINTAINED, Order, Told, Verb, argument_of
 from jph.clock import time_now_ms
 from jph.config.model import Component
@@ -61,7 +61,7 @@ def page() -> str:
         "alerts.html",
         overview=here.records.overview(),
         components=[_component_view(it) for it in components],
-        areas=sorted({part for it in known for part in _areas(it.area)}),
+        areas=sorted({part for it in known for part in areas_around(it.area)}),
         hosts=sorted({it.host for it in known if it.host}),
         labels=sorted({label for it in known for label in it.labels}),
         sensors=[(it.codifier, it.name) for it in known],
@@ -81,11 +81,6 @@ def _component_view(component: Component) -> dict[str, Any]:
         "rules": rules_of(component, site().config),
         "contacts": contacts_of(component),
     }
-
-
-def _areas(area: str) -> list[str]:
-    parts = area.split("/") if area else []
-    return ["/".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 @blueprint.get("/alerts/now")
@@ -258,7 +253,7 @@ def maintenance() -> ResponseReturnValue:
     names: dict[str, set[str | None]] = {
         "codifier": {it.codifier for it in known},
         "host": {it.host for it in known},
-        "area": {area for it in known for area in _areas(it.area)},
+        "area": {area for it in known for area in areas_around(it.area)},
         "all": {""},
     }
     if name not in names[str(of)]:
