@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from collectors.alerts.book import Book
+from collectors.alerts.book import Book, Maintenance
 from collectors.alerts.contacts import Contact
 from collectors.alerts.messages import Writer
 from collectors.alerts.outbox import Outbox
@@ -238,7 +238,7 @@ class Alerts:
             elif order.verb == Verb.TELL:
                 self._to_tell = [alert.id for alert in self._book.alerts()]
                 for it in self._book.maintenance:
-                    self._publish(maintenance={"of": it.of, "name": it.name, "until": it.until_ms})
+                    self._publish_maintenance(it, it.until_ms)
             elif order.verb == Verb.TEST:
                 self._test(order.argument)
             else:
@@ -247,8 +247,7 @@ class Alerts:
                     log.warning("%s: there is nothing that %s is about", codifier, order)
                 for it in self._book.maintenance:
                     if it not in before and it.until_ms > now_ms:
-                        told = {"of": it.of, "name": it.name, "until": it.until_ms}
-                        self._publish(maintenance=told)
+                        self._publish_maintenance(it, it.until_ms)
             self._settle(_now())
             is_dirty = self._book.is_dirty
         if is_dirty:
@@ -313,7 +312,7 @@ class Alerts:
         """Publish what changed, and put into the outbox what is due."""
         said: dict[int, str] = {}
         for it in self._book.end_maintenance(now.ms):
-            self._publish(maintenance={"of": it.of, "name": it.name, "until": 0})
+            self._publish_maintenance(it, 0)
         for announcement in self._book.due(now.ms):
             message = self._writer.write(announcement, now.ms)
             self._outbox.add(message, announcement.rule.contacts)
@@ -344,6 +343,9 @@ class Alerts:
         if fault := self._fault():
             content["fault"] = fault
         self.channel.send_data(fitting(content, **parts))
+
+    def _publish_maintenance(self, it: Maintenance, until_ms: int) -> None:
+        self._publish(maintenance={"of": it.of, "name": it.name, "until": until_ms})
 
     def _publish_rules(self, now_ms: int) -> None:
         """Send the states of the rules that have a Codifier and whose state changed."""
