@@ -25,7 +25,7 @@ from jph.alerts.words import what
 from jph.config.host import is_same_host
 from jph.config.model import Component
 
-MOST_ALERTS = 2000  # at a time; beyond, new ones are counted only
+MOST_ALERTS = 2000  # at a time; beyond, new ones are left out
 
 
 @dataclass(slots=True)
@@ -90,7 +90,6 @@ class Book:
     ) -> None:
         self.rules = {it.name: it for it in (*rules, SILENT_RULE, NODE_RULE, BLIND_RULE)}
         self.maintenance: list[Maintenance] = []
-        self.dropped = 0
         self.is_dirty = False  # what the next process has to know has changed
         self._components = components
         self._zone = zone
@@ -154,7 +153,6 @@ class Book:
             return
         if alert is None:
             if len(self._open) >= MOST_ALERTS:
-                self.dropped += 1
                 return
             rule = transition.rule
             alert = Alert(self._next_id, *key, rule.severity, transition.since_ms, transition.at_ms)
@@ -200,13 +198,12 @@ class Book:
             return True
         return False
 
-    def attend_rule(self, rule: str, seconds: int, now_ms: int) -> bool:
-        """Acknowledge the alerts of a rule, or snooze them; return whether there are any."""
-        alerts = [it for it in self.of_rule(rule) if it.fired_ms]
-        for alert in alerts:
-            self._attend(alert, now_ms + seconds * 1000 if seconds else 0, False)
-            alert.at_ms = now_ms
-        return bool(alerts)
+    def attend_rule(self, rule: str, seconds: int, now_ms: int) -> None:
+        """Acknowledge the alerts of a rule, or snooze them."""
+        for alert in self.of_rule(rule):
+            if alert.fired_ms:
+                self._attend(alert, now_ms + seconds * 1000 if seconds else 0, False)
+                alert.at_ms = now_ms
 
     def _attend(self, alert: Alert, until_ms: int, reopens: bool) -> None:
         self.is_dirty = True

@@ -34,7 +34,6 @@ class Queue:
         self.contact = contact
         self.messages: deque[Message] = deque()
         self.fault = Fault(log, logging.ERROR, every_s=3600.0, on_change=on_fault)
-        self.dropped = 0
         self._backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S)
         self._not_before_s = 0.0
         self._told_s: deque[float] = deque(maxlen=BURST)
@@ -43,7 +42,6 @@ class Queue:
         """Add a message; the oldest gives way where there are too many."""
         if len(self.messages) >= MOST:
             self.messages.popleft()
-            self.dropped += 1
         self.messages.append(message)
 
     def due_s(self, now_s: float) -> float:

@@ -13,7 +13,6 @@ from jph.settings import setting
 Kind = Literal["above", "below", "outside", "changes", "silent", "failing", "losses", "total"]
 Severity = Literal["info", "warning", "critical"]
 
-KINDS: tuple[str, ...] = get_args(Kind)
 SEVERITIES: tuple[str, ...] = get_args(Severity)  # the mildest first
 OF_VALUES = frozenset({"above", "below", "outside", "changes", "total"})  # judged by numbers
 LONGEST_NAME = 80  # characters; it travels in a datagram with other texts

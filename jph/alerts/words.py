@@ -1,6 +1,6 @@
 """Alerts in words for people: what happened, without when and where."""
 
-from jph.alerts.rules import BLIND_RULE, NODE_RULE, Rule
+from jph.alerts.rules import BLIND, NODE, Rule
 from jph.config.model import Component
 
 _PLAIN = 1e15  # a larger number is written with an exponent
@@ -8,9 +8,9 @@ _PLAIN = 1e15  # a larger number is written with an exponent
 
 def what(rule: Rule, subject: str, component: Component | None, members: int = 0) -> str:
     """Return what a rule found, such as "Boiler is above 70 °C"."""
-    if rule is BLIND_RULE or rule.name == BLIND_RULE.name:
+    if rule.name == BLIND:
         return "The alerts hear nothing"
-    if rule is NODE_RULE or rule.name == NODE_RULE.name:
+    if rule.name == NODE:
         return f"The node {subject} is silent, with {members} components"
     name = component.name if component else subject
     unit = component.symbol if component else ""
