@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, get_args
 from flask import Blueprint, Response, request
 
 from jph.bus.wire import number_of
+from jph.config.status import Status
 from web.context import behind, site
 from web.records import Records
 from web.site import Site
-from web.status import Status
 from web.views import last_state
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ static/js/overview/board.js groups and sorts in the same way while the page is o
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from jph.config.status import SERVICES
 from jph.node.outcome import limits
 from web.records import Records
-from web.status import SERVICES
 from web.views import page_view
 
 Card = dict[str, Any]

@@ -4,7 +4,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from jph.config.model import Component
-from web.status import Heard, Status
+from jph.config.status import Heard, Status
 
 RING = 120  # readings of each component that a new reader gets for its curve
 

@@ -18,13 +18,14 @@ from zlib import crc32
 from jph.bus.wire import Address, Control, Reading, memory_of, number_of
 from jph.clock import time_now_ms
 from jph.config.model import Component, Config
+from jph.config.status import Heard, Status, status
 from jph.node.process import ComponentStatus
 from jph.rate import Rate
 from jph.state import Fields, LastStates
 from web import nodes
 from web.record import Point as Point
 from web.record import Record as Record
-from web.status import DAMAGED, FAULTS, Heard, Status, status
+from web.status import DAMAGED, FAULTS
 from web.strangers import Strangers
 
 RECENT = 20_000  # numbers of all components that a history may not have yet

@@ -5,10 +5,10 @@ from typing import Any
 
 from jph.clock import time_now_ms
 from jph.config.silence import timeout_s
+from jph.config.status import sends_data
 from jph.state import FIELDS, Fields, LastStates, for_programs
 from web.formatting import display
 from web.records import Record, Records
-from web.status import sends_data
 
 
 def last_state(states: LastStates, codifier: str) -> Fields:

@@ -14,8 +14,10 @@ from jph.config.silence import MISSED, SHORTEST_TIMEOUT_S, interval_s, timeout_s
 
 Status = Literal["active", "failing", "silent", "halted", "unseen"]
 
-COLLECTORS = frozenset({"StateCache", "HistoryWriter", "Statistics", "Alerts", "Router"})
-SERVICES = COLLECTORS | {"Web", "ControlProgram"}  # shown apart from what measures and acts
+# Types that are shown apart from what measures and acts.
+SERVICES = frozenset(
+    {"StateCache", "HistoryWriter", "Statistics", "Alerts", "Router", "Web", "ControlProgram"}
+)
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from typing_extensions import (
 )
 
 from jph.alerts.telling import LONGEST_S
-from web.status import Status
+from jph.config.status import Status
 
 LATEST_MS = 1 << 48  # the largest timestamp that the bus carries
 MOST_COMPONENTS = 1_000

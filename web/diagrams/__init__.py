@@ -7,12 +7,12 @@ from flask import Blueprint, Response, abort, jsonify, redirect, render_template
 from flask.typing import ResponseReturnValue
 
 from jph.config.model import Component
+from jph.config.status import SERVICES
 from jph.errors import StoreError
 from jph.paths import static_dir
 from web import audit
 from web.access import Role, needs
 from web.context import behind, site
-from web.status import SERVICES
 from web.views import page_view
 
 if TYPE_CHECKING:
