@@ -1,10 +1,10 @@
-"""What views share: their site, its gates, and what may stand for a Codifier in an address."""
+"""What views share: their site, its gates, Codifiers in an address, and the JSON that they take."""
 
 from collections.abc import Callable
 from functools import wraps
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
-from flask import current_app, request
+from flask import abort, current_app, request
 from werkzeug.routing import BaseConverter
 
 from web.limits import Gate
@@ -38,3 +38,11 @@ def behind(gate: Callable[[Site], Gate]) -> Callable[[Callable[P, R]], Callable[
         return gated
 
     return decorate
+
+
+def given_object() -> dict[str, Any]:
+    """Return the JSON object in the body of the present request; anything else is refused."""
+    given = request.get_json(silent=True)
+    if not isinstance(given, dict):
+        abort(400, "This takes a JSON object.")
+    return given

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask import Blueprint, Response, abort, jsonify, request
+from flask import Blueprint, Response, abort, jsonify
 from flask.typing import ResponseReturnValue
 
 from jph.alerts.conditions import Zone
@@ -17,7 +17,7 @@ from jph.errors import JphError, StoreError
 from web import audit, revisions
 from web.access import Role, needs, who
 from web.alerts.rules import cleaned, mistakes_of, raw_rules, read_rule
-from web.context import behind, site
+from web.context import behind, given_object, site
 from web.recent import read_recent
 
 blueprint = Blueprint("alert_rules", __name__)
@@ -33,7 +33,7 @@ FIRST_CODIFIER = "AL"
 @needs(Role.ADMIN)
 def save() -> ResponseReturnValue:
     """Save a "rule", in the place of the one that is called "old", or as a new one."""
-    given = _given()
+    given = given_object()
     component, old = _component(given), given.get("old")
     rule = cleaned(_object(given, "rule"))
     config = site().config
@@ -61,7 +61,7 @@ def save() -> ResponseReturnValue:
 @needs(Role.ADMIN)
 def remove() -> ResponseReturnValue:
     """Remove the rule with a "name", and the state that it has on the bus."""
-    given = _given()
+    given = given_object()
     component, name = _component(given), given.get("name")
     if name not in [_name(it) for it in raw_rules(component)]:
         abort(404, "There is no such rule.")
@@ -84,7 +84,7 @@ def remove() -> ResponseReturnValue:
 @needs(Role.ADMIN)
 def save_contact() -> ResponseReturnValue:
     """Save a "contact", in the place of the one that is called "old", or as a new one."""
-    given = _given()
+    given = given_object()
     component, old = _component(given), given.get("old")
     contact = {k: v for k, v in _object(given, "contact").items() if v not in (None, "", [])}
 
@@ -105,7 +105,7 @@ def save_contact() -> ResponseReturnValue:
 @needs(Role.ADMIN)
 def remove_contact() -> ResponseReturnValue:
     """Remove the contact with a "name"; rules that name it forget it."""
-    given = _given()
+    given = given_object()
     component, name = _component(given), given.get("name")
 
     def edit(document: dict[str, Any]) -> None:
@@ -144,7 +144,7 @@ def add_component() -> ResponseReturnValue:
 @behind(lambda site: site.history_gate)
 def trial() -> ResponseReturnValue:
     """Tell when a "rule" would have fired in the last "days", by the stored history."""
-    given = _given()
+    given = given_object()
     component = _component(given)
     raw, days = cleaned(_object(given, "rule")), given.get("days", 7)
     if isinstance(days, bool) or not isinstance(days, int | float) or not 0 < days <= MOST_DAYS:
@@ -250,13 +250,6 @@ def _by_key(mistakes: list[str]) -> dict[str, str]:
         key = path.rpartition(".")[2].partition("[")[0] if colon else ""
         found.setdefault(key, text if colon else line)
     return found
-
-
-def _given() -> dict[str, Any]:
-    given = request.get_json(silent=True)
-    if not isinstance(given, dict):
-        abort(400, "This takes a JSON object.")
-    return given
 
 
 def _object(given: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from web.alerts import push
 from web.alerts.board import Posted
 from web.alerts.past import past_alerts
 from web.alerts.rules import contacts_of, rules_of
-from web.context import behind, site
+from web.context import behind, given_object, site
 
 blueprint = Blueprint("alerts", __name__)
 
@@ -175,7 +175,7 @@ def _covers(of: str, name: str, codifier: str) -> bool:
 @needs(Role.OPERATOR)
 def attend() -> ResponseReturnValue:
     """Acknowledge an alert, snooze it for "seconds", or reopen it, by "action"; id 0: all."""
-    given = _given()
+    given = given_object()
     component, action = commanded(given.get("component")), given.get("action")
     number, seconds = _whole(given, "id"), _whole(given, "seconds", 0)
     if action not in ("acknowledge", "snooze", "reopen"):
@@ -244,7 +244,7 @@ def _attend_to_all(component: Component, action: str) -> tuple[bool, str]:
 @needs(Role.OPERATOR)
 def maintenance() -> ResponseReturnValue:
     """Begin maintenance of a codifier, host, area or all for "seconds"; 0 ends it."""
-    given = _given()
+    given = given_object()
     component = commanded(given.get("component"))
     of, name, seconds = given.get("of"), given.get("name", ""), _whole(given, "seconds")
     if of not in MAINTAINED or not isinstance(name, str):
@@ -278,7 +278,7 @@ def maintenance() -> ResponseReturnValue:
 @needs(Role.OPERATOR)
 def test() -> ResponseReturnValue:
     """Send a test message to a "contact", and tell whether it was taken."""
-    given = _given()
+    given = given_object()
     component, name = commanded(given.get("component")), given.get("contact")
     names = [it["name"] for it in contacts_of(component)]
     if name not in names:
@@ -317,7 +317,7 @@ def subscribe() -> ResponseReturnValue:
     """Tell the browser of a "subscription" from now on; "root" is where it finds the pages."""
     if not who():
         abort(401, "Sign in first.")
-    given = _given()
+    given = given_object()
     root = given.get("root")
     if not isinstance(root, str) or not root.startswith("/") or not root.endswith("/"):
         abort(400, "root must be the path of the pages.")
@@ -335,19 +335,12 @@ def subscribe() -> ResponseReturnValue:
 @needs(Role.VIEWER)
 def unsubscribe() -> ResponseReturnValue:
     """Tell the browser with an "endpoint" no more."""
-    endpoint = _given().get("endpoint")
+    endpoint = given_object().get("endpoint")
     if not isinstance(endpoint, str) or not who():
         abort(400, "endpoint must be the address of a subscription.")
     push.remove(site().home, endpoint)
     audit.note("push", "", "this browser is not told any more")
     return jsonify({"done": True})
-
-
-def _given() -> dict[str, Any]:
-    given = request.get_json(silent=True)
-    if not isinstance(given, dict):
-        abort(400, "This takes a JSON object.")
-    return given
 
 
 def commanded(codifier: object) -> Component:

@@ -1,7 +1,7 @@
 """The page itself, the points of its lines, and the events that it marks."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -16,7 +16,7 @@ from jph.stores.span import parse_field
 from web import audit, events
 from web.access import Role, needs, who
 from web.api import gap_width_ms
-from web.context import behind, site
+from web.context import behind, given_object, site
 from web.graphs import downloads
 from web.graphs import saved as saved_graphs
 from web.recent import read_recent, read_recent_text
@@ -269,10 +269,3 @@ def delete_note(number: int) -> ResponseReturnValue:
         abort(404, "There is no such note any more.")
     audit.note("delete note", str(number))
     return jsonify({})
-
-
-def given_object() -> Mapping[str, Any]:
-    given = request.get_json(silent=True)
-    if not isinstance(given, Mapping):
-        abort(400, "This takes a JSON object.")
-    return given
