@@ -1,5 +1,6 @@
 // A diagram: live values on a picture, and the editor that places them.
 
+import { element, icon } from './elements.js';
 import { ROOT, connect } from './live.js';
 import { stayAwake } from './overview/wall.js';
 import { request, toast } from './request.js';
@@ -287,31 +288,15 @@ class Editor {
 }
 
 function linkOf(codifier) {
-  const link = document.createElement('a');
-  link.href = `${ROOT}component/${encodeURIComponent(codifier)}`;
-  link.setAttribute('aria-describedby', 'hint');
-  const label = document.createElement('span');
-  label.className = 'label';
-  const reading = document.createElement('span');
-  reading.className = 'reading';
-  const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');
-  svg.setAttribute('class', 'icon');
-  svg.setAttribute('aria-hidden', 'true');
-  const use = document.createElementNS('http://www.w3.org/2000/svg', 'use');
-  use.setAttribute('href', '#i-unseen');
-  svg.append(use);
-  const mark = document.createElement('span');
-  mark.className = 'mark';
-  mark.setAttribute('aria-hidden', 'true');
-  const text = document.createElement('b');
-  text.textContent = '–';
-  const unit = document.createElement('span');
-  unit.className = 'unit';
-  reading.append(svg, mark, text, ' ', unit);
-  const state = document.createElement('span');
-  state.className = 'unseen-text';
-  link.append(label, reading, state);
-  return link;
+  const mark = element('span', { class: 'mark', 'aria-hidden': 'true' });
+  const unit = element('span', { class: 'unit' });
+  return element(
+    'a',
+    { href: `${ROOT}component/${encodeURIComponent(codifier)}`, 'aria-describedby': 'hint' },
+    element('span', { class: 'label' }),
+    element('span', { class: 'reading' }, icon('unseen'), mark, element('b', {}, '–'), ' ', unit),
+    element('span', { class: 'unseen-text' }),
+  );
 }
 
 function show() {

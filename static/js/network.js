@@ -1,5 +1,6 @@
 // The page of the network: asks the server every few seconds and shows what it says.
 
+import { element, icon } from './elements.js';
 import { ROOT, setNow } from './live.js';
 import { request, toast } from './request.js';
 import { Troubles } from './troubles.js';
@@ -8,27 +9,9 @@ import { put, span, when, WORDS } from './view.js';
 const EVERY_MS = 3_000;
 const MOST_COMPONENTS = 24; // of a node, before somebody asks for the others
 
-const SVG = 'http://www.w3.org/2000/svg';
 const troubles = new Troubles(document.getElementById('troubles'));
 const opened = new Set(); // nodes of which all components are shown
 let last = null;
-
-function element(name, className, ...children) {
-  const made = document.createElement(name);
-  if (className) made.className = className;
-  made.append(...children);
-  return made;
-}
-
-function icon(state) {
-  const svg = document.createElementNS(SVG, 'svg');
-  svg.setAttribute('class', 'icon');
-  svg.setAttribute('aria-hidden', 'true');
-  const use = document.createElementNS(SVG, 'use');
-  use.setAttribute('href', `#i-${state}`);
-  svg.append(use);
-  return svg;
-}
 
 const number = (value, places = 0) => value.toLocaleString(undefined, {
   minimumFractionDigits: places, maximumFractionDigits: places,
@@ -59,17 +42,14 @@ function lostOf({ lost, received }) {
 
 /** One thing with a title and facts; facts that are null are left out. */
 function block(key, state, title, notes, facts, more) {
-  const made = element('article', 'node');
-  made.dataset.key = key;
-  made.dataset.state = state;
-  const heading = element('h3', '', icon(state), ' ', title);
-  const list = element('dl', 'measures');
+  const heading = element('h3', {}, icon(state), ' ', title);
+  const list = element('dl', { class: 'measures' });
   for (const [word, value] of facts) {
     if (value === null || value === undefined) continue;
-    list.append(element('div', '', element('dt', '', word), element('dd', '', String(value))));
+    list.append(element('div', {}, element('dt', {}, word), element('dd', {}, String(value))));
   }
-  made.append(element('div', 'naming', heading, ...notes), list, ...more);
-  return made;
+  const naming = element('div', { class: 'naming' }, heading, ...notes);
+  return element('article', { class: 'node', 'data-key': key, 'data-state': state }, naming, list, ...more);
 }
 
 /** Put blocks in the place of those with the same key that look different. */
@@ -92,13 +72,14 @@ function update(place, blocks) {
   }
 }
 
-const linkTo = (codifier, text) => Object.assign(element('a', '', text), {
-  href: `${ROOT}component/${encodeURIComponent(codifier)}`,
-});
+const linkTo = (codifier, text) => element(
+  'a',
+  { href: `${ROOT}component/${encodeURIComponent(codifier)}` },
+  text,
+);
 
 function componentsOf({ name, components }) {
-  const list = element('ul', 'members');
-  list.setAttribute('role', 'list');
+  const list = element('ul', { class: 'members', role: 'list' });
   // Those that are not well come first, and all of them are shown.
   const order = { silent: 0, failing: 1, halted: 2, unseen: 3, active: 4 };
   const sorted = [...components].sort((one, other) => order[one.state] - order[other.state]);
@@ -108,19 +89,17 @@ function componentsOf({ name, components }) {
   for (const { codifier, name: title, state } of sorted.slice(0, most)) {
     const link = linkTo(codifier, codifier);
     link.title = `${title}: ${WORDS[state]}`;
-    const item = element('li', '', icon(state), link, element('span', 'unseen-text', ` ${WORDS[state]}`));
-    item.dataset.state = state;
-    list.append(item);
+    const word = element('span', { class: 'unseen-text' }, ` ${WORDS[state]}`);
+    list.append(element('li', { 'data-state': state }, icon(state), link, word));
   }
   if (sorted.length > most) {
-    const more = element('button', 'plain', `and ${sorted.length - most} more`);
-    more.type = 'button';
-    more.dataset.key = `more ${name}`;
+    const attributes = { type: 'button', class: 'plain', 'data-key': `more ${name}` };
+    const more = element('button', attributes, `and ${sorted.length - most} more`);
     more.addEventListener('click', () => {
       opened.add(name);
       show(last);
     });
-    list.append(element('li', '', more));
+    list.append(element('li', {}, more));
   }
   return list;
 }
@@ -131,9 +110,9 @@ const STATES = {
 
 function nodeBlock(node, now) {
   const { name, state, processes, components } = node;
-  const status = element('span', 'status', STATES[state]);
+  const status = element('span', { class: 'status' }, STATES[state]);
   const notes = [status];
-  if (state === 'silent') notes.push(element('span', 'quiet', `for ${span(now - node.since)}, since ${when(node.since)}`));
+  if (state === 'silent') notes.push(element('span', { class: 'quiet' }, `for ${span(now - node.since)}, since ${when(node.since)}`));
   const count = processes.filter(({ address }) => address).length;
   const where = processes.map(({ address, is_here: isHere }) => (
     address && `${address}${isHere ? ' (this server)' : ''}`)).filter(Boolean).join(', ');
@@ -151,9 +130,9 @@ function nodeBlock(node, now) {
 
 function storeBlock(store, now) {
   const state = store.fault ? 'failing' : store.state;
-  const notes = [element('span', 'status', store.fault ? store.meaning : WORDS[store.state])];
+  const notes = [element('span', { class: 'status' }, store.fault ? store.meaning : WORDS[store.state])];
   if (store.fault) {
-    notes.push(element('span', 'quiet', `for ${span(now - store.since)}, since ${when(store.since)}: ${store.fault}`));
+    notes.push(element('span', { class: 'quiet' }, `for ${span(now - store.since)}, since ${when(store.since)}: ${store.fault}`));
   }
   const count = (value) => (value ? number(value) : null);
   return block(store.codifier, state, linkTo(store.codifier, store.name), notes, [
@@ -185,7 +164,7 @@ function showServer(server) {
   facts.forEach(([word, value], at) => {
     let line = place.children[at];
     if (!line) {
-      line = element('div', '', element('dt', '', word), element('dd', ''));
+      line = element('div', {}, element('dt', {}, word), element('dd'));
       place.append(line);
     }
     put(line.lastElementChild, value);
@@ -196,7 +175,7 @@ function showStandby(standby, now) {
   document.getElementById('no-standby').hidden = standby.length > 0;
   document.getElementById('standby').replaceChildren(...standby.map((it) => element(
     'li',
-    '',
+    {},
     linkTo(it.codifier, it.name),
     ` waits for ${span(now - it.since)}: another instance is at work on ${it.address}`,
   )));
@@ -213,24 +192,21 @@ function showStrangers(strangers, now) {
   const rows = strangers.map((it) => {
     const row = element(
       'tr',
-      '',
-      element('td', '', element('code', '', it.codifier)),
-      element('td', '', it.kind ? SENDS[it.kind] : 'signs of life'),
-      element('td', '', it.text),
-      element('td', '', it.every_s === null ? '' : `every ${number(it.every_s, it.every_s < 10 ? 1 : 0)} s`),
-      element('td', '', it.ip),
-      element('td', '', `${span(now - it.since)} ago`),
-      element('td', '', span(now - it.heard)),
+      { 'data-key': it.codifier },
+      element('td', {}, element('code', {}, it.codifier)),
+      element('td', {}, it.kind ? SENDS[it.kind] : 'signs of life'),
+      element('td', {}, it.text),
+      element('td', {}, it.every_s === null ? '' : `every ${number(it.every_s, it.every_s < 10 ? 1 : 0)} s`),
+      element('td', {}, it.ip),
+      element('td', {}, `${span(now - it.since)} ago`),
+      element('td', {}, span(now - it.heard)),
     );
-    const last = element('td', '');
+    const last = element('td');
     if (it.accept) {
-      const link = element('a', '', 'Add');
-      link.href = it.accept;
-      link.setAttribute('aria-label', `Add ${it.codifier} to the configuration`);
-      last.append(link);
+      const label = `Add ${it.codifier} to the configuration`;
+      last.append(element('a', { href: it.accept, 'aria-label': label }, 'Add'));
     }
     row.append(last);
-    row.dataset.key = it.codifier;
     return row;
   });
   update(table.tBodies[0], rows);
@@ -250,7 +226,7 @@ function show(shown) {
   const others = shown.complaints.slice(1);
   complaints.hidden = others.length === 0;
   if ([...complaints.children].map(({ textContent }) => textContent).join('\n') !== others.join('\n')) {
-    complaints.replaceChildren(...others.map((text) => element('li', '', text)));
+    complaints.replaceChildren(...others.map((text) => element('li', {}, text)));
   }
   troubles.show(shown.troubles);
   const order = { silent: 0, failing: 1, active: 2, unseen: 3 };

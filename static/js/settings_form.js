@@ -1,9 +1,10 @@
 // The form of one component, or of another part of the configuration.
 
+import { element } from './elements.js';
 import { request, toast } from './request.js';
 import { ROOT } from './live.js';
 import { showFields, showMistakes } from './settings/fields.js';
-import { debounced, element, save } from './settings/outcome.js';
+import { debounced, save } from './settings/outcome.js';
 
 const FIRST = ['Codifier', 'Name', 'Symbol', 'SensorInterval'];
 const NEVER_READ = ['Proxy', 'External', 'ControlProgram', 'Web'];
@@ -52,9 +53,9 @@ function drawComponent(schema) {
     skip: ['Type', 'Sensor'],
   });
   if (Object.keys(own.properties ?? {}).length > 0) {
-    const box = element('fieldset', '', { class: 'own' });
-    const inner = element('div', '', { class: 'form' });
-    box.append(element('legend', `What ${entry.Type} needs to know`), inner);
+    const box = element('fieldset', { class: 'own' });
+    const inner = element('div', { class: 'form' });
+    box.append(element('legend', {}, `What ${entry.Type} needs to know`), inner);
     showFields(inner, own, settings, 'Sensor', () => {
       entry.Sensor = settings;
       onChange();
@@ -78,8 +79,8 @@ function showAll(mistakes, warnings = []) {
   const place = document.getElementById('mistakes');
   const rest = showMistakes(fields, mistakes);
   place.replaceChildren(
-    ...rest.map((it) => element('p', it.path ? `${it.path}: ${it.text}` : it.text, { class: 'wrong' })),
-    ...warnings.map((it) => element('p', `Warning: ${it.path ? `${it.path}: ` : ''}${it.text}`)),
+    ...rest.map((it) => element('p', { class: 'wrong' }, it.path ? `${it.path}: ${it.text}` : it.text)),
+    ...warnings.map((it) => element('p', {}, `Warning: ${it.path ? `${it.path}: ` : ''}${it.text}`)),
   );
   place.hidden = place.childElementCount === 0;
 }

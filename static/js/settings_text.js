@@ -1,7 +1,8 @@
 // The whole configuration as text, checked as one types.
 
+import { element } from './elements.js';
 import { request, toast } from './request.js';
-import { debounced, element, save } from './settings/outcome.js';
+import { debounced, save } from './settings/outcome.js';
 
 const form = document.getElementById('document');
 const area = document.getElementById('text');
@@ -15,7 +16,7 @@ let wrong = new Set();
 function number() {
   const count = area.value.split('\n').length;
   if (lines.childElementCount !== count) {
-    lines.replaceChildren(...Array.from({ length: count }, (_, at) => element('span', `${at + 1}\n`)));
+    lines.replaceChildren(...Array.from({ length: count }, (_, at) => element('span', {}, `${at + 1}\n`)));
   }
   for (const [at, line] of [...lines.children].entries()) {
     line.classList.toggle('wrong', wrong.has(at + 1));
@@ -41,9 +42,9 @@ function goTo(line, column) {
 function show(mistakes, warnings = []) {
   wrong = new Set(mistakes.map((it) => it.line).filter(Boolean));
   const entry = (it, word) => {
-    const row = element('p', '', { class: word ? 'quiet' : 'wrong' });
+    const row = element('p', { class: word ? 'quiet' : 'wrong' });
     if (it.line) {
-      const button = element('button', `Line ${it.line}`, { type: 'button', class: 'plain' });
+      const button = element('button', { type: 'button', class: 'plain' }, `Line ${it.line}`);
       button.addEventListener('click', () => goTo(it.line, it.column));
       row.append(button, ' ');
     }
@@ -53,7 +54,7 @@ function show(mistakes, warnings = []) {
   place.replaceChildren(
     ...mistakes.map((it) => entry(it, '')), ...warnings.map((it) => entry(it, 'Warning: ')),
   );
-  if (mistakes.length === 0 && warnings.length === 0) place.append(element('p', 'No mistakes.', { class: 'quiet' }));
+  if (mistakes.length === 0 && warnings.length === 0) place.append(element('p', { class: 'quiet' }, 'No mistakes.'));
   number();
 }
 

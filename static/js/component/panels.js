@@ -1,6 +1,7 @@
 // What the server tells of the shown span beside the curve: statistics, availability, totals, states.
 
 import { fillTable } from '../data_table.js';
+import { svgElement } from '../elements.js';
 import { request } from '../request.js';
 import { put, when } from '../view.js';
 import { brief, lasting } from './spans.js';
@@ -9,7 +10,6 @@ const HOUR_MS = 3_600_000;
 const AGAIN_MS = 8_000; // after a failure that may pass
 const FEW = 8; // outages that are shown at first
 const COLORS = 8; // of texts, see component.css
-const SVG = 'http://www.w3.org/2000/svg';
 
 const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const KINDS = { silent: 'Silent', failing: 'Failing', halted: 'Halted' };
@@ -30,9 +30,7 @@ function part(root, name) {
 }
 
 function rectangle(svg, x, y, width, height, name = '') {
-  const made = document.createElementNS(SVG, 'rect');
-  for (const [key, value] of Object.entries({ x, y, width, height })) made.setAttribute(key, value);
-  if (name) made.setAttribute('class', name);
+  const made = svgElement('rect', { x, y, width, height, ...(name && { class: name }) });
   svg.append(made);
   return made;
 }

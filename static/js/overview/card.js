@@ -1,11 +1,11 @@
 // A card: what is known of its component, and its place on the page, touched only where it is seen.
 
+import { svgElement } from '../elements.js';
 import { serverNow } from '../live.js';
 import { draw, RING } from '../spark.js';
 import { span, when, WORDS } from '../view.js';
 
 const FEW = 20; // points, with which a curve is drawn at once
-const SVG = 'http://www.w3.org/2000/svg';
 
 export class Card {
   constructor(root, index) {
@@ -90,16 +90,11 @@ export class Card {
     this.hasNewPoints = false;
     this.drawn_ms = now_ms;
     if (!this.svg && this.points.length > 1) {
-      this.svg = document.createElementNS(SVG, 'svg');
-      this.svg.setAttribute('class', 'spark');
-      this.svg.setAttribute('viewBox', '0 0 120 30');
-      this.svg.setAttribute('preserveAspectRatio', 'none');
-      this.svg.setAttribute('aria-hidden', 'true');
-      for (const name of ['area', 'line']) {
-        const path = document.createElementNS(SVG, 'path');
-        path.setAttribute('class', name);
-        this.svg.append(path);
-      }
+      const attributes = {
+        class: 'spark', viewBox: '0 0 120 30', preserveAspectRatio: 'none', 'aria-hidden': 'true',
+      };
+      const paths = ['area', 'line'].map((name) => svgElement('path', { class: name }));
+      this.svg = svgElement('svg', attributes, ...paths);
       this.root.querySelector('.value').after(this.svg);
     }
     if (this.svg) draw(this.svg, this.points, this.timeout_ms);

@@ -1,32 +1,24 @@
 // A value to set, with a slider where the configuration has both limits.
 
 import { send } from '../commands.js';
+import { element } from '../elements.js';
 
 const steps = (low, high) => 10 ** Math.floor(Math.log10((high - low) / 50));
-
-function element(name, properties = {}, ...children) {
-  const made = Object.assign(document.createElement(name), properties);
-  made.append(...children);
-  return made;
-}
 
 /** Ask for a value of the component of a card, and tell it; the dialog stays where that failed. */
 export function ask(card, title, present) {
   const { codifier, low, high, unit } = card.dataset;
   const number = element('input', {
-    type: 'number', name: 'number', step: 'any', required: true, min: low, max: high,
+    type: 'number', name: 'number', step: 'any', required: '', min: low, max: high, 'aria-label': `Value to set${unit && `, ${unit}`}`,
   });
-  number.setAttribute('aria-label', `Value to set${unit && `, ${unit}`}`);
-  const fields = element('p', { className: 'fields' }, number, element('span', { textContent: unit }));
+  const fields = element('p', { class: 'fields' }, number, element('span', {}, unit));
   if (Number.isFinite(present)) number.value = String(Number(present.toPrecision(7)));
-  const hint = element('p', { className: 'quiet' });
-  hint.setAttribute('role', 'status');
+  const hint = element('p', { class: 'quiet', role: 'status' });
   if (low !== '' && high !== '' && Number(high) > Number(low)) {
     const slider = element('input', {
-      type: 'range', min: low, max: high, step: steps(Number(low), Number(high)),
+      type: 'range', min: low, max: high, step: steps(Number(low), Number(high)), 'aria-label': `Value to set, from ${low} to ${high}`,
     });
     slider.value = number.value || low;
-    slider.setAttribute('aria-label', `Value to set, from ${low} to ${high}`);
     slider.addEventListener('input', () => { number.value = slider.value; });
     number.addEventListener('input', () => { slider.value = number.value; });
     fields.prepend(slider);
@@ -36,18 +28,17 @@ export function ask(card, title, present) {
   } else if (high !== '') {
     hint.textContent = `${high} or less.`;
   }
-  const set = element('button', { type: 'submit', className: 'action main', textContent: 'Set' });
-  const leave = element('button', { type: 'button', className: 'action', textContent: 'Cancel' });
+  const set = element('button', { type: 'submit', class: 'action main' }, 'Set');
+  const leave = element('button', { type: 'button', class: 'action' }, 'Cancel');
   const form = element(
     'form',
     {},
-    element('h2', { textContent: title }),
+    element('h2', {}, title),
     fields,
     hint,
-    element('p', { className: 'buttons' }, leave, set),
+    element('p', { class: 'buttons' }, leave, set),
   );
-  const dialog = element('dialog', { className: 'setter' }, form);
-  dialog.setAttribute('aria-label', `Set ${title}`);
+  const dialog = element('dialog', { class: 'setter', 'aria-label': `Set ${title}` }, form);
   leave.addEventListener('click', () => dialog.close());
   form.addEventListener('submit', async (event) => {
     event.preventDefault();

@@ -1,6 +1,6 @@
 // The fields of a form, made from a JSON Schema; what it does not know of a value stays as it is.
 
-import { element } from './outcome.js';
+import { element } from '../elements.js';
 
 let numbers = 0;
 
@@ -50,7 +50,7 @@ export function showFields(root, schema, value, path, onChange, { first = [], sk
   root.replaceChildren(...shown);
   if (more.length > 0) {
     const details = element('details');
-    details.append(element('summary', shown.length > 0 ? 'More settings' : 'Settings'), ...more);
+    details.append(element('summary', {}, shown.length > 0 ? 'More settings' : 'Settings'), ...more);
     root.append(details);
   }
 }
@@ -69,16 +69,16 @@ function fieldOf(schema, owner, key, path, isRequired, onChange) {
 
 /** A label with its unit, a control, its help and the place of its mistake. */
 function labelled(schema, key, path, isRequired, control) {
-  const box = element('div', '', { class: 'field', 'data-path': path });
+  const box = element('div', { class: 'field', 'data-path': path });
   const id = `field-${++numbers}`;
-  const label = element('label', schema.title ?? key, { for: id });
-  if (schema['x-unit']) label.append(element('span', ` in ${schema['x-unit']}`, { class: 'quiet' }));
+  const label = element('label', { for: id }, schema.title ?? key);
+  if (schema['x-unit']) label.append(element('span', { class: 'quiet' }, ` in ${schema['x-unit']}`));
   if (isRequired) control.setAttribute('aria-required', 'true');
   control.id = id;
   control.setAttribute('aria-describedby', `${id}-help`);
-  const help = element('span', '', { class: 'help', id: `${id}-help` });
-  help.append(element('span', (schema.description ?? '').replace(/, s$|, s; /, (it) => (it.endsWith('; ') ? '; ' : ''))));
-  help.append(element('span', '', { class: 'wrong', 'data-wrong': '' }));
+  const help = element('span', { class: 'help', id: `${id}-help` });
+  help.append(element('span', {}, (schema.description ?? '').replace(/, s$|, s; /, (it) => (it.endsWith('; ') ? '; ' : ''))));
+  help.append(element('span', { class: 'wrong', 'data-wrong': '' }));
   box.append(label, control, help);
   return box;
 }
@@ -93,7 +93,7 @@ function parsed(text) {
 const makers = {
   text(schema, value, set) {
     const isText = value === undefined || value === null || typeof value === 'string';
-    const input = element('input', '', { type: 'text', spellcheck: 'false', placeholder: defaultOf(schema) });
+    const input = element('input', { type: 'text', spellcheck: 'false', placeholder: defaultOf(schema) });
     input.value = isText ? value ?? '' : JSON.stringify(value);
     input.addEventListener('input', () => {
       let next = input.value === '' ? undefined : input.value;
@@ -106,7 +106,7 @@ const makers = {
   },
 
   number(schema, value, set) {
-    const input = element('input', '', { type: 'text', inputmode: 'decimal', placeholder: defaultOf(schema) });
+    const input = element('input', { type: 'text', inputmode: 'decimal', placeholder: defaultOf(schema) });
     input.value = value ?? '';
     input.addEventListener('input', () => set(input.value.trim() === '' ? undefined : parsed(input.value)));
     return input;
@@ -128,7 +128,7 @@ const makers = {
   },
 
   words(schema, value, set) {
-    const input = element('input', '', { type: 'text', placeholder: 'separated by commas' });
+    const input = element('input', { type: 'text', placeholder: 'separated by commas' });
     input.value = Array.isArray(value) ? value.join(', ') : value ?? '';
     input.addEventListener('input', () => {
       const words = input.value.split(',').map((it) => it.trim()).filter(Boolean);
@@ -138,7 +138,7 @@ const makers = {
   },
 
   json(schema, value, set) {
-    const input = element('textarea', '', { rows: '3', spellcheck: 'false', placeholder: 'JSON' });
+    const input = element('textarea', { rows: '3', spellcheck: 'false', placeholder: 'JSON' });
     input.value = value === undefined ? '' : JSON.stringify(value);
     input.addEventListener('input', () => {
       if (input.value.trim() === '') { set(undefined); return; }
@@ -151,7 +151,7 @@ const makers = {
 function select(listed, chosen, onChoose) {
   const made = element('select');
   if (chosen !== '' && !listed.some(([value]) => value === chosen)) listed.push([chosen, chosen]);
-  for (const [value, text] of listed) made.append(element('option', text, { value }));
+  for (const [value, text] of listed) made.append(element('option', { value }, text));
   made.value = chosen;
   made.addEventListener('change', () => onChoose(made.value));
   return made;
@@ -161,10 +161,10 @@ function groupOf(schema, owner, key, path, set, onChange) {
   const shape = options(schema).find((it) => it.type === 'object');
   const inside = typeof owner[key] === 'object' && owner[key] !== null ? owner[key] : {};
   const isOpen = Object.keys(inside).length > 0 || (shape.required ?? []).length > 0;
-  const details = element('details', '', { class: 'group', 'data-path': path });
+  const details = element('details', { class: 'group', 'data-path': path });
   details.open = isOpen;
-  const fields = element('div', '', { class: 'form' });
-  details.append(element('summary', schema.title ?? key), fields);
+  const fields = element('div', { class: 'form' });
+  details.append(element('summary', {}, schema.title ?? key), fields);
   showFields(fields, shape, inside, path, () => {
     if (Object.keys(inside).length > 0) owner[key] = inside;
     else delete owner[key];
@@ -177,16 +177,16 @@ function groupOf(schema, owner, key, path, set, onChange) {
 function rowsOf(schema, owner, key, path, set, onChange) {
   const shape = options(options(schema).find((it) => it.type === 'array').items)
     .find((it) => it.properties);
-  const box = element('fieldset', '', { class: 'rows', 'data-path': path });
+  const box = element('fieldset', { class: 'rows', 'data-path': path });
   const draw = () => {
     const items = Array.isArray(owner[key]) ? owner[key] : [];
-    box.replaceChildren(element('legend', schema.title ?? key));
-    if (schema.description) box.append(element('span', schema.description, { class: 'help' }));
+    box.replaceChildren(element('legend', {}, schema.title ?? key));
+    if (schema.description) box.append(element('span', { class: 'help' }, schema.description));
     items.forEach((item, index) => {
-      const row = element('div', '', { class: 'form row' });
-      const fields = element('div', '', { class: 'form' });
+      const row = element('div', { class: 'form row' });
+      const fields = element('div', { class: 'form' });
       showFields(fields, shape, item, `${path}[${index}]`, onChange);
-      const remove = element('button', 'Remove', { type: 'button', class: 'action', 'aria-label': `Remove ${schema.title ?? key} ${index + 1}` });
+      const remove = element('button', { type: 'button', class: 'action', 'aria-label': `Remove ${schema.title ?? key} ${index + 1}` }, 'Remove');
       remove.addEventListener('click', () => {
         items.splice(index, 1);
         set(items.length > 0 ? items : undefined);
@@ -196,7 +196,7 @@ function rowsOf(schema, owner, key, path, set, onChange) {
       row.append(fields, remove);
       box.append(row);
     });
-    const add = element('button', 'Add one', { type: 'button', class: 'action' });
+    const add = element('button', { type: 'button', class: 'action' }, 'Add one');
     add.addEventListener('click', () => {
       owner[key] = [...items, {}];
       onChange();

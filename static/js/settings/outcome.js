@@ -1,5 +1,6 @@
 // Saving a change of the configuration: what others changed meanwhile, and what became of it.
 
+import { element } from '../elements.js';
 import { ROOT } from '../live.js';
 import { request, toast } from '../request.js';
 import { put, when } from '../view.js';
@@ -21,14 +22,6 @@ const TITLES = {
 
 for (const time of document.querySelectorAll('time[data-ms]')) {
   put(time, when(Number(time.dataset.ms)));
-}
-
-/** Make an element with a text. */
-export function element(name, text = '', attributes = {}) {
-  const made = document.createElement(name);
-  made.textContent = text;
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  return made;
 }
 
 const place = (root, name) => root.querySelector(`[data-show=${name}]`);
@@ -65,9 +58,8 @@ function settle(panel, answer, edit, onMistakes) {
   put(place(panel, 'who'), `${name} made revision ${answer.newest} at ${when(answer.time_ms)}.`);
   for (const side of ['theirs', 'mine']) {
     place(panel, side).replaceChildren(...answer[side].map(({ path, before, after }) => {
-      const row = element('tr');
-      row.append(element('td', path), element('td', before, { class: 'gone' }), element('td', after, { class: 'come' }));
-      return row;
+      const cells = [element('td', {}, path), element('td', { class: 'gone' }, before), element('td', { class: 'come' }, after)];
+      return element('tr', {}, ...cells);
     }));
   }
   const overlaps = place(panel, 'overlaps');
@@ -111,7 +103,7 @@ export async function follow(number, address = '') {
       const reason = place(panel, 'reason');
       reason.textContent = 'These pages are being started again. ';
       if (address) {
-        reason.append('They move to ', element('a', address, { href: `${location.protocol}//${address}${ROOT}` }), '.');
+        reason.append('They move to ', element('a', { href: `${location.protocol}//${address}${ROOT}` }, address), '.');
       }
     }
     await new Promise((resolve) => { setTimeout(resolve, POLL_MS); });
@@ -126,13 +118,13 @@ function show(panel, { number, state, reason, components }) {
     answer, components.filter((it) => it.answer === answer),
   ]).filter(([, members]) => members.length > 0);
   place(panel, 'groups').replaceChildren(...groups.map(([answer, members]) => {
-    const line = element('li', '', { 'data-answer': answer });
-    line.append(element('b', String(members.length)), ` ${WORDS[answer]}`);
+    const line = element('li', { 'data-answer': answer });
+    line.append(element('b', {}, String(members.length)), ` ${WORDS[answer]}`);
     if (answer !== 'took') line.append(`: ${members.map((it) => it.codifier).join(', ')}`);
     return line;
   }), ...components.filter((it) => it.fault).map((it) => {
-    const line = element('li', '', { 'data-answer': 'refused' });
-    line.append(element('b', it.codifier), ` has taken it, but fails: ${it.fault}`);
+    const line = element('li', { 'data-answer': 'refused' });
+    line.append(element('b', {}, it.codifier), ` has taken it, but fails: ${it.fault}`);
     return line;
   }));
 }
