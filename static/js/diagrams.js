@@ -4,11 +4,8 @@ import { element, icon } from './elements.js';
 import { ROOT, connect } from './live.js';
 import { stayAwake } from './overview/wall.js';
 import { request, toast } from './request.js';
-import { put, showFrame } from './view.js';
+import { put, showFrame, WORDS } from './view.js';
 
-const WORDS = {
-  active: 'Active', failing: 'Failing', silent: 'Silent', halted: 'Halted', unseen: 'Never seen',
-};
 const STEP = 0.02; // of the picture, for an arrow key; a tenth of it with Shift
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
