@@ -5,6 +5,8 @@ import { serverNow } from './live.js';
 export const WORDS = {
   active: 'Active', failing: 'Failing', silent: 'Silent', halted: 'Halted', unseen: 'Never seen',
 };
+/** The time zone of the viewer, such as Europe/Berlin. */
+export const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const STEPS = [[86_400, 'd'], [3_600, 'h'], [60, 'min']];
 
 const TIME = { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' };

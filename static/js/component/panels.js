@@ -3,7 +3,7 @@
 import { fillTable } from '../data_table.js';
 import { svgElement } from '../elements.js';
 import { request } from '../request.js';
-import { put, when } from '../view.js';
+import { put, when, ZONE } from '../view.js';
 import { brief, lasting } from './spans.js';
 
 const HOUR_MS = 3_600_000;
@@ -11,7 +11,6 @@ const AGAIN_MS = 8_000; // after a failure that may pass
 const FEW = 8; // outages that are shown at first
 const COLORS = 8; // of texts, see component.css
 
-const ZONE = Intl.DateTimeFormat().resolvedOptions().timeZone;
 const KINDS = { silent: 'Silent', failing: 'Failing', halted: 'Halted' };
 
 const EVENTS = { restart: 'Restart', configuration: 'Configuration', alert: 'Alert', note: 'Note' };

@@ -2,6 +2,7 @@
 
 import { ROOT } from '../live.js';
 import { toast } from '../request.js';
+import { ZONE } from '../view.js';
 import { fieldOf } from './address.js';
 
 const PADDING = 16;
@@ -21,9 +22,8 @@ function store(blob, name) {
  * `hour`; without lines of all sensors. What is shown is short, so that an error can be told.
  */
 export async function storeFile(lines, [from, to], { format, what, points }) {
-  const { timeZone } = new Intl.DateTimeFormat().resolvedOptions();
   const query = new URLSearchParams({
-    format, what, from: Math.max(0, Math.floor(from)), to: Math.ceil(to) + 1, zone: timeZone,
+    format, what, from: Math.max(0, Math.floor(from)), to: Math.ceil(to) + 1, zone: ZONE,
   });
   if (points) query.set('points', points);
   for (const line of lines) query.append('line', `${line.codifier},${fieldOf(line)}`);
