@@ -12,6 +12,7 @@ from playwright.sync_api import expect
 
 from jph.clock import time_now_ms
 from jph.stores import open_history, row_of
+from tests.helpers import eventually
 from tests.web.browser import is_live, sign_in
 from tests.web.bus import component, obey, reading
 from web import event_recorder, events
@@ -217,6 +218,7 @@ def test_an_outage_is_shown_as_it_begins_and_ends(web, open_page, monkeypatch):
     monkeypatch.setattr(event_recorder, "LOOK_S", 0.05)
     web._site.recorder._began_s -= 60
     web.on_batch([reading("A1", 20.0)])
+    eventually(lambda: events.between(web.home, 0, 1 << 60, ["A1"]))  # it was noted
     page = open_page(f"{web.address}component/A1")
     is_live(page)
     expect(part(page, "outages", "words")).to_contain_text("without an outage")
