@@ -20,7 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bench import common
@@ -95,14 +95,7 @@ def served(server: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
         bus = Bus(net.data)
         bus.start()
         stack.callback(bus.stop)
-        until_s = time.monotonic() + 30
-        while True:
-            with suppress(OSError):
-                fetch(port, "/healthz")
-                break
-            if time.monotonic() > until_s or process.poll() is not None:
-                raise SystemExit("the web server does not start")
-            time.sleep(0.1)
+        common.await_pages(process, port)
         time.sleep(6)  # every sensor has spoken
         yield process, port
 

@@ -1,5 +1,6 @@
 """Shared by the programs of bench/: a bus of their own, C programs, runs side by side, a table."""
 
+import http.client
 import json
 import os
 import random
@@ -8,8 +9,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -106,6 +108,22 @@ def started(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.terminate()
+
+
+def await_pages(process: subprocess.Popen[bytes], port: int) -> None:
+    """Wait until a web server that was just started answers."""
+    until_s = time.monotonic() + 30
+    while True:
+        with (
+            suppress(OSError),
+            closing(http.client.HTTPConnection(LOOPBACK, port, 60)) as connection,
+        ):
+            connection.request("GET", "/healthz")
+            connection.getresponse().read()
+            return
+        if time.monotonic() > until_s or process.poll() is not None:
+            raise SystemExit("the web server does not start")
+        time.sleep(0.1)
 
 
 def python(module: str, *arguments: object) -> list[str]:

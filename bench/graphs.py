@@ -27,7 +27,6 @@ from playwright.sync_api import Page, sync_playwright
 
 from bench import common
 from bench.history_span import FILL, compute
-from bench.pages import fetch
 from jph.clock import time_now_ms
 from jph.stores import HistoryStore, Row, open_history
 from jph.stores.buckets import HOUR_MS
@@ -142,15 +141,7 @@ def served(
     run = [sys.executable, "-m", "tools.main", "run", "WB", "-u", str(config)]
     with subprocess.Popen([*run, "--home", str(folder)], cwd=common.ROOT) as process:
         try:
-            until_s = time.monotonic() + 30
-            while True:
-                try:
-                    fetch(port, "/healthz")
-                    break
-                except OSError:
-                    if time.monotonic() > until_s or process.poll() is not None:
-                        raise SystemExit("the web server does not start") from None
-                    time.sleep(0.1)
+            common.await_pages(process, port)
             yield f"http://127.0.0.1:{port}/", process.pid
         finally:
             process.terminate()

@@ -272,15 +272,7 @@ def served(server: str) -> Iterator[Served]:
         stack.callback(process.send_signal, signal.SIGTERM)
         bus = Bus(net.data)
         stack.callback(bus.stop)
-        until_s = time.monotonic() + 30
-        while True:
-            try:
-                fetch(port, "/healthz")
-                break
-            except OSError:
-                if time.monotonic() > until_s or process.poll() is not None:
-                    raise SystemExit("the web server does not start") from None
-                time.sleep(0.1)
+        common.await_pages(process, port)
         bus.fill()
         yield Served(process, port)
 
