@@ -62,16 +62,18 @@ class LogFile:
         lines: list[Line] = []
         looked = 0
         rest: list[str] = []  # lines of a record whose first one was not met yet
+        rest_size = 0
         for file in files[place:]:
             end = min(end, file.size)
             for piece in _backwards(file, end):
                 looked += len(piece.text) + 1
                 rest.append(piece.text)
+                rest_size += len(piece.text)
                 is_whole = self._format.begins(piece.text)
-                if not is_whole and sum(map(len, rest)) < MOST_RECORD:
+                if not is_whole and rest_size < MOST_RECORD:
                     continue
                 line = self._format.line("\n".join(reversed(rest)), self._codifiers)
-                rest = []
+                rest, rest_size = [], 0
                 if wanted.takes(line):
                     lines.append(line)
                 if len(lines) == MOST or looked > MOST_BYTES:
