@@ -121,12 +121,10 @@ class LiveStream:
         with self.records.lock:
             one = self.records.get(scope.only)
             shown = list(self.records.all()) if scope.only is None else [one] if one else []
-            if scope.chosen is not EVERY_COMPONENT:
-                shown = [record for record in shown if scope.chosen.fits(record.component)]
             changed = [
                 (record, [point for point in record.points if version < point[0] <= self._end])
                 for record in shown
-                if record.version > version
+                if record.version > version and scope.chosen.fits(record.component)
             ]
         now_ms = time_now_ms()
         frame: dict[str, object] = {"now": now_ms}
