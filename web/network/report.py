@@ -15,8 +15,9 @@ from jph.stores.address import writer_waits
 from web.api import memory_mb
 from web.formatting import display
 from web.network.pings import best, round_trip_ms
-from web.nodes import PROGRAMS, UNKNOWN, Trouble, died_ms
+from web.nodes import PROGRAMS, UNKNOWN, died_ms
 from web.record import Record
+from web.records import NetworkFault, Overview
 from web.site import Site
 from web.strangers import Stranger
 
@@ -52,9 +53,13 @@ def report(here: Site) -> dict[str, Any]:
         for name, members in records.by_node().items()
         if (there := [record for record in members if not _is_absent_program(record)])
     ]
-    stores = [_store(here, record) for record in records.all() if _is_store(record)]
+    stores = [
+        _store(here, record, overview.faults.get(record.component.codifier))
+        for record in records.all()
+        if _is_store(record)
+    ]
     server = _server(here)
-    complaints = list(_complaints(here, nodes, stores, server, overview.troubles))
+    complaints = list(_complaints(overview, nodes, stores, server))
     return {
         "now": time_now_ms(),
         "layout": overview.layout,
@@ -166,12 +171,11 @@ def _is_store(record: Record) -> bool:
     return record.component.type in STORES
 
 
-def _store(here: Site, record: Record) -> dict[str, Any]:
+def _store(here: Site, record: Record, fault: NetworkFault | None) -> dict[str, Any]:
     component = record.component
     fields = here.records.states.get(component.codifier) or {}
     told = fields.get("Value")
     said: Mapping[str, Any] = told if isinstance(told, dict) else {"value": told}
-    fault = here.records.overview().faults.get(component.codifier)
     return {
         "codifier": component.codifier,
         "name": component.name,
@@ -258,14 +262,14 @@ def _all_is_well(nodes: Collection[Mapping[str, Any]]) -> str:
 
 
 def _complaints(
-    here: Site,
+    overview: Overview,
     nodes: Collection[Mapping[str, Any]],
     stores: Iterable[Mapping[str, Any]],
     server: Mapping[str, Any],
-    troubles: Collection[Trouble],
 ) -> Iterable[str]:
     """Yield what is not well, the worst first, each in a sentence."""
-    for fault in here.records.overview().faults.values():
+    troubles = overview.troubles
+    for fault in overview.faults.values():
         yield f"{fault.meaning} {fault.text}".strip()
     dead = [trouble.name for trouble in troubles if trouble.kind == "node"]
     if dead:
