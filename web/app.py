@@ -41,7 +41,7 @@ from web.alerts import views as alerts_views
 from web.backup import page as backup_page
 from web.component import views as component_views
 from web.compression import compress
-from web.context import CodifierConverter
+from web.context import CodifierConverter, NumberConverter
 from web.graphs import files as graph_files
 from web.graphs import saved_views as graph_saved_views
 from web.graphs import views as graph_views
@@ -133,6 +133,7 @@ def create_app(site: Site, *, port: int, host: str, allowed_hosts: tuple[str, ..
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["jph"] = site
     app.url_map.converters["codifier"] = CodifierConverter
+    app.url_map.converters["int"] = NumberConverter
     app.url_map.merge_slashes = False
     origins.init_app(app)
     security.protect(app, security.host_names(host, allowed_hosts))

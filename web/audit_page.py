@@ -10,7 +10,7 @@ from flask import Blueprint, Flask, Response, abort, current_app, render_templat
 from jph.errors import StoreError
 from web import audit
 from web.access import Role, needs
-from web.context import site
+from web.context import row_number, site
 from web.formatting import cell
 from web.long_history import begun, streamed
 
@@ -26,7 +26,7 @@ COLUMNS = ("time", "who", "address", "action", "subject", "detail")
 def page() -> str:
     """Show entries, the newest first; ?who=, ?action= and ?text= choose, ?before= goes on."""
     chosen = _chosen()
-    before = request.args.get("before", type=int)
+    before = request.args.get("before", type=row_number)
     try:
         entries = audit.entries(before, SHOWN + 1, **chosen)
         people, actions = audit.choices()

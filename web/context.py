@@ -1,11 +1,11 @@
-"""What views share: their site, its gates, Codifiers in an address, and the JSON that they take."""
+"""What views share: their site, its gates, what stands in addresses, and the JSON they take."""
 
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
 
 from flask import abort, current_app, request
-from werkzeug.routing import BaseConverter
+from werkzeug.routing import BaseConverter, IntegerConverter, Map
 
 from web.limits import Gate
 from web.site import Site
@@ -13,12 +13,33 @@ from web.site import Site
 P = ParamSpec("P")
 R = TypeVar("R")
 
+MOST_NUMBER = (1 << 63) - 1  # that SQLite takes
+
 
 class CodifierConverter(BaseConverter):
     """Any two characters: a slash may be one of them."""
 
     regex = "[!-~]{2}"
     part_isolating = False
+
+
+class NumberConverter(IntegerConverter):
+    """The number of a row of the database, which takes no larger ones."""
+
+    def __init__(self, map: Map) -> None:
+        super().__init__(map, max=MOST_NUMBER)
+
+
+def row_number(text: str) -> int:
+    """Return such a number, as a parameter of an address gives it.
+
+    Raises:
+        ValueError: there is no such number.
+    """
+    number = int(text)
+    if abs(number) > MOST_NUMBER:
+        raise ValueError(f"{number} is no number of a row")
+    return number
 
 
 def site() -> Site:

@@ -11,7 +11,7 @@ from web.configuration import store
 from web.configuration.differences import differences, text_differences
 from web.configuration.edits import outcome_of, shown_differences
 from web.configuration.keeper import Keeper
-from web.context import behind, site
+from web.context import behind, row_number, site
 
 blueprint = Blueprint("revisions", __name__, url_prefix="/settings/revisions")
 
@@ -47,7 +47,7 @@ def keeper() -> Keeper:
 def page() -> str:
     """List the revisions, the newest first."""
     newest = keeper().look()
-    before = request.args.get("before", type=int)
+    before = request.args.get("before", type=row_number)
     found = store.before(site().home, before, PAGE + 1)
     return render_template(
         "settings/revisions.html",
@@ -69,7 +69,7 @@ def one(number: int) -> str:
     if revision is None:
         abort(404, f"There is no revision {number}.")
     previous = store.before(home, number, 1)
-    other = request.args.get("with", type=int)
+    other = request.args.get("with", type=row_number)
     if other is None:
         other = previous[0].number if previous else number
     before, after = (store.text_of(home, it) for it in sorted((other, number)))

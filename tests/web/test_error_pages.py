@@ -50,6 +50,33 @@ def test_what_is_not_there_leads_to_what_is(client, path, address):
     assert address in offered(answer.text)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/diagram/{}",
+        "/diagram/{}/picture",
+        "/settings/revisions/{}",
+        "/settings/revisions/{}/config.json",
+        "/settings/outcome/{}",
+    ],
+)
+def test_there_is_nothing_with_a_number_that_no_database_takes(owner, path):
+    assert owner.get(path.format(1 << 63)).status == 404
+    assert owner.get(path.format((1 << 63) - 1)).status == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["/graphs?saved={}", "/settings/revisions?before={}", "/settings/audit?before={}"]
+)
+def test_a_number_that_no_database_takes_is_none(owner, path):
+    assert owner.get(path.format(1 << 63)).status == 200
+
+
+def test_a_note_with_a_number_that_no_database_takes_is_not_there(owner):
+    headers = {"X-CSRF-Token": owner.token("/")}
+    assert owner.ask("POST", f"/graphs/marks/{1 << 63}/delete", "", headers).status == 404
+
+
 def test_a_page_that_is_like_nothing_offers_nothing_and_repeats_nothing(client):
     answer = client.get("/%3Cscript%3Ealert(1)%3C/script%3E")
     assert answer.status == 404

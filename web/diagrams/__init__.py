@@ -183,7 +183,7 @@ def _picture() -> "Picture":
 def _found(number: int) -> "Diagram":
     from web.diagrams import store
 
-    found = _stored(store.find, number) if number < 1 << 53 else None
+    found = _stored(store.find, number)
     return found or abort(404, "There is no such diagram.")
 
 

@@ -16,7 +16,7 @@ from jph.stores.span import parse_field
 from web import audit, events
 from web.access import Role, needs, who
 from web.api import gap_width_ms
-from web.context import behind, given_object, site
+from web.context import behind, given_object, row_number, site
 from web.graphs import downloads
 from web.graphs import saved as saved_graphs
 from web.recent import read_recent, read_recent_text
@@ -44,7 +44,7 @@ def page() -> ResponseReturnValue:
     """Show the graph that the address describes; without one, that which the person starts with."""
     graph, fault = None, ""
     try:
-        if number := request.args.get("saved", type=int):
+        if number := request.args.get("saved", type=row_number):
             graph = saved_graphs.get(number)
             if graph is None and "line" not in request.args:
                 abort(404, "This graph was deleted by its owner.")
