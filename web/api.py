@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, request
 
+from jph.bus.wire import TIMESTAMP_LIMIT
 from jph.clock import time_now_ms
 from jph.errors import JphError
 from jph.stores import Series
@@ -22,7 +23,6 @@ blueprint = Blueprint("sensors", __name__)
 MOST_POINTS = 5000
 DEFAULT_POINTS = 1000
 MOST_TEXTS = 200
-LATEST_MS = 1 << 48  # the largest timestamp that the bus carries
 
 
 @blueprint.get("/sensor/")
@@ -50,7 +50,7 @@ def ntp() -> Response:
         client = float(request.args["t"])
     except (KeyError, ValueError):
         client = None
-    if client is not None and not abs(client) < LATEST_MS:
+    if client is not None and not abs(client) < TIMESTAMP_LIMIT:
         client = None
     if client is not None and client.is_integer():
         client = int(client)
@@ -123,8 +123,8 @@ def history(codifier: str) -> Response | tuple[Response, int]:
         return _unknown(codifier)
     now_ms = time_now_ms()
     try:
-        end_ms = _whole("to", now_ms + 1, 0, LATEST_MS)
-        start_ms = _whole("from", max(0, end_ms - 3_600_000), 0, LATEST_MS)
+        end_ms = _whole("to", now_ms + 1, 0, TIMESTAMP_LIMIT)
+        start_ms = _whole("from", max(0, end_ms - 3_600_000), 0, TIMESTAMP_LIMIT)
         most_points = _whole("points", DEFAULT_POINTS, 2, MOST_POINTS)
         if start_ms >= end_ms:
             raise ValueError("from must be before to")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from flask import Blueprint, Response, jsonify
 
+from jph.bus.wire import TIMESTAMP_LIMIT
 from jph.clock import time_now_ms
 from jph.errors import JphError
 from jph.stores.span import parse_field
@@ -18,7 +19,6 @@ MOST_ITEMS = 50
 MOST_POINTS = 2000  # of one item
 MOST_ANSWER = 50_000  # points in all, about 2 MB
 FUTURE_MS = 3_600_000  # readings of a clock that is ahead of ours are shown too
-LATEST_MS = 1 << 48
 MOST_KEY = 1 << 31
 MOST_REASON = 300  # characters
 
@@ -122,7 +122,7 @@ def _item(place: int, entry: object) -> Item:
     except ValueError as error:
         raise ValueError(f"[{place}].field: {error}") from None
     key = _whole(entry.get("key"), f"[{place}].key", MOST_KEY)
-    since_ms = _whole(entry.get("time"), f"[{place}].time", LATEST_MS)
+    since_ms = _whole(entry.get("time"), f"[{place}].time", TIMESTAMP_LIMIT)
     return Item(key, codifier[:2], field, max(since_ms, 0))
 
 

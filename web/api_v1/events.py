@@ -2,6 +2,7 @@
 
 from flask import abort
 
+from jph.bus.wire import TIMESTAMP_LIMIT
 from jph.clock import time_now_ms
 from web import audit, events
 from web.access import Role, who
@@ -14,7 +15,7 @@ from web.context import site
 @ENDPOINTS.add("GET", "/events", query=models.EventQuery, answer=models.EventPage)
 def all_events(query: models.EventQuery) -> models.EventPage:
     """Return events of all times or of a span, the newest first."""
-    end_ms = models.LATEST_MS + 1 if query.end_ms is None else query.end_ms
+    end_ms = TIMESTAMP_LIMIT + 1 if query.end_ms is None else query.end_ms
     before = None
     if query.before is not None:
         time_ms, _, number = query.before.partition(".")

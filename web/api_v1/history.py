@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from flask import Response, request
 
 from jph.clock import time_now_ms
-from jph.stores.buckets import RESOLUTIONS, width_ms
+from jph.stores.buckets import HOUR_MS, RESOLUTIONS, width_ms
 from web import long_history
 from web.api_v1 import models
 from web.api_v1.components import record_of
@@ -13,7 +13,6 @@ from web.api_v1.endpoints import ENDPOINTS, encoded
 from web.context import site
 from web.recent import read_recent
 
-HOUR_MS = 3_600_000
 CSV = "text/csv"
 NDJSON = "application/x-ndjson"
 

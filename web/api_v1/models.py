@@ -17,9 +17,9 @@ from typing_extensions import (
 )
 
 from jph.alerts.telling import LONGEST_S
+from jph.bus.wire import TIMESTAMP_LIMIT
 from jph.config.status import Status
 
-LATEST_MS = 1 << 48  # the largest timestamp that the bus carries
 MOST_COMPONENTS = 1_000
 MOST_EVENTS = 1_000
 MOST_POINTS = 5_000
@@ -28,7 +28,7 @@ Codifier = Annotated[str, Field(pattern=r"^[!-~]{2}$", description="two visible 
 Word = Annotated[str, Field(max_length=60)]
 # JSON has one kind of number: 5.0 is whole, too.
 WHOLE = BeforeValidator(lambda it: int(it) if isinstance(it, float) and it.is_integer() else it)
-TimeMs = Annotated[int, Field(ge=0, le=LATEST_MS, description="ms since 1970"), WHOLE]
+TimeMs = Annotated[int, Field(ge=0, le=TIMESTAMP_LIMIT, description="ms since 1970"), WHOLE]
 Value = Annotated[
     JsonValue, Field(description="a number, a text or an object, as the component sends it")
 ]

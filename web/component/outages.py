@@ -8,10 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from jph.stores.buckets import Span, merged, without
-from web.events import Event
+from web.events import STATUSES, Event
 
 NEVER_ENDS_MS = 1 << 62
-STATUSES = frozenset({"active", "silent", "failing", "halted"})
 FROM_GAP = "No readings are stored; the pages were not running."
 
 

@@ -8,7 +8,6 @@ from jph.stores import Series
 
 MIXED = None  # the state of a bar in which a switch changed more often than can be shown
 LONGEST_STATE = 200  # letters
-MOST_BARS = 600
 MOST_REFINED = 100  # points that are looked at again for when a switch changed
 
 Reread = Callable[[int, int], Series]

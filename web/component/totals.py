@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
+from jph.stores.buckets import HOUR_MS
+
 Per = Literal["hour", "day", "month"]
 
-HOUR_MS = 3_600_000
 MOST_PERIODS = 800  # two years of days
 
 

@@ -6,16 +6,17 @@ from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, abort, jsonify, request
 
+from jph.bus.wire import TIMESTAMP_LIMIT
 from jph.clock import time_now_ms
 from jph.config.model import Component
 from jph.errors import JphError
 from jph.stores.address import longest_store_s
-from jph.stores.buckets import statistic_of
+from jph.stores.buckets import HOUR_MS, statistic_of
 from jph.stores.span import joined
 from web import events
 from web.component.observed import observe
 from web.component.timeline import shares, switch_bars, text_bars
-from web.component.totals import HOUR_MS, Cell, Per, periods, totals
+from web.component.totals import Cell, Per, periods, totals
 from web.context import behind, site
 from web.formatting import display
 from web.recent import last_stored_ms, read_recent, read_recent_text
@@ -31,7 +32,6 @@ MOST_OUTAGES = 500
 MOST_EVENTS = 500
 FINE_MS = 50 * HOUR_MS  # up to here totals are made from readings, else from hours of statistics
 FINE_POINTS = 5_000
-LATEST_MS = 1 << 48
 DAY_MS = 24 * HOUR_MS
 
 Answer = Response | tuple[Response, int]
@@ -190,7 +190,7 @@ def _asked(codifier: str) -> tuple[Component, int, int]:
         start_ms = int(request.args.get("from", end_ms - DAY_MS))
     except ValueError:
         raise ValueError("from and to must be whole numbers, ms since 1970") from None
-    if not 0 <= start_ms < end_ms <= LATEST_MS:
+    if not 0 <= start_ms < end_ms <= TIMESTAMP_LIMIT:
         raise ValueError("from must be before to, and both since 1970")
     return component, start_ms, end_ms
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl, urlencode
 from flask import Blueprint, abort, jsonify, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
+from jph.bus.wire import TIMESTAMP_LIMIT
 from jph.clock import time_now_ms
 from jph.errors import JphError, StoreError
 from jph.stores import HistoryStore, Series
@@ -33,7 +34,6 @@ BEFORE_MS = 24 * 3_600_000  # so long before a span the text is looked for that 
 SPARSE = 100  # points; a line of fewer is drawn from the reading before to the one after
 MOST_BEFORE = 100  # readings that may be looked at for the one before
 LONGEST_NOTE = 500
-LATEST_MS = 1 << 48  # the largest timestamp that the bus carries
 FLOAT_DIGITS = 7  # all that a float32 holds
 DIGITS = 12
 
@@ -158,8 +158,8 @@ def asked_lines() -> list[tuple[str, str]]:
 
 def _time(name: str, default: int) -> int:
     time_ms = request.args.get(name, default, int)
-    if not 0 <= time_ms <= LATEST_MS:
-        raise ValueError(f"{name} must be from 0 to {LATEST_MS}")
+    if not 0 <= time_ms <= TIMESTAMP_LIMIT:
+        raise ValueError(f"{name} must be from 0 to {TIMESTAMP_LIMIT}")
     return time_ms
 
 
@@ -233,7 +233,7 @@ def marks() -> ResponseReturnValue:
     """Return the events of a span: ?from=, ?to=, ?kind= and ?codifier= any number of times."""
     kinds, codifiers = request.args.getlist("kind"), request.args.getlist("codifier")
     try:
-        start_ms, end_ms = _time("from", 0), _time("to", LATEST_MS)
+        start_ms, end_ms = _time("from", 0), _time("to", TIMESTAMP_LIMIT)
         found = events.between(
             site().home, start_ms, end_ms, [code[:2] for code in codifiers[:MOST_LINES]]
         )
@@ -252,7 +252,7 @@ def add_note() -> ResponseReturnValue:
     codifier = given.get("codifier") or ""
     if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_NOTE:
         abort(400, f"A note has 1 to {LONGEST_NOTE} characters.")
-    if not isinstance(time_ms, int) or not 0 <= time_ms <= LATEST_MS:
+    if not isinstance(time_ms, int) or not 0 <= time_ms <= TIMESTAMP_LIMIT:
         abort(400, "A note needs a time, in ms.")
     if codifier and (not isinstance(codifier, str) or codifier not in site().config.components):
         abort(404, "There is no such component.")

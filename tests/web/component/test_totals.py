@@ -5,7 +5,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from web.component.totals import HOUR_MS, Cell, periods, totals
+from jph.stores.buckets import HOUR_MS
+from web.component.totals import Cell, periods, totals
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
