@@ -8,6 +8,8 @@ from jph.bus.wire import Control, Reading, Value
 from jph.clock import time_now_ms
 
 MENTIONED_S = 600.0  # how long after its last message
+# The data type of a reading, by its flag on the wire.
+DATA_TYPES = {"f": "float", "i": "integer", "s": "string", "j": "json"}
 MOST = 500  # a forger has 8,835 Codifiers to send from
 
 

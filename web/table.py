@@ -1,7 +1,5 @@
 """The table of all components with all fields of their last states, live and as a file."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
@@ -9,8 +7,8 @@ from typing import Any, Literal, NamedTuple
 from flask import Blueprint, Response, abort, render_template, request
 
 from jph.clock import time_now_ms
+from web import long_history
 from web.context import behind, site
-from web.formatting import cell
 from web.overview import Card, cards
 
 blueprint = Blueprint("table", __name__)
@@ -96,11 +94,8 @@ def download(form: str) -> Response:
     if form == "json":
         found = [{key: row[key] for key in chosen} for row in rows]
         return Response(json.dumps(found, ensure_ascii=False), 200, headers, "application/json")
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow(chosen)
-    writer.writerows([cell(row[key]) for key in chosen] for row in rows)
-    text = file.getvalue().encode("utf-8", "backslashreplace")
+    lines = long_history.as_csv([chosen, *([row[key] for key in chosen] for row in rows)])
+    text = "".join(lines).encode("utf-8", "backslashreplace")
     return Response(text, 200, headers, content_type="text/csv; charset=utf-8")
 
 

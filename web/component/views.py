@@ -14,6 +14,7 @@ from jph.stores.address import longest_store_s
 from jph.stores.buckets import HOUR_MS, statistic_of
 from jph.stores.span import joined
 from web import events
+from web.api import gap_width_ms
 from web.component.observed import observe
 from web.component.timeline import shares, switch_bars, text_bars
 from web.component.totals import Cell, Per, periods, totals
@@ -141,7 +142,7 @@ def bars(codifier: str) -> Answer:
     complete_ms = start_ms
     if component.data_type == "bool":
         series = read_recent(site(), codifier, "value", start_ms, end_ms, MOST_POINTS)
-        gap_ms = max(gap_ms, 2.5 * series.bucket_ms)
+        gap_ms = gap_width_ms(series, gap_ms)
         reread = partial(_reread, codifier)
         found = switch_bars(series, until_ms, gap_ms, reread)
     else:

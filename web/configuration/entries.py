@@ -8,7 +8,7 @@ from typing import Any
 
 from jph import registry
 from web.formatting import display
-from web.strangers import Stranger
+from web.strangers import DATA_TYPES, Stranger
 
 _SIGNS = string.ascii_uppercase + string.digits + string.ascii_lowercase
 
@@ -46,15 +46,12 @@ def copy_of(entry: Mapping[str, Any], codifier: str) -> dict[str, Any]:
     return copied
 
 
-_DATA_TYPES = {"f": "float", "i": "integer", "s": "string", "j": "json"}
-
-
 def entry_of_stranger(stranger: Stranger) -> dict[str, Any]:
     """Return an entry for a Codifier that is heard, by what it sends."""
     entry: dict[str, Any] = {"Codifier": stranger.codifier, "Name": "", "Symbol": ""}
     entry["Type"] = "External"
-    if stranger.flag in _DATA_TYPES:
-        entry["DataType"] = _DATA_TYPES[stranger.flag]
+    if stranger.flag in DATA_TYPES:
+        entry["DataType"] = DATA_TYPES[stranger.flag]
     if stranger.flag == "j" and isinstance(stranger.value, dict):
         value = stranger.value.get("value")
         if (

@@ -19,7 +19,7 @@ from web.nodes import PROGRAMS, UNKNOWN, died_ms
 from web.record import Record
 from web.records import NetworkFault, Overview
 from web.site import Site
-from web.strangers import Stranger
+from web.strangers import DATA_TYPES, Stranger
 
 MANY_LOST = 0.01  # of all messages of a node
 MANY_DROPPED = 0.001  # of all messages, by the kernel
@@ -28,7 +28,6 @@ CLOCK_OFF_MS = 1000.0
 MOST_NAMES = 3
 
 STORES = ("StateCache", "HistoryWriter", "Statistics")
-KINDS = {"f": "float", "i": "integer", "s": "string", "j": "json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +240,11 @@ def _standby(here: Site) -> list[dict[str, Any]]:
 
 
 def _stranger(stranger: Stranger) -> dict[str, Any]:
-    text, _ = display(stranger.value, "", KINDS.get(stranger.flag, "float"))
+    text, _ = display(stranger.value, "", DATA_TYPES.get(stranger.flag, "float"))
     seconds = (stranger.heard_ms - stranger.since_ms) / 1000
     return {
         "codifier": stranger.codifier,
-        "kind": KINDS.get(stranger.flag),
+        "kind": DATA_TYPES.get(stranger.flag),
         "text": text if stranger.flag else "",
         "readings": stranger.readings,
         "every_s": seconds / (stranger.readings - 1) if stranger.readings > 1 else None,
