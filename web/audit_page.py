@@ -1,9 +1,8 @@
 """The audit list: who did what, for admins; also as a file."""
 
-import csv
-import io
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import chain
 
 from flask import Blueprint, Flask, Response, abort, current_app, render_template, request
 
@@ -11,8 +10,7 @@ from jph.errors import StoreError
 from web import audit
 from web.access import Role, needs
 from web.context import row_number, site
-from web.formatting import cell
-from web.long_history import begun, streamed
+from web.long_history import as_csv, begun, streamed
 
 blueprint = Blueprint("audit", __name__)
 
@@ -50,10 +48,10 @@ def page() -> str:
 def download() -> Response:
     """Send all chosen entries as CSV, the newest first."""
     try:
-        lines = begun(_lines(current_app._get_current_object(), _chosen()))  # type: ignore[attr-defined]
+        rows = begun(_rows(current_app._get_current_object(), _chosen()))  # type: ignore[attr-defined]
     except StoreError as error:
         abort(503, f"The audit list cannot be read now: {error}")
-    return streamed(site(), lines, "text/csv", "audit.csv")
+    return streamed(site(), as_csv(chain((COLUMNS,), rows)), "text/csv", "audit.csv")
 
 
 def _chosen() -> dict[str, str]:
@@ -65,26 +63,19 @@ def _chosen() -> dict[str, str]:
     }
 
 
-def _lines(app: Flask, chosen: dict[str, str]) -> Iterator[str]:
-    """Yield the file in pieces, so that a long list is not in memory at once.
+def _rows(app: Flask, chosen: dict[str, str]) -> Iterator[tuple[str, ...]]:
+    """Yield the rows of the file, read piece by piece, so that a long list is never in memory.
 
     Args:
-        app: the pieces are made when the request is answered already.
+        app: most are read when the request is answered already.
     """
     before: int | None = None
-    head: tuple[str, ...] = COLUMNS
     while True:
         with app.app_context():
             entries = audit.entries(before, CHUNK, **chosen)
-        piece = io.StringIO()
-        writer = csv.writer(piece)
-        if head:
-            writer.writerow(head)
-            head = ()
         for entry in entries:
             time = datetime.fromtimestamp(entry.time_ms / 1000, UTC).isoformat(timespec="seconds")
-            writer.writerow([time, *(cell(text) for text in entry[2:])])
-        yield piece.getvalue()
+            yield time, *entry[2:]
         if len(entries) < CHUNK:
             return
         before = entries[-1].number
