@@ -1,6 +1,5 @@
-"""The time of the owner, for days and quiet hours."""
+"""Zones of time by their names, and the time of the owner, for days and quiet hours."""
 
-import contextlib
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -15,10 +14,19 @@ def zone_of(name: str | None) -> Zone:
     """
     if not name:
         return lambda time_ms: datetime.fromtimestamp(time_ms / 1000).astimezone()
-    zone: ZoneInfo | None = None
-    with contextlib.suppress(OSError, ValueError, LookupError):
-        zone = ZoneInfo(name)
-    if zone is None:
-        raise ValueError(f"there is no time zone {name[:60]!r}; name one such as Europe/Berlin")
-    found = zone
-    return lambda time_ms: datetime.fromtimestamp(time_ms / 1000, found)
+    zone = named_zone(name)
+    return lambda time_ms: datetime.fromtimestamp(time_ms / 1000, zone)
+
+
+def named_zone(name: str) -> ZoneInfo:
+    """Return a zone by its name.
+
+    Raises:
+        ValueError: there is no such zone.
+    """
+    try:
+        return ZoneInfo(name)
+    except (LookupError, ValueError, OSError):  # OSError: the name of a folder, or a very long one
+        raise ValueError(
+            f"there is no time zone {name[:60]!r}; name one such as Europe/Berlin"
+        ) from None

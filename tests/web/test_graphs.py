@@ -183,6 +183,13 @@ def test_all_readings_of_all_sensors_of_a_span_come_as_csv(make_web):
     ]
 
 
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "../../etc/passwd", "Europe"])
+def test_a_file_needs_a_zone_that_there_is(client, zone):
+    answer = export(client, zone=zone)
+    assert answer.status == 400
+    assert "no time zone" in answer.json["error"]
+
+
 def test_statistics_of_a_sensor_come_as_ndjson(web, client):
     store(
         web, [reading("A1", float(n), timestamp_ms=n * 60_000 + 1, sequence=n) for n in range(30)]

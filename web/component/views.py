@@ -2,10 +2,10 @@
 
 from functools import partial
 from typing import Any, get_args
-from zoneinfo import ZoneInfo
 
 from flask import Blueprint, Response, abort, jsonify, request
 
+from jph.alerts.zone import named_zone
 from jph.bus.wire import TIMESTAMP_LIMIT
 from jph.clock import time_now_ms
 from jph.config.model import Component
@@ -114,7 +114,7 @@ def counted(codifier: str) -> Answer:
     if not component.is_counter:
         abort(404, f"{codifier} is no counter: its entry has no Counter.")
     per: Per = _choice("per", Per)
-    wanted = periods(start_ms, end_ms, _zone(), per)
+    wanted = periods(start_ms, end_ms, named_zone(request.args.get("zone", "UTC")), per)
     found = totals(_cells(component, wanted[0][0], wanted[-1][1]), wanted)
     rises = [it.value for it in found if it.value is not None]
     return jsonify(
@@ -201,14 +201,6 @@ def _choice(name: str, choices: Any) -> Any:
     if given not in get_args(choices):
         raise ValueError(f"{name} must be one of {', '.join(get_args(choices))}")
     return given
-
-
-def _zone() -> ZoneInfo:
-    name = request.args.get("zone", "UTC")
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, OSError):  # OSError: the name of a folder, or a very long one
-        raise ValueError(f"there is no time zone {name[:40]!r}") from None
 
 
 def _number(component: Component, value: float | None) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """What a graph shows, and all readings or statistics of a span, as files."""
 
 from datetime import datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 
+from jph.alerts.zone import named_zone
 from jph.errors import JphError
 from jph.stores.buckets import RAW, RESOLUTIONS
 from web import long_history
@@ -37,8 +37,8 @@ def export() -> ResponseReturnValue:
             )
         if kind == "parquet" and not downloads.has_parquet():
             raise ValueError("Parquet needs a package: pip install 'jph[parquet]'")
-        zone = ZoneInfo(request.args.get("zone", "UTC"))
-    except (ValueError, ZoneInfoNotFoundError) as error:
+        zone = named_zone(request.args.get("zone", "UTC"))
+    except ValueError as error:
         return jsonify({"error": str(error)}), 400
     every = here.config.components
     chosen = [every[code] for code, _ in lines if code in every] if lines else [*every.values()]
