@@ -190,10 +190,10 @@ class Alerts:
         with self._lock:
             self._evaluator.on_control(message, _now())
         if message.flag == "A" and message.destination in self._own:
-            is_question = message.number == Order(Verb.TELL).number()
-            if not (is_question or self._takes_commands(message.destination)):
-                return
-            self._obey(message.destination, message.number)
+            is_ours = message.destination == self.channel.codifier
+            is_question = is_ours and message.number == Order(Verb.TELL).number()
+            if is_question or self._takes_commands(message.destination):
+                self._obey(message.destination, message.number)
 
     def _takes_commands(self, codifier: str) -> bool:
         components = self.config.components
@@ -227,8 +227,6 @@ class Alerts:
         now_ms = time_now_ms()
         with self._lock:
             if codifier != self.channel.codifier:
-                if not self._takes_commands(codifier):
-                    return
                 rules = [name for name, code in self._codes.items() if code == codifier]
                 for name in rules if number >= 0 else ():
                     self._book.attend_rule(name, int(min(number, 1e9)), now_ms)
