@@ -17,6 +17,7 @@ from jph.alerts.rules import (
     QuietHours,
     Rule,
     areas_around,
+    host_of,
     is_inside,
 )
 from jph.alerts.telling import MAINTAINED, Order, Told, Verb, argument_of
@@ -240,10 +241,9 @@ class Book:
         component = self._components.get(subject)
         if component is None:
             return it.of == "host" and is_same_host(subject, it.name)
-        server = self._components.get(component.server or "")
         if it.of == "host":
-            host = component.host or (server.host if server else None)
-            return bool(host) and is_same_host(str(host), it.name)
+            host = host_of(component, self._components)
+            return bool(host) and is_same_host(host, it.name)
         return is_inside(component.area, it.name)
 
     # What is to be said

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from collectors.alerts.book import Alert, Announcement
 from jph.alerts.conditions import Zone
-from jph.alerts.rules import BLIND, NODE, SEVERITIES
+from jph.alerts.rules import BLIND, NODE, SEVERITIES, host_of
 from jph.alerts.words import duration, quantity
 from jph.config.model import Component
 
@@ -130,8 +130,7 @@ class Writer:
         places = [f"Codifier {component.codifier}"]
         if component.area:
             places.append(component.area)
-        server = self._components.get(component.server or "")
-        host = component.host or (server.host if server else None)
+        host = host_of(component, self._components)
         return ["Where: " + ", ".join([*places, *([f"on {host}"] if host else [])])]
 
     def _name(self, codifier: str) -> str:

@@ -117,6 +117,12 @@ def is_inside(area: str, whole: str) -> bool:
     return bool(whole) and (area == whole or area.startswith(f"{whole}/"))
 
 
+def host_of(component: Component, components: Mapping[str, Component]) -> str:
+    """Return the host of a component, or of the one that sends for it; empty if none is named."""
+    server = components.get(component.server or "")
+    return component.host or (server.host if server else None) or ""
+
+
 def areas_around(area: str) -> list[str]:
     """Return an area and those that it lies in, the largest first."""
     parts = area.split("/") if area else []
