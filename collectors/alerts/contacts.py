@@ -5,12 +5,10 @@ import hmac
 import importlib.util
 import json
 import logging
-import os
 import re
 import smtplib
 import ssl
 import subprocess
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -20,6 +18,7 @@ from typing import Literal
 
 from collectors.alerts.messages import Message
 from jph.alerts.rules import SEVERITIES, Severity
+from jph.child import run_module
 from jph.errors import HttpError, JphError, StoreError
 from jph.files import password_in
 from jph.settings import setting
@@ -224,13 +223,7 @@ class Contact:
         )
         given = {"file": str(self.url_file), "title": message.title, "body": message.body}
         try:
-            ended = subprocess.run(
-                [sys.executable, "-P", "-m", "collectors.alerts.by_apprise"],
-                input=json.dumps({**given, "kind": kind}).encode(),
-                capture_output=True,
-                timeout=APPRISE_S,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
-            )
+            ended = run_module("collectors.alerts.by_apprise", {**given, "kind": kind}, APPRISE_S)
         except subprocess.TimeoutExpired as error:
             raise Undelivered(f"apprise has not delivered it within {APPRISE_S:.0f} s") from error
         except OSError as error:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
+from jph import child
 from jph.errors import SensorError
 
 MOST_BYTES = 1 << 20  # of all messages of one reading to the node
@@ -95,7 +96,6 @@ class WorkerProcess:
                 raise
 
     def _start(self) -> None:
-        folders = [os.path.abspath(folder) for folder in sys.path]
         try:
             self._trace = os.memfd_create("jph-trace")
             self._process = subprocess.Popen(
@@ -105,8 +105,7 @@ class WorkerProcess:
                 stderr=self._trace,
                 bufsize=0,
                 env={
-                    **os.environ,
-                    "PYTHONPATH": os.pathsep.join(folders),
+                    **child.environment(),
                     "MALLOC_ARENA_MAX": "1",  # each further one reserves 64 MB of the address space
                 },
                 start_new_session=True,

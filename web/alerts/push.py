@@ -8,10 +8,8 @@ import importlib.util
 import ipaddress
 import json
 import logging
-import os
 import queue
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from jph.child import run_module
 from jph.clock import time_now_ms
 from jph.errors import JphError, StoreError
 from jph.faults import Fault
@@ -256,13 +255,7 @@ def _child(given: dict[str, Any]) -> Any:
     if not is_possible():
         raise PushError("Web Push is not installed: pip install 'jph[push]'")
     try:
-        ended = subprocess.run(
-            [sys.executable, "-P", "-m", "web.alerts.by_push"],
-            input=json.dumps(given).encode(),
-            capture_output=True,
-            timeout=CHILD_S,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
-        )
+        ended = run_module("web.alerts.by_push", given, CHILD_S)
         if ended.returncode == 0:
             return json.loads(ended.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
