@@ -20,12 +20,11 @@ def read_gaps(source: SpanReader, start_ms: int, end_ms: int, longest_ms: int) -
 
     None: there are no readings, or there are too many that are no numbers.
     """
-    extent = source.extent((start_ms - 1, end_ms - 1)) if start_ms < end_ms else None
-    if extent is None:
+    span = source.known((start_ms - 1, end_ms - 1))
+    if span is None:
         return None
-    span = (max(start_ms - 1, extent[0]), min(end_ms - 1, extent[1]))
     covered: list[tuple[int, int, int]] = []  # first, last, width of the bucket
-    for resolution, part in rough_plan(source, span) if span[0] < span[1] else ():
+    for resolution, part in rough_plan(source, span):
         if resolution == RAW:
             covered += [(time_ms, time_ms, 0) for time_ms in source.times(part)]
         else:

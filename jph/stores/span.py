@@ -103,11 +103,8 @@ def read_summary(source: SpanReader, start_ms: int, end_ms: int) -> Statistic | 
     Of many readings they are made of buckets: then there is no mode, and the median is the one of
     the buckets' medians that has half of the readings on each side.
     """
-    extent = source.extent((start_ms - 1, end_ms - 1)) if start_ms < end_ms else None
-    if extent is None:
-        return None
-    span = (max(start_ms - 1, extent[0]), min(end_ms - 1, extent[1]))
-    if span[0] >= span[1]:
+    span = source.known((start_ms - 1, end_ms - 1))
+    if span is None:
         return None
     parts: list[Statistic] = []
     for resolution, part in rough_plan(source, span):

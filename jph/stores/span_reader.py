@@ -76,6 +76,14 @@ class SpanReader(ABC):
     def unmarked(self) -> Span | None:
         """Return a span in which no bucket is computed and none is marked."""
 
+    def known(self, span: Span) -> Span | None:
+        """Return the part of a span outside which there are no readings; None: there are none."""
+        extent = self.extent(span) if span[0] < span[1] else None
+        if extent is None:
+            return None
+        start_ms, end_ms = max(span[0], extent[0]), min(span[1], extent[1])
+        return (start_ms, end_ms) if start_ms < end_ms else None
+
     def ask(self, query: str, span: Span = (0, 0), **values: object) -> list[Any]:
         """Return the rows of a query with %(codifier)s, %(start)s, %(end)s and these values."""
         start_ms, end_ms = (min(max(ms, -MAX_MS), MAX_MS) for ms in span)

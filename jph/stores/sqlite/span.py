@@ -60,16 +60,11 @@ class SqliteSpanReader(SpanReader):
         return next(iter(self.ask("SELECT first_ms - 1, last_ms FROM unmarked")), None)
 
     def rows(self, span: Span, most: int, where: str = "") -> list[Any]:
-        known = self._known(span)
+        known = self.known(span)  # no scan for nothing
         return super().rows(known, most, where) if known else []
 
     def oldest(self, span: Span, most: int, after: int) -> list[Any]:
-        known = self._known(span)
+        known = self.known(span)
         if known is None:
             return []
         return super().oldest(known, most, after if known[0] == span[0] else -1)
-
-    def _known(self, span: Span) -> Span | None:
-        """Return the part of a span outside which there are no readings: no scan for nothing."""
-        known = self.extent(span)
-        return (max(span[0], known[0]), min(span[1], known[1])) if known else None
