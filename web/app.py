@@ -46,6 +46,7 @@ from web.graphs import files as graph_files
 from web.graphs import saved_views as graph_saved_views
 from web.graphs import views as graph_views
 from web.logs import views as log_views
+from web.migrations import connect
 from web.network import page as network
 from web.site import Site
 
@@ -166,8 +167,6 @@ def create_app(site: Site, *, port: int, host: str, allowed_hosts: tuple[str, ..
 
 
 def _make_database(path: Path) -> None:
-    from web.migrations import connect  # loads sqlite3, for a file that few servers have
-
     connect(path).close()
 
 

@@ -31,7 +31,7 @@ OBEYED_S = 15.0  # a halt or start that is seen within this time is that of who 
 
 
 class Change(NamedTuple):
-    """An event that is not written yet; web.events, which loads sqlite3, is left to the thread."""
+    """An event that is not written yet; web.events, which loads Flask, is left to the thread."""
 
     time_ms: int
     codifier: str

@@ -6,6 +6,7 @@ from flask.typing import ResponseReturnValue
 from jph.errors import StoreError
 from web.access import open_to_strangers
 from web.context import site
+from web.migrations import connection
 
 blueprint = Blueprint("readiness", __name__)
 
@@ -17,8 +18,6 @@ def readyz() -> ResponseReturnValue:
 
     A history that is away is none of them: everything else works, and the pages say so.
     """
-    from web.migrations import connection  # loads sqlite3
-
     reasons: dict[str, str] = {}
     if not site().channel.process.bus.status().joined:
         reasons["bus"] = "not joined"

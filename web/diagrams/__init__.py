@@ -36,7 +36,7 @@ PICTURE_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-sr
 @behind(lambda site: site.page_gate)
 def page() -> ResponseReturnValue:
     """Show the first diagram, or how to make one."""
-    from web.diagrams import store  # loads sqlite3
+    from web.diagrams import store  # loads what reads XML
 
     known = _stored(store.all_diagrams)
     if known:
