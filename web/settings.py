@@ -11,7 +11,6 @@ from flask import (
     jsonify,
     render_template,
     request,
-    url_for,
 )
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import ServiceUnavailable
@@ -234,7 +233,6 @@ def save() -> ResponseReturnValue:
     look_after = keeper()
     base = edit.base or look_after.look().number
     wanted = edit.wanted(look_after, base)
-    address = request.host
     try:
         if edit.how == "merge":
             newest = look_after.look()
@@ -246,7 +244,7 @@ def save() -> ResponseReturnValue:
     except ConflictError as conflict:
         return jsonify(edits.conflict_of(wanted, look_after, conflict))
     except RefusedError as error:
-        mistakes = [edits.placed(line, wanted, look_after, edit) for line in error.mistakes]
+        mistakes = [edits.placed(line, wanted, edit) for line in error.mistakes]
         return jsonify(mistakes=mistakes)
     except BusyError as error:
         abort(409, str(error))
@@ -294,8 +292,3 @@ def type_of(entry: dict[str, Any]) -> str:
 def heard() -> list[str]:
     """Return the Codifiers that somebody uses without being configured."""
     return [it.codifier for it in site().records.strangers.lately()]
-
-
-def url_of(number: int) -> str:
-    """Return the address of a revision."""
-    return url_for("revisions.one", number=number)

@@ -61,8 +61,6 @@ def unpacked(source: IO[bytes], home: Path, *, history: bool = True) -> Iterator
     with tempfile.TemporaryDirectory(prefix=".restore-", dir=home) as folder:
         try:
             backup = _unpack(source, Path(folder), home, history)
-        except (ConfigError, StoreError):
-            raise
         except BROKEN as error:
             raise StoreError(f"this is no complete backup of JPH: {error}") from error
         for name, path in backup.files.items():

@@ -132,12 +132,12 @@ def found_in(
         mistakes = error.mistakes if isinstance(error, ConfigError) else [str(error)]
         warnings = []
     return (
-        [placed(line, wanted, keeper, edit) for line in mistakes],
-        [placed(line, wanted, keeper, edit) for line in warnings],
+        [placed(line, wanted, edit) for line in mistakes],
+        [placed(line, wanted, edit) for line in warnings],
     )
 
 
-def placed(line: str, wanted: Mapping[str, object] | str, keeper: Keeper, edit: Edit) -> Shown:
+def placed(line: str, wanted: Mapping[str, object] | str, edit: Edit) -> Shown:
     """Return a mistake with its place: line and column of a text, or the key within the entry."""
     path, colon, words = line.partition(": ")
     at = re.match(r"line (\d+)(?:, column (\d+))?$", path)

@@ -7,7 +7,6 @@ from copy import deepcopy
 from typing import Any
 
 from jph import registry
-from web.formatting import display
 from web.strangers import DATA_TYPES, Stranger
 
 _SIGNS = string.ascii_uppercase + string.digits + string.ascii_lowercase
@@ -64,11 +63,6 @@ def entry_of_stranger(stranger: Stranger) -> dict[str, Any]:
         interval_s = (stranger.heard_ms - stranger.since_ms) / 1000 / (stranger.readings - 1)
         entry["TimeoutWarning"] = max(10, round(3 * interval_s))
     return entry
-
-
-def heard_value(stranger: Stranger) -> str:
-    """Return the last value of a Codifier, as people read it."""
-    return display(stranger.value)[0] if stranger.readings else ""
 
 
 def free_codifier(content: Mapping[str, object], words: str, taken: Iterable[str] = ()) -> str:
