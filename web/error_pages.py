@@ -8,9 +8,9 @@ from typing import NamedTuple
 from flask import Blueprint, Flask, Response, jsonify, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, ServiceUnavailable
 
-from jph.errors import StoreError
+from jph.errors import JphError, StoreError
 from web.access import Role, may, open_to_strangers, wants_json
 from web.context import site
 from web.limits import Busy
@@ -64,6 +64,11 @@ def show_error(error: HTTPException) -> ResponseReturnValue:
     return _error(
         code, (is_own and error.description) or WORDS.get(code) or error.description or ""
     )
+
+
+def show_fault(fault: JphError) -> ResponseReturnValue:
+    """Show that a file or a database that a page needs cannot be used, with the reason."""
+    return show_error(ServiceUnavailable(str(fault)))
 
 
 def show_busy(busy: Busy) -> ResponseReturnValue:

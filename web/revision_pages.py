@@ -1,19 +1,19 @@
 """Settings, Revisions: who changed the configuration, when and why; and the way back."""
 
-from flask import Blueprint, Response, abort, current_app, render_template, request
-from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import ServiceUnavailable
+from flask import Blueprint, Response, abort, render_template, request
 
 from jph.config import document
-from jph.errors import ConfigError, JphError, StoreError
+from jph.errors import ConfigError, StoreError
 from web.access import Role, needs
 from web.configuration import store
 from web.configuration.differences import differences, text_differences
 from web.configuration.edits import outcome_of, shown_differences
-from web.configuration.keeper import Keeper
 from web.context import behind, row_number, site
+from web.error_pages import show_fault
 
 blueprint = Blueprint("revisions", __name__, url_prefix="/settings/revisions")
+blueprint.register_error_handler(StoreError, show_fault)
+blueprint.register_error_handler(ConfigError, show_fault)
 
 PAGE = 50  # revisions
 MOST_LINES = 2000  # of a difference as text
@@ -28,25 +28,12 @@ KINDS = {
 }
 
 
-@blueprint.errorhandler(StoreError)
-@blueprint.errorhandler(ConfigError)
-def show_fault(error: JphError) -> ResponseReturnValue:
-    """Tell that the file or the database cannot be used."""
-    answer: ResponseReturnValue = current_app.handle_http_exception(ServiceUnavailable(str(error)))
-    return answer
-
-
-def keeper() -> Keeper:
-    """Return what looks after the configuration of this process."""
-    return site().keeper
-
-
 @blueprint.get("")
 @needs(Role.ADMIN)
 @behind(lambda site: site.page_gate)
 def page() -> str:
     """List the revisions, the newest first."""
-    newest = keeper().look()
+    newest = site().keeper.look()
     before = request.args.get("before", type=row_number)
     found = store.before(site().home, before, PAGE + 1)
     return render_template(
@@ -63,7 +50,7 @@ def page() -> str:
 @behind(lambda site: site.page_gate)
 def one(number: int) -> str:
     """Show one revision and what it has different from another, by default the one before."""
-    newest = keeper().look()
+    newest = site().keeper.look()
     home = site().home
     revision = store.find(home, number)
     if revision is None:
@@ -90,8 +77,8 @@ def one(number: int) -> str:
         changes=changes_of(before, after),
         lines=lines[:MOST_LINES],
         more_lines=max(0, len(lines) - MOST_LINES),
-        outcome=outcome_of(keeper(), site(), number),
-        why_not=keeper().file.why_not(),
+        outcome=outcome_of(site(), number),
+        why_not=site().keeper.file.why_not(),
     )
 
 

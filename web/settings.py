@@ -7,13 +7,11 @@ from flask import (
     Blueprint,
     Response,
     abort,
-    current_app,
     jsonify,
     render_template,
     request,
 )
 from flask.typing import ResponseReturnValue
-from werkzeug.exceptions import ServiceUnavailable
 
 from jph import registry
 from jph.config import document
@@ -23,10 +21,13 @@ from web import audit
 from web.access import Role, needs, who
 from web.configuration import edits, entries
 from web.configuration.edits import Edit
-from web.configuration.keeper import BusyError, ConflictError, Keeper, RefusedError
+from web.configuration.keeper import BusyError, ConflictError, RefusedError
 from web.context import behind, site
+from web.error_pages import show_fault
 
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")
+blueprint.register_error_handler(StoreError, show_fault)
+blueprint.register_error_handler(ConfigError, show_fault)
 
 MOST_BODY = document.MAX_SIZE + (1 << 16)
 
@@ -37,26 +38,14 @@ def allow_documents(endpoint: str | None, values: dict[str, Any] | None) -> None
     request.max_content_length = request.max_form_memory_size = MOST_BODY
 
 
-@blueprint.errorhandler(StoreError)
-@blueprint.errorhandler(ConfigError)
-def show_fault(error: JphError) -> ResponseReturnValue:
-    """Tell that the file or the database cannot be used."""
-    answer: ResponseReturnValue = current_app.handle_http_exception(ServiceUnavailable(str(error)))
-    return answer
-
-
-def keeper() -> Keeper:
-    """Return what looks after the configuration of this process."""
-    return site().keeper
-
-
 @blueprint.get("")
 @needs(Role.ADMIN)
 @behind(lambda site: site.page_gate)
 def page() -> str:
     """List the components, and what stands beside them."""
-    newest, content = keeper().current()
-    file = keeper().file
+    keeper = site().keeper
+    newest, content = keeper.current()
+    file = keeper.file
     statuses = {it.component.codifier: it.status for it in site().records.all()}
     return render_template(
         "settings/page.html",
@@ -67,7 +56,7 @@ def page() -> str:
         newest=newest,
         file=file,
         why_not=file.why_not(),
-        is_loaded=keeper().is_loaded(),
+        is_loaded=keeper.is_loaded(),
         strangers=site().records.strangers.lately(),
         has_document=bool(content),
     )
@@ -78,7 +67,7 @@ def page() -> str:
 @behind(lambda site: site.page_gate)
 def component(codifier: str) -> str:
     """Show the form of one component."""
-    newest, content = keeper().current()
+    newest, content = site().keeper.current()
     entry = entries.entry_of(content, codifier)
     if entry is None:
         abort(404, f"There is no component {codifier} in the configuration.")
@@ -90,7 +79,7 @@ def component(codifier: str) -> str:
 @behind(lambda site: site.page_gate)
 def add() -> str:
     """Let a person choose the type of a new component, or show its form."""
-    newest, content = keeper().current()
+    newest, content = site().keeper.current()
     if copied := request.args.get("copy"):
         entry = entries.entry_of(content, copied)
         if entry is None:
@@ -111,7 +100,7 @@ def add() -> str:
 @behind(lambda site: site.page_gate)
 def accept(codifier: str) -> str:
     """Show the form of a Codifier that is heard but not configured, filled with what it sends."""
-    newest, content = keeper().current()
+    newest, content = site().keeper.current()
     if (entry := entries.entry_of(content, codifier)) is not None:
         return form(entry, content, newest.number, codifier)
     found = [it for it in site().records.strangers.lately() if it.codifier == codifier]
@@ -132,6 +121,7 @@ def form(
     Args:
         codifier: that it has in the document; empty for a new one.
     """
+    keeper = site().keeper
     schema, note = schema_of(type_of(entry))
     taken = [str(it.get("Codifier")) for it in entries.entries_of(content)] + heard()
     model = {
@@ -141,7 +131,7 @@ def form(
         "codifier": codifier,
         "base": base,
         "taken": [it for it in taken if it not in (codifier, entry.get("Codifier"))],
-        "own": keeper().own,
+        "own": keeper.own,
     }
     return render_template(
         "settings/form.html",
@@ -150,9 +140,9 @@ def form(
         codifier=codifier,
         about=registry.ABOUT.get(registry.current(type_of(entry)), ""),
         types=entries.types_like(type_of(entry)),
-        why_not=keeper().file.why_not(),
-        is_own=codifier == keeper().own,
-        port_given=keeper().port_given() if codifier == keeper().own else None,
+        why_not=keeper.file.why_not(),
+        is_own=codifier == keeper.own,
+        port_given=keeper.port_given() if codifier == keeper.own else None,
         **more,
     )
 
@@ -162,7 +152,7 @@ def form(
 @behind(lambda site: site.page_gate)
 def network() -> str:
     """Show the form of the two channels."""
-    newest, content = keeper().current()
+    newest, content = site().keeper.current()
     entry = content.get("Multicast")
     model = {
         "schema": multicast_schema(),
@@ -171,7 +161,7 @@ def network() -> str:
         "base": newest.number,
     }
     return render_template(
-        "settings/network.html", model=json.dumps(model), why_not=keeper().file.why_not()
+        "settings/network.html", model=json.dumps(model), why_not=site().keeper.file.why_not()
     )
 
 
@@ -197,11 +187,11 @@ def schema_of(type_name: str) -> tuple[dict[str, Any], str]:
 @behind(lambda site: site.page_gate)
 def text() -> str:
     """Show the whole document as text."""
-    newest = keeper().look()
-    file = keeper().file
+    keeper = site().keeper
+    newest, file = keeper.look(), keeper.file
     return render_template(
         "settings/text.html",
-        text=keeper().text(newest.number),
+        text=keeper.text(newest.number),
         base=newest.number,
         file=file,
         why_not=file.why_not(),
@@ -214,9 +204,10 @@ def text() -> str:
 def check() -> Response:
     """Check an edit, without saving it: its mistakes and warnings, each with its place."""
     edit = given_edit()
-    newest = keeper().look()
-    wanted = edit.wanted(keeper(), edit.base or newest.number)
-    mistakes, warnings = edits.found_in(wanted, keeper(), edit)
+    keeper = site().keeper
+    newest = keeper.look()
+    wanted = edit.wanted(keeper, edit.base or newest.number)
+    mistakes, warnings = edits.found_in(wanted, keeper, edit)
     return jsonify(mistakes=mistakes, warnings=warnings, newest=newest.number)
 
 
@@ -230,19 +221,19 @@ def save() -> ResponseReturnValue:
     what `mine` and `theirs` change, if somebody else changed the configuration meanwhile.
     """
     edit = given_edit()
-    look_after = keeper()
-    base = edit.base or look_after.look().number
-    wanted = edit.wanted(look_after, base)
+    keeper = site().keeper
+    base = edit.base or keeper.look().number
+    wanted = edit.wanted(keeper, base)
     try:
         if edit.how == "merge":
-            newest = look_after.look()
-            wanted, base = edits.merged_with(wanted, look_after, base, newest.number), newest.number
+            newest = keeper.look()
+            wanted, base = edits.merged_with(wanted, keeper, base, newest.number), newest.number
         elif edit.how == "over":
-            base = look_after.look().number
-        revision = look_after.save(wanted, who(), edit.why, base)
-        address = edits.address_after(look_after, request.host)
+            base = keeper.look().number
+        revision = keeper.save(wanted, who(), edit.why, base)
+        address = edits.address_after(keeper, request.host)
     except ConflictError as conflict:
-        return jsonify(edits.conflict_of(wanted, look_after, conflict))
+        return jsonify(edits.conflict_of(wanted, keeper, conflict))
     except RefusedError as error:
         mistakes = [edits.placed(line, wanted, edit) for line in error.mistakes]
         return jsonify(mistakes=mistakes)
@@ -258,7 +249,7 @@ def save() -> ResponseReturnValue:
 @needs(Role.ADMIN)
 def outcome(number: int) -> Response:
     """Return what became of a revision so far."""
-    found = edits.outcome_of(keeper(), site(), number)
+    found = edits.outcome_of(site(), number)
     if found is None:
         abort(404, f"There is no revision {number}.")
     return jsonify(found)
@@ -268,7 +259,7 @@ def outcome(number: int) -> Response:
 @needs(Role.ADMIN)
 def reload() -> Response:
     """Have all components load the file, as after an edit by hand."""
-    keeper().reload()
+    site().keeper.reload()
     audit.note("reload", "@@", "all components are told to load the configuration")
     return jsonify(done=True)
 

@@ -230,9 +230,9 @@ def _document(wanted: Mapping[str, object] | str) -> object:
 # What became of it
 
 
-def outcome_of(keeper: Keeper, site: Site, number: int) -> Shown | None:
+def outcome_of(site: Site, number: int) -> Shown | None:
     """Return what became of a revision so far: of the whole, and of each component."""
-    trial = keeper.trial
+    trial = site.keeper.trial
     changed: frozenset[str] = frozenset()
     if trial is not None and trial.number == number:
         changed = trial.changed

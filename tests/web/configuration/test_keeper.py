@@ -212,7 +212,7 @@ def test_each_component_tells_whether_it_took_the_change(make_network, path, doc
         def answers():
             return {
                 it["codifier"]: it["answer"]
-                for it in edits.outcome_of(network.keeper, network.web._site, 2)["components"]
+                for it in edits.outcome_of(network.web._site, 2)["components"]
             }
 
         eventually(lambda: "waiting" not in answers().values())
