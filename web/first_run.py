@@ -13,6 +13,7 @@ from flask.typing import ResponseReturnValue
 from jph.errors import JphError, StoreError
 from web import accounts, audit, revisions
 from web.access import Role, for_people, needs, who
+from web.configuration.entries import entry_of
 from web.context import site
 from web.proxies import is_loopback
 
@@ -85,7 +86,7 @@ def begin() -> ResponseReturnValue:
 def apply() -> ResponseReturnValue:
     """Write name and openness into the configuration; the pages may begin again because of it."""
     given = request.get_json(silent=True) if request.is_json else request.form
-    if not isinstance(given, dict | type(request.form)):
+    if not isinstance(given, dict):
         abort(400, "Name and openness are an object.")
     network, opens = str(given.get("network", ""))[:LONGEST_NAME], given.get("open") == "1"
 
@@ -94,13 +95,12 @@ def apply() -> ResponseReturnValue:
             document["Name"] = network
         if opens == _is_open():
             return
-        for entry in document.get("Sensors", []):
-            if isinstance(entry, dict) and entry.get("Codifier") == site().channel.codifier:
-                settings = entry.setdefault("Sensor", {})
-                if opens:
-                    settings["Host"] = "0.0.0.0"
-                else:
-                    settings.pop("Host", None)
+        if entry := entry_of(document, site().channel.codifier):
+            settings = entry.setdefault("Sensor", {})
+            if opens:
+                settings["Host"] = "0.0.0.0"
+            else:
+                settings.pop("Host", None)
 
     try:
         revisions.change(edit, who(), "first start")

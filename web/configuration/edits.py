@@ -16,9 +16,9 @@ from web.configuration.differences import (
     path_text,
     value_text,
 )
-from web.configuration.entries import entries_of, entry_of
+from web.configuration.entries import entries_of
 from web.configuration.keeper import ConflictError, Keeper
-from web.configuration.own_pages import own_mistakes
+from web.configuration.own_pages import own_mistakes, port_in
 from web.configuration.text import merged, position_of
 from web.site import Site
 
@@ -274,8 +274,7 @@ def outcome_of(site: Site, number: int) -> Shown | None:
 def address_after(keeper: Keeper, host: str) -> str:
     """Return the host and port of the pages under the newest revision; empty if they stay."""
     _, content = keeper.current()
-    own = entry_of(content, keeper.own)
-    port = (own or {}).get("Sensor", {}).get("Port") if own else None
+    port = port_in(content, keeper.own)
     before = keeper.own_component.settings.get("Port")
     if not isinstance(port, int) or port == before or not port:
         return ""

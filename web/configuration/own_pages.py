@@ -10,6 +10,7 @@ from jph import registry
 from jph.config import checks
 from jph.config.model import Component
 from jph.node.channel import Channel
+from web.configuration.entries import entry_of
 from web.configuration.text import is_same
 from web.configuration.trial import Trial
 
@@ -40,11 +41,7 @@ def own_mistakes(own: Component, content: object) -> list[str]:
 
 def entry_in(content: object, codifier: str) -> dict[str, Any]:
     """Return the entry of a component, an empty one if there is none."""
-    entries = content.get("Sensors") if isinstance(content, Mapping) else None
-    for entry in entries if isinstance(entries, list) else ():
-        if isinstance(entry, dict) and entry.get("Codifier") == codifier:
-            return entry
-    return {}
+    return (entry_of(content, codifier) if isinstance(content, Mapping) else None) or {}
 
 
 def port_in(content: object, codifier: str) -> object:
