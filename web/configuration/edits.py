@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from jph.config import checks, document
@@ -75,7 +75,7 @@ class Edit:
         edit = cls(**{"base": 0, **given})
         if edit.how not in ("", "merge", "over"):
             raise ValueError("how must be merge or over.")
-        return cls(**{"base": 0, **given, "why": " ".join(edit.why.split())[:LONGEST_WHY]})
+        return replace(edit, why=" ".join(edit.why.split())[:LONGEST_WHY])
 
     def wanted(self, keeper: Keeper, base: int) -> Mapping[str, object] | str:
         """Return the document that it makes of a revision, or the text.

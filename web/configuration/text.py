@@ -54,7 +54,7 @@ def merged(text: str, wanted: object) -> str:
     Args:
         text: JSON that `jph.config.document.parse` takes.
     """
-    node = _scan(text, SPACE.match(text, 0).end())  # type: ignore[union-attr]
+    node = _scan(text, _behind_space(text, 0))
     return text[: node.start] + _render(text, node, wanted) + text[node.end :]
 
 
@@ -88,7 +88,7 @@ def position_of(text: str, path: str) -> tuple[int, int]:
 
     Of a key that is not there, they are those of what it should stand in.
     """
-    node = _scan(text, SPACE.match(text, 0).end())  # type: ignore[union-attr]
+    node = _scan(text, _behind_space(text, 0))
     place = node.start
     rest = path
     while rest:
