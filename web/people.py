@@ -117,9 +117,9 @@ def _page(error: str = "", name: str = "", role: Role = Role.VIEWER) -> str:
 
 
 def _is_last_admin(name: str) -> bool:
-    from web import users
+    from web import sessions
 
-    return [person.name for person in users.people() if person.role == Role.ADMIN] == [name]
+    return sessions.admins() == [name]
 
 
 def _name() -> str:
