@@ -19,9 +19,7 @@ def extras_needed(config: Config) -> list[str]:
     here = [
         component
         for component in config.components.values()
-        if runs_here(component.entry)
-        and component.type not in registry.NEVER_RUN
-        and registry.is_run(component.type)
+        if runs_here(component.entry) and registry.is_run(component.type)
     ]
     extras = {
         registry.EXTRAS[component.type].removeprefix("jph[").removesuffix("]")

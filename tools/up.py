@@ -130,9 +130,7 @@ def _run(
         return [
             component
             for component in config.components.values()
-            if runs(component.entry)
-            and component.type not in registry.NEVER_RUN
-            and registry.is_run(component.type)
+            if runs(component.entry) and registry.is_run(component.type)
         ]
 
     probe = StartProbe()

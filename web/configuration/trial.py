@@ -94,7 +94,7 @@ class Trial:
         return {
             codifier: self._answer(codifier)
             for codifier, component in config.components.items()
-            if component.type not in registry.NEVER_RUN and registry.is_run(component.type)
+            if registry.is_run(component.type)
         }
 
     def _answer(self, codifier: str) -> Answer:
