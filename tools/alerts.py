@@ -1,8 +1,8 @@
 """`jph alerts`: try the contacts of the network's alerts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -30,7 +30,6 @@ def test(names: tuple[str, ...], source: str, home: Path) -> None:
     It goes out from this machine, so try it on the one that runs the Alerts component. Ends with 1
     if one of them did not take it.
     """
-    from collectors.alerts.component import Alerts
     from collectors.alerts.contacts import Undelivered
     from collectors.alerts.messages import Writer
 
@@ -43,9 +42,7 @@ def test(names: tuple[str, ...], source: str, home: Path) -> None:
         raise click.ClickException(f"{what}: {known}; they stand in Sensor.Contacts of Alerts")
     failed = False
     for name in names or told:
-        component, contact = told[name]
-        with options.wrong_config(source):
-            given = arguments(Alerts, component.settings, f"Sensors[{component.index}].Sensor")
+        component, given, contact = told[name]
         zone = zone_of(str(given["time_zone"]) if given.get("time_zone") else None)
         writer = Writer(
             config.components, zone, str(given.get("public_url") or ""), component.codifier
@@ -61,14 +58,16 @@ def test(names: tuple[str, ...], source: str, home: Path) -> None:
         raise click.exceptions.Exit(1)
 
 
-def _contacts(config: Config) -> Iterator[tuple[str, tuple[Component, "Contact"]]]:
-    """Yield the contacts of all Alerts components, by their names."""
+def _contacts(
+    config: Config,
+) -> Iterator[tuple[str, tuple[Component, Mapping[str, Any], "Contact"]]]:
+    """Yield the contacts of all Alerts components by their names, with the settings there."""
     from collectors.alerts.component import Alerts
 
     for component in config.components.values():
         if component.type == "Alerts":
             place = f"Sensors[{component.index}].Sensor"
             with options.wrong_config(config.source):
-                given = arguments(Alerts, component.settings, place)
-            for contact in given.get("contacts", ()):  # type: ignore[attr-defined]
-                yield contact.name, (component, contact)
+                given: dict[str, Any] = arguments(Alerts, component.settings, place)
+            for contact in given.get("contacts", ()):
+                yield contact.name, (component, given, contact)
