@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tools import options
-from tools.user import pages_of, role_choice
+from tools.user import pages_of, role_option
 
 if TYPE_CHECKING:
     from web.tokens import Token
@@ -19,13 +19,7 @@ def token() -> None:
 
 @token.command()
 @click.argument("name")
-@click.option(
-    "--role",
-    type=role_choice,
-    default="viewer",
-    show_default=True,
-    help="What it may do: see; command, too; or change everything.",
-)
+@role_option(default="viewer")
 @click.option("--days", type=float, help="How long it is valid; without it until it is removed.")
 @options.home
 def add(name: str, role: str, days: float | None, home: Path) -> None:

@@ -1,5 +1,6 @@
 """`jph user`: the accounts of people who sign in with a name and a password."""
 
+import functools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,17 +19,18 @@ def user() -> None:
 
 
 role_choice = click.Choice(["viewer", "operator", "admin"])
+role_option = functools.partial(
+    click.option,
+    "--role",
+    type=role_choice,
+    show_default=True,
+    help="What it may do: see; command, too; or change everything.",
+)
 
 
 @user.command()
 @click.argument("name")
-@click.option(
-    "--role",
-    type=role_choice,
-    default="admin",
-    show_default=True,
-    help="What it may do: see; command, too; or change everything.",
-)
+@role_option(default="admin")
 @options.home
 def add(name: str, role: str, home: Path) -> None:
     """Make an account. Asks for its password, or reads it as a line from a pipe."""
