@@ -141,6 +141,13 @@ def identity_of(path: Path) -> Identity:
     return status.st_dev, status.st_ino
 
 
+def changed_ns(path: Path) -> int:
+    """Return when a file was written last, 0 if there is none that can be seen."""
+    with suppress(OSError):
+        return path.stat().st_mtime_ns
+    return 0
+
+
 def password_in(path: Path) -> str:
     """Return the password in the first line of a file.
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from jph.errors import ConfigError
-from jph.files import Identity, identity_of
+from jph.files import Identity, changed_ns, identity_of
 from web.waitress_server import Connection
 
 log = logging.getLogger(__name__)
@@ -156,7 +156,7 @@ class Certificate:
         log.info("the renewed certificate %s is in use", self._files[0])
 
     def _identities(self) -> list[tuple[Identity, int]]:
-        return [(identity_of(file), _changed_ns(file)) for file in self._files]
+        return [(identity_of(file), changed_ns(file)) for file in self._files]
 
     def _load(self) -> ssl.SSLContext:
         chain, key = self._files
@@ -179,12 +179,6 @@ class Certificate:
                 "the key without a password"
             ) from error
         return context
-
-
-def _changed_ns(file: Path) -> int:
-    with suppress(OSError):
-        return file.stat().st_mtime_ns
-    return 0
 
 
 def _no_password() -> str:

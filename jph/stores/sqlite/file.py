@@ -21,7 +21,7 @@ from contextlib import closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
-from jph.files import Identity, identity_of
+from jph.files import Identity, changed_ns, identity_of
 
 log = logging.getLogger(__name__)
 
@@ -206,7 +206,7 @@ def _locked(folder: Path, kind: int) -> Iterator[None]:
 
 def _is_known_damaged(path: Path, identity: Identity, is_text: bool) -> bool:
     """Look at a file, but not again and again, since a large one takes minutes."""
-    state = identity, _changed_ns(path)
+    state = identity, changed_ns(path)
     sound_s = _sound_s.get(state)
     if sound_s is not None and time.monotonic() < sound_s + SOUND_S:
         return False
@@ -246,12 +246,6 @@ def _is_damaged(path: Path, is_text: bool) -> bool:
         return code_of(error) in DAMAGED or UNDECODABLE in str(error)
     except OSError:
         return False
-
-
-def _changed_ns(path: Path) -> int:
-    with suppress(OSError):
-        return path.stat().st_mtime_ns
-    return 0
 
 
 def _name_aside(path: Path) -> Path:
