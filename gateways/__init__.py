@@ -1,0 +1,1 @@
+"""Devices of other systems, on to the bus: what speaks MQTT or HTTP."""
