@@ -143,7 +143,7 @@ class Connections:
         try:
             is_new = connection is None
             connection = connection or self._server.connect()
-            with _cut_after(self._longest_s, connection):
+            with cut_after(self._longest_s, connection):
                 if is_new:
                     self._prepare(connection)
                 yield connection
@@ -172,7 +172,7 @@ class Connections:
                 if not self._idle:
                     return None
                 connection = self._idle.pop()
-            if not _has_ended(connection):
+            if not has_ended(connection):
                 return connection
             connection.close()
 
@@ -185,7 +185,7 @@ class Connections:
 
 
 @contextmanager
-def _cut_after(longest_s: float | None, connection: Connection) -> Iterator[None]:
+def cut_after(longest_s: float | None, connection: Connection) -> Iterator[None]:
     """Make a call that waits for the server fail after a time.
 
     Limits that the server itself keeps do not help if it is stopped or waits for its disk.
@@ -208,7 +208,7 @@ def _cut(connection: Connection) -> None:
         it.shutdown(socket.SHUT_RDWR)
 
 
-def _has_ended(connection: Connection) -> bool:
+def has_ended(connection: Connection) -> bool:
     """Return whether the server ended a session, which makes its socket readable."""
     if connection.closed:
         return True

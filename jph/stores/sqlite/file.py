@@ -31,6 +31,16 @@ PAGE_SIZE = 4096
 BUSY_S = 2.0  # longest wait for another process that writes; a stop has 5 s in all
 
 DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+ADVICE = {
+    sqlite3.SQLITE_FULL: "the disk is full: free some space",
+    sqlite3.SQLITE_BUSY: "another program keeps it locked: end that program",
+    sqlite3.SQLITE_READONLY: "it is read-only: check its owner, permissions and mount",
+    sqlite3.SQLITE_PERM: "access is denied: check its owner and permissions",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: check owner, permissions and free space",
+    sqlite3.SQLITE_IOERR: "the disk fails: check its free space and the kernel log",
+    sqlite3.SQLITE_CORRUPT: "parts of it seem damaged: if this stays, move it away",
+    sqlite3.SQLITE_NOTADB: "it is not an SQLite database: move it away or name another file",
+}
 MAGIC = b"SQLite format 3\0"
 SUFFIXES = (".sqlite", ".sqlite3", ".db")
 # A damaged name of a table may stand in the message of an error, and be no UTF-8.

@@ -37,6 +37,7 @@ from jph.stores.buckets import TEN_MINUTES_MS
 from jph.stores.quarantine import Quarantine
 from jph.stores.sql import SqlHistory
 from jph.stores.sqlite.file import (
+    ADVICE,
     ERRORS,
     code_of,
     opened,
@@ -94,16 +95,6 @@ QUARANTINE = (  # not a step: an older JPH can use the file, too
     " sequence INTEGER NOT NULL, value REAL, text TEXT,"
     " PRIMARY KEY (codifier, timestamp, sequence)) WITHOUT ROWID"
 )
-ADVICE = {
-    sqlite3.SQLITE_FULL: "the disk is full: free some space",
-    sqlite3.SQLITE_BUSY: "another program keeps it locked: end that program",
-    sqlite3.SQLITE_READONLY: "it is read-only: check its owner, permissions and mount",
-    sqlite3.SQLITE_PERM: "access is denied: check its owner and permissions",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened: check owner, permissions and free space",
-    sqlite3.SQLITE_IOERR: "the disk fails: check its free space and the kernel log",
-    sqlite3.SQLITE_CORRUPT: "parts of it seem damaged: if this stays, move it away",
-    sqlite3.SQLITE_NOTADB: "it is not an SQLite database: move it away or name another file",
-}
 # After these errors a connection can be used again; after others it is closed.
 HARMLESS = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY)
 
