@@ -335,6 +335,9 @@ def _postgres(url: str, password_file: Path | None) -> _Backend:
                     connection.autocommit = True
                     with connection.cursor() as cursor:
                         cursor.execute("SET TIME ZONE 'UTC'")
+                        # Pages are read in the order of an index. Where the statistics are not of
+                        # today, the planner would rather read and sort all that follows.
+                        cursor.execute("SET enable_bitmapscan = off")
                     prepare(connection)
                     connection.autocommit = False
                 except BaseException:

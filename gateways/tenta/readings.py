@@ -22,7 +22,7 @@ from gateways.tenta.tables import HOUR_US
 Direction = Literal["next", "previous"]
 
 PAGE = 64
-FIRST_ROWS = 256  # read for a page at first: of sensors with up to four attributes all of it
+FIRST_ROWS = 6 * (PAGE + 1)  # read at first: enough for sensors of up to six attributes
 FIRST_US, LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999
 
 
