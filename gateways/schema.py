@@ -1,8 +1,8 @@
 """The tables that all gateways share, and what is done with them inside a transaction of a store.
 
     outbox         messages that are to be published, until the broker has them
-    recent         digests of the last messages that were stored, so that one that the broker
-                   delivers again is not stored twice
+    recent         digests of the last messages that were stored, those of one batch in a row, so
+                   that one that the broker delivers again is not stored twice
     refusal        the last refused messages of each reason, with the beginning of their payload
     refusal_count  how many were refused, by reason
     device_seen    when each device was heard first and last, and how many messages it sent
@@ -12,7 +12,7 @@ Times are microseconds since 1970, UTC.
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,7 +31,6 @@ from sqlalchemy import (
     Table,
     Text,
     delete,
-    func,
     insert,
     select,
     text,
@@ -43,7 +42,6 @@ from gateways.steps import Step
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 
-MOST_RECENT = 10_000  # more than a broker has in flight for one client
 MOST_REFUSALS = 20  # of each reason
 PAYLOAD_BYTES = 2048  # of a refused message
 TOPIC_CHARACTERS = 1024
@@ -85,11 +83,10 @@ STEPS = (
         sqlite=(
             "CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, gateway TEXT NOT NULL,"
             " key TEXT NOT NULL, topic TEXT NOT NULL, payload BLOB NOT NULL, retain BOOLEAN"
-            " NOT NULL, qos INTEGER NOT NULL, created_us INTEGER NOT NULL, published_us INTEGER)",
-            "CREATE INDEX outbox_waiting ON outbox (gateway, number) WHERE published_us IS NULL",
+            " NOT NULL, qos INTEGER NOT NULL, created_us INTEGER NOT NULL)",
+            "CREATE INDEX outbox_key ON outbox (gateway, key)",
             "CREATE TABLE recent (gateway TEXT NOT NULL, number INTEGER NOT NULL,"
-            " digest BLOB NOT NULL, PRIMARY KEY (gateway, number)) WITHOUT ROWID",
-            "CREATE INDEX recent_digest ON recent (gateway, digest)",
+            " digests BLOB NOT NULL, PRIMARY KEY (gateway, number)) WITHOUT ROWID",
             "CREATE TABLE refusal (number INTEGER PRIMARY KEY AUTOINCREMENT, gateway TEXT NOT NULL,"
             " at_us INTEGER NOT NULL, topic TEXT NOT NULL, reason TEXT NOT NULL,"
             " payload BLOB NOT NULL)",
@@ -103,12 +100,10 @@ STEPS = (
         postgresql=(
             "CREATE TABLE outbox (number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
             " gateway TEXT NOT NULL, key TEXT NOT NULL, topic TEXT NOT NULL, payload BYTEA"
-            " NOT NULL, retain BOOLEAN NOT NULL, qos INTEGER NOT NULL, created_us BIGINT NOT NULL,"
-            " published_us BIGINT)",
-            "CREATE INDEX outbox_waiting ON outbox (gateway, number) WHERE published_us IS NULL",
+            " NOT NULL, retain BOOLEAN NOT NULL, qos INTEGER NOT NULL, created_us BIGINT NOT NULL)",
+            "CREATE INDEX outbox_key ON outbox (gateway, key)",
             "CREATE TABLE recent (gateway TEXT NOT NULL, number BIGINT NOT NULL,"
-            " digest BYTEA NOT NULL, PRIMARY KEY (gateway, number))",
-            "CREATE INDEX recent_digest ON recent (gateway, digest)",
+            " digests BYTEA NOT NULL, PRIMARY KEY (gateway, number))",
             "CREATE TABLE refusal (number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
             " gateway TEXT NOT NULL, at_us BIGINT NOT NULL, topic TEXT NOT NULL,"
             " reason TEXT NOT NULL, payload BYTEA NOT NULL)",
@@ -134,14 +129,13 @@ outbox = Table(
     Column("retain", Boolean, nullable=False),
     Column("qos", Integer, nullable=False),
     Column("created_us", BigInteger, nullable=False),
-    Column("published_us", BigInteger),
 )
 recent = Table(
     "recent",
     metadata,
     Column("gateway", Text, primary_key=True),
     Column("number", BigInteger, primary_key=True),
-    Column("digest", LargeBinary, nullable=False),
+    Column("digests", LargeBinary, nullable=False),
 )
 refusal = Table(
     "refusal",
@@ -197,44 +191,13 @@ def put_out(
         key: what the message is about; it takes the place of one with the same key that waits.
     """
     if key:
-        connection.execute(
-            delete(outbox).where(
-                outbox.c.gateway == gateway, outbox.c.key == key, outbox.c.published_us.is_(None)
-            )
-        )
+        connection.execute(delete(outbox).where(outbox.c.gateway == gateway, outbox.c.key == key))
     row = {"gateway": gateway, "key": key, "topic": topic, "payload": payload, "retain": retain}
     result = connection.execute(
         insert(outbox), {**row, "qos": qos, "created_us": time.time_ns() // 1000}
     )
     (number,) = result.inserted_primary_key or (0,)
     return int(number)
-
-
-def seen_before(connection: Connection, gateway: str, digests: Collection[bytes]) -> set[bytes]:
-    """Return which of the digests are of messages that were stored lately."""
-    found: set[bytes] = set()
-    asked = list(digests)
-    for start in range(0, len(asked), AT_ONCE):
-        query = select(recent.c.digest).where(
-            recent.c.gateway == gateway, recent.c.digest.in_(asked[start : start + AT_ONCE])
-        )
-        found.update(bytes(digest) for digest in connection.scalars(query))
-    return found
-
-
-def remember(connection: Connection, gateway: str, digests: Iterable[bytes]) -> None:
-    """Remember the digests of messages that are stored in this transaction; forget old ones."""
-    query = select(func.max(recent.c.number)).where(recent.c.gateway == gateway)
-    first = (connection.scalar(query) or 0) + 1
-    rows = [
-        {"gateway": gateway, "number": number, "digest": digest}
-        for number, digest in enumerate(digests, first)
-    ]
-    if not rows:
-        return
-    connection.execute(insert(recent), rows)
-    before = first + len(rows) - MOST_RECENT
-    connection.execute(delete(recent).where(recent.c.gateway == gateway, recent.c.number < before))
 
 
 @dataclass(frozen=True, slots=True)

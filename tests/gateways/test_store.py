@@ -80,7 +80,7 @@ def test_two_stores_of_one_file_write_in_turn(tmp_path):
 
 def test_errors_of_the_data_are_not_those_of_the_store(store):
     with store.writing() as connection:
-        row = {"gateway": G, "number": 1, "digest": b"1"}
+        row = {"gateway": G, "number": 1, "digests": b"1"}
         connection.execute(insert(schema.recent), row)
     with pytest.raises(IntegrityError), store.writing() as connection:
         connection.execute(insert(schema.recent), row)
@@ -226,19 +226,7 @@ def test_a_message_takes_the_place_of_one_that_waits(store):
     assert [row.payload for row in rows] == [b"2", b"3", b"4", b"5", b"6"]
     assert rows[3].number == number
     assert [row.retain for row in rows] == [True, False, False, False, False]
-    assert rows[0].qos == 1 and rows[0].published_us is None
-
-
-def test_digests_are_remembered_for_a_while(store, monkeypatch):
-    monkeypatch.setattr(schema, "MOST_RECENT", 30)
-    digests = [bytes([number]) * 32 for number in range(100)]
-    with store.writing() as connection:
-        for start in range(0, 100, 10):
-            schema.remember(connection, G, digests[start : start + 10])
-            schema.remember(connection, "HA", digests[:1])
-        assert schema.seen_before(connection, G, digests) == set(digests[70:])
-        assert schema.seen_before(connection, "HA", digests) == {digests[0]}
-        assert schema.seen_before(connection, "XX", digests) == set()
+    assert rows[0].qos == 1
 
 
 def test_refusals_are_counted_and_the_last_ones_kept(store):
