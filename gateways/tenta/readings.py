@@ -109,7 +109,7 @@ def averages(
             " WHERE sensor_identifier = :sensor AND bucket_timestamp > :since AND sum <> 'Infinity'"
             " ORDER BY bucket_timestamp"
         )
-        values: dict[str, Any] = {"sensor": identifier, "since": _as_timestamp(since_us)}
+        values: dict[str, Any] = {"sensor": identifier, "since": timestamp_of(since_us)}
     else:
         query = (
             "SELECT name, hour * 3600000000, sum / count FROM measurement_1_hour JOIN attribute"
@@ -220,11 +220,11 @@ def _cursor_time(
     if creation_us is None:
         creation_us = FIRST_US - 1 if direction == "next" else LAST_US + 1
     if connection.dialect.name == "postgresql":
-        return _as_timestamp(creation_us)
+        return timestamp_of(creation_us)
     return min(max(creation_us, FIRST_US - 1), LAST_US + 1)
 
 
-def _as_timestamp(time_us: int) -> datetime | str:
+def timestamp_of(time_us: int) -> datetime | str:
     """Return any time as PostgreSQL understands it."""
     if time_us < FIRST_US:
         return "-infinity"
