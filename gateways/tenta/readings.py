@@ -119,7 +119,7 @@ def averages(
         values = {"sensor": identifier.hex, "since": since_us // HOUR_US}
     found: dict[str, list[tuple[int, float]]] = defaultdict(list)
     for name, time, average in connection.execute(text(query), values):
-        found[name].append((_microseconds(time), average))
+        found[name].append((as_microseconds(time), average))
     return dict(found)
 
 
@@ -137,7 +137,7 @@ def logs(
     query = f"SELECT {columns} FROM log WHERE {of_sensor} AND {_part(direction)}"
     values |= {"cursor": _cursor_time(connection, direction, creation_us), "most": limit}
     rows = [
-        LogRow(row[0], row[1], row[2], _microseconds(row[3]), row[4], row[5])
+        LogRow(row[0], row[1], row[2], as_microseconds(row[3]), row[4], row[5])
         for row in connection.execute(text(query), values)
     ]
     return rows if direction == "next" else rows[::-1]
@@ -168,7 +168,7 @@ def log_aggregates(
     )
     return [
         LogAggregate(
-            row[0], row[1], row[2], row[3], _microseconds(row[4]), _microseconds(row[5]), row[6]
+            row[0], row[1], row[2], row[3], as_microseconds(row[4]), as_microseconds(row[5]), row[6]
         )
         for row in connection.execute(text(query), values)
     ]
@@ -231,5 +231,6 @@ def timestamp_of(time_us: int) -> datetime | str:
     return datetime_of(time_us) if time_us <= LAST_US else "infinity"
 
 
-def _microseconds(time: int | datetime) -> int:
+def as_microseconds(time: int | datetime) -> int:
+    """Return a time of either database in microseconds."""
     return microseconds_of(time) if isinstance(time, datetime) else time
