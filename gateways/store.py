@@ -35,6 +35,7 @@ from jph.stores.sqlite.file import ADVICE, ERRORS, code_of, connect, opened, put
 
 Dialect = Literal["sqlite", "postgresql"]
 
+DEFAULT_STORE = "sqlite:///gateways.sqlite"
 READERS = 16  # threads of the HTTP server
 IDLE_READERS = 4
 WAIT_S = 30.0  # longest wait for a connection

@@ -180,7 +180,7 @@ class Original:
             subject,
             details,
         ) in self._stream("l", query):
-            words = message if subject is None or not details else f"{subject}: {details}"
+            words = message if subject is None or not details else f"{subject}; {details}"
             times = microseconds_of(created), revision, microseconds_of(received)
             yield sensor, *times, severity, words, subject, details
 

@@ -136,7 +136,7 @@ def test_earlier_generations_are_taken_over(script, store, original_of):
             MeasurementRow(1, TIME_US + HOUR_US, {"temperature": 2.5}),
         ]
         assert readings.logs(connection, UUID(SENSOR)) == [
-            LogRow("error", "burning: cpu", 1, TIME_US, "burning", "cpu"),
+            LogRow("error", "burning; cpu", 1, TIME_US, "burning", "cpu"),
             LogRow("info", "fine", 1, TIME_US + 120_000_000, "fine", None),
         ]
         row = connection.execute(select(tables.configuration)).one()

@@ -1,0 +1,1 @@
+"""`jph gateway`: devices of other systems."""

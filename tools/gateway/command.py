@@ -1,0 +1,14 @@
+"""`jph gateway` and its subcommands, each in a module of its own."""
+
+import click
+
+from tools.lazy import LazyGroup
+
+COMMANDS = {
+    "tenta": "tools.gateway.tenta:tenta",
+}
+
+
+@click.group(cls=LazyGroup, modules=COMMANDS)
+def gateway() -> None:
+    """Work on the gateways, which bring devices of other systems on to the bus."""

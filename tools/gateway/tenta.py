@@ -1,0 +1,147 @@
+"""`jph gateway tenta`: what is particular to the gateway of Tenta."""
+
+import importlib.util
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from jph.config.model import Config
+from jph.errors import ConfigError, StoreError
+from tools import options
+from tools.progress import Progress
+
+if TYPE_CHECKING:
+    from gateways.store import Store
+    from gateways.tenta.importing import Imported
+
+TYPE = "Tenta"
+WORDS = {
+    "user": "users",
+    "network": "networks",
+    "sensor": "sensors",
+    "permission": "permissions",
+    "session": "access tokens",
+    "configuration": "revisions of configurations",
+    "measurement": "data points",
+    "log": "lines of logs",
+}
+
+
+@click.group()
+def tenta() -> None:
+    """Move from Tenta or hermes to JPH."""
+
+
+@tenta.command("import")
+@click.argument("url")
+@click.option(
+    "--password-file",
+    type=click.Path(path_type=Path),
+    help="File with the password for the database at URL.",
+)
+@click.option("--to", metavar="URL", help="Store; by default that of the Tenta component.")
+@click.option(
+    "--to-password-file",
+    type=click.Path(path_type=Path),
+    help="File with the password for the store of --to.",
+)
+@click.option("-c", "--code", metavar="CODE", help="The Tenta component, if not the first one.")
+@options.network
+def import_(
+    url: str,
+    password_file: Path | None,
+    to: str | None,
+    to_password_file: Path | None,
+    code: str | None,
+    source: str,
+    home: Path,
+) -> None:
+    """Take over what Tenta or hermes has stored in the PostgreSQL database at URL.
+
+    Nothing there is changed. You may interrupt it and run it again, also while both servers run:
+    run it once more after the old one has ended.
+    """
+    try:
+        from gateways.store import Store
+        from gateways.tenta import tables
+        from gateways.tenta.importing import take_over
+        from gateways.tenta.originals import Original
+    except ImportError as error:
+        raise click.ClickException(
+            f"needs packages ({error}): pip install 'jph[gateways,postgres]'"
+        ) from error
+    if to is None:
+        with options.wrong_config(source):
+            to, to_password_file = store_in(options.load(source, home), code)
+    try:
+        with (
+            closing(Store.open(to, home, to_password_file, tables.STEPS)) as store,
+            closing(Original(url, password_file)) as original,
+        ):
+            imported = take_over(original, store, _Shown())
+            _tell(imported, original.name, store)
+    except (ConfigError, StoreError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def store_in(config: Config, code: str | None) -> tuple[str, Path | None]:
+    """Return the URL of the store of a Tenta component and its password file.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    from gateways.store import DEFAULT_STORE
+
+    for component in config.components.values():
+        if component.type == TYPE and code in (None, component.codifier):
+            settings: Mapping[str, object] = component.settings
+            password = settings.get("StorePasswordFile")
+            url = str(settings.get("Store") or DEFAULT_STORE)
+            return url, Path(str(password)) if password else None
+    which = f"no component {code} of type {TYPE}" if code else f"no component of type {TYPE}"
+    raise ConfigError(f"there is {which} in Sensors: add one, or name the store by --to")
+
+
+class _Shown:
+    """Shows the progress of one kind after the other."""
+
+    def __init__(self) -> None:
+        self._kind, self._done = "", 0
+        self._progress: Progress | None = None
+
+    def __call__(self, kind: str, done: int, total: int) -> None:
+        if kind != self._kind:
+            self._kind, self._done = kind, 0
+            self._progress = Progress(WORDS[kind], total)
+        if self._progress is not None:
+            self._progress.add(done - self._done)
+            self._done = done
+            if done >= total:
+                self._progress.end()
+
+
+def _tell(imported: "Imported", name: str, store: "Store") -> None:
+    """Print what was brought, and what a person must know of it."""
+    from sqlalchemy import func, select
+
+    from gateways.tenta import tables
+
+    new = {WORDS[kind]: count for kind, count in imported.added.items() if count}
+    counts = ", ".join(f"{count:,} {words}" for words, count in new.items())
+    click.echo(f"{name} -> {store.name}: {counts or 'nothing new'}")
+    for kind, before, now in imported.renamed:
+        click.echo(f"the {kind} {before} is {now} here, where another one had that name")
+    if imported.left_out:
+        click.echo(f"{imported.left_out:,} values are no finite numbers or have no time: left out")
+    hashed = tables.user.c.password_hash
+    with store.reading() as connection:
+        query = select(func.count()).where(hashed.startswith("$argon2"))
+        users = connection.scalar(query) or 0
+    if users and importlib.util.find_spec("argon2") is None:
+        click.echo(
+            f"{users:,} users have a password of Tenta, which needs a package: "
+            "pip install argon2-cffi; access tokens work without it"
+        )
