@@ -68,12 +68,13 @@ class Written:
     unknown: frozenset[UUID]
 
 
-def known(connection: Connection, identifiers: Collection[UUID]) -> set[UUID]:
-    """Return which of the sensors there are."""
-    found: set[UUID] = set()
+def known(connection: Connection, identifiers: Collection[UUID]) -> dict[UUID, int]:
+    """Return which of the sensors there are; their number, which only SQLite has, or 0."""
+    number = text("0" if connection.dialect.name == "postgresql" else "number")
+    found: dict[UUID, int] = {}
     for some in _portions(identifiers):
-        query = select(sensor.c.identifier).where(sensor.c.identifier.in_(some))
-        found.update(connection.scalars(query))
+        query = select(sensor.c.identifier, number).where(sensor.c.identifier.in_(some))
+        found.update((row[0], row[1]) for row in connection.execute(query))
     return found
 
 
@@ -89,15 +90,14 @@ def write(connection: Connection, batch: Batch) -> Written:
             _copy_measurements(connection, measurements)
             _add_sums_postgres(connection, sums)
         else:
-            numbers = _numbers(connection, {row[0] for row in measurements})
             attributes = _attributes(connection, {name for _, _, name in sums})
-            _insert_measurements(connection, measurements, numbers, attributes)
-            _add_sums_sqlite(connection, sums, numbers, attributes)
+            _insert_measurements(connection, measurements, there, attributes)
+            _add_sums_sqlite(connection, sums, there, attributes)
     if logs:
-        _insert_logs(connection, logs)
+        _insert_logs(connection, logs, there)
     if acknowledgments:
         _acknowledge(connection, acknowledgments)
-    unknown = frozenset(batch.sensors - there)
+    unknown = frozenset(batch.sensors - there.keys())
     readings = sum(len(row[4]) for row in measurements)
     return Written(readings, len(logs), len(acknowledgments), unknown)
 
@@ -112,7 +112,8 @@ def _sums(measurements: Iterable[tuple[UUID, int, int | None, int, Mapping[str, 
         for name, value in points.items():
             values[identifier, hour, name].append(value)
     sums = {}
-    for key in sorted(values):  # two writers that lock in one order never wait for each other
+    # Two writers that lock in one order never wait for each other.
+    for key in sorted(values, key=lambda key: (key[0].int, key[1], key[2])):
         total = sum(values[key])
         too_large = not -LARGEST_SUM < total < LARGEST_SUM
         sums[key] = math.inf if too_large else total, len(values[key])
@@ -212,15 +213,6 @@ def _add_sums_sqlite(
         cursor.executemany(ADD_SQLITE, sorted(rows))
 
 
-def _numbers(connection: Connection, identifiers: Collection[UUID]) -> dict[UUID, int]:
-    """Return the numbers that sensors have in SQLite."""
-    found: dict[UUID, int] = {}
-    for some in _portions(identifiers):
-        query = select(sensor.c.identifier, text("number")).where(sensor.c.identifier.in_(some))
-        found.update((row[0], row[1]) for row in connection.execute(query))
-    return found
-
-
 def _attributes(connection: Connection, names: Collection[str]) -> dict[str, int]:
     """Return the numbers that attributes have in SQLite; new ones get theirs."""
     stored = {name: storable(name) for name in names}
@@ -244,9 +236,8 @@ def storable(words: str) -> str:
 LOG_COLUMNS = "revision, creation_timestamp, receipt_timestamp, severity, message, subject, details"
 
 
-def _insert_logs(connection: Connection, logs: Iterable[Any]) -> None:
+def _insert_logs(connection: Connection, logs: Iterable[Any], numbers: Mapping[UUID, int]) -> None:
     is_postgres = connection.dialect.name == "postgresql"
-    numbers = {} if is_postgres else _numbers(connection, {row[0] for row in logs})
     rows = []
     for identifier, creation_us, revision, receipt_us, *words in logs:
         times = creation_us, receipt_us
