@@ -37,6 +37,7 @@ class Callbacks:
             wait for anything; returns False while it takes none, and they go to on_batch later.
         receive_in: private folder in a tmpfs, if the component keeps what it gets in on_arrival:
             the node then loses nothing either that it received and did not hand over yet.
+        live_settings: keys that may change without building it again, since it has on_config.
     """
 
     on_timer: Callable[[int, str, float], STATE | int | None] | None = None
@@ -49,6 +50,7 @@ class Callbacks:
     greeting: Callable[[], str] | None = None  # the text for the person who started the process
     receive_in: Path | None = None
     ignores_halt: bool = False
+    live_settings: frozenset[str] = frozenset()
 
     @property
     def hears_data(self) -> bool:
@@ -66,6 +68,7 @@ def callbacks_of(component: object, channel: Channel) -> Callbacks:
     """Return the callbacks of a component object; a reader gets a timer that sends its values."""
     found: dict[str, Any] = {name: getattr(component, name, None) for name in _NAMES}
     found["ignores_halt"] = getattr(component, "ignores_halt", False)
+    found["live_settings"] = frozenset(getattr(component, "live_settings", ()))
     if hasattr(component, "read"):
         found["on_timer"] = SensorPoller(component, channel)
     return Callbacks(**found)
@@ -211,8 +214,12 @@ class ComponentRunner:
         return (
             self.callbacks.on_config is not None
             and component.type == before.type
-            and component.settings == before.settings
+            and self._fixed(component) == self._fixed(before)
         )
+
+    def _fixed(self, component: Component) -> dict[str, object]:
+        live = self.callbacks.live_settings
+        return {key: value for key, value in component.settings.items() if key not in live}
 
     # Run by the mailbox
 

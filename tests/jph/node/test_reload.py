@@ -291,13 +291,20 @@ def test_many_who_ask_at_once_get_few_loads_and_block_nobody(network):
 
 @pytest.mark.parametrize(
     "change, is_built_again",
-    [({"Name": "Other"}, False), ({"Sensor": {"Port": 2}}, True), ({"Type": "Simulated"}, True)],
+    [
+        ({"Name": "Other"}, False),
+        ({"Sensor": {"Live": 2}}, False),
+        ({"Sensor": {"Port": 2}}, True),
+        ({"Type": "Simulated"}, True),
+    ],
 )
 def test_what_takes_configurations_is_built_again_for_other_settings_or_another_type(
     network, change, is_built_again
 ):
     told, closed = [], []
-    callbacks = Callbacks(on_config=told.append, close=lambda: closed.append(1))
+    callbacks = Callbacks(
+        on_config=told.append, close=lambda: closed.append(1), live_settings=frozenset({"Live"})
+    )
     runner = network.node.runners["B1"]
     runner.callbacks, runner._build = callbacks, lambda channel: Callbacks()
     network.document["Sensors"][1].update(change)
