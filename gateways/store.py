@@ -46,8 +46,17 @@ CACHE_KB = 16_384  # pages of the readings of many sensors, which are written in
 LOCK = 0x6A706867  # advisory lock for changing the tables, "jphg"
 AGAIN = "users, sensors and readings begin anew: put a copy back if you have one"
 
-# Of PostgreSQL: the tables or the rights are not as they should be; classes 22 and 23 are the data.
-NOT_OF_THE_DATA = ("3F000", "42501", "42703", "42P01")
+# Of PostgreSQL: the tables or the rights are not as they should be. What else is of the classes of
+# these errors is the fault of the data.
+_TABLES = (
+    "the tables are not as JPH made them: put a copy of the database back, or name another one"
+)
+NOT_OF_THE_DATA = {
+    "3F000": "there is no such schema: make it, or name another one",
+    "42501": "this role may not: name the one that owns the tables, or make it their owner",
+    "42703": _TABLES,
+    "42P01": _TABLES,
+}
 
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS gateway_schema (part TEXT PRIMARY KEY, version INT NOT NULL)"
@@ -345,7 +354,10 @@ def _postgres(url: str, password_file: Path | None) -> _Backend:
                     connection.close()
                     raise
             except psycopg2.Error as error:
-                raise self._server.converted(error) from error
+                converted = self.converted(error)
+                if converted is error:  # a statement of a step
+                    converted = self._server.converted(error)
+                raise converted from error
             return connection
 
         def identity(self) -> object:
@@ -364,9 +376,11 @@ def _postgres(url: str, password_file: Path | None) -> _Backend:
             of_the_data = isinstance(
                 error, (psycopg2.IntegrityError, psycopg2.DataError, psycopg2.ProgrammingError)
             ) or code.startswith("54")  # a limit of the server's, as of one row
-            if of_the_data and code not in NOT_OF_THE_DATA:
-                return error
-            return self._server.converted(error)
+            if not of_the_data:
+                return self._server.converted(error)
+            advice = NOT_OF_THE_DATA.get(code)
+            said = str(error).strip().partition("\n")[0]
+            return StoreError(f"{self.name}: {said}: {advice}") if advice else error
 
         def limited(self, connection: Any, longest_s: float) -> Any:
             return cut_after(longest_s, connection)

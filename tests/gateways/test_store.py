@@ -15,6 +15,7 @@ from gateways.store import Store
 from gateways.tenta import tables
 from jph.errors import ConfigError, StoreError
 from tests.helpers import eventually, free_tcp_port
+from tests.small_disk import small_disk
 
 SCHEMAS = Path(__file__).parents[1] / "data" / "schemas"
 STEPS = {"gateways": schema.STEPS, "tenta": tables.STEPS}
@@ -147,6 +148,38 @@ def test_a_file_that_another_program_locks_is_an_error_of_the_store(tmp_path):
             other.execute("ROLLBACK")
         note(store, "c")
         assert topics(store) == ["a", "c"]
+
+
+def test_a_disk_that_is_full_is_an_error_of_the_store_until_there_is_room(tmp_path):
+    url = "sqlite:///gateways.sqlite"
+    with small_disk(tmp_path / "disk") as disk, closing(Store.open(url, disk.folder)) as store:
+        note(store)
+        disk.fill()
+        with pytest.raises(StoreError, match="disk"), store.writing() as connection:
+            for number in range(100):
+                put_out(connection, G, f"b{number}", bytes(10_000))
+        assert topics(store) == ["a"]
+        disk.free()
+        note(store, "c")
+        assert topics(store) == ["a", "c"]
+
+
+def test_a_role_without_rights_is_told_what_it_lacks(postgres_server, postgres_url, tmp_path):
+    database = postgres_url.rpartition("/")[2]
+    with closing(Store.open(postgres_url, tmp_path)) as store:
+        note(store)
+    postgres_server.execute("CREATE ROLE reader LOGIN")
+    try:
+        url = f"postgresql://reader@127.0.0.1:{postgres_server.port}/{database}"
+        with closing(Store.open(url, tmp_path)) as store:
+            with pytest.raises(StoreError, match="owns the tables"):
+                note(store)
+            postgres_server.execute("DROP TABLE outbox", database)
+        store = Store.open(postgres_url, tmp_path)
+        with closing(store), pytest.raises(StoreError, match="not as JPH made them"):
+            note(store)
+    finally:
+        postgres_server.execute("DROP ROLE reader")
 
 
 def test_a_file_that_was_deleted_or_damaged_begins_anew(tmp_path):
