@@ -16,24 +16,19 @@ store, and a gateway that is added later finds only its own part missing.
 """
 
 import contextlib
-import sqlite3
-import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, cast
-from weakref import WeakValueDictionary
+from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, QueuePool, create_engine, event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from gateways import schema
+from gateways.backend import Backend
+from gateways.sqlite import SqliteBackend
 from gateways.steps import Step
 from jph.errors import ConfigError, StoreError
-from jph.files import identity_of
-from jph.stores.sqlite.file import ADVICE, ERRORS, code_of, connect, opened, put_aside, set_up
-
-Dialect = Literal["sqlite", "postgresql"]
 
 DEFAULT_STORE = "sqlite:///gateways.sqlite"
 READERS = 16  # threads of the HTTP server
@@ -41,50 +36,19 @@ IDLE_READERS = 4
 WAIT_S = 30.0  # longest wait for a connection
 READING_S = 30.0  # longest use of one that reads; a server that is frozen says nothing at all
 WRITING_S = 120.0
-JOURNAL_BYTES = 32 << 20
-CACHE_KB = 16_384  # pages of the readings of many sensors, which are written in turn
 LOCK = 0x6A706867  # advisory lock for changing the tables, "jphg"
-AGAIN = "users, sensors and readings begin anew: put a copy back if you have one"
-
-# Of PostgreSQL: the tables or the rights are not as they should be. What else is of the classes of
-# these errors is the fault of the data.
-_TABLES = (
-    "the tables are not as JPH made them: put a copy of the database back, or name another one"
-)
-NOT_OF_THE_DATA = {
-    "3F000": "there is no such schema: make it, or name another one",
-    "42501": "this role may not: name the one that owns the tables, or make it their owner",
-    "42703": _TABLES,
-    "42P01": _TABLES,
-}
-
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS gateway_schema (part TEXT PRIMARY KEY, version INT NOT NULL)"
-
-
-class _Backend(Protocol):
-    name: str
-    dialect: Dialect
-    begin_writing: str
-    begin_reading: str
-
-    def connect(self, prepare: Any) -> Any: ...
-    def is_stale(self, connection: Any, remembered: object) -> bool: ...
-    def identity(self) -> object: ...
-    def lock(self) -> Any: ...
-    def converted(self, error: BaseException) -> BaseException: ...
-    def limited(self, connection: Any, longest_s: float) -> Any: ...
 
 
 class Store:
     """One database of the gateways; see `open`."""
 
-    def __init__(self, backend: _Backend, steps: Sequence[Step]) -> None:
+    def __init__(self, backend: Backend, steps: Sequence[Step]) -> None:
         self._backend = backend
         self._steps = (*schema.STEPS, *steps)
         self.name = backend.name
         self.dialect = backend.dialect
-        self._lock = backend.lock()
         self._writer = self._engine(backend.begin_writing, 1, 0)
         self._readers = self._engine(backend.begin_reading, IDLE_READERS, READERS - IDLE_READERS)
 
@@ -111,9 +75,13 @@ class Store:
                 raise ConfigError(
                     "the URL of SQLite must be sqlite:///file-in-home or sqlite:////absolute"
                 )
-            return cls(_Sqlite(home / path[3:]), steps)
+            return cls(SqliteBackend(home / path[3:]), steps)
         if kind in ("postgresql", "postgres"):
-            return cls(_postgres(url, password_file), steps)
+            try:
+                from gateways.postgres import PostgresBackend
+            except ImportError as error:
+                raise ConfigError(f"{url}: needs a package: pip install 'jph[postgres]'") from error
+            return cls(PostgresBackend(url, password_file), steps)
         raise ConfigError(f"{url}: a store of gateways is sqlite:///… or postgresql://…")
 
     @contextlib.contextmanager
@@ -123,7 +91,7 @@ class Store:
         Raises:
             StoreError: the database is away, locked or full; nothing of the transaction is kept.
         """
-        with self._lock, self._transaction(self._writer, longest_s) as connection:
+        with self._backend.turn, self._transaction(self._writer, longest_s) as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -249,140 +217,3 @@ def _begin(connection: Connection, statement: str) -> None:
             cursor.execute(statement)
     finally:
         cursor.close()
-
-
-_writers: WeakValueDictionary[str, Any] = WeakValueDictionary()
-_writers_lock = threading.Lock()
-
-
-class _Writing:
-    """A lock that several stores of one file share; a plain lock has no weak references."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        self._lock.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-
-class _Sqlite:
-    """One file, with a log beside it; every commit is on the disk."""
-
-    dialect: Dialect = "sqlite"
-    begin_writing = "BEGIN IMMEDIATE"
-    begin_reading = "BEGIN"
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.name = str(path)
-
-    def connect(self, prepare: Any) -> sqlite3.Connection:
-        def set_up_and_prepare(connection: sqlite3.Connection) -> None:
-            if set_up(connection, JOURNAL_BYTES) != "wal":
-                raise StoreError(
-                    f"{self.path}: its file system allows no WAL: name a file on a local disk"
-                )
-            connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
-            connection.execute("PRAGMA foreign_keys = ON")
-            prepare(connection)
-
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            return opened(self.path, set_up_and_prepare, AGAIN, connecting=connect, mode=0o600)
-        except OSError as error:
-            raise StoreError(
-                f"{self.path} cannot be made ({error.strerror}): let JPH write to this folder, or "
-                "name another file"
-            ) from error
-
-    def identity(self) -> object:
-        return identity_of(self.path)
-
-    def is_stale(self, connection: sqlite3.Connection, remembered: object) -> bool:
-        return identity_of(self.path) != remembered  # the file was deleted or put back
-
-    def lock(self) -> _Writing:
-        with _writers_lock:
-            return cast(_Writing, _writers.setdefault(str(self.path.absolute()), _Writing()))
-
-    def converted(self, error: BaseException) -> BaseException:
-        if not isinstance(error, ERRORS):
-            return error
-        if aside := put_aside(self.path, error, AGAIN):
-            return StoreError(f"{self.path} was damaged; it is {aside.name} now: {AGAIN}")
-        advice = ADVICE.get(code_of(error))
-        return StoreError(f"{self.path}: {error}: {advice}") if advice else error
-
-    def limited(self, connection: Any, longest_s: float) -> Any:
-        return contextlib.nullcontext()
-
-
-def _postgres(url: str, password_file: Path | None) -> _Backend:
-    """Return the backend of a server; psycopg2 is loaded only where one is used."""
-    try:
-        import psycopg2
-
-        from jph.stores.postgres.connection import PostgresServer, cut_after, has_ended
-    except ImportError as error:
-        raise ConfigError(f"{url}: needs a package: pip install 'jph[postgres]'") from error
-
-    class Postgres:
-        dialect: Dialect = "postgresql"
-        begin_writing = ""  # the driver begins one by itself
-        begin_reading = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
-
-        def __init__(self) -> None:
-            self._server = PostgresServer(url, password_file)
-            self.name = self._server.name
-
-        def connect(self, prepare: Any) -> Any:
-            try:
-                connection = self._server.connect()
-                try:
-                    connection.autocommit = True
-                    with connection.cursor() as cursor:
-                        cursor.execute("SET TIME ZONE 'UTC'")
-                        # Pages are read in the order of an index. Where the statistics are not of
-                        # today, the planner would rather read and sort all that follows.
-                        cursor.execute("SET enable_bitmapscan = off")
-                    prepare(connection)
-                    connection.autocommit = False
-                except BaseException:
-                    connection.close()
-                    raise
-            except psycopg2.Error as error:
-                converted = self.converted(error)
-                if converted is error:  # a statement of a step
-                    converted = self._server.converted(error)
-                raise converted from error
-            return connection
-
-        def identity(self) -> object:
-            return None
-
-        def is_stale(self, connection: Any, remembered: object) -> bool:
-            return has_ended(connection)
-
-        def lock(self) -> _Writing:
-            return _Writing()
-
-        def converted(self, error: BaseException) -> BaseException:
-            if not isinstance(error, psycopg2.Error):
-                return error
-            code = error.pgcode or ""
-            of_the_data = isinstance(
-                error, (psycopg2.IntegrityError, psycopg2.DataError, psycopg2.ProgrammingError)
-            ) or code.startswith("54")  # a limit of the server's, as of one row
-            if not of_the_data:
-                return self._server.converted(error)
-            advice = NOT_OF_THE_DATA.get(code)
-            said = str(error).strip().partition("\n")[0]
-            return StoreError(f"{self.name}: {said}: {advice}") if advice else error
-
-        def limited(self, connection: Any, longest_s: float) -> Any:
-            return cut_after(longest_s, connection)
-
-    return Postgres()
