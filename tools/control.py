@@ -83,6 +83,7 @@ class Speaker:
     ) -> None:
         """Send a command, print what became of it, and exit with status 1 if it is not done."""
         waiting = {c.codifier: Expectation(c, flag, number) for c in self._wanted(flag, codifiers)}
+        served = {one.answers: codifier for codifier, one in waiting.items()}
         outcomes: list[Outcome] = []
         others = False  # speak on the bus
 
@@ -107,8 +108,9 @@ class Speaker:
             for message in listen(channel.process.bus):
                 source = source_of(message)
                 others = others or source != channel.codifier
-                if source in waiting and (outcome := waiting[source].hear(message)) is not None:
-                    end(waiting.pop(source), outcome)
+                of = source if source in waiting else served.get(source, "")
+                if of in waiting and (outcome := waiting[of].hear(message)) is not None:
+                    end(waiting.pop(of), outcome)
                 elif flag == "P" and source not in self.config.components and _is_answer(message):
                     self.show(source, "answered")
                 if not waiting:
@@ -130,7 +132,7 @@ class Speaker:
         for codifier in codifiers:
             if codifier != BROADCAST:
                 component = self.known(codifier)
-                if component.server is not None:
+                if component.server is not None and flag not in "AE":
                     raise click.ClickException(
                         f"{codifier} is served by {component.server}: send it there"
                     )

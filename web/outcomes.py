@@ -24,7 +24,7 @@ class Outcomes:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: dict[str, list[_Waiting]] = {}  # by the Codifier of the component
+        self._waiting: dict[str, list[_Waiting]] = {}  # by the Codifiers that may answer
 
     def tell(
         self, channel: Channel, component: Component, flag: str, number: float | None = None
@@ -36,19 +36,22 @@ class Outcomes:
         """
         waiting = _Waiting(Expectation(component, flag, number))
         codifier, expected = component.codifier, waiting.expected
+        sources = {codifier, expected.answers}
         with self._lock:
-            self._waiting.setdefault(codifier, []).append(waiting)
+            for source in sources:
+                self._waiting.setdefault(source, []).append(waiting)
         try:
             send_command(channel, flag, codifier, number, [expected])
             # Nobody answers a ping of its own.
-            own = codifier == channel.codifier and expected.answer(channel.is_active)
+            own = expected.answers == channel.codifier and expected.answer(channel.is_active)
             if not own:
                 waiting.ended.wait(TIMEOUT_S[flag])
         finally:
             with self._lock:
-                self._waiting[codifier].remove(waiting)
-                if not self._waiting[codifier]:
-                    del self._waiting[codifier]
+                for source in sources:
+                    self._waiting[source].remove(waiting)
+                    if not self._waiting[source]:
+                        del self._waiting[source]
         return expected.at_last(), expected.round_trip_ms
 
     def hear(self, messages: Iterable[Control | Reading]) -> None:

@@ -159,7 +159,9 @@ class Dispatcher:
                 states.on_control(message, time_now_ms(), sources)
             self._instances.hear(message, address)
             targets = self._targets(message)
-            if message.flag != "C":
+            if message.flag in "AE" and not targets:
+                self._set_proxy(message)
+            elif message.flag != "C":
                 self._obey(message, address, targets)
             elif message.destination != BROADCAST:
                 named |= {runner.channel.codifier: runner for runner in targets}
@@ -175,6 +177,13 @@ class Dispatcher:
             return list(self._runners.values())
         target = self._runners.get(message.destination)
         return [target] if target else []
+
+    def _set_proxy(self, message: Control) -> None:
+        """Hand a value or a step for a proxy to the component that serves it."""
+        proxy = self._process.config.components.get(message.destination)
+        server = self._runners.get(proxy.server) if proxy and proxy.server else None
+        if proxy is not None and server is not None and proxy.control_enabled:
+            server.post_command(proxy.codifier, message.flag, message.number)
 
     def _obey(self, message: Control, address: Address, targets: Sequence[ComponentRunner]) -> None:
         flag = message.flag

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from jph import registry
-from jph.bus.wire import Control, Reading, Value, number_of
+from jph.bus.wire import BROADCAST, Control, Reading, Value, number_of
 from jph.config.model import Component
 from jph.node.channel import Channel
 from jph.settings import unquoted
@@ -57,6 +57,8 @@ class Expectation:
     def hear(self, message: Control | Reading) -> Outcome | None:
         """Take a message of the component; return the outcome as soon as it is sure."""
         if not isinstance(message, Control):
+            if message[0] != self.component.codifier:
+                return None  # a value of the component that serves this one
             self._value = message[3]
             self._is_later = self.is_answered
         elif message.flag == "T" and message.number == self._ping and not self.is_answered:
@@ -71,6 +73,11 @@ class Expectation:
         self._answered_s = time.monotonic()
         self._is_active = is_active
         return self._outcome()
+
+    @property
+    def answers(self) -> str:
+        """The Codifier that answers: nobody does for a proxy but the component that serves it."""
+        return self.component.server or self.component.codifier
 
     @property
     def is_answered(self) -> bool:
@@ -176,7 +183,8 @@ def send_command(
         each.begin(ping)
     if flag != "P":
         channel.send_control(flag, to, number)
-    channel.send_control("P", to, ping)
+    answers = {each.answers for each in expected}
+    channel.send_control("P", answers.pop() if len(answers) == 1 and to != BROADCAST else to, ping)
 
 
 def source_of(message: Control | Reading) -> str:

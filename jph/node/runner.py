@@ -35,6 +35,7 @@ class Callbacks:
     Args:
         on_arrival: takes readings in the node's loop, before it receives others, and so must not
             wait for anything; returns False while it takes none, and they go to on_batch later.
+        on_command: takes the Codifier of a proxy that it serves, A or E, and the number.
         receive_in: private folder in a tmpfs, if the component keeps what it gets in on_arrival:
             the node then loses nothing either that it received and did not hand over yet.
         live_settings: keys that may change without building it again, since it has on_config.
@@ -45,6 +46,7 @@ class Callbacks:
     on_batch: Callable[[list[Reading]], object] | None = None
     on_data: Callable[..., object] | None = None
     on_control: Callable[[Control, Address], object] | None = None
+    on_command: Callable[[str, str, float], object] | None = None
     on_config: Callable[[Config], object] | None = None
     close: Callable[[], object] | None = None
     greeting: Callable[[], str] | None = None  # the text for the person who started the process
@@ -59,7 +61,7 @@ class Callbacks:
 
 
 _NAMES = (
-    *("on_timer", "on_arrival", "on_batch", "on_data", "on_control", "on_config"),
+    *("on_timer", "on_arrival", "on_batch", "on_data", "on_control", "on_command", "on_config"),
     *("close", "greeting", "receive_in"),
 )
 
@@ -153,6 +155,16 @@ class ComponentRunner:
             self._overrun(1)
             return
         self.mailbox.post(lambda: self._timer(command, number))
+
+    def post_command(self, codifier: str, flag: str, number: float) -> None:
+        """Hand over a value (A) or a step (E) for a proxy that the component serves."""
+        on_command = self.callbacks.on_command
+        if on_command is None or not self.channel.is_active:
+            return
+        if self.mailbox.waiting >= MOST_JOBS:
+            self._overrun(1)
+            return
+        self.mailbox.post(lambda: self._call("command", on_command, codifier, flag, number))
 
     def post_batch(self, readings: list[Reading]) -> None:
         """Hand readings over; drop and count them if the component is too far behind."""

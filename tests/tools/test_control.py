@@ -45,7 +45,7 @@ def path(bus, tmp_path):
             "SensorInterval": 60,
             "Sensor": {"URL": "http://127.0.0.1:9/", "Field": "x", "Proxy": [{"Codifier": "S2"}]},
         },
-        {"Codifier": "S2", "Type": "Proxy"},
+        {"Codifier": "S2", "Type": "Proxy", "Name": "Lamp", "Control": "enabled"},
         {"Codifier": "SC", "Type": "StateCache"},
         {"Codifier": "ZZ", "Type": "ControlProgram"},
     )
@@ -165,6 +165,29 @@ def test_a_proxy_is_told_where_to_send_it(node, control):
     run = control("halt", "S2")
     assert run.returncode == 1
     assert "S2 is served by S1" in run.stderr
+
+
+@pytest.mark.parametrize("command", ["set S2 1", "step S2 1"])
+def test_a_proxy_takes_a_value_through_the_component_that_serves_it(
+    config, control, tmp_path, command
+):
+    def lamps(channel):
+        return Callbacks(
+            on_command=lambda codifier, _, number: channel.send_data(number, codifier=codifier)
+        )
+
+    node = Node(config, tmp_path)
+    node.add(config.components["S1"], lamps)
+    with running(node):
+        run = control(*command.split())
+    assert (run.returncode, run.stderr) == (0, "")
+    assert run.stdout.split() == ["S2", "Lamp", "is", "1", "now"]
+
+
+def test_a_proxy_whose_server_is_away_did_not_answer(node, control):
+    run = control("set", "S2", "1", "--timeout", "0.2")
+    assert run.returncode == 1
+    assert "did not answer" in run.stdout
 
 
 def test_a_component_that_does_not_reload_is_told_from_one_that_is_gone(node, control):

@@ -132,6 +132,37 @@ def test_set_and_step_reach_only_components_that_allow_it(tmp_path):
         assert calls == [("A1", "A", 21.5), ("A1", "E", -0.5)]
 
 
+def test_set_and_step_of_a_proxy_reach_the_component_that_serves_it(tmp_path):
+    served = {"Type": "Proxy", "Sensor": {"Server": "A1"}}
+    config = config_of(
+        {"Codifier": "A1", "Type": "Python"},
+        {"Codifier": "P1", "Control": "enabled", **served},
+        {"Codifier": "P2", **served},
+    )
+    calls = []
+
+    def on_command(codifier, flag, number):
+        calls.append((codifier, flag, number))
+        if number == 1.0:
+            raise ValueError("too much")
+
+    node = node_of(config, tmp_path, A1=Callbacks(on_command=on_command))
+    with Peer(config) as peer, running(node):
+        peer.command("A", "P2", 3.0)
+        peer.command("A", "P1", 1.0)
+        eventually(lambda: node.process.components()["A1"].error == "ValueError: too much")
+        peer.command("E", "P1", -0.5)
+        eventually(lambda: len(calls) == 2)
+        assert calls == [("P1", "A", 1.0), ("P1", "E", -0.5)]
+        assert node.process.components()["A1"].error is None
+        peer.command("H", "A1")
+        peer.command("A", "P1", 4.0)
+        peer.command("S", "A1")
+        peer.command("A", "P1", 5.0)
+        eventually(lambda: len(calls) == 3)
+        assert calls[-1] == ("P1", "A", 5.0)
+
+
 def test_timers_tick_by_their_interval_and_a_late_one_skips(tmp_path):
     config = config_of({"Codifier": "A1", "SensorInterval": 0.1})
     times_s = []
