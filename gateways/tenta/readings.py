@@ -123,6 +123,33 @@ def averages(
     return dict(found)
 
 
+def activity(
+    connection: Connection, identifier: UUID, since_us: int, span_us: int
+) -> list[tuple[int, int]]:
+    """Return how many measurements a sensor sent in spans of time: beginning (us) and count.
+
+    A measurement may have several attributes: of each hour the one that came most often counts.
+
+    Args:
+        span_us: a multiple of an hour.
+    """
+    of_sensor, values = _of_sensor(connection, identifier)
+    if connection.dialect.name == "postgresql":
+        hour = "bucket_timestamp"
+        since: object = timestamp_of(since_us)
+    else:
+        hour, since = "hour", since_us // HOUR_US
+    query = (
+        f"SELECT {hour}, max(count) FROM measurement_1_hour WHERE {of_sensor} AND {hour} > :since"
+        f" GROUP BY {hour} ORDER BY {hour}"
+    )
+    counts: dict[int, int] = defaultdict(int)
+    for time, count in connection.execute(text(query), {**values, "since": since}):
+        at_us = time * HOUR_US if isinstance(time, int) else microseconds_of(time)
+        counts[at_us // span_us * span_us] += count
+    return list(counts.items())
+
+
 def logs(
     connection: Connection,
     identifier: UUID,

@@ -8,6 +8,8 @@ added, and nothing of it is changed. What is new:
                                     kept up to date as measurements arrive
     measurement_aggregation_1_hour  a view of their averages, where TimescaleDB keeps none
     log.subject, log.details        of sensors that send these in place of a message
+    configuration_schema            the JSON Schema that configurations of a sensor or of a network
+                                    have to follow
 
 In SQLite sensors and attributes are integers in the tables that grow, times are microseconds since
 1970, `receipt_delay` is how many microseconds after its creation a measurement arrived, and `n`
@@ -90,6 +92,13 @@ configuration = Table(
     Column("acknowledgment_timestamp", Microseconds),
     Column("receipt_timestamp", Microseconds),
     Column("success", Boolean),
+)
+
+configuration_schema = Table(
+    "configuration_schema",
+    metadata,
+    Column("identifier", Uuid, primary_key=True),
+    Column("document", JSON().with_variant(JSONB(), "postgresql"), nullable=False),
 )
 
 _REFUSE_OTHERS = """
@@ -214,6 +223,17 @@ STEPS = (
             " count BIGINT NOT NULL, PRIMARY KEY (sensor_identifier, bucket_timestamp, attribute))",
             _FIRST_SUMS,
             _VIEW_UNLESS_THERE,
+        ),
+    ),
+    Step(
+        "tenta",
+        sqlite=(
+            "CREATE TABLE configuration_schema (identifier CHAR(32) PRIMARY KEY,"
+            " document JSON NOT NULL)",
+        ),
+        postgresql=(
+            "CREATE TABLE IF NOT EXISTS configuration_schema (identifier UUID PRIMARY KEY,"
+            " document JSONB NOT NULL)",
         ),
     ),
 )
