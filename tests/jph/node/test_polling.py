@@ -32,7 +32,8 @@ class Recorder:
         self.takes = True  # the network, what is sent
         self.sent: list[tuple[str, object]] = []
 
-    def send_data(self, value: object, codifier: str) -> bool:
+    def send_data(self, value: object, timestamp_ms: float | None, codifier: str) -> bool:
+        assert timestamp_ms is None  # it is read now
         if value != value:
             raise ValueError("not a finite number: nan")
         if isinstance(value, str) and len(value) > 1440:
