@@ -57,7 +57,7 @@ def tell(
 ) -> tuple[Outcome, float | None]:
     """Send a command of who asks; return what became of it, and the ms until its ping came back."""
     codifier = component.codifier
-    if flag in "HS" and component.server is not None:
+    if flag in "HSC" and component.server is not None:
         abort(409, f"{codifier} is served by {component.server}: send it there.")
     if flag == "H" and component.type in IGNORE_HALT:
         abort(409, f"{codifier} stays active: a {component.type} cannot be halted.")

@@ -35,7 +35,8 @@ class Callbacks:
     Args:
         on_arrival: takes readings in the node's loop, before it receives others, and so must not
             wait for anything; returns False while it takes none, and they go to on_batch later.
-        on_command: takes the Codifier of a proxy that it serves, A or E, and the number.
+        on_command: takes the Codifier of a proxy that it serves, A or E, and the number; raises
+            SensorError if it refuses the number.
         receive_in: private folder in a tmpfs, if the component keeps what it gets in on_arrival:
             the node then loses nothing either that it received and did not hand over yet.
         live_settings: keys that may change without building it again, since it has on_config.
@@ -158,13 +159,30 @@ class ComponentRunner:
 
     def post_command(self, codifier: str, flag: str, number: float) -> None:
         """Hand over a value (A) or a step (E) for a proxy that the component serves."""
-        on_command = self.callbacks.on_command
-        if on_command is None or not self.channel.is_active:
+        if self.callbacks.on_command is None or not self.channel.is_active:
             return
         if self.mailbox.waiting >= MOST_JOBS:
             self._overrun(1)
             return
-        self.mailbox.post(lambda: self._call("command", on_command, codifier, flag, number))
+
+        def hand_over() -> None:
+            on_command = self.callbacks.on_command  # of what was built meanwhile
+            if on_command is not None and self.channel.is_active:
+                self._call("command", self._obey, on_command, codifier, flag, number)
+
+        self.mailbox.post(hand_over)
+
+    def _obey(
+        self,
+        on_command: Callable[[str, str, float], object],
+        codifier: str,
+        flag: str,
+        number: float,
+    ) -> None:
+        try:
+            on_command(codifier, flag, number)
+        except SensorError as error:  # it refuses the value, and is well
+            self._log.warning("%s: %s %g: %s", codifier, flag, number, error)
 
     def post_batch(self, readings: list[Reading]) -> None:
         """Hand readings over; drop and count them if the component is too far behind."""

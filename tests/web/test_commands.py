@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from tests.web.bus import SENDER, component, control, obey
+from tests.web.bus import SENDER, component, control, obey, reading
 from tests.web.client import Client
 from web.outcomes import TIMEOUT_S
 
@@ -143,6 +143,48 @@ def test_a_value_goes_to_a_component_that_takes_one(set_point, given, number):
     answer = owner.command("SP", "A", number=given)
     assert (answer.status, answer.json["outcome"]) == (200, f"is {number:g} °C now")
     assert web.channel.told == [("A", "SP", number)]
+
+
+@pytest.fixture
+def lamp(make_web):
+    """Return a server with a proxy that takes values, and its owner's browser."""
+    served = {"type": "Proxy", "settings": {"Server": "G1"}}
+    web = make_web(component("G1"), component("L1", control_enabled=True, **served))
+    owner = Client(web.bound_port)
+    owner.follow_link(web.sign_in_url())
+
+    def on_sent(flag, to, number):
+        if flag == "P" and to == "G1":
+            web.on_control(control("T", "G1", "W1", number=number), SENDER)
+        elif flag == "A" and to == "L1":
+            web.on_batch([reading("G1", 7.0), reading("L1", number)])
+
+    web.channel.on_sent = on_sent
+    return web, owner
+
+
+def test_a_value_for_a_proxy_is_told_by_its_server_and_its_own_reading(lamp):
+    web, owner = lamp
+    answer = owner.command("L1", "A", number=1)
+    assert (answer.status, answer.json["done"]) == (200, True)
+    assert answer.json["outcome"] == "is 1 now"
+    assert web.channel.told == [("A", "L1", 1.0)]
+    assert 'name="number"' in owner.get("/component/L1").text
+
+
+def test_a_proxy_whose_server_is_gone_did_not_answer(lamp, monkeypatch):
+    monkeypatch.setitem(TIMEOUT_S, "A", 0.05)
+    web, owner = lamp
+    web.channel.on_sent = lambda *sent: None
+    answer = owner.command("L1", "A", number=1).json
+    assert (answer["done"], answer["outcome"]) == (False, "did not answer")
+
+
+def test_a_proxy_is_set_by_nobody_who_is_not_signed_in(lamp):
+    web, _ = lamp
+    stranger = Client(web.bound_port)
+    assert stranger.command("L1", "A", stranger.token(), number=1).status == 401
+    assert web.channel.sent == []
 
 
 def test_a_step_goes_to_it_too(set_point):

@@ -132,7 +132,7 @@ def test_set_and_step_reach_only_components_that_allow_it(tmp_path):
         assert calls == [("A1", "A", 21.5), ("A1", "E", -0.5)]
 
 
-def test_set_and_step_of_a_proxy_reach_the_component_that_serves_it(tmp_path):
+def test_set_and_step_of_a_proxy_reach_the_component_that_serves_it(tmp_path, caplog):
     served = {"Type": "Proxy", "Sensor": {"Server": "A1"}}
     config = config_of(
         {"Codifier": "A1", "Type": "Python"},
@@ -145,6 +145,8 @@ def test_set_and_step_of_a_proxy_reach_the_component_that_serves_it(tmp_path):
         calls.append((codifier, flag, number))
         if number == 1.0:
             raise ValueError("too much")
+        if number == 2.0:
+            raise SensorError("it takes 0 or 1")
 
     node = node_of(config, tmp_path, A1=Callbacks(on_command=on_command))
     with Peer(config) as peer, running(node):
@@ -161,6 +163,9 @@ def test_set_and_step_of_a_proxy_reach_the_component_that_serves_it(tmp_path):
         peer.command("A", "P1", 5.0)
         eventually(lambda: len(calls) == 3)
         assert calls[-1] == ("P1", "A", 5.0)
+        peer.command("A", "P1", 2.0)
+        eventually(lambda: "P1: A 2: it takes 0 or 1" in caplog.text)
+        assert node.process.components()["A1"].error is None
 
 
 def test_timers_tick_by_their_interval_and_a_late_one_skips(tmp_path):

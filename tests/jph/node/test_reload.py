@@ -108,6 +108,38 @@ def test_a_server_starts_anew_with_what_it_sends_for(tmp_path, server, proxy):
         assert peer.hear("control", flag("N", "I", source="A1"), 15)["flag"] == "N"
 
 
+def test_a_proxy_is_set_as_the_newest_configuration_says(tmp_path):
+    server = {"Codifier": "A1", "Type": "Python"}
+    proxy = {"Codifier": "P1", "Type": "Proxy", "Sensor": {"Server": "A1"}}
+    config = config_of(server, proxy)
+    document = copy.deepcopy(dict(config.document))
+    built, calls = [], []
+    hold, held = threading.Event(), threading.Event()
+
+    def make(channel):
+        number = len(built)
+        built.append(number)
+        if number:
+            held.set()
+            assert hold.wait(15)
+        return Callbacks(on_command=lambda *command: calls.append((number, *command)))
+
+    node = Node(config, tmp_path)
+    Reloader(node, lambda: build(copy.deepcopy(document), "test"))
+    node.add(config.components["A1"], make)
+    with Peer(config) as peer, running(node):
+        peer.command("A", "P1", 1.0)
+        document["Sensors"][1]["Control"] = "enabled"
+        peer.command("C")
+        assert held.wait(15)
+        peer.command("A", "P1", 2.0)  # while it is built again
+        peer.command("P", "A1", 7.0)
+        peer.hear("control", flag("T", source="A1"), 15)
+        hold.set()
+        eventually(lambda: calls)
+        assert calls == [(1, "P1", "A", 2.0)]
+
+
 def test_what_was_taken_over_elsewhere_is_not_fetched_back(network):
     with Peer(network.config) as peer, running(network.node):
         peer.hear("control", flag("N", source="D1"))
