@@ -31,8 +31,11 @@ class Backend(Protocol):
     begin_reading: str
     turn: Turn  # one writer at a time
 
-    def connect(self, prepare: Prepare) -> Any:
+    def connect(self, prepare: Prepare, *, reads: bool) -> Any:
         """Return a new connection to a database that is up to date.
+
+        Args:
+            reads: it is for transactions that only read.
 
         Raises:
             StoreError: there is none now.
@@ -49,3 +52,6 @@ class Backend(Protocol):
 
     def limited(self, connection: Any, longest_s: float) -> AbstractContextManager[None]:
         """Make a call that waits for the database fail after a time."""
+
+    def close(self) -> None:
+        """End what works beside the connections."""

@@ -1,6 +1,9 @@
 """A store of gateways in PostgreSQL."""
 
-from contextlib import AbstractContextManager
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,7 @@ import psycopg2
 
 from gateways.backend import Dialect, Prepare, Turn
 from jph.errors import StoreError
-from jph.stores.postgres.connection import PostgresServer, cut_after, has_ended
+from jph.stores.postgres.connection import PostgresServer, cut, has_ended
 
 # The tables or the rights are not as they should be. What else is of the classes of
 # these errors is the fault of the data.
@@ -21,21 +24,22 @@ NOT_OF_THE_DATA = {
     "42703": _TABLES,
     "42P01": _TABLES,
 }
+LOOK_S = 1.0
 
 
 class PostgresBackend:
     """A database; several programs may write to it at once."""
 
     dialect: Dialect = "postgresql"
-    begin_writing = ""  # the driver begins one by itself
-    begin_reading = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+    begin_writing = begin_reading = ""  # the driver begins one by itself
 
     def __init__(self, url: str, password_file: Path | None) -> None:
         self._server = PostgresServer(url, password_file)
         self.name = self._server.name
         self.turn = Turn()
+        self._watch = _Watch()
 
-    def connect(self, prepare: Prepare) -> Any:
+    def connect(self, prepare: Prepare, *, reads: bool) -> Any:
         try:
             connection = self._server.connect()
             try:
@@ -47,6 +51,8 @@ class PostgresBackend:
                     cursor.execute("SET enable_bitmapscan = off")
                 prepare(connection)
                 connection.autocommit = False
+                if reads:
+                    connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
             except BaseException:
                 connection.close()
                 raise
@@ -77,4 +83,52 @@ class PostgresBackend:
         return StoreError(f"{self.name}: {said}: {advice}") if advice else error
 
     def limited(self, connection: Any, longest_s: float) -> AbstractContextManager[None]:
-        return cut_after(longest_s, connection)
+        return self._watch.lent(connection, longest_s)
+
+    def close(self) -> None:
+        self._watch.close()
+
+
+class _Watch:
+    """Cuts connections that wait for a server for too long, as when it is frozen.
+
+    One thread looks at all of them once a second; one for each would cost more than the queries.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._lent: dict[int, tuple[float, Any]] = {}  # until when, by the id of the connection
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+
+    @contextmanager
+    def lent(self, connection: Any, longest_s: float) -> Iterator[None]:
+        """Watch a connection for as long as it is used."""
+        with self._lock:
+            self._lent[id(connection)] = time.monotonic() + longest_s, connection
+            if self._thread is None:
+                self._stop = threading.Event()
+                self._thread = threading.Thread(
+                    target=self._look, args=(self._stop,), name="postgres-watch", daemon=True
+                )
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._lent.pop(id(connection), None)
+
+    def close(self) -> None:
+        """End the thread; a later use begins another."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            self._stop.set()
+        if thread is not None:
+            thread.join()
+
+    def _look(self, stop: threading.Event) -> None:
+        while not stop.wait(LOOK_S):
+            with self._lock:  # so that none is cut after it was given back
+                now_s = time.monotonic()
+                for key in [key for key, (until_s, _) in self._lent.items() if until_s < now_s]:
+                    cut(self._lent.pop(key)[1])

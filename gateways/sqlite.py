@@ -34,7 +34,7 @@ class SqliteBackend:
         with _turns_lock:
             self.turn = _turns.setdefault(str(path.absolute()), Turn())
 
-    def connect(self, prepare: Prepare) -> sqlite3.Connection:
+    def connect(self, prepare: Prepare, *, reads: bool) -> sqlite3.Connection:
         def set_up_and_prepare(connection: sqlite3.Connection) -> None:
             if set_up(connection, JOURNAL_BYTES) != "wal":
                 raise StoreError(
@@ -69,3 +69,6 @@ class SqliteBackend:
 
     def limited(self, connection: Any, longest_s: float) -> AbstractContextManager[None]:
         return nullcontext()
+
+    def close(self) -> None:
+        pass

@@ -49,8 +49,10 @@ class Store:
         self._steps = (*schema.STEPS, *steps)
         self.name = backend.name
         self.dialect = backend.dialect
-        self._writer = self._engine(backend.begin_writing, 1, 0)
-        self._readers = self._engine(backend.begin_reading, IDLE_READERS, READERS - IDLE_READERS)
+        self._writer = self._engine(backend.begin_writing, 1, 0, reads=False)
+        self._readers = self._engine(
+            backend.begin_reading, IDLE_READERS, READERS - IDLE_READERS, reads=True
+        )
 
     @classmethod
     def open(
@@ -131,12 +133,13 @@ class Store:
         """Close the connections that nobody uses."""
         self._writer.dispose()
         self._readers.dispose()
+        self._backend.close()
 
-    def _engine(self, begin: str, size: int, more: int) -> Engine:
+    def _engine(self, begin: str, size: int, more: int, *, reads: bool) -> Engine:
         backend = self._backend
         engine = create_engine(
             "sqlite://" if backend.dialect == "sqlite" else "postgresql+psycopg2://",
-            creator=lambda: backend.connect(self._prepare),
+            creator=lambda: backend.connect(self._prepare, reads=reads),
             poolclass=QueuePool,
             pool_size=size,
             max_overflow=more,

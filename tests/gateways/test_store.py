@@ -213,7 +213,8 @@ def test_a_part_that_is_added_later_finds_only_its_own_tables_missing(store_url,
         with closing(Store.open(store_url, tmp_path, steps=steps)) as store:
             assert scalar(store, "SELECT count(*) FROM thing") == 0
             assert topics(store) == ["a"]
-    assert scalar(store, "SELECT count(b) FROM thing") == 0
+            if two in steps:
+                assert scalar(store, "SELECT count(b) FROM thing") == 0
     said = r"newer JPH \(other, version 2, known up to 1\)"
     older = Store.open(store_url, tmp_path, steps=(one,))
     with closing(older), pytest.raises(StoreError, match=said):

@@ -143,7 +143,7 @@ class Connections:
         try:
             is_new = connection is None
             connection = connection or self._server.connect()
-            with cut_after(self._longest_s, connection):
+            with _cut_after(self._longest_s, connection):
                 if is_new:
                     self._prepare(connection)
                 yield connection
@@ -185,7 +185,7 @@ class Connections:
 
 
 @contextmanager
-def cut_after(longest_s: float | None, connection: Connection) -> Iterator[None]:
+def _cut_after(longest_s: float | None, connection: Connection) -> Iterator[None]:
     """Make a call that waits for the server fail after a time.
 
     Limits that the server itself keeps do not help if it is stopped or waits for its disk.
@@ -193,7 +193,7 @@ def cut_after(longest_s: float | None, connection: Connection) -> Iterator[None]
     if longest_s is None:
         yield
         return
-    timer = threading.Timer(longest_s, _cut, (connection,))
+    timer = threading.Timer(longest_s, cut, (connection,))
     timer.daemon = True
     timer.start()
     try:
@@ -203,7 +203,8 @@ def cut_after(longest_s: float | None, connection: Connection) -> Iterator[None]
         timer.join()  # or it might cut the next borrower
 
 
-def _cut(connection: Connection) -> None:
+def cut(connection: Connection) -> None:
+    """Make calls that wait for the server fail at once."""
     with suppress(OSError, psycopg2.Error), socket.socket(fileno=os.dup(connection.fileno())) as it:
         it.shutdown(socket.SHUT_RDWR)
 
