@@ -1,7 +1,7 @@
 """A value of a foreign device gets a Codifier: the two entries that put it on the bus.
 
-The gateway's `Proxy` list says which value it is, and an entry of Type Proxy what it is called. Pure:
-it takes a document and returns another one.
+The gateway's `Proxy` list says which value it is, and an entry of Type Proxy what it is called.
+Pure: it takes a document and returns another one.
 """
 
 import string

@@ -5,6 +5,9 @@ import click
 from tools.lazy import LazyGroup
 
 COMMANDS = {
+    "adopt": "tools.gateway.adopting:adopt",
+    "list": "tools.gateway.listing:list_",
+    "log": "tools.gateway.listing:log",
     "tenta": "tools.gateway.tenta:tenta",
 }
 
