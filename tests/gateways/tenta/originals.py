@@ -1,13 +1,14 @@
 """Databases as other programs left them, for PostgreSQL without TimescaleDB."""
 
+from hashlib import sha512
+
 NETWORK = "00000000-0000-4000-8000-00000000000a"
 SENSOR = "00000000-0000-4000-8000-00000000000b"
 OTHER = "00000000-0000-4000-8000-00000000000c"
 USER = "00000000-0000-4000-8000-00000000000d"
-HASH = (  # of the password "12345678"
-    "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$"
-    "dJCyRMlWCpjMS7hTQIBKMwXHmRVoTvBYIiU1XrYNHIE"
-)
+HASH = "$argon2id$v=19$m=65536,t=3,p=4$c29tZXNhbHRzb21lc2FsdA$dJCyRMlWCpjMS7hTQIBKMwXHmRVoTvBY"
+TOKEN = "ab" * 32
+TOKEN_HASH = sha512(TOKEN.encode()).hexdigest()
 
 _PEOPLE = f"""
 CREATE TABLE "user" (identifier uuid PRIMARY KEY, name text UNIQUE NOT NULL,
@@ -28,7 +29,7 @@ INSERT INTO network VALUES ('{NETWORK}', 'greenhouse', '2023-05-09 15:00+00');
 INSERT INTO sensor VALUES ('{SENSOR}', 'bed-3', '{NETWORK}', '2023-05-09 15:00+00'),
     ('{OTHER}', 'bed-4', '{NETWORK}', '2023-05-09 15:00+00');
 INSERT INTO permission VALUES ('{USER}', '{NETWORK}', '2023-05-09 15:00+00');
-INSERT INTO session VALUES ('{"ab" * 64}', '{USER}', '2023-05-09 15:00+00');
+INSERT INTO session VALUES ('{TOKEN_HASH}', '{USER}', '2023-05-09 15:00+00');
 """
 
 TENTA = f"""{_PEOPLE}
@@ -120,7 +121,7 @@ INSERT INTO networks VALUES ('{NETWORK}', 'greenhouse', '2023-05-09 15:00+00');
 INSERT INTO sensors VALUES ('{SENSOR}', 'bed-3', '{NETWORK}', '2023-05-09 15:00+00'),
     ('{OTHER}', 'bed-4', '{NETWORK}', '2023-05-09 15:00+00');
 INSERT INTO permissions VALUES ('{USER}', '{NETWORK}', '2023-05-09 15:00+00');
-INSERT INTO sessions VALUES ('{"ab" * 64}', '{USER}', '2023-05-09 15:00+00');
+INSERT INTO sessions VALUES ('{TOKEN_HASH}', '{USER}', '2023-05-09 15:00+00');
 INSERT INTO configurations VALUES ('{SENSOR}', 1, '2023-05-09 16:00+00', '2023-05-09 16:01+00',
     '2023-05-09 16:02+00', '2023-05-09 16:03+00', false, '{{"b": [1], "a": null}}');
 INSERT INTO measurements VALUES

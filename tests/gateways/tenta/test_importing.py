@@ -12,7 +12,18 @@ from gateways.tenta.originals import Original, finite
 from gateways.tenta.readings import LogRow, MeasurementRow
 from gateways.tenta.writing import Batch, write
 from jph.errors import StoreError
-from tests.gateways.tenta.originals import EARLIER, HASH, HERMES, OTHER, SENSOR, TENTA, USER
+from tests.gateways.tenta.originals import (
+    EARLIER,
+    HASH,
+    HERMES,
+    NETWORK,
+    OTHER,
+    SENSOR,
+    TENTA,
+    TOKEN,
+    TOKEN_HASH,
+    USER,
+)
 
 HOUR_US = 3_600_000_000
 TIME_US = 1_683_644_400_000_000  # 2023-05-09 15:00 UTC
@@ -87,7 +98,7 @@ def test_all_of_tenta_is_taken_over_once_however_often(store, original_of):
             *(UUID(USER), "happy-un1c0rn"),
             HASH,
         )
-        assert connection.scalar(select(tables.session.c.access_token_hash)) == "ab" * 64
+        assert connection.scalar(select(tables.session.c.access_token_hash)) == TOKEN_HASH
         page = readings.measurements(connection, UUID(SENSOR))
         assert len(page) == 12
         assert page[1] == MeasurementRow(
@@ -142,6 +153,23 @@ def test_earlier_generations_are_taken_over(script, store, original_of):
         row = connection.execute(select(tables.configuration)).one()
         assert row.receipt_timestamp == TIME_US + HOUR_US + 180_000_000
     assert set(taken(store, original_of, "").added.values()) == {0}
+
+
+@pytest.mark.parametrize("script", [TENTA, EARLIER, HERMES], ids=["tenta", "earlier", "hermes"])
+def test_programs_go_on_with_their_access_tokens(script, store, serve, original_of):
+    taken(store, original_of, script)
+    client = serve()
+    client.token = TOKEN
+    assert client.get("/networks").json == [
+        {"network_identifier": NETWORK, "network_name": "greenhouse"}
+    ]
+    path = f"/networks/{NETWORK}/sensors/{SENSOR}"
+    page = client.get(f"{path}/measurements").json
+    assert page[0]["creation_timestamp"] == TIME_US / 1e6 + 0.123456
+    after = page[0]["creation_timestamp"]
+    rest = client.get(f"{path}/measurements?direction=next&creation_timestamp={after}").json
+    assert rest == page[1:]
+    assert client.get(f"{path}/configurations").json[-1]["value"] == {"b": [1], "a": None}
 
 
 def test_a_name_that_is_taken_gets_a_number(store, original_of):
