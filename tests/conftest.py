@@ -14,6 +14,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from tests import helpers
+from tests.brokers import mosquitto, mqtt_broker, nats  # noqa: F401
 from tests.http_server import server  # noqa: F401
 from tests.servers import (  # noqa: F401
     postgres_database,
@@ -27,6 +28,9 @@ from tests.servers import (  # noqa: F401
 LONGEST_TEST_S = 240  # the longest ones take 30 s
 # What a test needs, told by the fixtures and the context managers that it uses.
 NEEDS = {
+    "mosquitto": "mosquitto",
+    "running_mosquitto": "mosquitto",
+    "mqtt_broker": "mosquitto",
     "redis_process": "redis",
     "running_redis": "redis",
     "postgres_process": "postgres",

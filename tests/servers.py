@@ -70,7 +70,7 @@ class Program:
     def start(self, command: list[str]) -> None:
         with self.log.open("ab") as log:
             # It ends with this process, also where that is killed and ends nothing itself.
-            as_child = [*(self._prefix or [_binary("setpriv")]), "--pdeathsig", "KILL"]
+            as_child = [*(self._prefix or [binary("setpriv")]), "--pdeathsig", "KILL"]
             self._process = subprocess.Popen(
                 [*as_child, *command],
                 stdin=subprocess.DEVNULL,
@@ -177,7 +177,7 @@ class RedisServer:
         if self.is_running:
             return
         fixed = ["--bind", LOOPBACK, "--port", str(self.port), "--save", "", "--appendonly", "no"]
-        self._program.start([_binary("redis-server"), *fixed, *self.options])
+        self._program.start([binary("redis-server"), *fixed, *self.options])
         self._program.wait_until(self._answers)
 
     def _answers(self) -> bool:
@@ -266,12 +266,12 @@ class PostgresServer:
         """Let no file of it grow beyond so many bytes, or `unlimited`."""
         for pid in [self.pid, *self._program.children()] if self.is_running else ():
             # As its user, who may; root may not everywhere.
-            command = [_binary("prlimit"), f"--fsize={most}:", f"--pid={pid}"]
+            command = [binary("prlimit"), f"--fsize={most}:", f"--pid={pid}"]
             subprocess.run([*self._prefix, *command], capture_output=True)
 
     def create(self, *options: str) -> None:
         """Make the cluster, with further options of initdb."""
-        command = [_binary("initdb"), "-D", str(self._data), "-U", self.superuser, "-A", "trust"]
+        command = [binary("initdb"), "-D", str(self._data), "-U", self.superuser, "-A", "trust"]
         command += ["-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--no-instructions", *options]
         ended = subprocess.run(
             [*self._prefix, *command], capture_output=True, text=True, cwd=self.folder
@@ -288,7 +288,7 @@ class PostgresServer:
         """Start it on its port and return when it takes connections."""
         if self.is_running:
             return
-        command = [_binary("postgres"), "-D", str(self._data), "-p", str(self.port)]
+        command = [binary("postgres"), "-D", str(self._data), "-p", str(self.port)]
         command += ["-h", LOOPBACK, "-k", str(self.folder)]
         self._program.start([*command, *self.options])
         self._program.wait_until(self._answers)
@@ -368,12 +368,12 @@ class PostgresServer:
         self, script: str, database: str = "postgres", user: str = superuser
     ) -> subprocess.CompletedProcess[str]:
         """Run a script by psql, which stops at the first error (exit status 3)."""
-        command = [_binary("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", LOOPBACK]
+        command = [binary("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", LOOPBACK]
         command += ["-p", str(self.port), "-U", user, "-d", database, "-f", "-"]
         return subprocess.run(command, input=script, capture_output=True, text=True, timeout=120)
 
 
-def _binary(name: str) -> str:
+def binary(name: str) -> str:
     """Return the path of a server's program; Debian keeps those of PostgreSQL by version."""
     versions = Path("/usr/lib/postgresql").glob("*/bin")
     folders = [str(path) for path in sorted(versions, key=lambda path: int(path.parent.name))]
@@ -392,12 +392,12 @@ def _as_other_user(folder: Path) -> list[str]:
             user = pwd.getpwnam(name)
             os.chown(folder, user.pw_uid, user.pw_gid)
             ids = [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}"]
-            return [_binary("setpriv"), *ids, "--clear-groups"]
+            return [binary("setpriv"), *ids, "--clear-groups"]
     raise ServerError(f"PostgreSQL cannot run as root, and there is no user {UNPRIVILEGED[0]}")
 
 
 @contextlib.contextmanager
-def _folder(name: str) -> Iterator[Path]:
+def folder_of(name: str) -> Iterator[Path]:
     # Not below pytest's own folders: these are closed to the user that PostgreSQL runs as.
     with tempfile.TemporaryDirectory(prefix=f"jph-{name}-") as folder:
         yield Path(folder)
@@ -406,7 +406,7 @@ def _folder(name: str) -> Iterator[Path]:
 @contextlib.contextmanager
 def running_redis(*options: str) -> Iterator[RedisServer]:
     """Run a Redis of its own."""
-    with _folder("redis") as folder:
+    with folder_of("redis") as folder:
         server = RedisServer(folder, *options)
         server.start()
         try:
@@ -425,7 +425,7 @@ def running_sentinel(primary_port: int, name: str, *lines: str) -> Iterator[int]
         lines: further ones of its configuration.
     """
     port = free_tcp_port()
-    with _folder("sentinel") as folder:
+    with folder_of("sentinel") as folder:
         config = folder / "sentinel.conf"
         own = [
             f"bind {LOOPBACK}",
@@ -436,15 +436,15 @@ def running_sentinel(primary_port: int, name: str, *lines: str) -> Iterator[int]
         ]
         config.write_text("".join(f"{line}\n" for line in [*own, *lines]))
         program = Program(folder)
-        program.start([_binary("redis-server"), str(config), "--sentinel"])
+        program.start([binary("redis-server"), str(config), "--sentinel"])
         try:
-            program.wait_until(lambda: _is_listening(port))
+            program.wait_until(lambda: is_listening(port))
             yield port
         finally:
             program.kill()
 
 
-def _is_listening(port: int) -> bool:
+def is_listening(port: int) -> bool:
     with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1):
         return True
     return False
@@ -474,7 +474,7 @@ def running_cluster(*options: str, size: int = 3, tls: bool = False) -> Iterator
 @contextlib.contextmanager
 def running_postgres(*options: str, durable: bool = False) -> Iterator[PostgresServer]:
     """Run a PostgreSQL of its own."""
-    with _folder("postgres") as folder:
+    with folder_of("postgres") as folder:
         server = PostgresServer(folder, *options, durable=durable)
         server.create()
         server.start()

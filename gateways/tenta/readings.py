@@ -10,9 +10,7 @@ together here, since grouping in SQL would read all that follows.
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
@@ -77,30 +75,27 @@ def measurements(
     while True:
         points = _points(connection, identifier, direction, creation_us, wanted)
         is_cut = len(points) == wanted  # then the measurements of the last time may not be whole
-        last = points[-1][0] if is_cut else None
-        groups: dict[tuple[Any, int | None], dict[str, float]] = {}
-        for time, revision, name, value in points:
-            if time == last:
+        last_us = points[-1][0] if is_cut else None
+        groups: dict[tuple[int, int | None], dict[str, float]] = {}
+        for at_us, revision, name, value in points:
+            if at_us == last_us:
                 break
-            group = groups.setdefault((time, revision), {})
+            group = groups.setdefault((at_us, revision), {})
             if math.isfinite(value) and (direction == "next" or name not in group):
                 group[name] = value
         if not is_cut or len(groups) >= limit:
             break
         # As many as it takes by what was seen, and some more.
         wanted = max(wanted * 2, wanted * limit * 5 // (4 * max(len(groups), 1)))
-    rows = [
-        MeasurementRow(revision, as_microseconds(time), value)
-        for (time, revision), value in islice(groups.items(), limit)
-    ]
+    rows = [MeasurementRow(key[1], key[0], value) for key, value in groups.items()][:limit]
     return rows if direction == "next" else rows[::-1]
 
 
 def latest(connection: Connection, identifier: UUID) -> dict[str, tuple[float, int]]:
     """Return the last value and its time (us) of the attributes that a sensor sent lately."""
     newest: dict[str, tuple[float, int]] = {}
-    for time, _, name, value in _points(connection, identifier, "previous", None, FIRST_ROWS):
-        newest.setdefault(name, (value, as_microseconds(time)))
+    for at_us, _, name, value in _points(connection, identifier, "previous", None, FIRST_ROWS):
+        newest.setdefault(name, (value, at_us))
     return newest
 
 
@@ -212,19 +207,22 @@ def _points(
     direction: Direction,
     creation_us: int | None,
     most: int,
-) -> Sequence[Any]:
-    """Return data points in the order of their times: time, revision, attribute, value."""
+) -> list[tuple[int, int | None, str, float]]:
+    """Return data points in the order of their times: time (us), revision, attribute, value."""
     of_sensor, values = _of_sensor(connection, identifier)
     values |= {"cursor": _cursor_time(connection, direction, creation_us), "most": most}
-    source = (
-        "attribute, value FROM measurement"
-        if connection.dialect.name == "postgresql"
-        else "name, value FROM measurement JOIN attribute ON attribute = number"
-    )
+    if connection.dialect.name == "postgresql":
+        query = (
+            "SELECT creation_timestamp, revision, attribute, value FROM measurement"
+            f" WHERE {of_sensor} AND {_part(direction)}"
+        )
+        rows = connection.execute(text(query), values)
+        return [(microseconds_of(row[0]), row[1], row[2], row[3]) for row in rows]
     query = (
-        f"SELECT creation_timestamp, revision, {source} WHERE {of_sensor} AND {_part(direction)}"
+        "SELECT creation_timestamp, revision, name, value FROM measurement JOIN attribute"
+        f" ON attribute = number WHERE {of_sensor} AND {_part(direction)}"
     )
-    return connection.execute(text(query), values).all()
+    return [(row[0], row[1], row[2], row[3]) for row in connection.execute(text(query), values)]
 
 
 def _of_sensor(connection: Connection, identifier: UUID) -> tuple[str, dict[str, Any]]:

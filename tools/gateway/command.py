@@ -5,6 +5,7 @@ import click
 from tools.lazy import LazyGroup
 
 COMMANDS = {
+    "account": "tools.gateway.account:account",
     "adopt": "tools.gateway.adopting:adopt",
     "list": "tools.gateway.listing:list_",
     "log": "tools.gateway.listing:log",

@@ -1,0 +1,66 @@
+"""Where an MQTT broker is, and as whom we are there."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from gateways.broker import accounts
+from jph.config.model import Config
+from jph.errors import ConfigError
+
+PORT, TLS_PORT = 1883, 8883
+DEFAULT_BROKER = f"mqtt://127.0.0.1:{PORT}"
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerAddress:
+    """The address of a broker; without a user it is asked as anybody."""
+
+    host: str
+    port: int = PORT
+    tls: bool = False
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
+def address_of(
+    broker: str, password_file: Path | None, config: Config, home: Path
+) -> BrokerAddress:
+    """Return the address that the setting `Broker` of a gateway means.
+
+    Args:
+        broker: mqtt://[user@]host[:port], mqtts:// for TLS, or the Codifier of a Broker.
+        password_file: holds the password of the user in the URL.
+
+    Raises:
+        ConfigError: it is neither, or the file cannot be read.
+    """
+    component = config.components.get(broker)
+    if component is not None and component.type == "Broker":
+        settings = component.settings
+        host, port = str(settings.get("Host") or "127.0.0.1"), settings.get("Port", PORT)
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        if not isinstance(port, int):
+            raise ConfigError(f"Broker: the Port of {broker} is no number")
+        return BrokerAddress(host, port, False, accounts.OWN, accounts.own_password(home))
+    try:
+        parts = urlsplit(broker)
+        port = parts.port
+    except ValueError as error:
+        raise ConfigError(f"Broker: {broker!r}: {error}") from None
+    if parts.scheme not in ("mqtt", "mqtts") or not parts.hostname or parts.path.strip("/"):
+        raise ConfigError(
+            f"Broker: {broker!r} is neither a URL such as mqtt://127.0.0.1:1883"
+            " nor the Codifier of a component of type Broker"
+        )
+    if parts.password is not None:
+        raise ConfigError("Broker: no password in the URL, please; name its file in PasswordFile")
+    tls = parts.scheme == "mqtts"
+    password = ""
+    if password_file is not None:
+        try:
+            password = password_file.expanduser().read_text().strip()
+        except (OSError, RuntimeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"PasswordFile: {error}") from None
+    user = unquote(parts.username or "")
+    return BrokerAddress(parts.hostname, port or (TLS_PORT if tls else PORT), tls, user, password)

@@ -1,0 +1,1 @@
+"""An MQTT broker that JPH starts, watches, and closes to strangers."""

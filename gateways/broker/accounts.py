@@ -1,0 +1,126 @@
+"""The accounts of our brokers, in the home directory; passwords are kept as hashes only.
+
+broker/account        password of our own account, which every gateway of this home uses
+broker/accounts.json  those of devices: their names, and the hashes that each engine knows
+"""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import secrets
+from pathlib import Path
+
+from jph.errors import ConfigError
+from jph.files import write_file
+
+OWN = "jph"
+ITERATIONS = (
+    20_000  # mosquitto_passwd takes 101; a random password needs none, one of a person does
+)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_FOLDER = "broker"
+
+
+def folder_of(home: Path) -> Path:
+    """Return the folder of the broker's files, which only its user may read."""
+    folder = home / _FOLDER
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def file_of(home: Path) -> Path:
+    """Return the file of the devices' accounts."""
+    return home / _FOLDER / "accounts.json"
+
+
+def own_password(home: Path) -> str:
+    """Return the password of our own account, made the first time.
+
+    Raises:
+        ConfigError: the home directory cannot be written.
+    """
+    path = home / _FOLDER / "account"
+    try:
+        folder_of(home)
+        try:
+            # Of two that make it at once, the first one is right.
+            with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+                file.write(secrets.token_hex(32))
+                file.flush()
+                os.fsync(file.fileno())
+        except FileExistsError:
+            pass
+        return path.read_text().strip()
+    except OSError as error:
+        raise ConfigError(f"the account at the broker cannot be kept: {error}") from None
+
+
+def accounts(home: Path) -> dict[str, dict[str, str | bool]]:
+    """Return the devices' accounts by name: hashes `mosquitto` and `nats`, and `all`.
+
+    Raises:
+        ConfigError: the file is damaged.
+    """
+    path = file_of(home)
+    try:
+        found = json.loads(path.read_text())
+        if all(isinstance(entry, dict) for entry in found.values()):
+            return dict(found)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{path}: {error}; remove it and add the accounts again") from None
+    raise ConfigError(f"{path} is damaged; remove it and add the accounts again")
+
+
+def add(home: Path, name: str, password: str, *, all_devices: bool = False) -> None:
+    """Add an account, or change its password.
+
+    Args:
+        name: the identifier of the sensor that uses it.
+        all_devices: it may publish for every sensor, whatever its own name is.
+
+    Raises:
+        ConfigError: no such name or password can be taken.
+    """
+    if name == OWN or not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{name!r} is no name of an account: letters, digits, '.', '_' and '-', up to 64"
+            if name != OWN
+            else f"{OWN} is the account of the gateways themselves"
+        )
+    if not 8 <= len(password.encode()) <= 72:
+        raise ConfigError("the password must have 8 to 72 bytes")
+    _write(home, {**accounts(home), name: {**hashes(password), "all": all_devices}})
+
+
+def remove(home: Path, name: str) -> None:
+    """Remove an account.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    found = accounts(home)
+    if found.pop(name, None) is None:
+        raise ConfigError(f"there is no account {name!r}")
+    _write(home, found)
+
+
+def hashes(password: str) -> dict[str, str | bool]:
+    """Return the hashes of a password that the engines know."""
+    import bcrypt
+
+    salt = secrets.token_bytes(12)
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, ITERATIONS)
+    encoded = (base64.b64encode(part).decode() for part in (salt, digest))
+    return {
+        "mosquitto": f"$7${ITERATIONS}${'$'.join(encoded)}",
+        "nats": bcrypt.hashpw(password.encode(), bcrypt.gensalt(10, prefix=b"2a")).decode(),
+    }
+
+
+def _write(home: Path, found: dict[str, dict[str, str | bool]]) -> None:
+    folder_of(home)
+    write_file(file_of(home), json.dumps(found, indent=1).encode(), mode=0o600)

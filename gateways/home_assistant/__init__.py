@@ -1,0 +1,1 @@
+"""Home Assistant: components of the bus as its devices, by MQTT discovery."""

