@@ -276,7 +276,7 @@ def test_bench_goes_on_after_a_program_that_misses_its_limit(installed):
             f"print('{name}', flush=True); raise SystemExit({status})"
         )
     web = installed / ".venv" / ".has-web"
-    for extra in ("gevent", "redis", "postgres", "test", "bench"):
+    for extra in ("gateways", "nats", "gevent", "redis", "postgres", "test", "bench"):
         shutil.copy(web, web.with_name(f".has-{extra}"))
     ended = run(installed / "scripts" / "bench")
     assert ended.stdout.split() == ["a", "b", "c"]

@@ -159,16 +159,22 @@ class ComponentRunner:
 
     def post_command(self, codifier: str, flag: str, number: float) -> None:
         """Hand over a value (A) or a step (E) for a proxy that the component serves."""
-        if self.callbacks.on_command is None or not self.channel.is_active:
+        if not self.channel.is_active:
             return
         if self.mailbox.waiting >= MOST_JOBS:
             self._overrun(1)
             return
 
         def hand_over() -> None:
-            on_command = self.callbacks.on_command  # of what was built meanwhile
-            if on_command is not None and self.channel.is_active:
-                self._call("command", self._obey, on_command, codifier, flag, number)
+            callbacks = self.callbacks  # of what was built meanwhile
+            if not self.channel.is_active:
+                return
+            if callbacks.on_command is not None:
+                self._call("command", self._obey, callbacks.on_command, codifier, flag, number)
+            elif callbacks.on_control is None and self.is_built:
+                kind, own = self.channel.component.type, self.channel.codifier
+                said = "%s: %s %g: a %s takes no values for its proxies, and %s is one"
+                self._log.warning(said, codifier, flag, number, kind, own)
 
         self.mailbox.post(hand_over)
 

@@ -8,11 +8,26 @@ import pytest
 from jph.errors import SensorError
 from jph.node.building import build
 from jph.node.node import Node
+from jph.node.runner import Callbacks
 from tests.helpers import eventually
 from tests.network import Peer, config_of, running
 from tests.web.client import Client, LiveReader
 
 FLOAT = struct.Struct("<f")
+
+
+LAMP = {"Server": "G1", "Min": 0, "Max": 100}
+
+
+def lamps(channel):
+    """Return the callbacks of a gateway whose lamps take what they are told."""
+
+    def on_command(codifier, flag, number):
+        if number > LAMP["Max"]:
+            raise SensorError("a lamp takes 0 to 100")
+        channel.send_data(float(number), codifier=codifier)
+
+    return Callbacks(on_command=on_command)
 
 
 @pytest.fixture
@@ -31,10 +46,13 @@ def network(tmp_path):
         {"Codifier": "B1", "Name": "Elsewhere", "SensorInterval": 1},
         {"Codifier": "H1", "Type": "HistoryWriter", "Sensor": {"BatchTime": 0.2}},
         {"Codifier": "W1", "Type": "Web", "Sensor": {"Port": 0}},
+        {"Codifier": "G1", "Name": "Gateway", "Type": "Python"},
+        {"Codifier": "L1", "Type": "Proxy", "Control": "enabled", "Sensor": LAMP},
     )
     node = Node(config, tmp_path / "home")
     for codifier in ("A1", "H1", "W1"):
         node.add(config.components[codifier], build)
+    node.add(config.components["G1"], lamps)
     with running(node), Peer(config, "B1") as peer:
         yield node, peer
 
@@ -136,3 +154,17 @@ def test_a_command_is_heard_on_the_wire(network, client):
     client.command("B1", "C")
     message = peer.hear("control", lambda one: one["flag"] == "C")
     assert (message["source"], message["to"]) == ("W1", "B1")
+
+
+def test_a_proxy_is_set_through_the_gateway_that_serves_it(network, client):
+    answer = client.command("L1", "A", number=40).json
+    assert (answer["done"], answer["outcome"]) == (True, "is 40 now")
+    refused = client.command("L1", "A", number=101).json
+    assert (refused["done"], refused["outcome"]) == (False, "answered, but has not sent its value")
+    eventually(lambda: client.get("/sensor/L1").json[0]["Value"] == 40.0)
+    page = client.get("/component/L1").text
+    assert 'id="slider" aria-label="Slider from 0 to 100"' in page
+    assert "which all other commands go to" in page
+    client.command("G1", "H")
+    halted = client.command("L1", "A", number=50).json
+    assert (halted["done"], halted["outcome"]) == (False, "is halted; start it first")

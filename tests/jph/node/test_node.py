@@ -168,6 +168,16 @@ def test_set_and_step_of_a_proxy_reach_the_component_that_serves_it(tmp_path, ca
         assert node.process.components()["A1"].error is None
 
 
+def test_a_component_that_takes_no_values_for_its_proxies_says_so_in_its_log(tmp_path, caplog):
+    config = config_of(
+        {"Codifier": "A1", "Type": "Pipe"},
+        {"Codifier": "P1", "Type": "Proxy", "Control": "enabled", "Sensor": {"Server": "A1"}},
+    )
+    with Peer(config) as peer, running(node_of(config, tmp_path, A1=Callbacks())):
+        peer.command("A", "P1", 1.5)
+        eventually(lambda: "P1: A 1.5: a Pipe takes no values for its proxies" in caplog.text)
+
+
 def test_timers_tick_by_their_interval_and_a_late_one_skips(tmp_path):
     config = config_of({"Codifier": "A1", "SensorInterval": 0.1})
     times_s = []

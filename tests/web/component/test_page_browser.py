@@ -247,7 +247,13 @@ def test_the_chart_is_a_table_too(web, open_page):
     expect(table).to_contain_text("20.50 °C")
 
 
-def test_a_slider_sets_within_the_limits(web, open_page):
+@pytest.mark.parametrize("kind, server", [("SetPoint", {}), ("Proxy", {"Server": "A1"})])
+def test_a_slider_sets_within_the_limits(make_web, open_page, kind, server):
+    others = [one for one in COMPONENTS if one.codifier != "SP"]
+    limits = {"Min": 5, "Max": 30, **server}
+    web = make_web(
+        *others, component("SP", symbol="°C", type=kind, control_enabled=True, settings=limits)
+    )
     obey(web)
     web.on_batch([reading("SP", 20.0)])
     page = open_page(web.address)
