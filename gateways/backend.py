@@ -29,6 +29,7 @@ class Backend(Protocol):
     dialect: Dialect
     begin_writing: str  # statements that begin a transaction
     begin_reading: str
+    readers: int  # at once; more wait
     turn: Turn  # one writer at a time
 
     def connect(self, prepare: Prepare, *, reads: bool) -> Any:

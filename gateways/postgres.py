@@ -32,6 +32,7 @@ class PostgresBackend:
 
     dialect: Dialect = "postgresql"
     begin_writing = begin_reading = ""  # the driver begins one by itself
+    readers = 8
 
     def __init__(self, url: str, password_file: Path | None) -> None:
         self._server = PostgresServer(url, password_file)

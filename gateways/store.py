@@ -31,8 +31,6 @@ from gateways.steps import Step
 from jph.errors import ConfigError, StoreError
 
 DEFAULT_STORE = "sqlite:///gateways.sqlite"
-READERS = 16  # threads of the HTTP server
-IDLE_READERS = 4
 WAIT_S = 30.0  # longest wait for a connection
 READING_S = 30.0  # longest use of one that reads; a server that is frozen says nothing at all
 WRITING_S = 120.0
@@ -49,10 +47,8 @@ class Store:
         self._steps = (*schema.STEPS, *steps)
         self.name = backend.name
         self.dialect = backend.dialect
-        self._writer = self._engine(backend.begin_writing, 1, 0, reads=False)
-        self._readers = self._engine(
-            backend.begin_reading, IDLE_READERS, READERS - IDLE_READERS, reads=True
-        )
+        self._writer = self._engine(backend.begin_writing, 1, reads=False)
+        self._readers = self._engine(backend.begin_reading, backend.readers, reads=True)
 
     @classmethod
     def open(
@@ -135,14 +131,14 @@ class Store:
         self._readers.dispose()
         self._backend.close()
 
-    def _engine(self, begin: str, size: int, more: int, *, reads: bool) -> Engine:
+    def _engine(self, begin: str, size: int, *, reads: bool) -> Engine:
         backend = self._backend
         engine = create_engine(
             "sqlite://" if backend.dialect == "sqlite" else "postgresql+psycopg2://",
             creator=lambda: backend.connect(self._prepare, reads=reads),
             poolclass=QueuePool,
             pool_size=size,
-            max_overflow=more,
+            max_overflow=0,
             pool_timeout=WAIT_S,
             pool_reset_on_return="rollback",
         )
