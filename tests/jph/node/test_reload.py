@@ -325,7 +325,7 @@ def test_many_who_ask_at_once_get_few_loads_and_block_nobody(network):
     "change, is_built_again",
     [
         ({"Name": "Other"}, False),
-        ({"Sensor": {"Live": 2}}, False),
+        ({"Sensor": {"Pipe": "/dev/null"}}, False),
         ({"Sensor": {"Port": 2}}, True),
         ({"Type": "Simulated"}, True),
     ],
@@ -335,7 +335,7 @@ def test_what_takes_configurations_is_built_again_for_other_settings_or_another_
 ):
     told, closed = [], []
     callbacks = Callbacks(
-        on_config=told.append, close=lambda: closed.append(1), live_settings=frozenset({"Live"})
+        on_config=told.append, close=lambda: closed.append(1), live_settings=frozenset({"Pipe"})
     )
     runner = network.node.runners["B1"]
     runner.callbacks, runner._build = callbacks, lambda channel: Callbacks()
