@@ -7,6 +7,7 @@
     ├── SensorError     no reading this time
     │   └── NoReading   and nothing is broken: an input that is not connected, or not heard yet
     ├── HttpError       a server gives no answer, or not the whole of it
+    ├── GatewayError    a gateway does not answer what is asked of its devices, or refuses it
     └── StoreError      a state or history store cannot be read or written now
 
 A caller's mistake stays ValueError or TypeError.
@@ -51,6 +52,20 @@ class NoReading(SensorError):
 
 class HttpError(JphError):
     """A server gave no answer, or not the whole of it; the text has the reason, not the address."""
+
+
+class GatewayError(JphError):
+    """A gateway does not answer, or refuses.
+
+    Args:
+        status: of its answer, None without one.
+        mistakes: of what it was given, one line each.
+    """
+
+    def __init__(self, text: str, status: int | None, mistakes: Sequence[str] = ()) -> None:
+        self.status = status
+        self.mistakes = list(mistakes)
+        super().__init__(text)
 
 
 class StoreError(JphError):

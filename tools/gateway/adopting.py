@@ -10,6 +10,7 @@ from jph.config import checks, document
 from jph.config.adopt import adopt as adopted
 from jph.errors import ConfigError, JphError
 from tools import options
+from tools.gateway import asking
 from tools.gateway.asking import code, only, printable
 
 
@@ -49,7 +50,7 @@ def adopt(
     DEVICE is network/name, or an identifier, by which it is still known when it has another name.
     """
     gateway = only(source, home, code)
-    found = gateway.device(device)
+    found = asking.device(gateway, device)
     values = {each["attribute"]: each for each in found["attributes"]}
     if attribute not in values:
         sent = ", ".join(map(printable, sorted(values))) or "nothing yet"

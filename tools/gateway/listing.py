@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
+from jph.devices import name_of
 from tools import options
-from tools.gateway.asking import code, gateways, name_of, only, printable
+from tools.gateway import asking
+from tools.gateway.asking import ask, code, gateways, only, printable
 
 MOST_PAYLOAD = 200  # letters of a refused message
 
@@ -20,7 +22,7 @@ def list_(code: str | None, new: bool, source: str, home: Path) -> None:
     """List devices with the values that they sent last, and the Codifiers these have."""
     rows: list[tuple[str, ...]] = []
     for gateway in gateways(options.load(source, home), home, code):
-        for device in gateway.ask("devices"):
+        for device in ask(gateway, "devices"):
             name = printable(name_of(device))
             for each in device["attributes"]:
                 if not (new and each["codifier"]):
@@ -47,14 +49,14 @@ def log(device: str | None, code: str | None, source: str, home: Path) -> None:
     """
     gateway = only(source, home, code)
     if device is not None:
-        identifier = gateway.device(device)["identifier"]
-        for line in reversed(gateway.ask(f"devices/{identifier}/logs")):
+        identifier = asking.device(gateway, device)["identifier"]
+        for line in reversed(ask(gateway, "devices", identifier, "logs")):
             click.echo(
                 f"{shown(line['at_ms'])}  {line['severity']:7}  {printable(line['message'])}"
             )
         return
-    refused = gateway.ask("state")["refused"]
-    for row in reversed(gateway.ask("refusals")):
+    refused = ask(gateway, "state")["refused"]
+    for row in reversed(ask(gateway, "refusals")):
         payload = printable(row["payload"])
         cut = payload[:MOST_PAYLOAD] + "…" * (len(payload) > MOST_PAYLOAD)
         click.echo(f"{shown(row['at_ms'])}  {row['reason']}  {printable(row['topic'])}  {cut}")

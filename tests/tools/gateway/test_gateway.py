@@ -146,7 +146,7 @@ def test_a_gateway_that_does_not_run_is_told(home, tmp_path):
     with closing(again):
         assert "401 send the token" in home.run("list").output
     (tmp_path / "gateways" / "token").unlink()
-    assert "has never run with the home" in home.run("list").output
+    assert "has not run yet with the home" in home.run("list").output
 
 
 def test_the_gateway_has_to_be_clear(home):

@@ -1,0 +1,107 @@
+"""The devices of gateways, as pages and commands ask for them: JSON over HTTP, below `/jph`.
+
+A gateway runs in a process of its own or in ours, and keeps what its devices send in a store of its
+own. Whoever has its home directory, and so the token there, may ask it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jph.config.model import Component, Config
+from jph.errors import GatewayError, HttpError
+
+PORTS: Mapping[str, int] = {"Tenta": 8421}  # of the types that there are, where no Port is set
+MOST_BYTES = 64 << 20
+ALL_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # and where they answer
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A gateway of this home."""
+
+    component: Component
+    home: Path
+
+    @property
+    def address(self) -> str:
+        """The URL that it answers at."""
+        settings = self.component.settings
+        host = str(settings.get("Host") or "")
+        host = ALL_ADDRESSES.get(host, host)
+        port = settings.get("Port", PORTS[self.component.type])
+        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+    def ask(self, *path: object, content: object = None, deadline_s: float = 20.0) -> Any:
+        """Return what it answers below /jph.
+
+        Args:
+            path: its parts, which may be any text.
+            content: to be posted; None: it is only asked.
+
+        Raises:
+            GatewayError: it does not answer, or refuses.
+        """
+        from jph import http
+
+        token = self.home / "gateways" / "token"
+        try:
+            headers = {"Authorization": f"Bearer {token.read_text(encoding='ascii').strip()}"}
+        except FileNotFoundError:
+            raise self._error(f"has not run yet with the home {self.home}: start it") from None
+        except (OSError, ValueError) as error:
+            raise self._error(f"cannot be asked: {token}: {error}") from error
+        body = None
+        if content is not None:
+            body = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
+            headers["Content-Type"] = "application/json"
+        try:
+            answer = http.request(
+                "GET" if body is None else "POST",
+                "/".join([self.address, "jph", *(quote(str(part), safe="") for part in path)]),
+                deadline_s=deadline_s,
+                most_bytes=MOST_BYTES,
+                headers=headers,
+                body=body,
+            )
+        except (HttpError, ValueError) as error:
+            why = f"does not answer at {self.address}: {error}; see whether it runs"
+            raise self._error(why) from error
+        try:
+            found = json.loads(answer.body)
+        except ValueError:
+            found = None
+        if answer.status in (200, 201) and found is not None:
+            return found
+        said = found if isinstance(found, dict) else {}
+        reason = f"{answer.status} {said.get('details') or answer.reason}"
+        mistakes = tuple(map(str, said.get("mistakes", ())))
+        raise self._error(f"answers: {reason}", answer.status, mistakes)
+
+    def devices(self, deadline_s: float = 20.0) -> list[dict[str, Any]]:
+        """Return its devices; raises as `ask`."""
+        found: list[dict[str, Any]] = self.ask("devices", deadline_s=deadline_s)
+        return found
+
+    def _error(
+        self, what: str, status: int | None = None, mistakes: tuple[str, ...] = ()
+    ) -> GatewayError:
+        return GatewayError(f"{self.component.codifier} {what}", status, mistakes)
+
+
+def gateways(config: Config, home: Path) -> list[Gateway]:
+    """Return the gateways of a network whose devices can be asked for."""
+    return [Gateway(one, home) for one in config.components.values() if one.type in PORTS]
+
+
+def name_of(device: Mapping[str, Any]) -> str:
+    """Return what people call a device: network/name."""
+    return f"{device['network']}/{device['name']}"
+
+
+def is_named(device: Mapping[str, Any], name: str) -> bool:
+    """Tell whether a name or identifier is that of a device."""
+    return name in (name_of(device), device["identifier"])
