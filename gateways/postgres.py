@@ -120,10 +120,13 @@ class _Watch:
                 self._lent.pop(id(connection), None)
 
     def close(self) -> None:
-        """End the thread; a later use begins another."""
+        """Cut what is still lent, and end the thread; a later use begins another."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._stop.set()
+            for _, connection in self._lent.values():
+                cut(connection)
+            self._lent.clear()
         if thread is not None:
             thread.join()
 

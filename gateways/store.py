@@ -126,10 +126,10 @@ class Store:
         return outer if converted is error else converted
 
     def close(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close all connections; a call that still waits for a server fails."""
+        self._backend.close()
         self._writer.dispose()
         self._readers.dispose()
-        self._backend.close()
 
     def _engine(self, begin: str, size: int, *, reads: bool) -> Engine:
         backend = self._backend

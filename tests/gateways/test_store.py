@@ -132,6 +132,27 @@ def test_a_server_that_says_nothing_is_left_after_a_time(postgres_server, postgr
         eventually(lambda: topics(store) == ["a"])
 
 
+def test_closing_ends_a_call_that_waits_for_a_frozen_server(
+    postgres_server, postgres_url, tmp_path
+):
+    store = Store.open(postgres_url, tmp_path)
+    note(store)
+    ended = []
+
+    def write():
+        with pytest.raises(StoreError) as caught:
+            note(store, "b")
+        ended.append(str(caught.value))
+
+    with postgres_server.frozen():
+        thread = threading.Thread(target=write)
+        thread.start()
+        eventually(lambda: store._backend._watch._lent)
+        store.close()
+        thread.join(10)
+        assert ended
+
+
 def test_a_server_that_is_away_at_first_is_used_when_it_comes(tmp_path):
     url = f"postgresql://jph@127.0.0.1:{free_tcp_port()}/none"
     with closing(Store.open(url, tmp_path)) as store, pytest.raises(StoreError, match="runs"):
