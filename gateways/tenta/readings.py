@@ -10,8 +10,9 @@ together here, since grouping in SQL would read all that follows.
 
 import math
 from collections import defaultdict
+from contextlib import closing
 from datetime import datetime
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -22,7 +23,7 @@ from gateways.tenta.tables import HOUR_US
 Direction = Literal["next", "previous"]
 
 PAGE = 64
-FIRST_ROWS = 6 * (PAGE + 1)  # read at first: enough for sensors of up to six attributes
+LATEST_ROWS = 6 * (PAGE + 1)  # read at first: enough for sensors of up to six attributes
 FIRST_US, LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999
 
 
@@ -71,7 +72,7 @@ def measurements(
         direction: `next`: those that follow; `previous`: those that lie before.
         creation_us: the time; None: from the beginning, or from the end.
     """
-    wanted = FIRST_ROWS
+    wanted = limit + 1  # enough of a sensor with one attribute
     while True:
         points = _points(connection, identifier, direction, creation_us, wanted)
         is_cut = len(points) == wanted  # then the measurements of the last time may not be whole
@@ -94,7 +95,7 @@ def measurements(
 def latest(connection: Connection, identifier: UUID) -> dict[str, tuple[float, int]]:
     """Return the last value and its time (us) of the attributes that a sensor sent lately."""
     newest: dict[str, tuple[float, int]] = {}
-    for at_us, _, name, value in _points(connection, identifier, "previous", None, FIRST_ROWS):
+    for at_us, _, name, value in _points(connection, identifier, "previous", None, LATEST_ROWS):
         newest.setdefault(name, (value, at_us))
     return newest
 
@@ -216,13 +217,20 @@ def _points(
             "SELECT creation_timestamp, revision, attribute, value FROM measurement"
             f" WHERE {of_sensor} AND {_part(direction)}"
         )
-        rows = connection.execute(text(query), values)
+        rows = _raw(connection, query, values)
         return [(microseconds_of(row[0]), row[1], row[2], row[3]) for row in rows]
     query = (
         "SELECT creation_timestamp, revision, name, value FROM measurement JOIN attribute"
         f" ON attribute = number WHERE {of_sensor} AND {_part(direction)}"
     )
-    return [(row[0], row[1], row[2], row[3]) for row in connection.execute(text(query), values)]
+    return _raw(connection, query, values)
+
+
+def _raw(connection: Connection, query: str, values: dict[str, Any]) -> list[Any]:
+    """Return rows as the driver has them: to make others of hundreds takes as long as the query."""
+    with closing(connection.execute(text(query), values)) as result:
+        rows: list[Any] = cast(Any, result).cursor.fetchall()
+        return rows
 
 
 def _of_sensor(connection: Connection, identifier: UUID) -> tuple[str, dict[str, Any]]:

@@ -82,8 +82,7 @@ def test_duplicates_are_kept_and_the_last_is_shown(store):
         ]
 
 
-def test_pages_go_through_all_of_it_in_both_directions(store, monkeypatch):
-    monkeypatch.setattr(readings, "FIRST_ROWS", 7)  # so that one read is rarely enough
+def test_pages_go_through_all_of_it_in_both_directions(store):
     times = [TIME_US + n * n for n in range(200)]
     names = "abcdefghi"
     write_all(
