@@ -184,12 +184,21 @@ def create_network(connection: Connection, name: str, owner: UUID) -> UUID:
     Raises:
         IntegrityError: the name is taken, or the user is gone.
     """
-    identifier, at_us = uuid4(), now_us()
-    row = {"identifier": identifier, "name": name, "creation_timestamp": at_us}
+    identifier = uuid4()
+    row = {"identifier": identifier, "name": name, "creation_timestamp": now_us()}
     connection.execute(insert(network), row)
-    allowed = {"user_identifier": owner, "network_identifier": identifier}
-    connection.execute(insert(permission), {**allowed, "creation_timestamp": at_us})
+    allow(connection, owner, identifier)
     return identifier
+
+
+def allow(connection: Connection, who: UUID, what: UUID) -> None:
+    """Make a network the user's.
+
+    Raises:
+        IntegrityError: it is already, or one of them is gone.
+    """
+    row = {"user_identifier": who, "network_identifier": what, "creation_timestamp": now_us()}
+    connection.execute(insert(permission), row)
 
 
 def networks_of(connection: Connection, of: UUID) -> Sequence[Named]:

@@ -4,7 +4,7 @@ The data points of one time and revision make one measurement, of equal ones the
 ordered by time, oldest first, in both directions; of lines or measurements of exactly one time some
 are passed over if they lie on the edge of a page, as in Tenta.
 
-Strategy: a page is read by the index on (sensor, time), some rows more than needed, and put
+Strategy: the index on (sensor, time) gives the times of a page, and then its rows, which are put
 together here, since grouping in SQL would read all that follows.
 """
 
@@ -23,7 +23,6 @@ from gateways.tenta.tables import HOUR_US
 Direction = Literal["next", "previous"]
 
 PAGE = 64
-LATEST_ROWS = 6 * (PAGE + 1)  # read at first: enough for sensors of up to six attributes
 FIRST_US, LAST_US = -62_135_596_800_000_000, 253_402_300_799_999_999  # years 1 to 9999
 
 
@@ -72,22 +71,13 @@ def measurements(
         direction: `next`: those that follow; `previous`: those that lie before.
         creation_us: the time; None: from the beginning, or from the end.
     """
-    wanted = limit + 1  # enough of a sensor with one attribute
-    while True:
-        points = _points(connection, identifier, direction, creation_us, wanted)
-        is_cut = len(points) == wanted  # then the measurements of the last time may not be whole
-        last_us = points[-1][0] if is_cut else None
-        groups: dict[tuple[int, int | None], dict[str, float]] = {}
-        for at_us, revision, name, value in points:
-            if at_us == last_us:
-                break
-            group = groups.setdefault((at_us, revision), {})
-            if math.isfinite(value) and (direction == "next" or name not in group):
-                group[name] = value
-        if not is_cut or len(groups) >= limit:
-            break
-        # As many as it takes by what was seen, and some more.
-        wanted = max(wanted * 2, wanted * limit * 5 // (4 * max(len(groups), 1)))
+    groups: dict[tuple[int, int | None], dict[str, float]] = {}
+    for at_us, revision, name, value in _points(
+        connection, identifier, direction, creation_us, times=limit
+    ):
+        group = groups.setdefault((at_us, revision), {})
+        if math.isfinite(value) and (direction == "next" or name not in group):
+            group[name] = value
     rows = [MeasurementRow(key[1], key[0], value) for key, value in groups.items()][:limit]
     return rows if direction == "next" else rows[::-1]
 
@@ -95,7 +85,7 @@ def measurements(
 def latest(connection: Connection, identifier: UUID) -> dict[str, tuple[float, int]]:
     """Return the last value and its time (us) of the attributes that a sensor sent lately."""
     newest: dict[str, tuple[float, int]] = {}
-    for at_us, _, name, value in _points(connection, identifier, "previous", None, LATEST_ROWS):
+    for at_us, _, name, value in _points(connection, identifier, "previous", None, times=PAGE):
         newest.setdefault(name, (value, at_us))
     return newest
 
@@ -207,23 +197,34 @@ def _points(
     identifier: UUID,
     direction: Direction,
     creation_us: int | None,
-    most: int,
+    *,
+    times: int,
 ) -> list[tuple[int, int | None, str, float]]:
-    """Return data points in the order of their times: time (us), revision, attribute, value."""
+    """Return data points in the order of their times: time (us), revision, attribute, value.
+
+    Args:
+        times: how many different times there may be.
+    """
     of_sensor, values = _of_sensor(connection, identifier)
-    values |= {"cursor": _cursor_time(connection, direction, creation_us), "most": most}
-    if connection.dialect.name == "postgresql":
-        query = (
-            "SELECT creation_timestamp, revision, attribute, value FROM measurement"
-            f" WHERE {of_sensor} AND {_part(direction)}"
-        )
-        rows = _raw(connection, query, values)
-        return [(microseconds_of(row[0]), row[1], row[2], row[3]) for row in rows]
-    query = (
-        "SELECT creation_timestamp, revision, name, value FROM measurement JOIN attribute"
-        f" ON attribute = number WHERE {of_sensor} AND {_part(direction)}"
+    values |= {"cursor": _cursor_time(connection, direction, creation_us), "most": times}
+    is_postgres = connection.dialect.name == "postgresql"
+    name = "attribute" if is_postgres else "name"
+    joined = "" if is_postgres else " JOIN attribute ON attribute = number"
+    furthest, sign, back, order = (
+        ("max", ">", "<=", "ASC") if direction == "next" else ("min", "<", ">=", "DESC")
     )
-    return _raw(connection, query, values)
+    query = (
+        f"SELECT creation_timestamp, revision, {name}, value FROM measurement{joined}"
+        f" WHERE {of_sensor} AND creation_timestamp {sign} :cursor AND creation_timestamp {back}"
+        f" (SELECT {furthest}(creation_timestamp) FROM (SELECT DISTINCT creation_timestamp"
+        f" FROM measurement WHERE {of_sensor} AND {_part(direction)}) AS times)"
+        f" ORDER BY creation_timestamp {order}"
+    )
+    rows = _raw(connection, query, values)
+    if is_postgres:
+        known = {time: microseconds_of(time) for time in {row[0] for row in rows}}
+        return [(known[row[0]], row[1], row[2], row[3]) for row in rows]
+    return rows
 
 
 def _raw(connection: Connection, query: str, values: dict[str, Any]) -> list[Any]:
