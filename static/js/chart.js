@@ -1,5 +1,7 @@
 // Lines over time as a uPlot chart that goes on living: of one component, or of several.
 
+import { rounded } from './numbers.js';
+
 const POINTS_PER_PIXEL = 1;
 const PREFIXES = ['', 'k', 'M', 'G', 'T', 'P', 'E'];
 const BYTES = new Set(['B', 'B/s', 'bit', 'bit/s']);
@@ -34,10 +36,6 @@ export function scaleOf(symbol, largest) {
   }
   return [divisor, PREFIXES[step] + symbol];
 }
-
-const number = (value, places) => value.toLocaleString(undefined, {
-  minimumFractionDigits: places, maximumFractionDigits: places,
-}).replace('-', '\u2212');
 
 /** The decimal places that a step needs, so that no label says another number than its line has. */
 export function placesFor(step) {
@@ -112,7 +110,7 @@ function valueAxis(base, scale, side, { symbol, isBool }) {
       const places = placesFor(step / divisor);
       const isShort = unit !== '' && unit.length <= 5;
       return splits.map((split, place) => (place === splits.length - 1 && isShort
-        ? `${number(split / divisor, places)} ${unit}` : number(split / divisor, places)));
+        ? `${rounded(split / divisor, places)} ${unit}` : rounded(split / divisor, places)));
     },
   };
   const words = {
@@ -369,7 +367,7 @@ export function describe({ value, low, high }, { symbol, isBool }) {
   const text = (given) => {
     const scaled = given / divisor;
     const size = Math.floor(Math.log10(Math.abs(scaled) || 1));
-    return number(scaled, Number.isInteger(scaled) ? 0 : Math.max(0, Math.min(4, 3 - size)));
+    return rounded(scaled, Number.isInteger(scaled) ? 0 : Math.max(0, Math.min(4, 3 - size)));
   };
   const spread = low === high ? '' : `, from ${text(low)} to ${text(high)}`;
   return `${text(value)}${unit && ` ${unit}`}${spread}`;

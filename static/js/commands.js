@@ -1,5 +1,6 @@
 // Commands to components, and what became of them.
 
+import { rounded } from './numbers.js';
 import { request, toast } from './request.js';
 
 /**
@@ -18,7 +19,7 @@ export async function send(codifier, flag, number) {
   let text = `${codifier} ${answer.outcome}.`;
   if (flag === 'P' && answer.done) {
     const ms = answer.round_trip_ms;
-    text = `${codifier} ${answer.outcome} after ${ms < 10 ? ms.toFixed(2) : Math.round(ms)} ms.`;
+    text = `${codifier} ${answer.outcome} after ${rounded(ms, ms < 10 ? 2 : 0)} ms.`;
   }
   toast(text, !answer.done);
   return { isDone: answer.done, text };

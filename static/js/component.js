@@ -6,6 +6,7 @@ import { Travel } from './component/travel.js';
 import { letShowTables } from './data_table.js';
 import { storeFile } from './graphs/export.js';
 import { connect, serverNow } from './live.js';
+import { exact, rounded } from './numbers.js';
 import { View, put, showFrame, when } from './view.js';
 
 const MOST_TEXTS = 100;
@@ -21,11 +22,12 @@ function fact(record, { field, kind, since }) {
   const value = record[field];
   if (value === null || value === undefined) return null;
   if (kind === 'time') return `${when(value)}`;
-  if (kind === 'ms') return value < 1 ? 'under 1 ms' : `${Math.round(value)} ms`;
+  if (kind === 'ms') return value < 1 ? 'under 1 ms' : `${rounded(value)} ms`;
   if (kind === 'count') return record[since] ? `${value} since ${when(record[since])}` : `${value}`;
   if (root.dataset.type === 'float' && typeof value === 'number') {
-    return String(Number(value.toPrecision(7))); // all that a float32 holds
+    return exact(Number(value.toPrecision(7))); // all that a float32 holds
   }
+  if (typeof value === 'number') return exact(value);
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 

@@ -2,6 +2,7 @@
 
 import { element, icon } from './elements.js';
 import { ROOT, connect } from './live.js';
+import { localNumber } from './numbers.js';
 import { stayAwake } from './overview/wall.js';
 import { request, toast } from './request.js';
 import { put, showFrame, WORDS } from './view.js';
@@ -44,12 +45,12 @@ class Place {
 
   /** Show what the live stream tells of the component. */
   show({ Value, Text, Unit, State, Reason }) {
-    put(this.root.querySelector('b'), Text);
+    this.number = numberOf(Value);
+    put(this.root.querySelector('b'), this.number === null ? Text : localNumber(Text));
     put(this.root.querySelector('.unit'), Unit);
     this.root.dataset.state = State;
     this.root.querySelector('use').setAttribute('href', `#i-${State}`);
     this.root.title = Reason ?? '';
-    this.number = numberOf(Value);
     this.tell();
   }
 

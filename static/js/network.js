@@ -2,6 +2,7 @@
 
 import { element, icon } from './elements.js';
 import { ROOT, setNow } from './live.js';
+import { localNumber, rounded } from './numbers.js';
 import { request, toast } from './request.js';
 import { Troubles } from './troubles.js';
 import { put, span, when, WORDS } from './view.js';
@@ -13,15 +14,12 @@ const troubles = new Troubles(document.getElementById('troubles'));
 const opened = new Set(); // nodes of which all components are shown
 let last = null;
 
-const number = (value, places = 0) => value.toLocaleString(undefined, {
-  minimumFractionDigits: places, maximumFractionDigits: places,
-});
-const milliseconds = (ms) => `${number(ms, ms < 10 ? 1 : 0)} ms`;
+const milliseconds = (ms) => `${rounded(ms, ms < 10 ? 1 : 0)} ms`;
 
 function bytes(count) {
   let size = count;
   for (const unit of ['B', 'kB', 'MB', 'GB']) {
-    if (size < 1000 || unit === 'GB') return `${number(size, size < 10 && unit !== 'B' ? 1 : 0)} ${unit}`;
+    if (size < 1000 || unit === 'GB') return `${rounded(size, size < 10 && unit !== 'B' ? 1 : 0)} ${unit}`;
     size /= 1000;
   }
   return '';
@@ -31,13 +29,13 @@ function clockOf({ offset_ms: offset, offset_error_ms: error }) {
   if (offset === null) return null;
   const size = Math.abs(offset);
   const sign = { '-1': '\u2212', 1: '+' }[Math.sign(Math.round(offset))] ?? '';
-  const text = size >= 1000 ? `${number(size / 1000, 1)} s` : `${number(size)} ms`;
-  return `${sign}${text} \u00b1 ${number(Math.ceil(error))} ms`;
+  const text = size >= 1000 ? `${rounded(size / 1000, 1)} s` : `${rounded(size)} ms`;
+  return `${sign}${text} \u00b1 ${rounded(Math.ceil(error))} ms`;
 }
 
 function lostOf({ lost, received }) {
   if (!lost) return '0';
-  return `${number(lost)} (${number((100 * lost) / (lost + received), 2)} %)`;
+  return `${rounded(lost)} (${rounded((100 * lost) / (lost + received), 2)} %)`;
 }
 
 /** One thing with a title and facts; facts that are null are left out. */
@@ -120,11 +118,11 @@ function nodeBlock(node, now) {
     ['Round trip', node.round_trip_ms === null ? null : milliseconds(node.round_trip_ms)],
     ['Clock', clockOf(node)],
     ['Lost', lostOf(node)],
-    ['Duplicates', number(node.duplicates)],
-    ['Restarts', number(node.restarts)],
+    ['Duplicates', rounded(node.duplicates)],
+    ['Restarts', rounded(node.restarts)],
     ['Last heard', state === 'silent' || node.heard === null ? null : span(now - node.heard)],
     [count === 1 ? 'Process' : 'Processes', where || null],
-    ['Components', number(components.length)],
+    ['Components', rounded(components.length)],
   ], [componentsOf(node)]);
 }
 
@@ -134,14 +132,14 @@ function storeBlock(store, now) {
   if (store.fault) {
     notes.push(element('span', { class: 'quiet' }, `for ${span(now - store.since)}, since ${when(store.since)}: ${store.fault}`));
   }
-  const count = (value) => (value ? number(value) : null);
+  const count = (value) => (value ? rounded(value) : null);
   return block(store.codifier, state, linkTo(store.codifier, store.name), notes, [
-    ['Per minute', typeof store.per_minute === 'number' ? number(store.per_minute) : null],
-    ['Waiting in memory', typeof store.waiting === 'number' ? number(store.waiting) : null],
-    ['Waiting in the spool', store.type === 'HistoryWriter' ? number(store.spooled ?? 0) : null],
+    ['Per minute', typeof store.per_minute === 'number' ? rounded(store.per_minute) : null],
+    ['Waiting in memory', typeof store.waiting === 'number' ? rounded(store.waiting) : null],
+    ['Waiting in the spool', store.type === 'HistoryWriter' ? rounded(store.spooled ?? 0) : null],
     ['Lost', count(store.dropped)],
     ['With impossible times', count(store.quarantined)],
-    ['A power cut costs', store.power_cut_s === null ? null : `${number(store.power_cut_s)} s at most`],
+    ['A power cut costs', store.power_cut_s === null ? null : `${rounded(store.power_cut_s)} s at most`],
   ], []);
 }
 
@@ -149,15 +147,15 @@ function showServer(server) {
   const perDay = server.written_per_day;
   const facts = [
     ['Bus', server.joined ? `joined on ${server.interface}` : 'not joined'],
-    ['Messages', `${number(server.messages_per_minute)} per minute`],
-    ['Dropped by the kernel', number(server.kernel_drops)],
-    ['Invalid datagrams', number(server.refused)],
-    ['Not sent', number(server.unsent)],
+    ['Messages', `${rounded(server.messages_per_minute)} per minute`],
+    ['Dropped by the kernel', rounded(server.kernel_drops)],
+    ['Invalid datagrams', rounded(server.refused)],
+    ['Not sent', rounded(server.unsent)],
     ['Receive buffer', bytes(server.receive_buffer_bytes)],
-    ['Readings left out, since others took too long', number(server.overruns)],
+    ['Readings left out, since others took too long', rounded(server.overruns)],
     ['Written to disk', perDay === null ? 'not known yet' : `${bytes(perDay)} per day, from ${span(server.watched_s * 1000)}`],
-    ['Memory', server.memory_mb === null ? 'not known' : `${number(server.memory_mb)} MB`],
-    ['Open pages', number(server.pages_open)],
+    ['Memory', server.memory_mb === null ? 'not known' : `${rounded(server.memory_mb)} MB`],
+    ['Open pages', rounded(server.pages_open)],
     ['Runs for', span(server.uptime_s * 1000)],
   ];
   const place = document.getElementById('server');
@@ -195,8 +193,8 @@ function showStrangers(strangers, now) {
       { 'data-key': it.codifier },
       element('td', {}, element('code', {}, it.codifier)),
       element('td', {}, it.kind ? SENDS[it.kind] : 'signs of life'),
-      element('td', {}, it.text),
-      element('td', {}, it.every_s === null ? '' : `every ${number(it.every_s, it.every_s < 10 ? 1 : 0)} s`),
+      element('td', {}, it.kind === 'string' ? it.text : localNumber(it.text)),
+      element('td', {}, it.every_s === null ? '' : `every ${rounded(it.every_s, it.every_s < 10 ? 1 : 0)} s`),
       element('td', {}, it.ip),
       element('td', {}, `${span(now - it.since)} ago`),
       element('td', {}, span(now - it.heard)),

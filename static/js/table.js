@@ -1,6 +1,7 @@
 // The table of all components: columns, order and filter are a person's choice, and in the address.
 
 import { connect, serverNow } from './live.js';
+import { exact, localNumber } from './numbers.js';
 import { put, showFrame, span, when, WORDS } from './view.js';
 
 const SHOW_MS = 1_000; // numbers that change faster cannot be read
@@ -107,6 +108,8 @@ function textOf(key, fields) {
   if (kind === 'time') return when(value);
   if (kind === 'ago') return span(serverNow() - value);
   if (kind === 'yes') return value ? 'yes' : 'no';
+  if (key === 'Text' && typeof fields.Value === 'number') return localNumber(value);
+  if (typeof value === 'number') return exact(value);
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 

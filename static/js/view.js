@@ -1,6 +1,7 @@
 // What a card and a component page have in common: value, state, age and loss of one component.
 
 import { serverNow } from './live.js';
+import { localNumber } from './numbers.js';
 
 export const WORDS = {
   active: 'Active', failing: 'Failing', silent: 'Silent', halted: 'Halted', unseen: 'Never seen',
@@ -48,14 +49,16 @@ export class View {
     for (const place of root.querySelectorAll('[data-show]')) {
       this.places[place.dataset.show] ??= place;
     }
+    this.isWords = 'words' in root.dataset; // its values are texts
     this.time_ms = null;
     this.points = [];
+    if (this.places.text) this.show({ Text: this.places.text.textContent });
   }
 
   /** Show the fields that are there: Text, Unit, State, Reason, …; the others stay. */
   show({ Text, Unit, State, Reason, Halted, Lost, Time }) {
     const { places } = this;
-    if (Text !== undefined) put(places.text, Text);
+    if (Text !== undefined) put(places.text, this.isWords ? Text : localNumber(Text));
     if (Unit !== undefined) put(places.unit, Unit);
     if (Lost !== undefined) {
       put(places.lost, `${Lost} lost`);

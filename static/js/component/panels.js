@@ -2,6 +2,7 @@
 
 import { fillTable } from '../data_table.js';
 import { svgElement } from '../elements.js';
+import { localNumber, rounded } from '../numbers.js';
 import { request } from '../request.js';
 import { put, when, ZONE } from '../view.js';
 import { brief, lasting } from './spans.js';
@@ -60,9 +61,9 @@ class Summary {
   show(answer) {
     for (const name of ['mean', 'median', 'min', 'max', 'stdev']) {
       const { text, unit } = answer[name] ?? { text: '–', unit: '' };
-      put(part(this.root, name), `${text} ${unit}`.trim());
+      put(part(this.root, name), `${localNumber(text)} ${unit}`.trim());
     }
-    put(part(this.root, 'count'), answer.count.toLocaleString());
+    put(part(this.root, 'count'), rounded(answer.count));
   }
 }
 
@@ -159,7 +160,7 @@ class Totals {
 
   show({ totals, sum }) {
     put(part(this.root, 'title'), `Total per ${this.per}`);
-    put(part(this.root, 'sum'), sum ? `${sum.text} ${sum.unit} in all` : '');
+    put(part(this.root, 'sum'), sum ? `${localNumber(sum.text)} ${sum.unit} in all` : '');
     const svg = this.root.querySelector('svg');
     svg.replaceChildren();
     const most = Math.max(...totals.map(({ value }) => value ?? 0));
@@ -178,7 +179,7 @@ class Totals {
   }
 
   words({ value, text, unit }) {
-    return value === null ? 'no readings' : `${text} ${unit}`;
+    return value === null ? 'no readings' : `${localNumber(text)} ${unit}`;
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { svgElement } from '../elements.js';
 import { serverNow } from '../live.js';
+import { localNumber } from '../numbers.js';
 import { draw, RING } from '../spark.js';
 import { span, when, WORDS } from '../view.js';
 
@@ -18,6 +19,7 @@ export class Card {
     this.type = dataset.type;
     this.host = dataset.host;
     this.area = dataset.area;
+    this.isWords = 'words' in dataset; // its values are texts
     this.labels = JSON.parse(dataset.labels);
     this.link = root.querySelector('h3 a');
     this.title = this.link.textContent;
@@ -61,7 +63,7 @@ export class Card {
       .map((place) => [place.dataset.show, place]));
     const { places, fields, root } = this;
     if ('Text' in fields) {
-      this.put('text', fields.Text);
+      this.put('text', this.isWords ? fields.Text : localNumber(fields.Text));
       places.text.parentElement.title = fields.Text.length > 16 ? fields.Text : '';
     }
     if ('Unit' in fields) this.put('unit', fields.Unit);
