@@ -167,7 +167,8 @@ class Nats(Broker):
             'server_name: "tests"',
             f'listen: "{LOOPBACK}:-1"',  # of its own protocol: any port
             f'jetstream {{ store_dir: "{self.folder}", sync_interval: always }}',
-            f'mqtt {{ listen: "{LOOPBACK}:{self.port}" }}',
+            # It sends again what nobody acknowledges; usually after 30 s.
+            f'mqtt {{ listen: "{LOOPBACK}:{self.port}", ack_wait: "2s" }}',
         ]
 
     def _command(self) -> list[str]:

@@ -1,0 +1,75 @@
+"""Messages that were stored lately, so that one which the broker sends again is not stored twice.
+
+A broker sends again what it sent and saw no acknowledgement of, with the same packet identifier.
+So the digest is made of identifier, topic and payload: equal messages that a device sent twice
+have different ones, and both are stored. Retained messages have new identifiers whenever the
+broker sends them; their digests leave it out, and are counted by themselves.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
+
+from gateways.message import Message
+from gateways.schema import recent
+
+MOST_RECENT = 10_000  # messages; more than a broker has in flight for one client
+DIGEST_BYTES = 16
+RETAINED = " retained"  # added to the name of the gateway
+
+NEWEST = select(func.max(recent.c.number)).where(recent.c.gateway == bindparam("gateway"))
+STORED = select(recent.c.digests).where(recent.c.gateway == bindparam("gateway"))
+REMEMBER = insert(recent)
+FORGET = delete(recent).where(
+    recent.c.gateway == bindparam("name"), recent.c.number <= bindparam("oldest")
+)
+
+
+def first_seen(connection: Connection, gateway: str, batch: Sequence[Message]) -> list[Message]:
+    """Return the messages that were not stored before, and remember the whole batch.
+
+    To be called in the transaction that stores them.
+    """
+    live = [message for message in batch if not message.retained]
+    if len(live) == len(batch):
+        return _new(connection, gateway, batch)
+    retained = [message for message in batch if message.retained]
+    wanted = set(map(id, _new(connection, gateway, live)))
+    wanted.update(map(id, _new(connection, gateway + RETAINED, retained)))
+    return [message for message in batch if id(message) in wanted]
+
+
+def _new(connection: Connection, gateway: str, batch: Sequence[Message]) -> list[Message]:
+    digests = [_digest(message) for message in batch]
+    if any(message.duplicate or message.retained for message in batch):
+        seen = _stored(connection, gateway)
+        new = []
+        for message, digest in zip(batch, digests, strict=True):
+            may_be_known = message.retained or (message.duplicate and message.identifier)
+            if not (may_be_known and digest in seen):
+                new.append(message)
+            seen.add(digest)
+    else:
+        new = list(batch)
+    if batch:
+        number = (connection.scalar(NEWEST, {"gateway": gateway}) or 0) + len(batch)
+        row = {"gateway": gateway, "number": number, "digests": b"".join(digests)}
+        connection.execute(REMEMBER, row)
+        connection.execute(FORGET, {"name": gateway, "oldest": number - MOST_RECENT})
+    return new
+
+
+def _stored(connection: Connection, gateway: str) -> set[bytes]:
+    return {
+        digests[start : start + DIGEST_BYTES]
+        for digests in map(bytes, connection.scalars(STORED, {"gateway": gateway}))
+        for start in range(0, len(digests), DIGEST_BYTES)
+    }
+
+
+def _digest(message: Message) -> bytes:
+    identifier = 0 if message.retained else message.identifier
+    digest = hashlib.sha256(b"%d %s\0" % (identifier, message.topic.encode()))
+    digest.update(message.payload)
+    return digest.digest()[:DIGEST_BYTES]
