@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from jph.config.model import Component, Config
 from jph.errors import GatewayError, HttpError
@@ -35,7 +35,13 @@ class Gateway:
         port = settings.get("Port", PORTS[self.component.type])
         return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
-    def ask(self, *path: object, content: object = None, deadline_s: float = 20.0) -> Any:
+    def ask(
+        self,
+        *path: object,
+        query: Mapping[str, object] | None = None,
+        content: object = None,
+        deadline_s: float = 20.0,
+    ) -> Any:
         """Return what it answers below /jph.
 
         Args:
@@ -54,6 +60,9 @@ class Gateway:
             raise self._error(f"has not run yet with the home {self.home}: start it") from None
         except (OSError, ValueError) as error:
             raise self._error(f"cannot be asked: {token}: {error}") from error
+        url = "/".join([self.address, "jph", *(quote(str(part), safe="") for part in path)])
+        if query:
+            url += f"?{urlencode(query)}"
         body = None
         if content is not None:
             body = json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
@@ -61,7 +70,7 @@ class Gateway:
         try:
             answer = http.request(
                 "GET" if body is None else "POST",
-                "/".join([self.address, "jph", *(quote(str(part), safe="") for part in path)]),
+                url,
                 deadline_s=deadline_s,
                 most_bytes=MOST_BYTES,
                 headers=headers,
@@ -105,3 +114,15 @@ def name_of(device: Mapping[str, Any]) -> str:
 def is_named(device: Mapping[str, Any], name: str) -> bool:
     """Tell whether a name or identifier is that of a device."""
     return name in (name_of(device), device["identifier"])
+
+
+def device_of(config: Config, component: Component) -> tuple[str, str] | None:
+    """Return gateway and device of a proxy whose value is one of a device, None for others."""
+    server = config.server_of(component)
+    if server is None or server.type not in PORTS:
+        return None
+    items = server.settings.get("Proxy")
+    for item in items if isinstance(items, list) else ():
+        if isinstance(item, Mapping) and item.get("Codifier") == component.codifier:
+            return server.codifier, str(item.get("Device", ""))
+    return None

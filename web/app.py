@@ -42,6 +42,7 @@ from web.backup import page as backup_page
 from web.component import views as component_views
 from web.compression import compress
 from web.context import CodifierConverter, NumberConverter
+from web.gateways import page as gateways
 from web.graphs import files as graph_files
 from web.graphs import saved_views as graph_saved_views
 from web.graphs import views as graph_views
@@ -87,6 +88,7 @@ AREAS = (
     revision_pages,
     table,
     log_views,
+    gateways,
 )
 
 Teardown = TypeVar("Teardown", bound=TeardownCallable)

@@ -4,15 +4,21 @@ from typing import NamedTuple
 
 from flask import Flask, current_app, request
 
+from jph.devices import PORTS
 from web.access import allows
+from web.context import site
 
 
 class Entry(NamedTuple):
-    """One entry; `icon` names a symbol in templates/base.html."""
+    """One entry; `icon` names a symbol in templates/base.html.
+
+    `types` are those of components without which it is not shown.
+    """
 
     word: str
     endpoint: str
     icon: str = ""
+    types: frozenset[str] = frozenset()
 
 
 SETTINGS_ENTRY = Entry("Settings", "settings.page", "settings")
@@ -30,6 +36,7 @@ PAGES = (
 SETTINGS = (
     Entry("Configuration", "settings.page"),
     Entry("Revisions", "revisions.page"),
+    Entry("Gateways", "gateways.page", types=frozenset(PORTS)),
     Entry("People", "people.page"),
     Entry("Tokens", "tokens.page"),
     Entry("My sessions", "sessions.page"),
@@ -50,7 +57,14 @@ def shown(entries: tuple[Entry, ...]) -> list[Entry]:
     Settings are there for everybody who may open one of its sections, and lead to the first one.
     """
     views = current_app.view_functions
-    found = [e for e in entries if e.endpoint in views and allows(views[e.endpoint])]
+    types = {component.type for component in site().config.components.values()}
+    found = [
+        e
+        for e in entries
+        if e.endpoint in views
+        and allows(views[e.endpoint])
+        and (not e.types or not e.types.isdisjoint(types))
+    ]
     if entries is PAGES and SETTINGS_ENTRY not in found and (sections := shown(SETTINGS)):
         found.append(SETTINGS_ENTRY._replace(endpoint=sections[0].endpoint))
     return found

@@ -7,6 +7,7 @@ from flask import Blueprint, abort, render_template, request
 
 from jph.config.model import Component
 from jph.config.silence import timeout_s
+from jph.devices import device_of
 from jph.errors import ConfigError
 from jph.registry import IGNORE_HALT
 from jph.stores.address import writer_waits
@@ -77,6 +78,7 @@ def component(codifier: str) -> str:
         overview=site().records.overview(),
         keeps_history=site().history_place() is not None,
         halt_ignored=IGNORE_HALT,
+        device=device_of(site().config, entry),
     )
 
 

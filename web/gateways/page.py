@@ -1,0 +1,232 @@
+"""Settings, Gateways: their devices, what is on the bus of them, and their configurations."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from jph.config import document
+from jph.config.adopt import adopt as adopted
+from jph.devices import Gateway, gateways, is_named, name_of
+from jph.errors import ConfigError, GatewayError, JphError
+from web import audit
+from web.access import Role, needs, who
+from web.context import site
+
+blueprint = Blueprint("gateways", __name__, url_prefix="/settings/gateways")
+
+ASK_S = 5.0  # longest wait for a gateway
+MOST_REFUSALS = 20
+MOST_BODY = 256 * 1024  # bytes of a configuration, with what a form makes of it
+TIMEOUT_S = 600  # silence after which a new value counts as silent
+PROGRESS = {
+    "none": "has none",
+    "waiting": "waits for the broker",
+    "sent": "sent, not answered yet",
+    "taken": "taken",
+    "refused": "refused",
+}
+
+
+@blueprint.url_value_preprocessor
+def allow_configurations(endpoint: str | None, values: dict[str, Any] | None) -> None:
+    """Let a configuration of a device be sent here."""
+    request.max_content_length = request.max_form_memory_size = MOST_BODY
+
+
+@blueprint.get("")
+def page() -> str:
+    """Show the gateways with their devices."""
+    shown = [_shown(gateway) for gateway in gateways(site().config, site().home)]
+    return render_template("gateways.html", gateways=shown, name_of=name_of)
+
+
+@blueprint.post("/<codifier:codifier>/adopt")
+@needs(Role.ADMIN)
+def adopt(codifier: str) -> ResponseReturnValue:
+    """Put a value of a device on the bus: both entries, as a revision."""
+    gateway = _gateway(codifier)
+    device, attribute = request.form.get("device", ""), request.form.get("attribute", "")
+    entry: dict[str, object] = {"Name": request.form.get("name", "").strip() or attribute}
+    if symbol := request.form.get("symbol", "").strip():
+        entry["Symbol"] = symbol
+    entry |= {"DataType": "double", "TimeoutWarning": TIMEOUT_S}
+    given = request.form.get("codifier", "").strip() or None
+    taken = []
+
+    def edit(content: dict[str, Any]) -> None:
+        item = {"Device": device, "Attribute": attribute}
+        made, new = adopted(content, gateway.component.codifier, item, entry, given)
+        content.update(made)
+        taken.append(new)
+
+    why = f"{attribute} of {device} is on the bus"
+    try:
+        if not any(
+            is_named(one, device) and attribute in _attributes(one)
+            for one in gateway.devices(ASK_S)
+        ):
+            abort(404, f"{codifier} knows no {attribute} of {device}.")
+        revision = site().keeper.change(edit, who(), why)
+    except JphError as error:
+        flash(f"Not done: {error}.")
+        return redirect(url_for("gateways.page"), 303)
+    audit.note("configuration", taken[0], f"revision {revision.number}: {why}")
+    flash(f"{why}, as {taken[0]}.")
+    return redirect(url_for("gateways.page"), 303)
+
+
+@blueprint.get("/<codifier:codifier>/device")
+def device(codifier: str) -> str:
+    """Show one device: its configurations and its log."""
+    return _device_page(_gateway(codifier), request.args.get("device", ""))
+
+
+@blueprint.post("/<codifier:codifier>/device")
+@needs(Role.ADMIN)
+def configure(codifier: str) -> ResponseReturnValue:
+    """Give a device a configuration."""
+    gateway, named = _gateway(codifier), request.form.get("device", "")
+    text = request.form.get("configuration", "")
+    try:
+        content = document.parse(text.encode())
+    except ConfigError as error:
+        return _device_page(gateway, named, text, error.mistakes), 400
+    try:
+        one = _found(gateway, named)
+        posted = gateway.ask(
+            *("devices", one["identifier"], "configurations"),
+            content={"configuration": content},
+            deadline_s=ASK_S,
+        )
+    except GatewayError as error:
+        return _device_page(gateway, named, text, error.mistakes or [str(error)]), 409
+    audit.note("device", codifier, f"{named}: revision {posted['revision']}")
+    flash(f"{named} gets revision {posted['revision']}.")
+    return _back_to(codifier, named)
+
+
+@blueprint.post("/<codifier:codifier>/device/back")
+@needs(Role.ADMIN)
+def roll_back(codifier: str) -> ResponseReturnValue:
+    """Give a device an earlier configuration again."""
+    content = {"revision": _revision()}
+    return _post(codifier, "configurations", "back", content=content)
+
+
+@blueprint.post("/<codifier:codifier>/device/spread")
+@needs(Role.ADMIN)
+def spread(codifier: str) -> ResponseReturnValue:
+    """Give a configuration that a device has taken to the others of its network."""
+    return _post(codifier, "revisions", _revision(), "spread", content={})
+
+
+def _gateway(codifier: str) -> Gateway:
+    for gateway in gateways(site().config, site().home):
+        if gateway.component.codifier == codifier:
+            return gateway
+    abort(404, f"There is no gateway {codifier} in the configuration.")
+
+
+def _found(gateway: Gateway, named: str) -> dict[str, Any]:
+    for one in gateway.devices(ASK_S):
+        if is_named(one, named):
+            return one
+    abort(404, f"{gateway.component.codifier} knows no device {named}.")
+
+
+def _attributes(device: Mapping[str, Any]) -> set[str]:
+    return {each["attribute"] for each in device["attributes"]}
+
+
+def _shown(gateway: Gateway) -> dict[str, Any]:
+    """Return what the page shows of a gateway; why it does not answer, if so."""
+    shown: dict[str, Any] = {"component": gateway.component, "fault": "", "facts": []}
+    shown |= {"devices": [], "refusals": [], "refused": {}}
+    try:
+        state = gateway.ask("state", deadline_s=ASK_S)
+        shown["refused"] = state.pop("refused", {})
+        shown["facts"] = [(key.replace("_", " "), _words(value)) for key, value in state.items()]
+        shown["devices"] = gateway.devices(ASK_S)
+        shown["refusals"] = gateway.ask("refusals", deadline_s=ASK_S)[:MOST_REFUSALS]
+    except GatewayError as error:
+        shown["fault"] = str(error)
+    return shown
+
+
+def _words(value: object) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key.replace('_', ' ')} {_words(each)}" for key, each in value.items())
+    if value is None or value == "":
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,.6g}" if isinstance(value, float) else str(value)
+
+
+def _device_page(
+    gateway: Gateway, named: str, text: str | None = None, mistakes: list[str] | None = None
+) -> str:
+    try:
+        one = _found(gateway, named)
+        path = "devices", one["identifier"]
+        revisions = gateway.ask(
+            *path, "revisions", query={"direction": "previous"}, deadline_s=ASK_S
+        )
+        lines = gateway.ask(*path, "logs", deadline_s=ASK_S)
+        others = gateway.ask(
+            "networks", one["network_identifier"], "configurations", deadline_s=ASK_S
+        )
+    except GatewayError as error:
+        abort(503, f"{error}.")
+    revisions.sort(key=lambda each: -each["revision"])
+    if text is None:
+        present = revisions[0]["configuration"] if revisions else {}
+        text = json.dumps(present, indent=2, ensure_ascii=False)
+    return render_template(
+        "device.html",
+        gateway=gateway.component,
+        device=one,
+        named=name_of(one),
+        revisions=revisions,
+        lines=lines,
+        others=others,
+        text=text,
+        mistakes=mistakes or [],
+        words=PROGRESS,
+        as_text=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+    )
+
+
+def _revision() -> int:
+    text = request.form.get("revision", "")
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        abort(400, "A revision is a whole number.")
+    return int(text)
+
+
+def _post(codifier: str, *path: object, content: object) -> ResponseReturnValue:
+    """Ask for something about the device of a form; say on its page what became of it."""
+    gateway, named = _gateway(codifier), request.form.get("device", "")
+    try:
+        one = _found(gateway, named)
+        answer = gateway.ask(
+            *("devices", one["identifier"], *path), content=content, deadline_s=ASK_S
+        )
+    except GatewayError as error:
+        flash(f"Not done: {error}.")
+        return _back_to(codifier, named)
+    said = f"revision {answer['revision']}" if "revision" in answer else "a new revision"
+    audit.note("device", codifier, f"{named}: {' '.join(map(str, path))}: {said}")
+    flash(
+        f"{named} gets {said}."
+        if "revision" in answer
+        else f"The others of {one['network']} get it, too."
+    )
+    return _back_to(codifier, named)
+
+
+def _back_to(codifier: str, named: str) -> ResponseReturnValue:
+    return redirect(url_for("gateways.device", codifier=codifier, device=named), 303)
