@@ -129,6 +129,25 @@ def test_it_stops_in_time_with_clients_that_say_nothing(endpoints):
         client.get("/echo/x")
 
 
+def test_it_stops_while_a_store_says_nothing():
+    frozen, asked, answer = Endpoints({}), threading.Event(), threading.Event()
+
+    @frozen.add("GET", "/frozen")
+    def wait(service):
+        asked.set()
+        answer.wait(TOTAL_S)
+        return {}
+
+    server = JsonServer(listen("127.0.0.1", 0), make_app(None, frozen))
+    with closing(socket.create_connection(("127.0.0.1", server.port), timeout=TOTAL_S)) as raw:
+        raw.sendall(b"GET /frozen HTTP/1.1\r\n\r\n")
+        assert asked.wait(TOTAL_S)
+        server.close()
+        assert read_all(raw) == b""  # closed before the view came back
+    assert not [it for it in threading.enumerate() if it.name == f"http-{server.port}"]
+    answer.set()
+
+
 def test_a_port_that_is_taken_is_said_in_words():
     with closing(listen("127.0.0.1", 0)) as first:
         port = first.getsockname()[1]
