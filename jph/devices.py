@@ -40,13 +40,15 @@ class Gateway:
         *path: object,
         query: Mapping[str, object] | None = None,
         content: object = None,
+        method: str = "",
         deadline_s: float = 20.0,
     ) -> Any:
         """Return what it answers below /jph.
 
         Args:
             path: its parts, which may be any text.
-            content: to be posted; None: it is only asked.
+            content: to be sent; None: it is only asked.
+            method: POST if there is a content, else GET, unless another one is given.
 
         Raises:
             GatewayError: it does not answer, or refuses.
@@ -69,7 +71,7 @@ class Gateway:
             headers["Content-Type"] = "application/json"
         try:
             answer = http.request(
-                "GET" if body is None else "POST",
+                method or ("GET" if body is None else "POST"),
                 url,
                 deadline_s=deadline_s,
                 most_bytes=MOST_BYTES,

@@ -21,6 +21,7 @@ ASK_S = 5.0  # longest wait for a gateway
 MOST_REFUSALS = 20
 MOST_BODY = 256 * 1024  # bytes of a configuration, with what a form makes of it
 TIMEOUT_S = 600  # silence after which a new value counts as silent
+OWNERS = {"device": "identifier", "network": "network_identifier"}  # of a JSON Schema
 PROGRESS = {
     "none": "has none",
     "waiting": "waits for the broker",
@@ -123,6 +124,32 @@ def spread(codifier: str) -> ResponseReturnValue:
     return _post(codifier, "revisions", _revision(), "spread", content={})
 
 
+@blueprint.post("/<codifier:codifier>/device/schema")
+@needs(Role.ADMIN)
+def write_schema(codifier: str) -> ResponseReturnValue:
+    """Set the JSON Schema of a device or of its network; an empty text removes it."""
+    gateway, named = _gateway(codifier), request.form.get("device", "")
+    of, text = request.form.get("of", ""), request.form.get("schema", "").strip()
+    if of not in OWNERS:
+        abort(400, "A JSON Schema is of the device or of the network.")
+    try:
+        rule = document.parse(text.encode()) if text else None
+        one = _found(gateway, named)
+        name = one["network"] if of == "network" else named
+        gateway.ask(
+            *("schemas", one[OWNERS[of]]),
+            content={"document": rule},
+            method="PUT",
+            deadline_s=ASK_S,
+        )
+    except (ConfigError, GatewayError) as error:
+        lines = error.mistakes or [str(error)]
+        return _device_page(gateway, named, mistakes=lines, schemas={of: text}), 409
+    audit.note("device", codifier, f"{name}: JSON Schema")
+    flash(f"Configurations of {name} are checked by it from now on." if text else "It is removed.")
+    return _back_to(codifier, named)
+
+
 def _gateway(codifier: str) -> Gateway:
     for gateway in gateways(site().config, site().home):
         if gateway.component.codifier == codifier:
@@ -167,7 +194,11 @@ def _words(value: object) -> str:
 
 
 def _device_page(
-    gateway: Gateway, named: str, text: str | None = None, mistakes: list[str] | None = None
+    gateway: Gateway,
+    named: str,
+    text: str | None = None,
+    mistakes: list[str] | None = None,
+    schemas: Mapping[str, str] | None = None,
 ) -> str:
     try:
         one = _found(gateway, named)
@@ -179,6 +210,10 @@ def _device_page(
         others = gateway.ask(
             "networks", one["network_identifier"], "configurations", deadline_s=ASK_S
         )
+        rules = {
+            of: _schema_text(gateway.ask("schemas", one[owner], deadline_s=ASK_S)["document"])
+            for of, owner in OWNERS.items()
+        }
     except GatewayError as error:
         abort(503, f"{error}.")
     revisions.sort(key=lambda each: -each["revision"])
@@ -195,9 +230,15 @@ def _device_page(
         others=others,
         text=text,
         mistakes=mistakes or [],
+        schemas=rules | dict(schemas or {}),
+        wrong=next(iter(schemas or ()), None),  # whose JSON Schema it is that has mistakes
         words=PROGRESS,
         as_text=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     )
+
+
+def _schema_text(rule: object) -> str:
+    return "" if rule is None else json.dumps(rule, indent=2, ensure_ascii=False)
 
 
 def _revision() -> int:

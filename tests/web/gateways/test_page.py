@@ -12,7 +12,7 @@ from gateways import schema
 from gateways.http import JsonServer, home_token, listen
 from gateways.store import Store
 from gateways.tenta import people, tables
-from gateways.tenta.configurations import Outgoing, set_schema
+from gateways.tenta.configurations import Outgoing
 from gateways.tenta.routes import app_of
 from gateways.tenta.service import Service
 from gateways.tenta.writing import Batch, write
@@ -193,10 +193,13 @@ def test_a_configuration_goes_to_one_device_and_then_to_its_network(web, admin, 
     assert back.text.count("&#34;interval&#34;: 30") >= 2
 
 
-def test_what_a_device_may_not_be_given_stays_in_the_editor(web, admin, gateway):
-    with gateway.store.writing() as connection:
-        rule = {"type": "object", "properties": {"interval": {"type": "integer", "minimum": 1}}}
-        set_schema(connection, gateway.sensor, rule)
+@pytest.mark.parametrize("of", ["device", "network"])
+def test_what_a_device_may_not_be_given_stays_in_the_editor(web, admin, of):
+    rule = '{"properties": {"interval": {"type": "integer", "minimum": 1}}}'
+    saved = post(admin, "/TG/device/schema", device=NAME, of=of, schema=rule)
+    whose = NAME if of == "device" else "ada-net"
+    assert f"Configurations of {whose} are checked by it from now on." in saved.text
+    assert "&#34;minimum&#34;: 1" in saved.text
     wrong = post(admin, "/TG/device", device=NAME, configuration='{"interval": -5}')
     assert wrong.status == 409
     assert "interval" in wrong.text and "-5" in wrong.text and 'role="alert"' in wrong.text
@@ -204,6 +207,20 @@ def test_what_a_device_may_not_be_given_stays_in_the_editor(web, admin, gateway)
     assert broken.status == 400
     assert "not JSON" in broken.text and "{&#34;interval&#34;: </textarea>" in broken.text
     assert "It has no configuration yet." in device_page(admin).text
+    assert "It is removed." in post(admin, "/TG/device/schema", device=NAME, of=of).text
+    sent = post(admin, "/TG/device", device=NAME, configuration='{"interval": -5}')
+    assert f"{NAME} gets revision 0." in sent.text
+
+
+@pytest.mark.parametrize("text, said", [('{"type": 1}', "schema"), ('{"type', "not JSON")])
+def test_what_is_no_schema_is_said_and_stays_in_its_editor(web, admin, text, said):
+    answer = post(admin, "/TG/device/schema", device=NAME, of="network", schema=text)
+    assert answer.status == 409
+    alert = answer.text.partition('role="alert"')[2].partition("</div>")[0]
+    assert said in alert
+    assert f"{text.replace(chr(34), '&#34;')}</textarea>" in answer.text
+    assert answer.text.count('<details class="change" open>') == 1
+    assert post(admin, "/TG/device/schema", device=NAME, of="x").status == 400
 
 
 def test_viewers_see_and_change_nothing(web, stranger):
@@ -211,7 +228,7 @@ def test_viewers_see_and_change_nothing(web, stranger):
     page = device_page(stranger)
     assert page.status == 200 and "textarea" not in page.text
     token = stranger.token()
-    for path in ("adopt", "device", "device/back", "device/spread"):
+    for path in ("adopt", "device", "device/back", "device/spread", "device/schema"):
         answer = stranger.post(f"/settings/gateways/TG/{path}", csrf=token, device=NAME)
         assert answer.status in (302, 303, 401, 403)
         assert "/sign-in" in answer.headers.get("location", "/sign-in")
