@@ -51,6 +51,7 @@ class Arrival:
 
     message: Message
     connection: int
+    identifier: int  # of the packet; 0: it wants no acknowledgement
 
 
 class Connection:
@@ -252,9 +253,8 @@ class Connection:
     def _acknowledge(self, client: mqtt.Client) -> None:
         while self._committed:
             arrival = self._committed.popleft()
-            identifier = arrival.message.identifier
-            if arrival.connection == self._number and identifier:
-                client.ack(identifier, 1)
+            if arrival.connection == self._number and arrival.identifier:
+                client.ack(arrival.identifier, 1)
 
     def _connected(
         self,
@@ -308,15 +308,17 @@ class Connection:
             UnicodeDecodeError
         ):  # brokers refuse such a topic; if one does not, no rule allows it
             topic = "\N{REPLACEMENT CHARACTER}"
+        identifier = message.mid if message.qos else 0
+        # nats-server, which speaks 3.1.1, may send a message again with another identifier.
         arrived = Message(
             topic,
             bytes(message.payload),
             message.retain,
             message.dup,
             time.time_ns() // 1000,
-            message.mid if message.qos else 0,
+            identifier if self._version == mqtt.MQTTv5 else message.qos,
         )
-        self._on_arrival(Arrival(arrived, self._number))
+        self._on_arrival(Arrival(arrived, self._number, identifier))
 
     def _published(
         self,

@@ -260,7 +260,7 @@ class Inlet:
 
 
 def _again(arrival: Arrival) -> Arrival:
-    return replace(arrival, message=replace(arrival.message, duplicate=True))
+    return replace(arrival, message=replace(arrival.message, retried=True))
 
 
 def _size(message: Message) -> int:

@@ -9,10 +9,10 @@ class Message:
 
     Args:
         retained: the broker kept it, and sends it since somebody subscribed.
-        duplicate: it may have been stored before: the broker may have sent it before, as its DUP
-            flag says, or a commit failed and may have succeeded all the same.
+        duplicate: the broker may have sent it before, as its DUP flag says.
         received_us: microseconds since 1970-01-01 UTC.
-        identifier: packet identifier, the same when the broker sends it again; 0 with QoS 0.
+        identifier: the same when the broker sends it again; 0 with QoS 0, which is sent once.
+        retried: its commit failed, and may have succeeded all the same.
     """
 
     topic: str
@@ -21,3 +21,4 @@ class Message:
     duplicate: bool
     received_us: int
     identifier: int = 0
+    retried: bool = False

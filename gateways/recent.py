@@ -2,8 +2,9 @@
 
 A broker sends again what it sent and saw no acknowledgement of, with the same packet identifier.
 So the digest is made of identifier, topic and payload: equal messages that a device sent twice
-have different ones, and both are stored. Retained messages have new identifiers whenever the
-broker sends them; their digests leave it out, and are counted by themselves.
+have different ones, and both are stored. Not so with MQTT 3.1.1, since nats-server may give a
+message another identifier when it sends it again. Retained messages have new identifiers whenever
+the broker sends them; their digests leave it out, and are counted by themselves.
 """
 
 import hashlib
@@ -42,14 +43,8 @@ def first_seen(connection: Connection, gateway: str, batch: Sequence[Message]) -
 
 def _new(connection: Connection, gateway: str, batch: Sequence[Message]) -> list[Message]:
     digests = [_digest(message) for message in batch]
-    if any(message.duplicate or message.retained for message in batch):
-        seen = _stored(connection, gateway)
-        new = []
-        for message, digest in zip(batch, digests, strict=True):
-            may_be_known = message.retained or (message.duplicate and message.identifier)
-            if not (may_be_known and digest in seen):
-                new.append(message)
-            seen.add(digest)
+    if any(message.duplicate or message.retried or message.retained for message in batch):
+        new = _not_stored(batch, digests, _stored(connection, gateway))
     else:
         new = list(batch)
     if batch:
@@ -57,6 +52,21 @@ def _new(connection: Connection, gateway: str, batch: Sequence[Message]) -> list
         row = {"gateway": gateway, "number": number, "digests": b"".join(digests)}
         connection.execute(REMEMBER, row)
         connection.execute(FORGET, {"name": gateway, "oldest": number - MOST_RECENT})
+    return new
+
+
+def _not_stored(
+    batch: Sequence[Message], digests: Sequence[bytes], stored: set[bytes]
+) -> list[Message]:
+    new, in_batch = [], set()
+    for message, digest in zip(batch, digests, strict=True):
+        # What is tried again is not known by what is tried with it: that may be just equal.
+        is_sent_again = message.retained or (message.duplicate and message.identifier)
+        is_tried_again = message.retried and message.identifier
+        is_known = (is_sent_again or is_tried_again) and digest in stored
+        if not is_known and not (is_sent_again and digest in in_batch):
+            new.append(message)
+        in_batch.add(digest)
     return new
 
 

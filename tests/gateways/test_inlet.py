@@ -318,8 +318,8 @@ def test_a_lost_connection_stores_once(mqtt_broker, store):
     assert sorted(storing.payloads) == sorted([b"same", b"same", *numbered(60)])
 
 
-def message(payload, identifier=1, *, duplicate=False, retained=False):
-    return Message("t", payload, retained, duplicate, 0, identifier)
+def message(payload, identifier=1, *, duplicate=False, retained=False, retried=False):
+    return Message("t", payload, retained, duplicate, 0, identifier, retried)
 
 
 def seen(store, *batch):
@@ -336,6 +336,8 @@ def test_what_is_recent(store):
     assert seen(store, message(b"c", 0), message(b"c", 0, duplicate=True)) == [b"c", b"c"]
     assert seen(store, message(b"d", 5, retained=True)) == [b"d"]
     assert seen(store, message(b"e", 5), message(b"d", 6, retained=True)) == [b"e"]
+    assert seen(store, *[message(b"f", 7, retried=True)] * 2) == [b"f", b"f"]
+    assert seen(store, *[message(b"f", 7, retried=True)] * 2) == []
     assert seen(store) == []
 
 
