@@ -39,6 +39,7 @@ TYPES: Mapping[str, str | None] = {
     "Statistics": "collectors.statistics:Statistics",
     "Alerts": "collectors.alerts.component:Alerts",
     "Broker": "gateways.broker.component:Broker",
+    "Tenta": "gateways.tenta.component:Tenta",
     "HomeAssistant": "gateways.home_assistant.component:HomeAssistant",
     "Router": None,
     "Web": "web.service:Web",
@@ -62,6 +63,7 @@ EXTRAS: Mapping[str, str] = {
     "Python": "jph[python]",
     "Broker": "jph[gateways]",
     "HomeAssistant": "jph[gateways]",
+    "Tenta": "jph[gateways]",
     "Web": "jph[web]",
     "Zwave": "jph[zwave]",
 }
@@ -86,6 +88,7 @@ ABOUT: Mapping[str, str] = {
     "HistoryWriter": "Stores all readings",
     "Statistics": "Computes the statistics of the history",
     "Alerts": "Judges rules, and tells people",
+    "Tenta": "Sensors of Tenta or hermes, over MQTT, with their REST API",
     "Broker": "Runs an MQTT broker for the gateways",
     "HomeAssistant": "Brings components to Home Assistant",
     "Web": "These pages",

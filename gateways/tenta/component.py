@@ -1,0 +1,228 @@
+"""The component `Tenta`: what sensors of Tenta and hermes send is stored, and on the bus.
+
+    broker -> Inlet -> Ingest -> Store, in one transaction -> acknowledged -> Mapping -> bus
+    people -> HTTP -> Store, with the message that is to go out -> Outbox -> broker
+
+While it is halted it goes on storing and publishing configurations; only the bus hears nothing. A
+new list of proxies is taken while it works.
+"""
+
+import threading
+import time
+from collections.abc import Collection
+from collections.abc import Mapping as Given
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from gateways.address import DEFAULT_BROKER, address_of
+from gateways.http import JsonServer, home_token, listen
+from gateways.inlet import Inlet
+from gateways.mapping import Mapping
+from gateways.outbox import Outbox
+from gateways.rights import Rights
+from gateways.store import DEFAULT_STORE, Store
+from gateways.tenta import configurations, tables
+from gateways.tenta.ingest import Ingest
+from gateways.tenta.models import KINDS, subscriptions
+from gateways.tenta.proxies import AttributeOf, Proxies
+from gateways.tenta.retention import Keep, Retention
+from gateways.tenta.service import Flavour, Service
+from jph.config.adopt import codifiers_in
+from jph.config.model import Config
+from jph.errors import ConfigError, StoreError
+from jph.faults import MOST_TEXT
+from jph.node.channel import Channel
+from jph.node.process import STATE
+from jph.rate import Rate
+from jph.settings import arguments, setting
+from jph.threads import component_thread
+
+PORT = 8421
+RETENTION_S = 3600.0
+LOOPBACK = ("127.", "::1", "localhost")
+
+
+@dataclass
+class Tenta:
+    """Serve the sensors and programs of Tenta and hermes.
+
+    Its own data is {"value": messages stored per minute, "refused": messages that broke a rule,
+    "fault": why the broker or the store takes nothing; absent if they do}, every SensorInterval.
+    """
+
+    channel: Channel
+    config: Config
+    home: Path
+    broker: str = setting(DEFAULT_BROKER, doc="URL of the broker, or Codifier of a Broker")
+    password_file: Path | None = setting(
+        None, doc="path of the file with the password of the user in the URL"
+    )
+    port: int = setting(PORT, ge=0, le=65535, doc="TCP port of the REST API; 0 for any free one")
+    host: str = setting("127.0.0.1", doc="address the API listens on; 0.0.0.0: all of this machine")
+    base_topic: str = setting("", doc="before all topics; hermes often has sensortopic/")
+    store: str = setting(DEFAULT_STORE, doc="URL of the store, sqlite:///… or postgresql://…")
+    store_password_file: Path | None = setting(
+        None, doc="path of the file with the password of the store"
+    )
+    registration: bool | None = setting(
+        None, doc="whether anybody may make a user; absent: only if Host is a loopback address"
+    )
+    flavour: Flavour = setting("tenta", doc="shape of the API's answers: tenta or hermes")
+    keep: Keep | None = setting(None, doc="how long what sensors sent is kept")
+    proxy: tuple[AttributeOf, ...] = setting((), doc="what goes on the bus, each value a proxy")
+    codifiers: str = setting(
+        "", doc="range that jph gateway adopt and the pages take new Codifiers from, as t0-tz"
+    )
+
+    live_settings = ("Proxy",)
+
+    @staticmethod
+    def listens_on(host: str = "127.0.0.1", port: int = PORT, **others: object) -> tuple[str, int]:
+        """Return address and port, by the settings that are given; see `jph.config.checks`."""
+        return host, port
+
+    @staticmethod
+    def check_settings(given: Given[str, Any], codifiers: Collection[str]) -> None:
+        """Refuse a range of Codifiers that is none, and topics that no broker takes."""
+        if given.get("codifiers"):
+            try:
+                codifiers_in(given["codifiers"])
+            except ValueError as error:
+                raise ConfigError(f"Codifiers: {error}") from None
+        base = given.get("base_topic", "")
+        if base and (not base.endswith("/") or set(base) & {"+", "#", "\0"}):
+            raise ConfigError(f"BaseTopic: {base!r} must end with / and have no + and no #")
+
+    @staticmethod
+    def rights(settings: Given[str, Any]) -> Rights:
+        """Return what a Broker lets sensors do."""
+        base = settings.get("BaseTopic") or ""
+        return Rights(
+            own=(f"{base}configurations/+",),
+            devices=tuple(f"{base}{kind}/%s" for kind in KINDS),
+            reads=(f"{base}configurations/%s",),
+        )
+
+    def __post_init__(self) -> None:
+        address = address_of(self.broker, self.password_file, self.config, self.home)
+        codifier = self.channel.codifier
+        self._address = address
+        self._rate = Rate()
+        self._stored = 0  # messages, when the rate was last looked at
+        self._stopping = threading.Event()
+        with ExitStack() as opened:
+            listener = listen(self.host, self.port)
+            opened.callback(listener.close)
+            token = home_token(self.home)
+            self._store = Store.open(self.store, self.home, self.store_password_file, tables.STEPS)
+            opened.callback(self._store.close)
+            self._mapping = Mapping(self.channel)
+            opened.callback(self._mapping.close)
+            self._ingest = Ingest(
+                self._store, codifier, self.base_topic, Proxies(self.proxy), self._mapping.send
+            )
+            # The same at each start, since the broker keeps for it what comes meanwhile.
+            name = f"jph-tenta-{sha256(f'{token} {codifier}'.encode()).hexdigest()[:8]}"
+            self._inlet = Inlet(
+                address,
+                name,
+                subscriptions(self.base_topic),
+                self._ingest.commit,
+                refused=self._ingest.refuse,
+            )
+            self._outbox = Outbox(self._store, codifier, self._inlet, configurations.published)
+            self._server = JsonServer(listener, self._app(token))
+            opened.pop_all()
+        self.bound_port = self._server.port
+        self._inlet.start()
+        self._outbox.start()
+        self._retention = component_thread("retention", self._keep)
+        self._retention.start()
+
+    def _app(self, token: str) -> Any:
+        from gateways.tenta.routes import app_of  # Flask takes a while
+
+        registration = self.registration
+        if registration is None:
+            registration = self.host.startswith(LOOPBACK)
+        return app_of(
+            Service(
+                self._store,
+                configurations.Outgoing(self.channel.codifier, self.base_topic),
+                token,
+                flavour=self.flavour,
+                registration=registration,
+                mqtt=(self._address.host, self._address.port),
+                wake=self._outbox.wake,
+                state=self.state,
+                codifiers=lambda: {(it.device, it.attribute): it.codifier for it in self.proxy},
+            )
+        )
+
+    def on_timer(self, timestamp_ms: int, command: str, number: float) -> STATE:
+        """Publish messages per minute, and the fault if there is one."""
+        counts = self._ingest.counts
+        stored = counts.get("messages", 0)
+        self._rate.add(stored - self._stored)
+        self._stored = stored
+        own: dict[str, object] = {"value": self._rate.take(), "refused": counts.get("refused", 0)}
+        fault = self.fault
+        if fault:
+            own["fault"] = fault[:MOST_TEXT]
+        self.channel.send_data(own, timestamp_ms)
+        return STATE.WITHERRORS if fault else STATE.GOOD
+
+    def on_config(self, config: Config) -> None:
+        """Take a new list of proxies, and their new entries."""
+        entry = config.components[self.channel.codifier]
+        given = arguments(type(self), entry.settings, f"Sensors[{entry.index}].Sensor")
+        self.proxy = given.get("proxy", ())  # type: ignore[assignment]
+        self._ingest.proxies = Proxies(self.proxy)
+        self._mapping.reconfigure()
+
+    @property
+    def fault(self) -> str:
+        """Why the broker or the store takes nothing; empty if they do."""
+        status = self._inlet.status
+        broker = "" if status.connected and not status.reason else f"broker: {status.reason}"
+        store = status.store and f"store: {status.store}"
+        return "; ".join(filter(None, (broker, store, self._outbox.fault)))
+
+    def state(self) -> dict[str, object]:
+        """Return what the pages and tools show of it."""
+        status = self._inlet.status
+        where = f"{self._address.host}:{self._address.port}"
+        connected = f"connected to {where} by MQTT {status.protocol}"
+        with self._store.reading() as connection:
+            waiting = self._outbox.waiting(connection)
+        counts = self._ingest.counts
+        counts.pop("refused", None)  # the store has them by reason, of all time
+        return {
+            "broker": connected if status.connected else status.reason,
+            "fault": self.fault,
+            "active": self.channel.is_active,
+            **counts,
+            "waiting_for_the_store": status.queued,
+            "waiting_for_the_broker": waiting,
+            "sent_on_the_bus": self._mapping.sent,
+            "not_sent_on_the_bus": self._mapping.dropped + self._mapping.refused,
+        }
+
+    def close(self) -> None:
+        """Commit what has come, and close everything."""
+        self._stopping.set()
+        self._server.close()
+        self._outbox.close()
+        self._inlet.close()
+        self._mapping.close()
+        self._retention.join(2)
+        self._store.close()
+
+    def _keep(self) -> None:
+        retention = Retention(self._store, self.keep or Keep(), lambda: not self._stopping.is_set())
+        while not self._stopping.wait(RETENTION_S):
+            with suppress(StoreError):  # the inlet says so; the next hour will do
+                retention.apply(time.time_ns() // 1000)
