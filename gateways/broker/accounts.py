@@ -10,6 +10,7 @@ import json
 import os
 import re
 import secrets
+from contextlib import suppress
 from pathlib import Path
 
 from jph.errors import ConfigError
@@ -44,14 +45,15 @@ def own_password(home: Path) -> str:
     path = home / _FOLDER / "account"
     try:
         folder_of(home)
-        try:
-            # Of two that make it at once, the first one is right.
-            with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-                file.write(secrets.token_hex(32))
-                file.flush()
-                os.fsync(file.fileno())
-        except FileExistsError:
-            pass
+        if not path.exists():
+            part = path.with_name(f"account.{secrets.token_hex(4)}")
+            write_file(part, secrets.token_hex(32).encode(), mode=0o600)
+            with suppress(FileExistsError):  # of two that make it at once, the first one is right
+                try:
+                    os.link(part, path)
+                except PermissionError:  # a file system without links
+                    part.replace(path)
+            part.unlink(missing_ok=True)
         return path.read_text().strip()
     except OSError as error:
         raise ConfigError(f"the account at the broker cannot be kept: {error}") from None

@@ -127,9 +127,13 @@ class Broker:
         process = self._process
         assert process is not None and process.stdout is not None
         began_s, said, last = time.monotonic(), b"", ""
-        while process.poll() is None and not self._closing.is_set():
+        while not self._closing.is_set():
             if select.select([process.stdout], [], [], LOOK_S)[0]:
-                said += os.read(process.stdout.fileno(), 1 << 16)
+                more = os.read(process.stdout.fileno(), 1 << 16)
+                if not more:  # it has ended, and said all
+                    process.wait()
+                    break
+                said += more
                 *lines, said = said[-(1 << 16) :].split(b"\n")
                 for line in lines:
                     last = line.decode(errors="replace").strip()

@@ -20,6 +20,7 @@ from jph.errors import ConfigError
 from jph.files import write_file
 
 MOST_PAYLOAD = 1 << 20
+ANYBODY = "-anybody"  # who has no account, for nats; no account can be called so
 QUEUE_BYTES = 512 << 20  # of one session; what is beyond is lost, since a disk has an end
 
 
@@ -139,17 +140,15 @@ class Nats(Engine):
         folder, listening = folder_of(self.home), self.listening
         known = accounts(self.home)
         everything = [topic.replace("%s", "+") for topic in rights.devices]
-        users = [f"{{user: {OWN}, password: {_quoted(hashes(own_password(self.home))['nats'])}}}"]
+        users = [_user(OWN, hashes(own_password(self.home))["nats"])]
         if listening.anonymous:
-            users.append(f'{{user: anybody, password: ""{_permissions(everything, rights.own)}}}')
+            users.append(_user(ANYBODY, "", _permissions(everything, rights.own)))
         for name, account in known.items():
             publishes, reads = everything, rights.own
             if not account.get("all"):
                 publishes = [topic.replace("%s", name) for topic in rights.devices]
                 reads = tuple(topic.replace("%s", name) for topic in rights.reads)
-            password = _quoted(account["nats"])
-            allowed = _permissions(publishes, reads)
-            users.append(f"{{user: {_quoted(name)}, password: {password}{allowed}}}")
+            users.append(_user(name, account["nats"], _permissions(publishes, reads)))
         lines = [
             "server_name: jph",
             'listen: "127.0.0.1:-1"',  # of its own protocol, which nobody here speaks: any port
@@ -159,13 +158,22 @@ class Nats(Engine):
             "authorization {",
             f"  users: [{', '.join(users)}]",
             "}",
-            "no_auth_user: anybody" if listening.anonymous else "",
+            f"no_auth_user: {_quoted(ANYBODY)}" if listening.anonymous else "",
             "logtime: false",
         ]
         if listening.web_socket:
             address = _quoted(_address(listening.host, listening.web_socket))
             lines.append(f"websocket {{listen: {address}, no_tls: true}}")
         _write(folder / "nats.conf", lines)
+
+
+def _user(name: str, password_hash: object, permissions: str = "") -> str:
+    """Return a user of NATS, who speaks MQTT only.
+
+    Its own protocol would let devices hear what the broker hands over to others.
+    """
+    kinds = 'allowed_connection_types: ["MQTT", "MQTT_WS"]'
+    return f"{{user: {_quoted(name)}, password: {_quoted(password_hash)}, {kinds}{permissions}}}"
 
 
 def _permissions(publishes: Sequence[str], reads: Sequence[str]) -> str:

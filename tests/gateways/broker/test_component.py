@@ -7,13 +7,17 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import paho.mqtt.client as mqtt
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from gateways import rights as rights_module
 from gateways.address import address_of
 from gateways.broker import accounts
+from gateways.inlet import Inlet
 from gateways.rights import Rights
 from jph.errors import ConfigError
 from jph.node.building import build
@@ -122,6 +126,117 @@ def test_a_broker_that_is_killed_is_started_again_with_what_it_kept(engine, tmp_
         eventually(lambda: logged(caplog, "runs again"))
 
 
+def kill(node):
+    component = node.runners["BR"].callbacks.close.__self__
+    eventually(lambda: component._process)
+    os.kill(component._process.pid, signal.SIGKILL)
+
+
+@contextlib.contextmanager
+def gateway(config, home):
+    """Take measurements as a gateway does; yield its inlet and the payloads that it committed."""
+    taken = []
+
+    def commit(batch):
+        taken.extend(message.payload.decode() for message in batch)
+
+    inlet = Inlet(address_of("BR", None, config, home), "jph-test", ["measurements/+"], commit)
+    inlet.start()
+    try:
+        yield inlet, taken
+    finally:
+        inlet.close()
+
+
+def is_gone(inlet):
+    return lambda: not inlet.status.connected
+
+
+def test_subscriptions_return_within_10_s_of_a_kill(engine, tmp_path):
+    config = network(engine)
+    with broker(config, tmp_path) as node, gateway(config, tmp_path) as (inlet, taken):
+        eventually(lambda: inlet.status.connected, 60)
+        for text in ("first", "second"):
+            kill(node)
+            killed_s = time.monotonic()
+            eventually(is_gone(inlet))
+            eventually(lambda: inlet.status.connected, killed_s + 10 - time.monotonic())
+            with client(config) as device:
+                device.publish(f"measurements/{SENSOR}", text)
+            eventually(lambda text=text: text in taken)
+
+
+def test_what_nats_acknowledged_outlives_its_kill(tmp_path):
+    config, count = network("nats"), 5000
+    with broker(config, tmp_path) as node:
+        eventually(lambda: state(node) == STATE.GOOD)
+        with gateway(config, tmp_path) as (inlet, _):
+            eventually(lambda: inlet.status.connected)
+        # The gateway is away; its session stays, and a device publishes until the broker dies.
+        with client(config) as device:
+            publish = device.client.publish
+            sent = [publish(f"measurements/{SENSOR}", str(it), 1) for it in range(count)]
+            eventually(lambda: sent[200].is_published())
+            kill(node)
+            eventually(lambda: not device.client.is_connected())
+            device.client.disconnect()  # it must not send the rest again
+        kept = {str(it) for it, message in enumerate(sent) if message.is_published()}
+        assert 200 < len(kept) < count
+        with gateway(config, tmp_path) as (_, taken):
+            eventually(lambda: kept <= set(taken), 60)
+
+
+def test_a_device_does_not_speak_the_other_protocol_of_nats(tmp_path):
+    config = network("nats", WebSocket=free_tcp_port())
+    with broker(config, tmp_path) as node:
+        eventually(lambda: state(node) == STATE.GOOD)
+        port = config.components["BR"].settings["WebSocket"]
+        with connect(f"ws://127.0.0.1:{port}") as socket:
+            assert socket.recv(20).startswith(b"INFO ")
+            with contextlib.suppress(ConnectionClosed):
+                socket.send(b'CONNECT {"verbose":false,"pedantic":false}\r\nPING\r\n')
+                said = socket.recv(20)
+                assert b"Authorization Violation" in said or b"Authentication" in said, said
+                return
+            pytest.fail("it ended without a word")
+
+
+def test_browsers_come_in_by_web_socket(engine, tmp_path):
+    config = network(engine, WebSocket=free_tcp_port())
+    with broker(config, tmp_path) as node:
+        eventually(lambda: state(node) == STATE.GOOD)
+        port = config.components["BR"].settings["WebSocket"]
+        with ours(config, tmp_path) as us, connected(port, transport="websockets") as browser:
+            us.subscribe("measurements/+")
+            browser.publish(f"measurements/{SENSOR}", "21", 1).wait_for_publish(20)
+            eventually(lambda: us.heard == [(f"measurements/{SENSOR}", "21")])
+
+
+def test_a_device_does_not_hear_what_others_publish(engine, tmp_path):
+    config = network(engine)
+    with broker(config, tmp_path) as node:
+        eventually(lambda: state(node) == STATE.GOOD)
+        with gateway(config, tmp_path) as (_, taken), client(config) as spy:
+            for topic in ("#", "measurements/#", "$MQTT/sub/#", "$MQTT/msgs/#", "$SYS/#"):
+                spy.subscribe(topic)
+            spy.subscribe(f"configurations/{SENSOR}")
+            with client(config) as device, ours(config, tmp_path) as us:
+                device.publish(f"measurements/{SENSOR}", "21")
+                eventually(lambda: taken == ["21"])
+                us.publish(f"configurations/{SENSOR}", "{}")
+            eventually(lambda: spy.heard)
+            assert {text for _, text in spy.heard} == {"{}"}
+
+
+def test_an_account_may_be_called_anybody(tmp_path):
+    config = network("nats")
+    accounts.add(tmp_path, "anybody", "a password")
+    with broker(config, tmp_path) as node:
+        eventually(lambda: state(node) == STATE.GOOD)
+        with client(config, "anybody", "a password"), client(config):
+            pass
+
+
 def test_only_we_publish_configurations(engine, tmp_path):
     config = network(engine)
     with broker(config, tmp_path) as node:
@@ -211,6 +326,14 @@ def test_a_program_that_is_missing_is_said_with_how_to_get_it(
     with broker(network(engine), tmp_path) as node:
         eventually(lambda: state(node) == STATE.WITHERRORS)
         assert logged(caplog, "is not on this machine", hint) == 1
+
+
+def test_a_broker_that_ends_at_once_is_told_with_its_last_words(engine, tmp_path, caplog):
+    port = free_tcp_port()
+    config = network(engine, Port=port, WebSocket=port)  # which is found when it listens
+    with broker(config, tmp_path) as node:
+        eventually(lambda: state(node) == STATE.WITHERRORS)
+        assert logged(caplog, "ended with status", "; it is started again") == 1
 
 
 def test_it_ends_with_a_process_that_is_killed(engine, tmp_path):
