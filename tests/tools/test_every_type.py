@@ -36,6 +36,10 @@ def moved(bus, home: Path) -> dict:
         {"Codifier": "Q4", "Type": "StateCache", "SensorInterval": 1},
         {"Codifier": "Q5", "Type": "External"},
         {"Codifier": "Q7", "Type": "Alerts", "SensorInterval": 1},
+        {"Codifier": "Q8", "Type": "Broker", "SensorInterval": 1}
+        | {"Sensor": {"Port": free_tcp_port()}},
+        {"Codifier": "Q9", "Type": "HomeAssistant", "SensorInterval": 1}
+        | {"Sensor": {"Broker": "Q8"}},
         {"Codifier": "Q6", "Type": "OneWire", "SensorInterval": 1} | {"Sensor": {"Device": "28-0"}},
     ]
     (home / ".sqlpassword").write_text("secret\n")

@@ -14,6 +14,7 @@ from jph.errors import ConfigError, GatewayError, JphError
 from web import audit
 from web.access import Role, needs, who
 from web.context import site
+from web.formatting import digits
 
 blueprint = Blueprint("gateways", __name__, url_prefix="/settings/gateways")
 
@@ -41,7 +42,7 @@ def allow_configurations(endpoint: str | None, values: dict[str, Any] | None) ->
 def page() -> str:
     """Show the gateways with their devices."""
     shown = [_shown(gateway) for gateway in gateways(site().config, site().home)]
-    return render_template("gateways.html", gateways=shown, name_of=name_of)
+    return render_template("gateways.html", gateways=shown, name_of=name_of, digits=digits)
 
 
 @blueprint.post("/<codifier:codifier>/adopt")
@@ -233,6 +234,7 @@ def _device_page(
         schemas=rules | dict(schemas or {}),
         wrong=next(iter(schemas or ()), None),  # whose JSON Schema it is that has mistakes
         words=PROGRESS,
+        digits=digits,
         as_text=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
     )
 
