@@ -154,7 +154,7 @@ def test_whatever_is_sent_is_read_as_by_hand(store, batches, cursor):
     expected = [MeasurementRow(key[1], key[0], values) for key, values in groups.items()]
 
     def order(rows):
-        return sorted(rows, key=lambda row: (row.creation_us, row.revision or -1))
+        return sorted(rows, key=lambda row: (row.creation_us, row.revision is None, row.revision))
 
     after = [row for row in expected if cursor is None or row.creation_us > cursor]
     before = [row for row in expected if cursor is None or row.creation_us < cursor]
