@@ -21,11 +21,13 @@ class Rights:
         own: filters of what only we may publish, and everybody reads.
         devices: what a device publishes, with %s for its identifier.
         reads: what a device alone may read, with %s for its identifier.
+        programs: what programs such as Home Assistant publish, and devices do not.
     """
 
     own: tuple[str, ...] = ()
     devices: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
 
 
 def rights_on(config: Config, broker: str) -> Rights:
@@ -39,6 +41,7 @@ def rights_on(config: Config, broker: str) -> Rights:
         _joined(rights.own for rights in found),
         _joined(rights.devices for rights in found),
         _joined(rights.reads for rights in found),
+        _joined(rights.programs for rights in found),
     )
 
 

@@ -60,7 +60,9 @@ def own_password(home: Path) -> str:
 
 
 def accounts(home: Path) -> dict[str, dict[str, str | bool]]:
-    """Return the devices' accounts by name: hashes `mosquitto` and `nats`, and `all`.
+    """Return the accounts by name: hashes `mosquitto` and `nats`, and what they may do.
+
+    `all` is for every device, `program` for a program such as Home Assistant.
 
     Raises:
         ConfigError: the file is damaged.
@@ -77,12 +79,15 @@ def accounts(home: Path) -> dict[str, dict[str, str | bool]]:
     raise ConfigError(f"{path} is damaged; remove it and add the accounts again")
 
 
-def add(home: Path, name: str, password: str, *, all_devices: bool = False) -> None:
+def add(
+    home: Path, name: str, password: str, *, all_devices: bool = False, program: bool = False
+) -> None:
     """Add an account, or change its password.
 
     Args:
         name: the identifier of the sensor that uses it.
         all_devices: it may publish for every sensor, whatever its own name is.
+        program: it may read everything and give commands, as Home Assistant does.
 
     Raises:
         ConfigError: no such name or password can be taken.
@@ -95,7 +100,8 @@ def add(home: Path, name: str, password: str, *, all_devices: bool = False) -> N
         )
     if not 8 <= len(password.encode()) <= 72:
         raise ConfigError("the password must have 8 to 72 bytes")
-    _write(home, {**accounts(home), name: {**hashes(password), "all": all_devices}})
+    rights = {"all": all_devices, "program": program}
+    _write(home, {**accounts(home), name: {**hashes(password), **rights}})
 
 
 def remove(home: Path, name: str) -> None:

@@ -111,13 +111,16 @@ def _acl(rights: Rights, known: Mapping[str, Mapping[str, object]], anonymous: b
     """Return the lines of an access list; what none of them allows is forbidden."""
     everything = [topic.replace("%s", "+") for topic in rights.devices]
     reads = [f"topic read {topic}" for topic in rights.own]
-    lines = [*reads, *(f"topic write {topic}" for topic in everything)] if anonymous else []
+    commands = [f"topic write {topic}" for topic in rights.programs]
+    writes = [f"topic write {topic}" for topic in everything]
+    lines = [*reads, *writes, *commands] if anonymous else []
     lines += [f"user {OWN}", "topic readwrite #", "topic read $SYS/#"]
     for name, account in known.items():
         lines.append(f"user {name}")
-        lines += [f"topic read {topic}" for topic in rights.reads if "%s" not in topic]
-        if account.get("all"):
-            lines += [*reads, *(f"topic write {topic}" for topic in everything)]
+        if account.get("program"):
+            lines += ["topic read #", *commands]
+        elif account.get("all"):
+            lines += [*reads, *writes]
         else:
             lines += [f"topic read {topic.replace('%s', name)}" for topic in rights.reads]
             lines += [f"topic write {topic.replace('%s', name)}" for topic in rights.devices]
@@ -142,10 +145,13 @@ class Nats(Engine):
         everything = [topic.replace("%s", "+") for topic in rights.devices]
         users = [_user(OWN, hashes(own_password(self.home))["nats"])]
         if listening.anonymous:
-            users.append(_user(ANYBODY, "", _permissions(everything, rights.own)))
+            allowed = _permissions([*everything, *rights.programs], rights.own)
+            users.append(_user(ANYBODY, "", allowed))
         for name, account in known.items():
             publishes, reads = everything, rights.own
-            if not account.get("all"):
+            if account.get("program"):
+                publishes, reads = list(rights.programs), ("#",)
+            elif not account.get("all"):
                 publishes = [topic.replace("%s", name) for topic in rights.devices]
                 reads = tuple(topic.replace("%s", name) for topic in rights.reads)
             users.append(_user(name, account["nats"], _permissions(publishes, reads)))

@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping as Given
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -25,6 +25,7 @@ from gateways.home_assistant.discovery import (
     payload,
     removals,
 )
+from gateways.rights import Rights
 from jph.bus.wire import Address, Control, Reading, Value
 from jph.config.model import Config
 from jph.config.status import Heard, status
@@ -66,6 +67,15 @@ class HomeAssistant:
     )
     prefix: str = setting("homeassistant", doc="prefix of discovery that is set in Home Assistant")
     topic: str = setting("jph", doc="first level of the topics of values; one for each network")
+
+    @staticmethod
+    def rights(settings: Given[str, Any]) -> Rights:
+        """Return what a Broker lets Home Assistant do."""
+        topics = Topics(settings.get("Topic") or "jph", settings.get("Prefix") or "homeassistant")
+        return Rights(
+            own=(f"{topics.base}/#", f"{topics.prefix}/#"),
+            programs=(topics.commands, topics.birth),
+        )
 
     def __post_init__(self) -> None:
         self._topics = Topics(self.topic, self.prefix)
@@ -288,5 +298,5 @@ class HomeAssistant:
         return self._connection.publish(topic, text, 1, retain) is not None
 
 
-def _json(config: Mapping[str, Any]) -> bytes:
+def _json(config: Given[str, Any]) -> bytes:
     return json.dumps(config, ensure_ascii=False, separators=(",", ":")).encode()

@@ -2,6 +2,7 @@
 
 import secrets
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
@@ -23,15 +24,22 @@ def account() -> None:
 @click.option(
     "--all", "all_devices", is_flag=True, help="It may publish for every device, not only as NAME."
 )
+@click.option(
+    "--program",
+    is_flag=True,
+    help="It is a program, such as Home Assistant: it reads all and gives commands.",
+)
 @click.option("--ask", is_flag=True, help="Ask for the password, instead of making one.")
 @options.home
-def add(name: str, all_devices: bool, ask: bool, home: Path) -> None:
+def add(name: str, all_devices: bool, program: bool, ask: bool, home: Path) -> None:
     """Add an account, or change its password; a password that was made is shown once.
 
     NAME is the identifier of the sensor that uses it. Piped text is the password: its first line.
     """
     from gateways.broker import accounts
 
+    if all_devices and program:
+        raise click.UsageError("--all is for devices, --program for programs: make two accounts")
     is_made = False
     if ask:
         password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
@@ -40,10 +48,10 @@ def add(name: str, all_devices: bool, ask: bool, home: Path) -> None:
     else:
         password, is_made = secrets.token_urlsafe(18), True
     try:
-        accounts.add(home, name, password, all_devices=all_devices)
+        accounts.add(home, name, password, all_devices=all_devices, program=program)
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
-    click.echo(f"{name} may publish{' for every device' if all_devices else ' under its own name'}")
+    click.echo(f"{name} may {_right(accounts.accounts(home)[name])}")
     if is_made:
         click.echo(f"password: {password}")
 
@@ -73,6 +81,12 @@ def list_(home: Path) -> None:
     except ConfigError as error:
         raise click.ClickException(str(error)) from None
     for name, entry in sorted(found.items()):
-        click.echo(f"{name}  {'for every device' if entry.get('all') else 'under its own name'}")
+        click.echo(f"{name}  may {_right(entry)}")
     if not found:
         click.echo("there are no accounts; add one: jph gateway account add NAME")
+
+
+def _right(entry: Mapping[str, str | bool]) -> str:
+    if entry.get("program"):
+        return "read all and give commands"
+    return "publish for every device" if entry.get("all") else "publish under its own name"

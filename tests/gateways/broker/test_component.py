@@ -34,6 +34,7 @@ RIGHTS = Rights(
     own=("configurations/+",),
     devices=("measurements/%s", "logs/%s"),
     reads=("configurations/%s",),
+    programs=("jph/+/set",),
 )
 
 
@@ -277,6 +278,24 @@ def test_an_account_named_like_a_sensor_speaks_for_that_sensor_alone(engine, tmp
                 (f"measurements/{SENSOR}", "own"),
                 (f"measurements/{OTHER}", "of all"),
             ]
+
+
+def test_a_program_reads_all_and_gives_commands_and_a_device_does_not(engine, tmp_path):
+    config = network(engine, Anonymous=False)
+    accounts.add(tmp_path, "house", "a password", program=True)
+    accounts.add(tmp_path, "station", "a password", all_devices=True)
+    with broker(config, tmp_path) as node:
+        eventually(lambda: state(node) == STATE.GOOD)
+        with ours(config, tmp_path) as us, client(config, "house", "a password") as house:
+            us.subscribe("#")
+            house.subscribe("measurements/+")
+            with client(config, "station", "a password") as station:
+                station.publish(f"measurements/{SENSOR}", "21")
+                station.publish("jph/S1/set", "forged")
+            eventually(lambda: house.heard == [(f"measurements/{SENSOR}", "21")])
+            house.publish("jph/S1/set", "20")
+            eventually(lambda: ("jph/S1/set", "20") in us.heard)
+            assert ("jph/S1/set", "forged") not in us.heard
 
 
 @pytest.mark.parametrize("user, password", [("", None), ("jph", "wrong"), (SENSOR, "wrong")])

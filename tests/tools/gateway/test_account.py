@@ -21,7 +21,7 @@ def test_an_account_is_added_listed_and_removed(account, fresh_home):
     run = account("add", SENSOR)
     assert run.returncode == 0, run.stderr
     assert re.search(r"^password: \S{24}$", run.stdout, re.MULTILINE)
-    assert account("list").stdout == f"{SENSOR}  under its own name\n"
+    assert account("list").stdout == f"{SENSOR}  may publish under its own name\n"
     assert account("remove", SENSOR).returncode == 0
     assert accounts.accounts(fresh_home) == {}
     run = account("remove", SENSOR)
