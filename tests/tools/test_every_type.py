@@ -40,6 +40,8 @@ def moved(bus, home: Path) -> dict:
         | {"Sensor": {"Port": free_tcp_port()}},
         {"Codifier": "Q9", "Type": "HomeAssistant", "SensorInterval": 1}
         | {"Sensor": {"Broker": "Q8"}},
+        {"Codifier": "Q0", "Type": "Tenta", "SensorInterval": 1}
+        | {"Sensor": {"Broker": "Q8", "Port": free_tcp_port()}},
         {"Codifier": "Q6", "Type": "OneWire", "SensorInterval": 1} | {"Sensor": {"Device": "28-0"}},
     ]
     (home / ".sqlpassword").write_text("secret\n")
