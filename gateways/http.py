@@ -11,9 +11,6 @@ is for our own pages and tools, which ask gateways below `/jph`.
 import errno
 import json
 import logging
-import os
-import re
-import secrets
 import socket
 import threading
 import time
@@ -26,8 +23,8 @@ from waitress.channel import HTTPChannel
 from waitress.server import create_server
 from waitress.task import ErrorTask
 
+from gateways.kept_secret import kept_secret
 from jph.errors import ChannelError
-from jph.files import write_file
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -42,8 +39,6 @@ IDLE_S = 60.0  # longest wait for a whole request
 LOOP_S = 1.0
 DRAIN_S = 0.5  # for answers that are under way at the stop
 JOIN_S = 1.0
-
-TOKEN = re.compile("[0-9a-f]{64}")
 
 CORS_HEADERS = {
     "Access-Control-Allow-Origin": "*",
@@ -182,18 +177,4 @@ def home_token(home: Path) -> str:
     Raises:
         OSError: it cannot be read or written.
     """
-    path = home / "gateways" / "token"
-    for _ in range(2):
-        with suppress(FileNotFoundError):
-            token = path.read_text(encoding="ascii", errors="replace").strip()
-            if TOKEN.fullmatch(token):
-                return token
-            path.unlink(missing_ok=True)
-        part = path.with_name(f".token.{os.getpid()}.{threading.get_ident()}")
-        write_file(part, secrets.token_hex(32).encode() + b"\n", mode=0o600)
-        try:
-            with suppress(FileExistsError):  # somebody else was first
-                os.link(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-    return path.read_text(encoding="ascii").strip()
+    return kept_secret(home / "gateways" / "token")

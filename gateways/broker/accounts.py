@@ -7,12 +7,11 @@ broker/accounts.json  those of devices: their names, and the hashes that each en
 import base64
 import hashlib
 import json
-import os
 import re
 import secrets
-from contextlib import suppress
 from pathlib import Path
 
+from gateways.kept_secret import kept_secret
 from jph.errors import ConfigError
 from jph.files import write_file
 
@@ -42,19 +41,8 @@ def own_password(home: Path) -> str:
     Raises:
         ConfigError: the home directory cannot be written.
     """
-    path = home / _FOLDER / "account"
     try:
-        folder_of(home)
-        if not path.exists():
-            part = path.with_name(f"account.{secrets.token_hex(4)}")
-            write_file(part, secrets.token_hex(32).encode(), mode=0o600)
-            with suppress(FileExistsError):  # of two that make it at once, the first one is right
-                try:
-                    os.link(part, path)
-                except PermissionError:  # a file system without links
-                    part.replace(path)
-            part.unlink(missing_ok=True)
-        return path.read_text().strip()
+        return kept_secret(folder_of(home) / "account")
     except OSError as error:
         raise ConfigError(f"the account at the broker cannot be kept: {error}") from None
 
