@@ -35,6 +35,8 @@ class Outbox:
     Args:
         inlet: whose connection is used.
         published: called with each row that the broker took, in the transaction that deletes it.
+        connected: called at each new connection, in a transaction: it may put into the outbox what
+            the broker may have lost meanwhile.
     """
 
     def __init__(
@@ -43,11 +45,13 @@ class Outbox:
         gateway: str,
         inlet: Inlet,
         published: Callable[[Connection, Row[Any]], object] = lambda connection, row: None,
+        connected: Callable[[Connection], object] = lambda connection: None,
     ) -> None:
         self._store = store
         self._gateway = gateway
         self._connection = inlet.connection
         self._published = published
+        self._connected = connected
         self._in_flight: dict[int, Row[Any]] = {}  # by the number of the packet
         self._on_connection = 0  # its number
         self._answered: deque[tuple[int, int, str]] = deque()
@@ -163,6 +167,9 @@ class Outbox:
         number = self._connection.number
         if number != self._on_connection:
             self._forget()
+            if number:
+                with self._store.writing() as connection:
+                    self._connected(connection)
             self._on_connection = number
         most = self._connection.most_in_flight - len(self._in_flight)
         if not number or most <= 0:

@@ -133,7 +133,14 @@ class Tenta:
                 self._ingest.commit,
                 refused=self._ingest.refuse,
             )
-            self._outbox = Outbox(self._store, codifier, self._inlet, configurations.published)
+            self._outgoing = configurations.Outgoing(codifier, self.base_topic)
+            self._outbox = Outbox(
+                self._store,
+                codifier,
+                self._inlet,
+                configurations.published,
+                lambda connection: configurations.publish_again(connection, self._outgoing),
+            )
             self._server = JsonServer(listener, self._app(token))
             opened.pop_all()
         self.bound_port = self._server.port
@@ -151,7 +158,7 @@ class Tenta:
         return app_of(
             Service(
                 self._store,
-                configurations.Outgoing(self.channel.codifier, self.base_topic),
+                self._outgoing,
                 token,
                 flavour=self.flavour,
                 registration=registration,

@@ -27,6 +27,7 @@ Progress = Literal["none", "waiting", "sent", "taken", "refused"]
 Configuration = dict[str, Any]
 
 MOST_MISTAKES = 20
+LATELY_US = 60_000_000  # mosquitto writes retained messages to the disk every 30 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +96,40 @@ def post(connection: Connection, identifier: UUID, value: Configuration, to: Out
     revision = 0 if last is None else last + 1
     row = {"sensor_identifier": identifier, "value": value, "revision": revision}
     connection.execute(insert(configuration), {**row, "creation_timestamp": now_us()})
+    _put_out(connection, identifier, revision, value, to)
+    return revision
+
+
+def publish_again(connection: Connection, to: Outgoing) -> None:
+    """Put the configurations that were published last into the outbox again, if they are newest.
+
+    A broker that was killed may have acknowledged them and not written them to its disk. Those are
+    the last ones that were published, whenever that was.
+    """
+    of, at = configuration.c.sensor_identifier, configuration.c.publication_timestamp
+    latest_us = connection.scalar(select(func.max(at)))
+    if latest_us is None:
+        return
+    lately = at >= latest_us - LATELY_US
+    # Nobody makes a newer revision of them meanwhile; see `post`.
+    mine = sensor.c.identifier.in_(select(of).where(lately))
+    connection.execute(
+        select(sensor.c.identifier).where(mine).order_by(sensor.c.identifier).with_for_update()
+    )
+    last = select(of, func.max(configuration.c.revision).label("last")).group_by(of).subquery()
+    query = select(configuration).join(
+        last, (last.c.sensor_identifier == of) & (last.c.last == configuration.c.revision)
+    )
+    for row in connection.execute(query.where(lately)).all():
+        _put_out(connection, row.sensor_identifier, row.revision, row.value, to)
+
+
+def _put_out(
+    connection: Connection, identifier: UUID, revision: int, value: Configuration, to: Outgoing
+) -> None:
     payload = json.dumps({"revision": revision, "configuration": value}).encode()
     topic = f"{to.base_topic}configurations/{identifier}"
     put_out(connection, to.gateway, topic, payload, key=str(identifier), retain=True)
-    return revision
 
 
 def published(connection: Connection, row: Row[Any]) -> None:

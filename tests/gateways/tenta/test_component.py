@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from gateways.store import Store
-from gateways.tenta import readings, tables
+from gateways.tenta import configurations, readings, tables
 from jph import child
 from jph.config.model import build as build_config
 from jph.node.building import build
@@ -284,3 +284,27 @@ def test_settings_that_cannot_be_are_refused(mosquitto, tmp_path):
         with pytest.raises(ConfigError):
             Tenta.check_settings(given, ())
     Tenta.check_settings({"base_topic": "sensortopic/", "codifiers": "t0-tz"}, ())
+
+
+def test_a_configuration_outlives_a_broker_that_is_killed(mqtt_broker, filled, store_url, tmp_path):
+    """Which acknowledged it, and had not written it to its disk."""
+    config = network(mqtt_broker, store_url)
+    with gateway(config, tmp_path) as (_, component):
+        with filled.writing() as connection:
+            configurations.post(connection, SENSOR, {"a": 1}, configurations.Outgoing("TG"))
+        component._outbox.wake()
+
+        def is_published():
+            with filled.reading() as connection:
+                (row,) = configurations.page(connection, SENSOR)
+                return row.publication_timestamp is not None
+
+        eventually(is_published)
+        mqtt_broker.kill()
+        mqtt_broker.start()
+        heard = []
+        with mqtt_broker.client() as sensor:
+            sensor.on_message = lambda client, data, message: heard.append(message.payload)
+            sensor.subscribe(f"configurations/{SENSOR}", 1)
+            eventually(lambda: heard, 60)
+        assert json.loads(heard[0]) == {"revision": 0, "configuration": {"a": 1}}

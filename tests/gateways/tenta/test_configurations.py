@@ -224,3 +224,26 @@ def test_a_schema_never_reaches_out_nor_runs_away(store, sensors, document, said
         configurations.set_schema(connection, sensors[0], document)
         (mistake,) = configurations.mistakes(connection, sensors[0], {})
     assert said in mistake
+
+
+def test_only_what_was_published_last_is_published_again(store, sensors):
+    early, late, waiting = sensors
+    for sensor, at_us in ((early, 1_000_000), (late, 100_000_000), (waiting, 100_000_000)):
+        post(store, sensor, {"a": 1})
+        with store.writing() as connection:
+            connection.execute(
+                tables.configuration.update()
+                .where(tables.configuration.c.sensor_identifier == sensor)
+                .values(publication_timestamp=at_us)
+            )
+    with store.writing() as connection:
+        connection.execute(schema.outbox.delete())
+    post(store, waiting, {"a": 2})  # its newest revision is not published yet
+    with store.writing() as connection:
+        configurations.publish_again(connection, TO)
+        rows = connection.execute(select(schema.outbox)).all()
+    assert {(row.key, b'"revision": 0' in row.payload) for row in rows} == {
+        (str(waiting), False),
+        (str(late), True),
+    }
+    assert all(row.retain for row in rows)
