@@ -1,12 +1,15 @@
 """Where an MQTT broker is, and as whom we are there."""
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from gateways.broker import accounts
+from gateways.broker import accounts, service
 from jph.config.model import Config
 from jph.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 PORT, TLS_PORT = 1883, 8883
 DEFAULT_BROKER = f"mqtt://127.0.0.1:{PORT}"
@@ -63,4 +66,9 @@ def address_of(
         except (OSError, RuntimeError, UnicodeDecodeError) as error:
             raise ConfigError(f"PasswordFile: {error}") from None
     user = unquote(parts.username or "")
-    return BrokerAddress(parts.hostname, port or (TLS_PORT if tls else PORT), tls, user, password)
+    address = BrokerAddress(
+        parts.hostname, port or (TLS_PORT if tls else PORT), tls, user, password
+    )
+    if warning := service.drops(address.host, address.port):
+        log.warning("%s", warning)
+    return address

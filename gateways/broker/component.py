@@ -10,12 +10,12 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal
 
 from gateways.broker.accounts import file_of
 from gateways.broker.engines import Engine, Listening, Mosquitto, Nats
+from gateways.broker.service import is_loopback
 from gateways.rights import rights_on
 from jph.backoff import Backoff
 from jph.config.model import Config
@@ -58,7 +58,7 @@ class Broker:
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        anonymous = _is_loopback(self.host) if self.anonymous is None else self.anonymous
+        anonymous = is_loopback(self.host) if self.anonymous is None else self.anonymous
         listening = Listening(self.host, self.port, self.web_socket, anonymous)
         engine = {"mosquitto": Mosquitto, "nats": Nats}[self.engine]
         self._engine: Engine = engine(self.home, listening)
@@ -169,13 +169,6 @@ class Broker:
             process.wait()
         if process.stdout is not None:
             process.stdout.close()
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _as_child() -> list[str]:
