@@ -40,6 +40,7 @@ TYPES: Mapping[str, str | None] = {
     "Alerts": "collectors.alerts.component:Alerts",
     "Broker": "gateways.broker.component:Broker",
     "Tenta": "gateways.tenta.component:Tenta",
+    "TentaExamples": "gateways.tenta.examples.component:TentaExamples",
     "HomeAssistant": "gateways.home_assistant.component:HomeAssistant",
     "Router": None,
     "Web": "web.service:Web",
@@ -64,6 +65,7 @@ EXTRAS: Mapping[str, str] = {
     "Broker": "jph[gateways]",
     "HomeAssistant": "jph[gateways]",
     "Tenta": "jph[gateways]",
+    "TentaExamples": "jph[gateways]",
     "Web": "jph[web]",
     "Zwave": "jph[zwave]",
 }
@@ -89,6 +91,7 @@ ABOUT: Mapping[str, str] = {
     "Statistics": "Computes the statistics of the history",
     "Alerts": "Judges rules, and tells people",
     "Tenta": "Sensors of Tenta or hermes, over MQTT, with their REST API",
+    "TentaExamples": "Example sensors of Tenta, to try things out",
     "Broker": "Runs an MQTT broker for the gateways",
     "HomeAssistant": "Brings components to Home Assistant",
     "Web": "These pages",

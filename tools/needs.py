@@ -33,6 +33,16 @@ def extras_needed(config: Config) -> list[str]:
         for component in here
     ):
         extras.add("gevent")
+    if any(
+        component.type == "Broker" and component.settings.get("Engine") == "nats"
+        for component in here
+    ):
+        extras.add("nats")
+    if any(
+        component.type == "Tenta" and str(component.settings.get("Store")).startswith("postgres")
+        for component in here
+    ):
+        extras.add("postgres")
     if any(_uses_apprise(component) for component in here):
         extras.add("apprise")
     return sorted(extras)

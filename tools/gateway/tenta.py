@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jph.config.model import Config
+from jph.config.model import Component, Config
 from jph.errors import ConfigError, StoreError
+from jph.paths import state_dir, static_dir
 from tools import options
 from tools.progress import Progress
 
@@ -33,6 +34,50 @@ WORDS = {
 @click.group()
 def tenta() -> None:
     """Move from Tenta or hermes to JPH."""
+
+
+@tenta.command()
+@click.option("--populate", is_flag=True, help="Add two networks with twelve example sensors.")
+@click.option("-c", "--code", metavar="CODE", help="The Tenta component, if not the first one.")
+@options.network
+def initialize(populate: bool, code: str | None, source: str, home: Path) -> None:
+    """Make the tables in the store, which the gateway would do at its first start."""
+    from gateways.store import Store
+    from gateways.tenta import tables
+    from gateways.tenta.examples import component as examples
+
+    with options.wrong_config(source):
+        gateway = component_in(options.load(source, home), code)
+        url, password_file = store_of(gateway)
+    try:
+        with (
+            closing(Store.open(url, home, password_file, tables.STEPS)) as store,
+            store.writing(),
+        ):
+            name = store.name
+        if populate:
+            click.echo(f"{name}: {examples.populate(gateway, home)} new example sensors")
+        else:
+            click.echo(f"{name} has the tables of Tenta")
+    except (ConfigError, StoreError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@tenta.command()
+@click.option(
+    "--home",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for all files that JPH writes; by default one of its own.",
+)
+@click.option("--port", type=click.IntRange(0, 65535), help="Port of the pages.")
+@click.pass_context
+def develop(ctx: click.Context, home: Path | None, port: int | None) -> None:
+    """Run a broker, the gateway, the pages and example sensors, to try things out."""
+    from tools.up import up
+
+    document = static_dir() / "examples" / "tenta.json"
+    place = home or state_dir() / "tenta-develop"
+    ctx.invoke(up, source=str(document), home=place, port=port, take_over=False)
 
 
 @tenta.command("import")
@@ -93,16 +138,33 @@ def store_in(config: Config, code: str | None) -> tuple[str, Path | None]:
     Raises:
         ConfigError: there is none.
     """
-    from gateways.store import DEFAULT_STORE
+    try:
+        return store_of(component_in(config, code))
+    except ConfigError as error:
+        raise ConfigError(f"{error}, or name the store by --to") from None
 
+
+def component_in(config: Config, code: str | None) -> Component:
+    """Return a Tenta component, by its Codifier or the first one.
+
+    Raises:
+        ConfigError: there is none.
+    """
     for component in config.components.values():
         if component.type == TYPE and code in (None, component.codifier):
-            settings: Mapping[str, object] = component.settings
-            password = settings.get("StorePasswordFile")
-            url = str(settings.get("Store") or DEFAULT_STORE)
-            return url, Path(str(password)) if password else None
+            return component
     which = f"no component {code} of type {TYPE}" if code else f"no component of type {TYPE}"
-    raise ConfigError(f"there is {which} in Sensors: add one, or name the store by --to")
+    raise ConfigError(f"there is {which} in Sensors: add one")
+
+
+def store_of(component: Component) -> tuple[str, Path | None]:
+    """Return the URL of the store of a component and its password file."""
+    from gateways.store import DEFAULT_STORE
+
+    settings: Mapping[str, object] = component.settings
+    password = settings.get("StorePasswordFile")
+    url = str(settings.get("Store") or DEFAULT_STORE)
+    return url, Path(str(password)) if password else None
 
 
 class _Shown:

@@ -2,15 +2,19 @@
 
     python -m gateways.tenta.examples.sensors --port 1883
 
+It ends when its input does, unless that is a terminal.
+
 Each has a connection of its own. They measure every two seconds, take configurations, and say what
 became of them: one fails with each, and one never answers.
 """
 
 import argparse
 import json
+import os
 import random
 import signal
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -90,6 +94,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = parser.parse_args(arguments)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: sys.exit())
+    if not sys.stdin.isatty():
+        threading.Thread(target=_end_with_input, daemon=True).start()
     sensors = [RunningSensor(each, given.host, given.port, given.base_topic) for each in SENSORS]
     try:
         while True:
@@ -99,6 +105,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     finally:
         for sensor in sensors:
             sensor.close()
+
+
+def _end_with_input() -> None:
+    sys.stdin.read()  # whoever started us has ended, however that was
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
