@@ -17,6 +17,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -101,7 +102,8 @@ class Sensor:
         self._numbers: dict[int, int] = {}
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=True)
         self._client.reconnect_delay_set(1, 1)
-        self._client.on_publish = self._published
+        self._answers: deque[int] = deque()  # packets, also some that are not in `_numbers` yet
+        self._client.on_publish = lambda client, data, packet, *_: self._answers.append(packet)
         self._client.connect(LOOPBACK, broker.port)
         self._client.loop_start()
         self.next = 0
@@ -116,6 +118,7 @@ class Sensor:
         began_s, first = time.monotonic(), self.next
         while (passed_s := time.monotonic() - began_s) < seconds:
             self._send_until(first + round(rate * passed_s))
+            self._collect()
             time.sleep(0.01)
         self._send_until(first + round(rate * seconds))
 
@@ -127,14 +130,13 @@ class Sensor:
 
     def finish(self) -> None:
         """Wait until the broker has acknowledged everything."""
-        eventually(lambda: len(self.acknowledged) == self.next, QUIET_S)
+        eventually(self._collect, QUIET_S)
 
-    def _published(self, client, data, identifier, reason, more) -> None:
-        with suppress(KeyError):  # the thread that publishes may not have noted it yet
-            self.acknowledged.add(self._numbers[identifier])
-            return
-        time.sleep(0.001)
-        self.acknowledged.add(self._numbers[identifier])
+    def _collect(self) -> bool:
+        """Note what was acknowledged; return whether that is all."""
+        while self._answers:
+            self.acknowledged.add(self._numbers[self._answers.popleft()])
+        return len(self.acknowledged) == self.next
 
 
 def stored(home: Path) -> list[int]:
