@@ -94,7 +94,7 @@ class Mosquitto(Engine):
             "max_queued_messages 0",  # the default of 1,000 drops what is beyond
             f"max_queued_bytes {QUEUE_BYTES}",
             "max_inflight_messages 1000",
-            f"message_size_limit {MOST_PAYLOAD}",
+            f"max_packet_size {MOST_PAYLOAD + 65_536}",
             "log_dest stderr",
             "log_type error",
             "log_type warning",

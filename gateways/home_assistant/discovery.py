@@ -161,7 +161,7 @@ def choose(
         if codifier in codifiers
         or not set(labels).isdisjoint(component.labels)
         or any(component.area == area or component.area.startswith(f"{area}/") for area in areas)
-        or (everything and component.type not in SERVICES and component.type != "HomeAssistant")
+        or (everything and component.type not in SERVICES)
     ]
 
 

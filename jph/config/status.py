@@ -16,7 +16,10 @@ Status = Literal["active", "failing", "silent", "halted", "unseen"]
 
 # Types that are shown apart from what measures and acts.
 SERVICES = frozenset(
-    {"StateCache", "HistoryWriter", "Statistics", "Alerts", "Router", "Web", "ControlProgram"}
+    {
+        *("StateCache", "HistoryWriter", "Statistics", "Alerts", "Router", "Web", "ControlProgram"),
+        *("Broker", "HomeAssistant", "Tenta"),
+    }
 )
 
 
