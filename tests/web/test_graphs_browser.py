@@ -82,6 +82,13 @@ def asked(page, act, what=""):
     return parse_qs(urlsplit(found.value.url).query)
 
 
+def download(page, button):
+    """Press a button with this name; return what the browser stores."""
+    with page.expect_download() as found:
+        page.get_by_role("button", name=button).click()
+    return found.value
+
+
 def width_of(query):
     return int(query["to"][0]) - int(query["from"][0])
 
@@ -387,10 +394,9 @@ def test_a_picture_has_title_lines_and_charts(web, open_page):
     is_live(page)
     shown(page)
     page.get_by_text("Export", exact=True).click()
-    with page.expect_download() as found:
-        page.get_by_role("button", name="PNG").click()
-    assert re.fullmatch(r"[\w .-]+\.png", found.value.suggested_filename)
-    content = found.value.path().read_bytes()
+    found = download(page, "PNG")
+    assert re.fullmatch(r"[\w .-]+\.png", found.suggested_filename)
+    content = found.path().read_bytes()
     assert content.startswith(b"\x89PNG")
     width, height = (int.from_bytes(content[at : at + 4], "big") for at in (16, 20))
     assert width > 900
@@ -402,25 +408,21 @@ def test_what_is_shown_and_all_readings_of_a_span_are_stored_as_files(web, open_
     is_live(page)
     shown(page)
     page.get_by_text("Export", exact=True).click()
-    with page.expect_download() as found:
-        page.get_by_role("button", name="CSV").click()
-    assert re.fullmatch(r"jph-shown-[\d-]+\.csv", found.value.suggested_filename)
-    lines = list(csv.DictReader(io.StringIO(found.value.path().read_bytes().decode(), newline="")))
+    found = download(page, "CSV")
+    assert re.fullmatch(r"jph-shown-[\d-]+\.csv", found.suggested_filename)
+    lines = list(csv.DictReader(io.StringIO(found.path().read_bytes().decode(), newline="")))
     assert {line["codifier"] for line in lines} == {"W4", "<,"}
     assert lines[-1]["name"] == STRANGE * 3
     assert len(lines) == 48
     page.get_by_label("Sensors").select_option("all")
     page.get_by_label("File").select_option("NDJSON")
-    with page.expect_download() as found:
-        page.get_by_role("button", name="Download").click()
-    rows = [json.loads(line) for line in found.value.path().read_text().splitlines()]
+    found = download(page, "Download")
+    rows = [json.loads(line) for line in found.path().read_text().splitlines()]
     assert {row["codifier"] for row in rows} == {"A1", "A2", "W4", "B1", "T1", "<,"}
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d", rows[0]["time"])
     page.locator("#export [name=what]").select_option("statistics of hours")
     page.get_by_label("File").select_option("Parquet")
-    with page.expect_download() as found:
-        page.get_by_role("button", name="Download").click()
-    assert found.value.path().read_bytes().startswith(b"PAR1")
+    assert download(page, "Download").path().read_bytes().startswith(b"PAR1")
 
 
 def test_while_the_database_is_away_the_page_says_so_and_recovers_by_itself(
