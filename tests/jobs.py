@@ -19,7 +19,7 @@ from typing import Any
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from tests.tools.program import TOP, start
-from tests.web.browser import ARGUMENTS
+from tests.web.browser import ARGUMENTS, is_live
 
 ADDRESS = "http://127.0.0.1:8080/"
 PATIENCE_MS = 30_000
@@ -54,7 +54,7 @@ class Owner:
     def begin(self) -> None:
         """Go to the overview, and count from 0."""
         self.page.goto(ADDRESS)
-        expect(self.page.locator("#connection")).to_have_attribute("data-connection", "live")
+        is_live(self.page)
         self.clicks = 0
 
     def click(self, what: str | Locator) -> None:
@@ -73,7 +73,7 @@ class Owner:
     def open(self, codifier: str) -> None:
         """Open the page of a component."""
         self.click(self.card(codifier).locator("h3 a"))
-        expect(self.page.locator("#connection")).to_have_attribute("data-connection", "live")
+        is_live(self.page)
 
     def navigate(self, word: str) -> None:
         """Go to one of the pages."""
@@ -88,6 +88,14 @@ class Owner:
     def sees(self, place: str, text: str | re.Pattern[str]) -> None:
         """Wait until a place of the page has a text."""
         expect(self.page.locator(place).first).to_contain_text(text)
+
+    def sees_outcome(self) -> None:
+        """Wait until the page tells what became of a change of the configuration."""
+        self.sees("#outcome", re.compile("took|in force|answer", re.IGNORECASE))
+
+    def sees_lines(self, count: int) -> None:
+        """Wait until a graph has so many lines."""
+        expect(self.page.locator("#lines > li")).to_have_count(count)
 
 
 @job("see whether the network is well")
@@ -119,10 +127,10 @@ def told(owner: Owner) -> None:
 def compare(owner: Owner) -> None:
     owner.open("LA")
     owner.click("Compare in Graphs")
-    expect(owner.page.locator("#lines > li")).to_have_count(1)
+    owner.sees_lines(1)
     owner.page.get_by_label("Add a sensor").fill("MA")
     owner.page.keyboard.press("Enter")
-    expect(owner.page.locator("#lines > li")).to_have_count(2)
+    owner.sees_lines(2)
 
 
 @job("look at last month")
@@ -185,11 +193,11 @@ def export_all(owner: Owner) -> None:
 def share(owner: Owner) -> None:
     owner.open("LA")
     owner.click("Compare in Graphs")
-    expect(owner.page.locator("#lines > li")).to_have_count(1)
+    owner.sees_lines(1)
     owner.click("Copy link")
     link = owner.page.evaluate("navigator.clipboard.readText()")
     owner.page.goto(link)
-    expect(owner.page.locator("#lines > li")).to_have_count(1)
+    owner.sees_lines(1)
 
 
 @job("read the log of one component")
@@ -207,7 +215,7 @@ def add(owner: Owner) -> None:
     owner.click(owner.page.get_by_role("link", name="A simulated sensor"))
     owner.page.get_by_label("Name", exact=True).fill("Greenhouse")
     owner.page.keyboard.press("Enter")
-    owner.sees("#outcome", re.compile("took|in force|answer", re.IGNORECASE))
+    owner.sees_outcome()
     owner.page.goto(ADDRESS)
     owner.sees("#board", "Greenhouse")
 
@@ -218,7 +226,7 @@ def change(owner: Owner) -> None:
     owner.click(owner.page.locator(".entries a").filter(has_text="Load, average"))
     owner.page.get_by_label("Name", exact=True).fill("Busyness")
     owner.click("Save")
-    owner.sees("#outcome", re.compile("took|in force|answer", re.IGNORECASE))
+    owner.sees_outcome()
     owner.page.goto(ADDRESS)
     expect(owner.card("LA").locator("h3 a")).to_have_attribute("title", "Busyness")
 
@@ -228,7 +236,7 @@ def take_back(owner: Owner) -> None:
     owner.navigate("Settings")
     owner.click(owner.page.get_by_role("link", name=re.compile(r"^revision \d+$")))
     owner.click("Take this change back")
-    owner.sees("#outcome", re.compile("took|in force|answer", re.IGNORECASE))
+    owner.sees_outcome()
     owner.page.goto(ADDRESS)
     expect(owner.card("LA").locator("h3 a")).to_have_attribute("title", "Load, average of 1 minute")
 
@@ -263,7 +271,7 @@ def accept(owner: Owner) -> None:
     owner.click(owner.page.locator("#stranger-table a").first)
     owner.page.get_by_label("Name", exact=True).fill("Not a stranger")
     owner.click("Save")
-    owner.sees("#outcome", re.compile("took|in force|answer", re.IGNORECASE))
+    owner.sees_outcome()
 
 
 @contextmanager
