@@ -5,7 +5,10 @@ const HIDDEN_MS = 30_000; // browsers allow six connections to one server, so hi
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 15_000;
 
+const RECENT_MS = 30_000; // so long a time that the server told counts
+
 let offset_ms = 0; // the server's clock minus ours
+let recent = []; // [when the server told its time, how much that was ahead of our clock], in ms
 
 /** Where this site begins; a reverse proxy may have put it below a path. */
 export const ROOT = new URL('../../', import.meta.url).pathname;
@@ -13,8 +16,18 @@ export const ROOT = new URL('../../', import.meta.url).pathname;
 /** The time by the server's clock, in ms. */
 export const serverNow = () => Date.now() + offset_ms;
 
-/** Take the time by the server's clock, which it has just told. */
-export const setNow = (now_ms) => { offset_ms = now_ms - Date.now(); };
+/**
+ * Take the time by the server's clock, which it has just told.
+ *
+ * It was right when it was sent, and a busy machine takes it late: of the last ones, the one that
+ * was taken soonest counts, so that ages do not jump.
+ */
+export function setNow(now_ms) {
+  const here_ms = performance.now();
+  recent = recent.filter(([at_ms]) => here_ms - at_ms < RECENT_MS);
+  recent.push([here_ms, now_ms - Date.now()]);
+  offset_ms = Math.max(...recent.map(([, ahead_ms]) => ahead_ms));
+}
 
 /**
  * Open the stream and keep it open.

@@ -1,0 +1,38 @@
+"""Pages on a phone, and the clock that ages are counted by, in a real browser."""
+
+import pytest
+
+from tests.web.browser import is_live, sign_in
+
+LINKS = """links => links.map(link => {
+    const {left, right, height} = link.getBoundingClientRect();
+    return {left, right, height, isCut: link.scrollWidth > link.clientWidth};
+})"""
+LATE = """async () => {
+    const {serverNow, setNow} = await import('/static/js/live.js');
+    setNow(Date.now() + 60_000);
+    setNow(Date.now() + 52_000);
+    return serverNow() - Date.now();
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 390])
+def test_all_pages_of_the_navigation_are_seen_at_once_on_a_phone(web, open_page, width, scheme):
+    size = {"width": width, "height": 780}
+    page = open_page("about:blank", viewport=size, has_touch=True, color_scheme=scheme)
+    sign_in(page, web)
+    is_live(page)
+    links = page.locator("nav.pages a").evaluate_all(LINKS)
+    assert len(links) >= 6
+    for link in links:
+        assert 0 <= link["left"] < link["right"] <= width
+        assert link["height"] >= 40
+        assert not link["isCut"]
+
+
+def test_a_time_that_was_taken_late_does_not_set_the_clock_back(web, open_page):
+    page = open_page("about:blank")
+    sign_in(page, web)
+    is_live(page)
+    assert page.evaluate(LATE) == pytest.approx(60_000, abs=1_000)
