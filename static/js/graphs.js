@@ -114,6 +114,10 @@ function describe() {
   byId('chart-note').classList.toggle('fault', failing !== null);
 }
 
+/** Where the earlier period begins that is compared with a span from here; null for none. */
+const earlierThan = (from) => (
+  graph.before && graph.lines.length > 0 ? Math.max(0, shift(from, graph.before, -1)) : null);
+
 async function load({ margin = false } = {}) {
   asked.abort();
   clearTimeout(again);
@@ -126,7 +130,7 @@ async function load({ margin = false } = {}) {
     Math.max(0, Math.floor(margin ? from - width / 2 : from)),
     Math.ceil(margin ? Math.max(to, Math.min(to + width / 2, now)) : to) + 1,
   ];
-  const earlier = graph.before && graph.lines.length > 0 ? Math.max(0, shift(area[0], graph.before, -1)) : null;
+  const earlier = earlierThan(area[0]);
   const points = Math.min(MOST_POINTS, Math.round((stage.points * (area[1] - area[0])) / width));
   byId('charts').classList.add('is-waiting');
   try {
@@ -316,7 +320,12 @@ byId('export').addEventListener('click', ({ target }) => {
   const { format } = target.dataset;
   if (format === 'png') pictureOf();
   else if (format && graph.lines.length === 0) toast('There is nothing to store: add a sensor first.', true);
-  else if (format) storeFile(graph.lines, spanNow(), { format, what: 'shown', points: stage.points });
+  else if (format) {
+    const area = spanNow();
+    storeFile(graph.lines, area, {
+      format, what: 'shown', points: stage.points, earlier: earlierThan(area[0]),
+    });
+  }
 });
 byId('export-form').addEventListener('submit', (event) => {
   event.preventDefault();

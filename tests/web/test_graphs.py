@@ -183,6 +183,39 @@ def test_all_readings_of_all_sensors_of_a_span_come_as_csv(make_web):
     ]
 
 
+@pytest.mark.parametrize("kind", ["csv", "ndjson", "parquet"])
+def test_an_earlier_period_that_is_shown_is_in_the_file_too(web, client, kind, request):
+    readings = (reading("A1", n + 0.5, timestamp_ms=n * 1000, sequence=n) for n in range(20))
+    texts = [reading("A3", "idle", timestamp_ms=2000), reading("A3", "busy", timestamp_ms=12_000)]
+    store(web, [*readings, *texts])
+    query = {"line": ["A1", "A3"], "what": "shown", "format": kind, "from": 10_000, "to": 15_000}
+    answer = export(client, earlier=0, **query)
+    if kind == "csv":
+        rows = list(csv.DictReader(io.StringIO(answer.text, newline="")))
+    elif kind == "ndjson":
+        rows = [json.loads(line) for line in answer.text.splitlines()]
+    else:
+        parquet = request.getfixturevalue("parquet")
+        table = parquet.read_table(io.BytesIO(answer.body))
+        rows = [{**row, "time": row["time"].isoformat()} for row in table.to_pylist()]
+    numbers = [row for row in rows if row["codifier"] == "A1"]
+    assert [(float(row["value"]), row["period"]) for row in numbers] == [
+        *((n + 0.5, "shown") for n in range(10, 15)),
+        *((n + 0.5, "earlier") for n in range(5)),
+    ]
+    assert numbers[0]["time"].startswith("1970-01-01T00:00:10")
+    assert numbers[5]["time"].startswith("1970-01-01T00:00:00")
+    value = "text" if kind == "parquet" else "value"
+    words = [(row[value], row["period"]) for row in rows if row["codifier"] == "A3"]
+    assert words == [("busy", "shown"), ("idle", "earlier")]
+
+
+def test_without_an_earlier_period_there_is_no_column_for_it(web, client):
+    store(web, [reading("A1", 0.5, timestamp_ms=1000)])
+    answer = export(client, line="A1", what="shown", **{"from": 0, "to": 5000})
+    assert answer.text.splitlines()[0].endswith("lowest,highest")
+
+
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "../../etc/passwd", "Europe"])
 def test_a_file_needs_a_zone_that_there_is(client, zone):
     answer = export(client, zone=zone)

@@ -414,6 +414,14 @@ def test_what_is_shown_and_all_readings_of_a_span_are_stored_as_files(web, open_
     assert {line["codifier"] for line in lines} == {"W4", "<,"}
     assert lines[-1]["name"] == STRANGE * 3
     assert len(lines) == 48
+    page.goto(f"{web.address}graphs?line=W4&last=1d&before=1w")
+    is_live(page)
+    shown(page)
+    page.get_by_text("Export", exact=True).click()
+    content = download(page, "CSV").path().read_bytes().decode()
+    periods = [line["period"] for line in csv.DictReader(io.StringIO(content, newline=""))]
+    assert periods == sorted(periods, reverse=True)
+    assert set(periods) == {"shown", "earlier"}
     page.get_by_label("Sensors").select_option("all")
     page.get_by_label("File").select_option("NDJSON")
     found = download(page, "Download")

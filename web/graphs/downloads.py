@@ -25,6 +25,7 @@ STATISTICS = (
     *("highest", "lowest", "stdev", "readings"),
 )
 SHOWN = ("time", "codifier", "name", "unit", "field", "value", "lowest", "highest")
+COMPARED = (*SHOWN, "period")  # shown or earlier, with an earlier span beside the one shown
 ROW_GROUP = 50_000  # lines of Parquet that are in memory at a time
 
 Line = tuple[Any, ...]  # a time in ms, then what the other columns have
@@ -102,18 +103,18 @@ def as_parquet(columns: Sequence[str], lines: Iterable[Line], zone: tzinfo) -> I
     import pyarrow
     from pyarrow import parquet
 
-    texts = ("codifier", "name", "unit", "field")
+    texts = ("codifier", "name", "unit", "field", "period")
     types = {name: pyarrow.string() for name in (*texts, "text")}
     types |= {"time": pyarrow.timestamp("ms", tz="UTC"), "readings": pyarrow.int64()}
-    is_mixed = columns == READINGS
-    names = (*columns, "text") if is_mixed else columns
+    at = columns.index("value") if "value" in columns else None
+    names = columns if at is None else (*columns, "text")
     schema = pyarrow.schema([(name, types.get(name, pyarrow.float64())) for name in names])
     sink = _Sink()
     lines = iter(lines)
     with parquet.ParquetWriter(pyarrow.PythonFile(sink, mode="w"), schema) as writer:
         while group := list(islice(lines, ROW_GROUP)):
-            if is_mixed:
-                group = [(*line[:-1], *_number_and_text(line[-1])) for line in group]
+            if at is not None:
+                group = [_with_text(line, at) for line in group]
             arrays = [
                 pyarrow.array(column, field.type)
                 for column, field in zip(zip(*group, strict=True), schema, strict=True)
@@ -121,6 +122,11 @@ def as_parquet(columns: Sequence[str], lines: Iterable[Line], zone: tzinfo) -> I
             writer.write_batch(pyarrow.RecordBatch.from_arrays(arrays, schema=schema))
             yield sink.take()
     yield sink.take()
+
+
+def _with_text(line: Line, at: int) -> Line:
+    number, text = _number_and_text(line[at])
+    return (*line[:at], number, *line[at + 1 :], text)
 
 
 def _number_and_text(value: Any) -> tuple[float | None, str | None]:

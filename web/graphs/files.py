@@ -11,7 +11,7 @@ from jph.stores.buckets import RAW, RESOLUTIONS
 from web import long_history
 from web.context import site
 from web.graphs import downloads
-from web.graphs.views import MOST_TEXTS, asked_lines, changes, span
+from web.graphs.views import MOST_TEXTS, asked_lines, changes, earlier, span
 from web.recent import read_recent, read_recent_text
 
 blueprint = Blueprint("graph_files", __name__)
@@ -23,13 +23,16 @@ WHAT = {"shown": RAW, "readings": RAW, **RESOLUTIONS}  # may be in a file, and i
 def export() -> ResponseReturnValue:
     """Hand out a file: ?format=csv, ndjson or parquet, of ?what=shown, readings, 10min or hour.
 
-    Lines and span are as in /graphs/data; without ?line= readings and statistics are those of all
-    components. ?zone= is that of the times, such as Europe/Berlin.
+    Lines and span are as in /graphs/data, and for what is shown ?earlier=, too: then the column
+    `period` tells whether a point is of the span shown, or of the earlier one. Without ?line=
+    readings and statistics are those of all components. ?zone= is that of the times, such as
+    Europe/Berlin.
     """
     here, address = site(), request.remote_addr or ""
     kind, what = request.args.get("format", "csv"), request.args.get("what", "readings")
     try:
         start_ms, end_ms, most_points = span()
+        earlier_ms = earlier()
         lines = asked_lines()
         if kind not in downloads.FORMATS or what not in WHAT:
             raise ValueError(
@@ -46,7 +49,13 @@ def export() -> ResponseReturnValue:
         if what == "shown":
             columns: tuple[str, ...] = downloads.SHOWN
             with here.history_gate.turn(address):
-                found = iter(_shown(lines, start_ms, end_ms, most_points))
+                shown = _shown(lines, start_ms, end_ms, most_points)
+                if earlier_ms is not None:
+                    columns, until_ms = downloads.COMPARED, earlier_ms + end_ms - start_ms
+                    before = _shown(lines, earlier_ms, until_ms, most_points)
+                    shown = [(*line, "shown") for line in shown]
+                    shown += [(*line, "earlier") for line in before]
+            found = iter(shown)
         else:
             resolution = WHAT[what]
             columns = downloads.STATISTICS if resolution else downloads.READINGS

@@ -116,7 +116,7 @@ def data() -> ResponseReturnValue:
     """
     try:
         start_ms, end_ms, most_points = span()
-        earlier_ms = _time("earlier", 0) if "earlier" in request.args else None
+        earlier_ms = earlier()
         lines = asked_lines()
     except ValueError as error:
         return jsonify({"error": str(error)}), 400
@@ -131,6 +131,11 @@ def data() -> ResponseReturnValue:
     except JphError as error:
         return jsonify({"error": str(error)}), 503
     return jsonify(answer)
+
+
+def earlier() -> int | None:
+    """Return when the earlier span begins that is asked for, too; None: none is."""
+    return _time("earlier", 0) if "earlier" in request.args else None
 
 
 def span() -> tuple[int, int, int]:

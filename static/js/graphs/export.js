@@ -19,13 +19,15 @@ function store(blob, name) {
 
 /**
  * Let the server make a file of a span: of what is `shown`, of `readings`, or of statistics, `10min` or
- * `hour`; without lines of all sensors. What is shown is short, so that an error can be told.
+ * `hour`; without lines of all sensors. `earlier` is where a span of the same length begins that is
+ * compared with the one shown. What is shown is short, so that an error can be told.
  */
-export async function storeFile(lines, [from, to], { format, what, points }) {
+export async function storeFile(lines, [from, to], { format, what, points, earlier = null }) {
   const query = new URLSearchParams({
     format, what, from: Math.max(0, Math.floor(from)), to: Math.ceil(to) + 1, zone: ZONE,
   });
   if (points) query.set('points', points);
+  if (earlier !== null) query.set('earlier', Math.floor(earlier));
   for (const line of lines) query.append('line', `${line.codifier},${fieldOf(line)}`);
   const link = document.createElement('a');
   link.href = `${ROOT}graphs/export?${query}`;
