@@ -28,6 +28,8 @@ MOST_SHOWN = 200  # firings of one sensor
 MOST_DAYS = 400
 FIRST_CODIFIER = "AL"
 
+Edit = Callable[[dict[str, Any]], None]  # of the document of a configuration
+
 
 @blueprint.post("/alerts/rules")
 @needs(Role.ADMIN)
@@ -40,9 +42,16 @@ def save() -> ResponseReturnValue:
     mistakes = mistakes_of(rule, component, config, old if isinstance(old, str) else None)
     if mistakes:
         return _mistakes(mistakes)
+    why = f"alert rule {rule.get('Name')}"
+    edit = with_rule(component.codifier, rule, old)
+    return _change(edit, f"{'change' if old else 'add'} the {why}", rule.get("Name"))
+
+
+def with_rule(component: str, rule: Mapping[str, Any], old: object) -> Edit:
+    """Return what puts a rule into a document, in the place of the one called `old`, or as new."""
 
     def edit(document: dict[str, Any]) -> None:
-        entry = _entry(document, component.codifier)
+        entry = _entry(document, component)
         rules = entry.setdefault("Sensor", {}).setdefault("Rules", [])
         place = next((i for i, it in enumerate(rules) if _name(it) == old), None)
         if place is None:
@@ -53,8 +62,7 @@ def save() -> ResponseReturnValue:
         if codifier and codifier not in [_codifier(it) for it in document["Sensors"]]:
             document["Sensors"].append(_state_entry(codifier, rule, entry))
 
-    why = f"alert rule {rule.get('Name')}"
-    return _change(edit, f"{'change' if old else 'add'} the {why}", rule.get("Name"))
+    return edit
 
 
 @blueprint.post("/alerts/rules/remove")
@@ -65,19 +73,25 @@ def remove() -> ResponseReturnValue:
     component, name = _component(given), given.get("name")
     if name not in [_name(it) for it in raw_rules(component)]:
         abort(404, "There is no such rule.")
+    edit = without_rule(component.codifier, str(name))
+    return _change(edit, f"remove the alert rule {name}", str(name))
+
+
+def without_rule(component: str, name: str) -> Edit:
+    """Return what takes a rule out of a document, with the state that it has on the bus."""
 
     def edit(document: dict[str, Any]) -> None:
-        settings = _entry(document, component.codifier).get("Sensor") or {}
+        settings = _entry(document, component).get("Sensor") or {}
         rules = settings.get("Rules") or []
         gone = {it.get("Codifier") for it in rules if _name(it) == name}
         settings["Rules"] = [it for it in rules if _name(it) != name]
         document["Sensors"] = [
             it
             for it in document["Sensors"]
-            if not (_codifier(it) in gone and _is_state_of(it, component.codifier))
+            if not (_codifier(it) in gone and _is_state_of(it, component))
         ]
 
-    return _change(edit, f"remove the alert rule {name}", str(name))
+    return edit
 
 
 @blueprint.post("/alerts/contacts")
@@ -221,9 +235,7 @@ def _zone(component: Component) -> Zone:
 # Shared
 
 
-def _change(
-    edit: Callable[[dict[str, Any]], None], why: str, subject: object
-) -> ResponseReturnValue:
+def _change(edit: Edit, why: str, subject: object) -> ResponseReturnValue:
     """Save a change of the configuration, or tell why not."""
     try:
         revision = revisions.change(edit, who(), why)

@@ -249,6 +249,12 @@ def maintenance() -> ResponseReturnValue:
     of, name, seconds = given.get("of"), given.get("name", ""), _whole(given, "seconds")
     if of not in MAINTAINED or not isinstance(name, str):
         abort(400, "Maintenance is of a codifier, a host, an area, or all.")
+    done, text = maintain(component, str(of), name, seconds)
+    return jsonify({"done": done, "outcome": text})
+
+
+def maintain(component: Component, of: str, name: str, seconds: int) -> tuple[bool, str]:
+    """Begin maintenance of something, or end it with 0 seconds; return what became of it."""
     known = site().config.components.values()
     names: dict[str, set[str | None]] = {
         "codifier": {it.codifier for it in known},
@@ -256,7 +262,7 @@ def maintenance() -> ResponseReturnValue:
         "area": {area for it in known for area in areas_around(it.area)},
         "all": {""},
     }
-    if name not in names[str(of)]:
+    if name not in names[of]:
         abort(404, f"There is no {of} {name!r} in the configuration.")
     board = site().board
 
@@ -264,14 +270,15 @@ def maintenance() -> ResponseReturnValue:
         found = any((it.of, it.name) == (of, name) for it in board.upkeep())
         return found == (seconds > 0)
 
-    order = Order(MAINTAINED[str(of)], argument_of(str(of), name), seconds)
+    order = Order(MAINTAINED[of], argument_of(of, name), seconds)
     done = _send(component, order, is_done)
     what = "everything" if of == "all" else f"{of} {name}"
     audit.note("maintenance", name or "all", f"{what}, {seconds} s")
     if done:
         words = f"Maintenance of {what} {'began' if seconds else 'ended'}."
         _note_event(name if of == "codifier" else "", words)
-    return _outcome(component, done, "maintenance begins" if seconds else "maintenance is over")
+    said = "maintenance begins" if seconds else "maintenance is over"
+    return done, _words(component, done, said)
 
 
 @blueprint.post("/alerts/test")

@@ -1,9 +1,16 @@
 """Alerts: what fires, and what programs do about it."""
 
-from web.access import Role
+from flask import Response, abort
+
+from jph.config.model import Component
+from web import revisions
+from web.access import Role, who
 from web.alerts.board import Posted
-from web.alerts.views import attend_to, commanded
+from web.alerts.editor import with_rule, without_rule
+from web.alerts.rules import cleaned, mistakes_of, raw_rules
+from web.alerts.views import attend_to, commanded, maintain
 from web.api_v1 import models
+from web.api_v1.configuration import changed, refused
 from web.api_v1.endpoints import ENDPOINTS
 from web.context import site
 
@@ -39,6 +46,81 @@ def attend(
     seconds = body.seconds if isinstance(body, models.Snooze) else 0
     done, text = attend_to(component, number, body.action, seconds)
     return {"done": done, "outcome": text}
+
+
+@ENDPOINTS.add(
+    "POST",
+    "/alerts/maintenance",
+    role=Role.OPERATOR,
+    body=models.NewMaintenance,
+    answer=models.Attended,
+    errors=(404, 409),
+)
+def maintenance(body: models.NewMaintenance) -> models.Attended:
+    """Begin maintenance of a component, a node, an area or all, or end it: nothing of it alarms."""
+    done, text = maintain(commanded(body.component), body.of, body.name, body.seconds)
+    return {"done": done, "outcome": text}
+
+
+@ENDPOINTS.add("GET", "/alerts/rules", answer=list[models.AlertRule])
+def rules() -> list[models.AlertRule]:
+    """Return the rules of all Alerts components, in their order."""
+    components = [site().config.components[it] for it in site().board.components]
+    return [
+        {"component": it.codifier, "rule": dict(rule)}
+        for it in components
+        for rule in raw_rules(it)
+    ]
+
+
+@ENDPOINTS.add(
+    "PUT",
+    "/alerts/rules",
+    role=Role.ADMIN,
+    body=models.NewRule,
+    answer=models.Revision,
+    errors=(404, 409),
+)
+def save_rule(body: models.NewRule) -> models.Revision | Response:
+    """Save a rule, as a new one or in the place of another; that is a revision as any other."""
+    component = _alerts(body.component)
+    if body.replaces is not None and body.replaces not in _names(component):
+        abort(404, "There is no such rule to be replaced.")
+    rule = cleaned(body.rule)
+    mistakes = mistakes_of(rule, component, site().config, body.replaces)
+    if mistakes:
+        return refused(mistakes, "The rule has mistakes.")
+    why = f"{'add' if body.replaces is None else 'change'} the alert rule {rule['Name']}"
+    edit = with_rule(component.codifier, rule, body.replaces)
+    return changed(lambda: revisions.change(edit, who(), why), why)
+
+
+@ENDPOINTS.add(
+    "DELETE",
+    "/alerts/rules",
+    role=Role.ADMIN,
+    query=models.RuleQuery,
+    answer=models.Revision,
+    errors=(404, 409),
+)
+def remove_rule(query: models.RuleQuery) -> models.Revision | Response:
+    """Remove a rule, and the state that it has on the bus."""
+    component = _alerts(query.component)
+    if query.name not in _names(component):
+        abort(404, "There is no such rule.")
+    why = f"remove the alert rule {query.name}"
+    edit = without_rule(component.codifier, query.name)
+    return changed(lambda: revisions.change(edit, who(), why), why)
+
+
+def _alerts(codifier: str) -> Component:
+    if codifier not in site().board.components:
+        abort(404, "There is no such Alerts component.")
+    return site().config.components[codifier]
+
+
+def _names(component: Component) -> list[object]:
+    return [rule.get("Name") for rule in raw_rules(component)]
 
 
 def _shown(posted: Posted) -> models.Alert:

@@ -1,6 +1,6 @@
 """The configuration of the network and its revisions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 from flask import Response, abort
@@ -41,7 +41,7 @@ def save_configuration(body: models.NewConfiguration) -> models.Revision | Respo
     It is checked first; mistakes are told with their paths. If the pages do not come back under it,
     the one before does; the outcome of the revision says so.
     """
-    return _changed(lambda: revisions.save(body.document, who(), body.why, body.base), body.why)
+    return changed(lambda: revisions.save(body.document, who(), body.why, body.base), body.why)
 
 
 @ENDPOINTS.add(
@@ -80,22 +80,28 @@ def restore_revision(number: int, body: models.Restoring) -> models.Revision | R
     _find(number)
     why = body.why or f"back to revision {number}"
     text = _text(number).decode("utf-8-sig", "replace")
-    return _changed(lambda: revisions.save(text, who(), why), why)
+    return changed(lambda: revisions.save(text, who(), why), why)
 
 
-def _changed(change: Callable[[], store.Revision], why: str) -> models.Revision | Response:
+def changed(change: Callable[[], store.Revision], why: str) -> models.Revision | Response:
+    """Change the configuration, and return its revision, or tell why it is not changed."""
     try:
         saved = change()
     except revisions.RefusedError as error:
-        mistakes = [
-            {"where": where if colon else "", "what": what.strip() if colon else where}
-            for where, colon, what in (it.partition(":") for it in error.mistakes)
-        ]
-        return problem(422, "The document has mistakes.", mistakes=mistakes)
+        return refused(error.mistakes, "The document has mistakes.")
     except (revisions.ConflictError, revisions.BusyError, revisions.NotWritableError) as error:
         return problem(409, str(error))
     audit.note("configuration", f"revision {saved.number}", why)
     return _shown(saved)
+
+
+def refused(lines: Iterable[str], title: str) -> Response:
+    """Return the mistakes of a document, each with its place in front."""
+    mistakes = [
+        {"where": where if colon else "", "what": what.strip() if colon else where}
+        for where, colon, what in (it.partition(":") for it in lines)
+    ]
+    return problem(422, title, mistakes=mistakes)
 
 
 def _find(number: int) -> store.Revision:

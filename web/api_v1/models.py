@@ -308,6 +308,41 @@ class Attended(TypedDict):
     outcome: str
 
 
+class AlertRule(TypedDict):
+    """A rule as it stands in the configuration, without what is as usual."""
+
+    component: str
+    rule: dict[str, Any]
+
+
+class NewRule(Given):
+    """A rule of an Alerts component."""
+
+    component: Codifier = Field(description="of the Alerts component")
+    rule: dict[str, JsonValue] = Field(
+        description="its settings, as docs/configuration.md has them"
+    )
+    replaces: str | None = Field(
+        None, max_length=80, description="name of the rule that it replaces"
+    )
+
+
+class RuleQuery(Given):
+    """Which rule."""
+
+    component: Codifier = Field(description="of the Alerts component")
+    name: str = Field(max_length=80, description="of the rule")
+
+
+class NewMaintenance(Given):
+    """Maintenance of a component, a node, an area or all."""
+
+    component: Codifier = Field(description="of the Alerts component")
+    of: Literal["codifier", "host", "area", "all"]
+    name: str = Field("", max_length=200, description="empty for all")
+    seconds: Annotated[int, Field(ge=0, le=LONGEST_S, description="0 ends it"), WHOLE]
+
+
 # The configuration
 
 Document = dict[str, Any]

@@ -87,6 +87,8 @@ def _query(endpoint: Endpoint, schemas: dict[str, Any]) -> list[dict[str, Any]]:
         if schema.get("default", ...) is None:
             del schema["default"]
         parameter = {"name": name, "in": "query", "schema": schema}
+        if name in whole.get("required", ()):
+            parameter["required"] = True
         if "description" in schema:
             parameter["description"] = schema.pop("description")
         parameters.append(parameter)

@@ -70,3 +70,11 @@ class Program:
     def post(self, path: str, body: object) -> Answer:
         """Send something."""
         return self.ask("POST", path, body)
+
+    def delete(self, path: str, **query: object) -> Answer:
+        """Remove what the query names."""
+        return self.ask("DELETE", f"{path}?{urlencode(query)}")
+
+    def put(self, path: str, body: object) -> Answer:
+        """Put something in a place."""
+        return self.ask("PUT", path, body)

@@ -73,3 +73,52 @@ def test_a_viewer_only_looks(network):
     viewer = program_of(network, Role.VIEWER)
     assert viewer.get("/alerts").status == 200
     assert viewer.post("/alerts/AL/1", {"action": "acknowledge"}).status == 403
+
+
+def test_rules_are_read_added_changed_and_removed_as_revisions(network):
+    program = program_of(network, Role.ADMIN)
+    assert program.get("/alerts/rules").json == [{"component": "AL", "rule": WARM}]
+    cold = {"Name": "Too cold / 1", "Kind": "below", "Limit": 5, "Sensors": ["A2"]}
+    answer = program.put("/alerts/rules", {"component": "AL", "rule": cold})
+    assert answer.status == 200, answer.text
+    assert answer.json["why"] == "add the alert rule Too cold / 1"
+    changed = {**cold, "Limit": 3}
+    body = {"component": "AL", "rule": changed, "replaces": "Too cold / 1"}
+    eventually(lambda: program.put("/alerts/rules", body).status == 200)
+    eventually(lambda: [it["rule"] for it in program.get("/alerts/rules").json] == [WARM, changed])
+    eventually(
+        lambda: program.delete("/alerts/rules", component="AL", name="Too cold / 1").status == 200
+    )
+    eventually(lambda: [it["rule"] for it in program.get("/alerts/rules").json] == [WARM])
+
+
+@pytest.mark.parametrize(
+    "rule, replaces, code",
+    [
+        ({"Name": "x", "Kind": "above"}, None, 422),
+        ({"Name": "x", "Kind": "warmer", "Limit": 3}, None, 422),
+        ({}, None, 422),
+        ({**WARM, "Sensors": ["QQ"], "Name": "y"}, None, 422),
+        (WARM, None, 422),  # its name is taken
+        (WARM, "no such rule", 404),
+    ],
+)
+def test_a_rule_with_mistakes_changes_nothing(network, rule, replaces, code):
+    program = program_of(network, Role.ADMIN)
+    body = {"component": "AL", "rule": rule, "replaces": replaces}
+    answer = program.put("/alerts/rules", body)
+    assert answer.status == code, answer.text
+    assert program.get("/alerts/rules").json == [{"component": "AL", "rule": WARM}]
+
+
+def test_rules_are_for_admins_and_maintenance_is_for_operators(network):
+    program = program_of(network)
+    assert program.put("/alerts/rules", {"component": "AL", "rule": WARM}).status == 403
+    assert program.delete("/alerts/rules", component="AL", name="Too warm").status == 403
+    body = {"component": "AL", "of": "codifier", "name": "A1", "seconds": 600}
+    assert program_of(network, Role.VIEWER).post("/alerts/maintenance", body).status == 403
+    assert program.post("/alerts/maintenance", {**body, "name": "QQ"}).status == 404
+    assert program.post("/alerts/maintenance", body).status == 200
+    eventually(lambda: [it["name"] for it in program.get("/alerts").json["maintenance"]] == ["A1"])
+    assert program.post("/alerts/maintenance", {**body, "seconds": 0}).status == 200
+    eventually(lambda: program.get("/alerts").json["maintenance"] == [])
