@@ -62,15 +62,16 @@ def maintenance(body: models.NewMaintenance) -> models.Attended:
     return {"done": done, "outcome": text}
 
 
-@ENDPOINTS.add("GET", "/alerts/rules", answer=list[models.AlertRule])
-def rules() -> list[models.AlertRule]:
+@ENDPOINTS.add("GET", "/alerts/rules", answer=models.AlertRules)
+def rules() -> models.AlertRules:
     """Return the rules of all Alerts components, in their order."""
     components = [site().config.components[it] for it in site().board.components]
-    return [
+    items: list[models.AlertRule] = [
         {"component": it.codifier, "rule": dict(rule)}
         for it in components
         for rule in raw_rules(it)
     ]
+    return {"items": items}
 
 
 @ENDPOINTS.add(

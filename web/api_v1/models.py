@@ -315,6 +315,12 @@ class AlertRule(TypedDict):
     rule: dict[str, Any]
 
 
+class AlertRules(TypedDict):
+    """The rules of all Alerts components."""
+
+    items: list[AlertRule]
+
+
 class NewRule(Given):
     """A rule of an Alerts component."""
 

@@ -77,7 +77,7 @@ def test_a_viewer_only_looks(network):
 
 def test_rules_are_read_added_changed_and_removed_as_revisions(network):
     program = program_of(network, Role.ADMIN)
-    assert program.get("/alerts/rules").json == [{"component": "AL", "rule": WARM}]
+    assert program.get("/alerts/rules").json["items"] == [{"component": "AL", "rule": WARM}]
     cold = {"Name": "Too cold / 1", "Kind": "below", "Limit": 5, "Sensors": ["A2"]}
     answer = program.put("/alerts/rules", {"component": "AL", "rule": cold})
     assert answer.status == 200, answer.text
@@ -85,11 +85,13 @@ def test_rules_are_read_added_changed_and_removed_as_revisions(network):
     changed = {**cold, "Limit": 3}
     body = {"component": "AL", "rule": changed, "replaces": "Too cold / 1"}
     eventually(lambda: program.put("/alerts/rules", body).status == 200)
-    eventually(lambda: [it["rule"] for it in program.get("/alerts/rules").json] == [WARM, changed])
+    eventually(
+        lambda: [it["rule"] for it in program.get("/alerts/rules").json["items"]] == [WARM, changed]
+    )
     eventually(
         lambda: program.delete("/alerts/rules", component="AL", name="Too cold / 1").status == 200
     )
-    eventually(lambda: [it["rule"] for it in program.get("/alerts/rules").json] == [WARM])
+    eventually(lambda: [it["rule"] for it in program.get("/alerts/rules").json["items"]] == [WARM])
 
 
 @pytest.mark.parametrize(
@@ -108,7 +110,7 @@ def test_a_rule_with_mistakes_changes_nothing(network, rule, replaces, code):
     body = {"component": "AL", "rule": rule, "replaces": replaces}
     answer = program.put("/alerts/rules", body)
     assert answer.status == code, answer.text
-    assert program.get("/alerts/rules").json == [{"component": "AL", "rule": WARM}]
+    assert program.get("/alerts/rules").json["items"] == [{"component": "AL", "rule": WARM}]
 
 
 def test_rules_are_for_admins_and_maintenance_is_for_operators(network):
