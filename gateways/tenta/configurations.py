@@ -12,10 +12,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
-from referencing import Registry
-from referencing.exceptions import Unresolvable
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from gateways.schema import put_out
@@ -289,9 +285,11 @@ def set_schema(connection: Connection, owner: UUID, document: Any) -> None:
         RefusedError: it is no JSON Schema.
     """
     if document is not None:
+        import jsonschema  # 3 MB, for those who have schemas
+
         try:
-            Draft202012Validator.check_schema(document)
-        except SchemaError as error:
+            jsonschema.Draft202012Validator.check_schema(document)
+        except jsonschema.SchemaError as error:
             raise RefusedError(f"no JSON Schema: {error.message}") from error
     connection.execute(
         delete(configuration_schema).where(configuration_schema.c.identifier == owner)
@@ -315,6 +313,10 @@ def mistakes(connection: Connection, identifier: UUID, value: Configuration) -> 
 
 
 def _mistakes_by(schema: Any, value: object) -> list[str]:
+    from jsonschema import Draft202012Validator
+    from referencing import Registry
+    from referencing.exceptions import Unresolvable
+
     # Without a registry of our own the library would fetch what a schema refers to.
     validator = Draft202012Validator(schema, registry=Registry())
     try:

@@ -26,9 +26,9 @@ def test_a_measurement_is_in_the_history_and_on_the_pages(mosquitto, tmp_path):
         {"Codifier": "HW", "Type": "HistoryWriter", "DataType": "json", "SensorInterval": 1},
         {"Codifier": "WB", "Type": "Web", "Sensor": {"Port": port}},
     )
-    with closing(Store.open("sqlite:///gateways.sqlite", tmp_path, steps=tables.STEPS)) as store:
-        with store.writing() as connection:
-            add_sensors(connection, SENSOR)
+    opened = Store.open("sqlite:///gateways.sqlite", tmp_path, steps=tables.STEPS)
+    with closing(opened) as store, store.writing() as connection:
+        add_sensors(connection, SENSOR)
     node = Node(config, tmp_path)
     for codifier in ("HW", "WB", "TG"):
         node.add(config.components[codifier], build)
