@@ -42,6 +42,8 @@ def moved(bus, home: Path) -> dict:
         | {"Sensor": {"Broker": "Q8"}},
         {"Codifier": "Q0", "Type": "Tenta", "SensorInterval": 1}
         | {"Sensor": {"Broker": "Q8", "Port": free_tcp_port()}},
+        {"Codifier": "q0", "Type": "TentaExamples", "SensorInterval": 1}
+        | {"Sensor": {"Server": "Q0"}},
         {"Codifier": "Q6", "Type": "OneWire", "SensorInterval": 1} | {"Sensor": {"Device": "28-0"}},
     ]
     (home / ".sqlpassword").write_text("secret\n")
