@@ -14,9 +14,10 @@ from jph.alerts.zone import zone_of
 from jph.clock import time_now_ms
 from jph.config.model import Component
 from jph.errors import JphError, StoreError
-from web import audit, revisions
+from web import audit, events, revisions
 from web.access import Role, needs, who
 from web.alerts.rules import cleaned, mistakes_of, raw_rules, read_rule
+from web.component.outages import outages_of
 from web.context import behind, given_object, site
 from web.recent import read_recent
 
@@ -174,7 +175,11 @@ def trial() -> ResponseReturnValue:
     start_ms = end_ms - round(days * 86_400_000)
     width_ms = 0
     try:
+        here.recorder.flush()
         for codifier in codifiers[:MOST_SENSORS]:
+            if rule.kind == "failing":  # which no history has, but the pages noted it
+                found[codifier] = _failures(rule, codifier, start_ms, end_ms)
+                continue
             series = read_recent(here, codifier, "value", start_ms, end_ms, most_points)
             width_ms = max(width_ms, series.bucket_ms)
             found[codifier] = firings(rule, here.config.components, codifier, series, end_ms, zone)
@@ -188,7 +193,7 @@ def trial() -> ResponseReturnValue:
             "to": end_ms,
             "days": days,
             "words": _words(found, days, end_ms),
-            "note": _note(width_ms, len(codifiers)),
+            "note": _note(width_ms, len(codifiers), rule.kind),
             "limits": [it for it in (rule.limit, rule.low, rule.high) if it is not None]
             if rule.kind in ("above", "below", "outside")
             else [],
@@ -218,8 +223,21 @@ def _words(found: Mapping[str, list[Firing]], days: float, end_ms: int) -> str:
     return f"It would have fired {times} in {span}, for {duration(lasted_ms / 1000)} in all."
 
 
-def _note(width_ms: int, sensors: int) -> str:
+def _failures(rule: Rule, codifier: str, start_ms: int, end_ms: int) -> list[Firing]:
+    """Return when a component failed for as long as a rule asks for."""
+    outages = outages_of(events.statuses(site().home, codifier, start_ms, end_ms))
+    found = []
+    for outage in outages:
+        begin_ms = max(outage.begin_ms, start_ms) + round(rule.for_s * 1000)
+        if outage.kind == "failing" and begin_ms < (outage.end_ms or end_ms):
+            found.append(Firing(begin_ms, outage.end_ms))
+    return found
+
+
+def _note(width_ms: int, sensors: int, kind: str) -> str:
     notes = []
+    if kind == "failing":
+        notes.append("Failures are known of times in which the pages were running.")
     if width_ms:
         notes.append(f"Each point of this history stands for {duration(width_ms / 1000)}.")
     if sensors > MOST_SENSORS:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from jph.alerts.telling import Order, Verb
+from jph.clock import time_now_ms
 from tests.helpers import eventually
 from tests.web.bus import component, reading
 from tests.web.client import Client
@@ -162,8 +163,27 @@ def test_a_trial_of_many_sensors_says_how_often(warm):
     assert {it["codifier"] for it in found["sensors"]} >= {"A1", "A2"}
     assert "not have fired" in tried(Limit=1000)["words"]
     assert tried(Limit=None)["mistakes"] == {"Limit": "is required by Kind above"}
-    answer = asker.post("/alerts/trial", component="AL", rule={"Kind": "failing"}, days=1)
-    assert answer.status == 409 and "fails" in answer.json["error"]
+    losses = {"Kind": "losses", "Limit": 1, "Within": 60}
+    lost = asker.post("/alerts/trial", component="AL", rule=losses, days=1)
+    assert lost.status == 409 and "how many were lost" in lost.json["error"]
+
+
+def test_a_trial_of_failures_goes_by_what_the_pages_noted(warm):
+    network, asker = warm
+    now_ms = time_now_ms()
+    ago = ((40, "active"), (30, "failing"), (20, "active"), (15, "failing"), (14, "active"))
+    noted = [events.Event(now_ms - it * 60_000, "A2", kind) for it, kind in ago]
+    events.add(network.home, noted)
+
+    def tried(**given):
+        rule = {"Kind": "failing", "Sensors": ["A2"], **given}
+        return asker.post("/alerts/trial", component="AL", rule=rule, days=1).json
+
+    assert "twice" in tried()["words"]
+    assert "pages were running" in tried()["note"]
+    (sensor,) = tried(For=300)["sensors"]
+    assert sensor["firings"] == [[now_ms - 25 * 60_000, now_ms - 20 * 60_000]]
+    assert "not have fired" in tried(Sensors=["A1"])["words"]
 
 
 def test_a_network_without_alerts_gets_them_by_one_request(start, signed_in, bus):
