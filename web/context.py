@@ -31,7 +31,7 @@ class NumberConverter(IntegerConverter):
 
 
 def row_number(text: str) -> int:
-    """Return such a number, as a parameter of an address gives it.
+    """Return such a number, as a parameter of an address or a field of a form gives it.
 
     Raises:
         ValueError: there is no such number.

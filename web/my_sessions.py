@@ -7,7 +7,7 @@ from flask_login import current_user
 from jph.errors import StoreError
 from web import accounts, audit
 from web.access import Role, for_people, needs
-from web.context import site
+from web.context import row_number, site
 from web.limits import Busy
 
 blueprint = Blueprint("sessions", __name__)
@@ -37,9 +37,8 @@ def end() -> ResponseReturnValue:
     """End one of one's sessions."""
     from web import sessions
 
-    given = request.form.get("number", "")
-    number = int(given) if given.isascii() and given.isdigit() and len(given) < 19 else -1
-    if not sessions.end_number(current_user.account, number):
+    number = request.form.get("number", type=row_number)
+    if number is None or not sessions.end_number(current_user.account, number):
         abort(404, "There is no such session; it may have ended.")
     audit.note("end session")
     flash("That session is ended.")

@@ -6,6 +6,7 @@ from flask.typing import ResponseReturnValue
 from jph.errors import StoreError
 from web import audit
 from web.access import Role, needs, who
+from web.context import row_number
 
 blueprint = Blueprint("tokens", __name__)
 
@@ -45,8 +46,8 @@ def remove() -> ResponseReturnValue:
     """Remove a token, which ends its use at once."""
     from web import tokens
 
-    given = request.form.get("number", "")
-    found = tokens.remove(int(given)) if given.isascii() and given.isdigit() else None
+    number = request.form.get("number", type=row_number)
+    found = None if number is None else tokens.remove(number)
     if found is None:
         abort(404, "There is no such token; somebody else may have removed it.")
     audit.note("remove token", found.name)
