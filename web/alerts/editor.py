@@ -228,9 +228,10 @@ def _failures(rule: Rule, codifier: str, start_ms: int, end_ms: int) -> list[Fir
     outages = outages_of(events.statuses(site().home, codifier, start_ms, end_ms))
     found = []
     for outage in outages:
-        begin_ms = max(outage.begin_ms, start_ms) + round(rule.for_s * 1000)
+        # It may have begun before the span, and have held since.
+        begin_ms = outage.begin_ms + round(rule.for_s * 1000)
         if outage.kind == "failing" and begin_ms < (outage.end_ms or end_ms):
-            found.append(Firing(begin_ms, outage.end_ms))
+            found.append(Firing(max(begin_ms, start_ms), outage.end_ms))
     return found
 
 

@@ -186,6 +186,18 @@ def test_a_trial_of_failures_goes_by_what_the_pages_noted(warm):
     assert "not have fired" in tried(Sensors=["A1"])["words"]
 
 
+def test_a_failure_from_before_the_span_has_held_since_it_began(warm):
+    network, asker = warm
+    now_ms = time_now_ms()
+    day_ms = 86_400_000
+    ago = ((day_ms + 3_600_000, "failing"), (day_ms - 60_000, "active"))
+    events.add(network.home, [events.Event(now_ms - it, "A2", kind) for it, kind in ago])
+    rule = {"Kind": "failing", "Sensors": ["A2"], "For": 600}
+    tried = asker.post("/alerts/trial", component="AL", rule=rule, days=1).json
+    (begin_ms, end_ms), *_ = tried["sensors"][0]["firings"]
+    assert (begin_ms, end_ms) == (tried["from"], now_ms - day_ms + 60_000)
+
+
 def test_a_network_without_alerts_gets_them_by_one_request(start, signed_in, bus):
     content = bus.document(
         {"Codifier": "AL", "Type": "External"},
