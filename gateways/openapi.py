@@ -4,13 +4,12 @@ from http import HTTPStatus
 from inspect import getdoc
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic.json_schema import JsonSchemaMode
 from typing_extensions import TypedDict
 
 from gateways.endpoints import Endpoint, Endpoints, NoQuery
-
-REFERENCE = "#/components/schemas/{model}"
+from jph.openapi import REFERENCE, parameters_of, placed
 
 
 class Error(TypedDict):
@@ -53,7 +52,7 @@ def _operation(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
             }
             for name, kind in endpoint.types.items()
         ]
-        + _query(endpoint),
+        + (_query(endpoint.query, schemas) if endpoint.query is not NoQuery else []),
         "responses": _responses(endpoint, schemas),
     }
     if endpoint.guard is not None:
@@ -78,23 +77,6 @@ def _may_be_empty(body: Any) -> bool:
     return True
 
 
-def _query(endpoint: Endpoint) -> list[dict[str, Any]]:
-    if endpoint.query is NoQuery:
-        return []
-    parameters = []
-    for name, schema in endpoint.query.model_json_schema()["properties"].items():
-        schema.pop("title", None)
-        options = [it for it in schema.pop("anyOf", ()) if it != {"type": "null"}]
-        schema.update(options[0] if options else {})  # a parameter is there or not, never null
-        if schema.get("default", ...) is None:
-            del schema["default"]
-        parameter = {"name": name, "in": "query", "schema": schema}
-        if "description" in schema:
-            parameter["description"] = schema.pop("description")
-        parameters.append(parameter)
-    return parameters
-
-
 def _responses(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
     good: dict[str, Any] = {"description": HTTPStatus(endpoint.code).phrase}
     if endpoint.answer is not None:
@@ -108,12 +90,9 @@ def _responses(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _query(query: type[BaseModel], schemas: dict[str, Any]) -> list[dict[str, Any]]:
+    return parameters_of(query.model_json_schema(ref_template=REFERENCE), schemas)
+
+
 def _schema(kind: Any, mode: JsonSchemaMode, schemas: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a type, and put those that it names beside the others."""
-    schema = TypeAdapter(kind).json_schema(ref_template=REFERENCE, mode=mode)
-    schemas.update(schema.pop("$defs", {}))
-    title = schema.get("title")
-    if schema.get("type") == "object" and title:
-        schemas[title] = schema
-        return {"$ref": REFERENCE.format(model=title)}
-    return schema
+    return placed(TypeAdapter(kind).json_schema(ref_template=REFERENCE, mode=mode), schemas)

@@ -8,14 +8,14 @@ from inspect import getdoc
 from typing import Any
 
 from flask import request
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import JsonSchemaMode
 
+from jph.openapi import REFERENCE, parameters_of, placed
 from web.api_v1 import models
 from web.api_v1.endpoints import ENDPOINTS, Endpoint
 from web.problems import MIMETYPE
 
-REFERENCE = "#/components/schemas/{model}"
 PARAMETER = re.compile(r"<(\w+):(\w+)>")
 PARAMETERS: dict[str, dict[str, Any]] = {
     "codifier": {"type": "string", "pattern": "^[!-~]{2}$"},
@@ -65,34 +65,13 @@ def _operation(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
             {"name": name, "in": "path", "required": True, "schema": PARAMETERS[kind]}
             for kind, name in PARAMETER.findall(endpoint.path)
         ]
-        + _query(endpoint, schemas),
+        + (_query(endpoint.query, schemas) if endpoint.query else []),
         "responses": _responses(endpoint, schemas),
     }
     if endpoint.body is not None:
         content = {"schema": _schema(endpoint.body, "validation", schemas)}
         operation["requestBody"] = {"required": True, "content": {"application/json": content}}
     return operation
-
-
-def _query(endpoint: Endpoint, schemas: dict[str, Any]) -> list[dict[str, Any]]:
-    if endpoint.query is None:
-        return []
-    whole = endpoint.query.model_json_schema(ref_template=REFERENCE)
-    schemas.update(whole.pop("$defs", {}))
-    parameters = []
-    for name, schema in whole["properties"].items():
-        schema.pop("title", None)
-        options = [it for it in schema.pop("anyOf", ()) if it != {"type": "null"}]
-        schema.update(options[0] if options else {})  # a parameter is there or not, never null
-        if schema.get("default", ...) is None:
-            del schema["default"]
-        parameter = {"name": name, "in": "query", "schema": schema}
-        if name in whole.get("required", ()):
-            parameter["required"] = True
-        if "description" in schema:
-            parameter["description"] = schema.pop("description")
-        parameters.append(parameter)
-    return parameters
 
 
 def _responses(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
@@ -115,12 +94,9 @@ def _responses(endpoint: Endpoint, schemas: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _query(query: type[BaseModel], schemas: dict[str, Any]) -> list[dict[str, Any]]:
+    return parameters_of(query.model_json_schema(ref_template=REFERENCE), schemas)
+
+
 def _schema(kind: Any, mode: JsonSchemaMode, schemas: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a type, and put those that it names beside the others."""
-    schema = TypeAdapter(kind).json_schema(ref_template=REFERENCE, mode=mode)
-    schemas.update(schema.pop("$defs", {}))
-    title = schema.get("title")
-    if schema.get("type") == "object" and title:
-        schemas[title] = schema
-        return {"$ref": REFERENCE.format(model=title)}
-    return schema
+    return placed(TypeAdapter(kind).json_schema(ref_template=REFERENCE, mode=mode), schemas)
