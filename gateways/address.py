@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlsplit
 from gateways.broker import accounts, service
 from jph.config.model import Config
 from jph.errors import ConfigError
+from jph.tcp import where_it_answers
 
 log = logging.getLogger(__name__)
 
@@ -41,8 +42,8 @@ def address_of(
     component = config.components.get(broker)
     if component is not None and component.type == "Broker":
         settings = component.settings
-        host, port = str(settings.get("Host") or "127.0.0.1"), settings.get("Port", PORT)
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+        host = where_it_answers(str(settings.get("Host") or ""))
+        port = settings.get("Port", PORT)
         if not isinstance(port, int):
             raise ConfigError(f"Broker: the Port of {broker} is no number")
         return BrokerAddress(host, port, False, accounts.OWN, accounts.own_password(home))

@@ -25,6 +25,7 @@ from waitress.task import ErrorTask
 
 from gateways.kept_secret import kept_secret
 from jph.errors import ChannelError
+from jph.tcp import listening
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -145,20 +146,11 @@ def listen(host: str, port: int) -> socket.socket:
         ChannelError: the port is taken, or the address is not one of this machine.
     """
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        return listening(host or "0.0.0.0", port, BACKLOG)
+    except socket.gaierror as error:
+        said = f"Host {host}: {error.strerror}: name an address of this machine"
+        raise ChannelError(said) from error
     except OSError as error:
-        raise ChannelError(f"Host {host}: {error.strerror}: name an address of this machine") from (
-            error
-        )
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(BACKLOG)
-    except OSError as error:
-        listener.close()
         if error.errno == errno.EADDRINUSE:
             reason = "another program listens there: stop it, or set another Port"
         elif error.errno == errno.EADDRNOTAVAIL:
@@ -168,7 +160,6 @@ def listen(host: str, port: int) -> socket.socket:
         else:
             reason = error.strerror or str(error)
         raise ChannelError(f"{host} port {port}: {reason}") from error
-    return listener
 
 
 def home_token(home: Path) -> str:

@@ -8,15 +8,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from jph.config.model import Component, Config
 from jph.errors import GatewayError, HttpError
+from jph.tcp import netloc, where_it_answers
 
 PORTS: Mapping[str, int] = {"Tenta": 8421}  # of the types that there are, where no Port is set
 MOST_BYTES = 64 << 20
-ALL_ADDRESSES = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # and where they answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,9 @@ class Gateway:
     def address(self) -> str:
         """The URL that it answers at."""
         settings = self.component.settings
-        host = str(settings.get("Host") or "")
-        host = ALL_ADDRESSES.get(host, host)
+        host = where_it_answers(str(settings.get("Host") or ""))
         port = settings.get("Port", PORTS[self.component.type])
-        return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        return f"http://{netloc(host, cast(int, port))}"
 
     def ask(
         self,

@@ -4,6 +4,9 @@ import functools
 import socket
 import ssl
 import time
+from collections.abc import Iterable
+from contextlib import suppress
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 
@@ -31,6 +34,52 @@ def connect(host: str, port: int, until_s: float) -> socket.socket:
         else:
             return tried
     raise failure or OSError("the host has no address")
+
+
+def listening(
+    host: str, port: int, backlog: int, options: Iterable[tuple[int, int, int]] = ()
+) -> socket.socket:
+    """Return a socket that listens on the first address of a host.
+
+    Args:
+        port: 0 for any free one.
+        options: further ones of the socket: level, name and value.
+
+    Raises:
+        OSError: the port is taken, not allowed, or the address is not of this machine.
+    """
+    places = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    family, kind, protocol, _, place = places[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        for option in options:
+            listener.setsockopt(*option)
+        listener.bind(place)
+        listener.listen(backlog)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address to listen on is reached from this machine alone."""
+    with suppress(ValueError):
+        return ip_address(host).is_loopback
+    with suppress(OSError):
+        return socket.inet_aton(host)[0] == 127  # such as 127.1
+    return host == "localhost"
+
+
+def netloc(host: str, port: int) -> str:
+    """Return host and port as a URL has them."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def where_it_answers(host: str) -> str:
+    """Return the address at which this machine finds a server that listens on a host."""
+    return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
 def left_s(until_s: float) -> float:

@@ -11,11 +11,11 @@ from flask import Blueprint, abort, flash, jsonify, redirect, render_template, r
 from flask.typing import ResponseReturnValue
 
 from jph.errors import JphError, StoreError
+from jph.tcp import is_loopback
 from web import accounts, audit, revisions
 from web.access import Role, for_people, needs, who
 from web.configuration.entries import entry_of
 from web.context import site
-from web.proxies import is_loopback
 
 blueprint = Blueprint("first_run", __name__)
 log = logging.getLogger(__name__)

@@ -70,8 +70,3 @@ class Proxies(Networks):
             path: str = environ["PATH_INFO"]  # with the prefix, if the proxy left it there
             if path == prefix or path.startswith(f"{prefix}/"):
                 environ["PATH_INFO"] = path[len(prefix) :] or "/"
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address to listen on is reached from this machine alone."""
-    return host == "localhost" or host == "::1" or host.startswith("127.")

@@ -12,8 +12,8 @@ from flask import Flask, Request, Response, abort, current_app, request, session
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 
 from jph.files import write_file
+from jph.tcp import is_loopback
 from web import origins
-from web.proxies import is_loopback
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,8 @@ from jph.errors import ChannelError, ConfigError
 from jph.node.channel import Channel
 from jph.settings import setting
 from jph.stores.address import Sql, address_of
-from web.proxies import EVERYWHERE, LOOPBACK, Networks, Proxies, is_loopback
+from jph.tcp import is_loopback, listening, netloc, where_it_answers
+from web.proxies import EVERYWHERE, LOOPBACK, Networks, Proxies
 from web.server import PageServer, ServerName
 from web.site import Site
 
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 NEEDED = ("flask", "flask_login", "flask_sqlalchemy", "waitress", "bcrypt")
 HOST, PORT = "127.0.0.1", 8080  # unless its settings name others
 BACKLOG = 256
-WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
 
 
 @dataclass
@@ -129,9 +129,8 @@ class Web:
     @property
     def address(self) -> str:
         """The address to open in a browser of this machine."""
-        host = WILDCARDS.get(self.host, f"[{self.host}]" if ":" in self.host else self.host)
         scheme = "http" if self.certificate is None else "https"
-        return f"{scheme}://{host}:{self.bound_port}/"
+        return f"{scheme}://{netloc(where_it_answers(self.host), self.bound_port)}/"
 
     def _readers_unsigned(self) -> Networks:
         given = self.anonymous_read
@@ -208,24 +207,16 @@ def listen(host: str, port: int, stalled_reader_s: float) -> socket.socket:
     Raises:
         ChannelError: the port is taken, not allowed, or the address is not of this machine.
     """
-    listener: socket.socket | None = None
+    options = []
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Inherited by accepted connections. It counts while sent bytes are not acknowledged and
+        # while the reader's window is shut: the kernel drops a reader that reads nothing.
+        most_ms = int(stalled_reader_s * 1000)
+        options.append((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, most_ms))
     try:
-        found = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)
-        family, kind, protocol, _, address = found[0]
-        listener = socket.socket(family, kind, protocol)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):
-            # Inherited by accepted connections. It counts while sent bytes are not acknowledged and
-            # while the reader's window is shut: the kernel drops a reader that reads nothing.
-            listener.setsockopt(
-                socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(stalled_reader_s * 1000)
-            )
-        listener.bind(address)
-        listener.listen(BACKLOG)
+        listener = listening(host or "0.0.0.0", port, BACKLOG, options)
         listener.setblocking(False)
     except OSError as error:
-        if listener is not None:
-            listener.close()
         if error.errno == errno.EADDRINUSE:
             reason = f"port {port} on {host} is taken; choose another with --port"
         elif error.errno == errno.EACCES:

@@ -15,7 +15,6 @@ from typing import Literal
 
 from gateways.broker.accounts import file_of
 from gateways.broker.engines import Engine, Listening, Mosquitto, Nats
-from gateways.broker.service import is_loopback
 from gateways.rights import rights_on
 from jph.backoff import Backoff
 from jph.config.model import Config
@@ -25,6 +24,7 @@ from jph.files import Identity, identity_of
 from jph.node.channel import Channel
 from jph.node.process import STATE
 from jph.settings import setting
+from jph.tcp import is_loopback, listening, where_it_answers
 from jph.threads import component_thread
 
 log = logging.getLogger(__name__)
@@ -150,9 +150,8 @@ class Broker:
             raise ConfigError(f"{status}: {last}; it is started again" if last else status)
 
     def _answers(self) -> bool:
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)
         try:
-            with socket.create_connection((host, self.port), 1):
+            with socket.create_connection((where_it_answers(self.host), self.port), 1):
                 return self._process is not None
         except OSError:
             return False
@@ -180,12 +179,7 @@ def _as_child() -> list[str]:
 def _why_not(host: str, port: int) -> str:
     """Return why a port cannot be listened on; empty if it can."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        family, kind, protocol, _, address = found[0]
-        with socket.socket(family, kind, protocol) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(address)
-            trial.listen(1)
+        listening(host, port, 1).close()
     except OSError as error:
         return (
             f"port {port} of {host} cannot be listened on ({error.strerror or error});"

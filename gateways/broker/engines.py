@@ -18,6 +18,7 @@ from gateways.broker.accounts import OWN, accounts, folder_of, hashes, own_passw
 from gateways.rights import Rights
 from jph.errors import ConfigError
 from jph.files import write_file
+from jph.tcp import netloc
 
 MOST_PAYLOAD = 1 << 20
 ANYBODY = "-anybody"  # who has no account, for nats; no account can be called so
@@ -160,7 +161,7 @@ class Nats(Engine):
             'listen: "127.0.0.1:-1"',  # of its own protocol, which nobody here speaks: any port
             f"max_payload: {MOST_PAYLOAD}",
             f"jetstream {{store_dir: {_quoted(str(folder / 'jetstream'))}, sync_interval: always}}",
-            f"mqtt {{listen: {_quoted(_address(listening.host, listening.port))}}}",
+            f"mqtt {{listen: {_quoted(netloc(listening.host, listening.port))}}}",
             "authorization {",
             f"  users: [{', '.join(users)}]",
             "}",
@@ -168,7 +169,7 @@ class Nats(Engine):
             "logtime: false",
         ]
         if listening.web_socket:
-            address = _quoted(_address(listening.host, listening.web_socket))
+            address = _quoted(netloc(listening.host, listening.web_socket))
             lines.append(f"websocket {{listen: {address}, no_tls: true}}")
         _write(folder / "nats.conf", lines)
 
@@ -195,10 +196,6 @@ def _permissions(publishes: Sequence[str], reads: Sequence[str]) -> str:
 def _subject(topic: str) -> str:
     levels = topic.split("/")
     return ".".join({"+": "*", "#": ">"}.get(level, level.replace(".", "//")) for level in levels)
-
-
-def _address(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _quoted(text: object) -> str:

@@ -5,8 +5,9 @@ Source: mosquitto.conf(5), and /etc/mosquitto/mosquitto.conf of Debian.
 
 from collections.abc import Iterator
 from contextlib import suppress
-from ipaddress import ip_address
 from pathlib import Path
+
+from jph.tcp import is_loopback
 
 CONFIG = Path("/etc/mosquitto/mosquitto.conf")
 DEFAULT_PORT, DEFAULT_QUEUE = 1883, 1000
@@ -32,14 +33,6 @@ def drops(host: str, port: int, config: Path = CONFIG) -> str:
         f" away, and drops the others: write max_queued_messages 0 into {place},"
         " and type: sudo systemctl restart mosquitto"
     )
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address, or a name, is of the loopback interface."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _lines(config: Path) -> Iterator[tuple[str, str]]:

@@ -38,11 +38,11 @@ from jph.node.channel import Channel
 from jph.node.process import STATE
 from jph.rate import Rate
 from jph.settings import arguments, setting
+from jph.tcp import is_loopback
 from jph.threads import component_thread
 
 PORT = 8421
 RETENTION_S = 3600.0
-LOOPBACK = ("127.", "::1", "localhost")
 
 
 @dataclass
@@ -154,7 +154,7 @@ class Tenta:
 
         registration = self.registration
         if registration is None:
-            registration = self.host.startswith(LOOPBACK)
+            registration = is_loopback(self.host)
         return app_of(
             Service(
                 self._store,
