@@ -84,14 +84,15 @@ class HomeAssistant:
         self._values: dict[str, Value] = {}
         self._changed: set[str] = set()  # whose values are to be published
         self._published_s: dict[str, float] = {}
-        self._told: dict[str, bytes] = {}  # last status of each topic of it
+        self._told: dict[str, str] = {}  # last status of each topic of it
         self._arrived: deque[tuple[str, bytes, bool]] = deque(maxlen=MOST_WAITING)
         self._before: dict[str, bytes] = {}  # announced, as the broker has it
         self._announce_s = float("inf")  # when that is to be compared with what is to be there
+        self._look_s = 0.0  # when it is looked next who works
         self._lock = threading.Lock()
         self._messages = Rate()
         self._fault = ""
-        self._refused = Fault(log)
+        self._refused = Fault(log, every_s=60.0)
         self._closing = threading.Event()
         self._woken = threading.Event()
         self._take(self.config)
@@ -117,21 +118,19 @@ class HomeAssistant:
 
     def on_batch(self, readings: list[Reading]) -> None:
         """Take readings."""
+        heard = self._heard
+        values = {codifier: value for codifier, _, _, value, *_ in readings if codifier in heard}
+        if not values:
+            return
         now_s = time.monotonic()
-        entities = self._heard
-        soon = False
-        for codifier, _, _, value, *_ in readings:
-            heard = entities.get(codifier)
-            if heard is None:
-                continue
-            heard.data_s = now_s
-            heard.since_s = heard.since_s or now_s
-            with self._lock:
-                self._values[codifier] = value
-                self._changed.add(codifier)
-            soon = True
-        if soon:
-            self._woken.set()
+        for codifier in values:
+            one = heard[codifier]
+            one.data_s = now_s
+            one.since_s = one.since_s or now_s
+        with self._lock:
+            self._values |= values
+            self._changed |= values.keys()
+        self._woken.set()
 
     def on_control(self, message: Control, address: Address) -> None:
         """Take a sign of life."""
@@ -141,6 +140,7 @@ class HomeAssistant:
             heard.since_s = heard.since_s or heard.control_s
             if heard.is_active != message.is_active:
                 heard.is_active = message.is_active
+                self._look_s = 0.0
                 self._woken.set()
 
     def on_config(self, config: Config) -> None:
@@ -184,6 +184,7 @@ class HomeAssistant:
     def _on_subscribed(self) -> None:
         self._before.clear()
         self._told.clear()
+        self._look_s = 0.0
         self._announce_s = time.monotonic() + GATHER_S
         self._woken.set()
 
@@ -213,6 +214,7 @@ class HomeAssistant:
         if topic == self._topics.birth:
             if text == ONLINE.encode():  # it has started, and knows no values
                 self._told.clear()
+                self._look_s = 0.0
                 with self._lock:
                     self._changed |= self._values.keys()
         elif self._topics.is_ours(topic):
@@ -245,7 +247,9 @@ class HomeAssistant:
             self._tell(self._topics.status, OFFLINE)
             return
         self._tell(self._topics.status, ONLINE)
-        self._tell_who_works(now_s)
+        if now_s >= self._look_s:
+            self._look_s = now_s + LOOK_S
+            self._tell_who_works(now_s)
         with self._lock:
             due = [
                 (codifier, self._values[codifier])
@@ -289,8 +293,8 @@ class HomeAssistant:
             self._tell(self._topics.availability(codifier), ONLINE if works else OFFLINE)
 
     def _tell(self, topic: str, text: str) -> None:
-        if self._told.get(topic) != text.encode() and self._publish(topic, text.encode(), True):
-            self._told[topic] = text.encode()
+        if self._told.get(topic) != text and self._publish(topic, text.encode(), True):
+            self._told[topic] = text
 
     def _publish(self, topic: str, text: bytes, retain: bool = False) -> bool:
         """Publish a message; what is not taken comes again with the next connection."""

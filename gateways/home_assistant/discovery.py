@@ -15,6 +15,7 @@ from jph.bus.wire import Value
 from jph.config.model import Component, Config
 from jph.config.silence import interval_s, timeout_s
 from jph.config.status import SERVICES
+from jph.node.outcome import limits
 
 ONLINE, OFFLINE = "online", "offline"
 ON, OFF = "ON", "OFF"
@@ -247,9 +248,9 @@ def number_of_command(text: str, component: Component) -> float:
     number = float(text)
     if not math.isfinite(number):
         raise ValueError("not a finite number")
-    limits = _limits(component)
-    if not limits["min"] <= number <= limits["max"]:
-        raise ValueError(f"not within {limits['min']:g} and {limits['max']:g}")
+    low, high = _limits(component).values()
+    if not low <= number <= high:
+        raise ValueError(f"not within {low:g} and {high:g}")
     return number
 
 
@@ -289,10 +290,5 @@ def _is_number(component: Component) -> bool:
 
 
 def _limits(component: Component) -> dict[str, float]:
-    low, high = component.settings.get("Min"), component.settings.get("Max")
-    if component.type == "Fan":
-        low, high = 0, 100
-    return {
-        "min": low if isinstance(low, int | float) else -WIDEST,
-        "max": high if isinstance(high, int | float) else WIDEST,
-    }
+    low, high = limits(component)
+    return {"min": -WIDEST if low is None else low, "max": WIDEST if high is None else high}
