@@ -4,13 +4,12 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
 
 from gateways.endpoints import Refuse
 from gateways.tenta import people
 from gateways.tenta.readings import activity
 from gateways.tenta.routes import shapes
-from gateways.tenta.routes.public import PUBLIC, reading_as_user, writing_as_user
+from gateways.tenta.routes.public import PUBLIC, reading_as_user, writing, writing_as_user
 from gateways.tenta.service import Service
 
 WEEK_US = 7 * 86_400_000_000
@@ -29,11 +28,8 @@ NOT_MINE = (401, 403, 404)
 )
 def create_network(service: Service, user: UUID, body: shapes.NewNetwork) -> object:
     """Create a network, which is the user's."""
-    try:
-        with service.store.writing() as connection:
-            identifier = people.create_network(connection, body.network_name, user)
-    except IntegrityError as error:
-        raise Refuse(409) from error
+    with writing(service) as connection:
+        identifier = people.create_network(connection, body.network_name, user)
     return {"network_identifier": identifier}
 
 
@@ -93,11 +89,8 @@ def create_sensor(
     service: Service, user: UUID, network_identifier: UUID, body: shapes.NewSensor
 ) -> object:
     """Create a sensor in a network."""
-    try:
-        with service.store.writing() as connection:
-            identifier = people.create_sensor(connection, network_identifier, body.sensor_name)
-    except IntegrityError as error:
-        raise Refuse(409) from error
+    with writing(service) as connection:
+        identifier = people.create_sensor(connection, network_identifier, body.sensor_name)
     return {"sensor_identifier": identifier}
 
 
@@ -132,11 +125,8 @@ def update_sensor(
     body: shapes.NewSensor,
 ) -> object:
     """Give a sensor another name."""
-    try:
-        with service.store.writing() as connection:
-            is_there = people.rename_sensor(connection, sensor_identifier, body.sensor_name)
-    except IntegrityError as error:
-        raise Refuse(409) from error
+    with writing(service) as connection:
+        is_there = people.rename_sensor(connection, sensor_identifier, body.sensor_name)
     if not is_there:
         raise Refuse(404)
     return {}

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from gateways.endpoints import Endpoints, Refuse, bearer
 from gateways.tenta import people
@@ -40,6 +41,16 @@ def writing_as_user(service: Service, path: Mapping[str, Any]) -> Iterator[dict[
     with reading_as_user(service, path) as given:
         user = given["user"]
     yield {"user": user}
+
+
+@contextmanager
+def writing(service: Service, conflict: int = 409) -> Iterator[Connection]:
+    """Give a transaction that writes; what contradicts the store is refused with a status."""
+    try:
+        with service.store.writing() as connection:
+            yield connection
+    except IntegrityError as error:
+        raise Refuse(conflict) from error
 
 
 def _user(connection: Connection, token: str, path: Mapping[str, Any]) -> UUID:

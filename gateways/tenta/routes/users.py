@@ -1,12 +1,11 @@
 """Status, users and authentication."""
 
 from flask import request
-from sqlalchemy.exc import IntegrityError
 
 from gateways.endpoints import Refuse
 from gateways.tenta import people
 from gateways.tenta.routes import shapes
-from gateways.tenta.routes.public import PUBLIC
+from gateways.tenta.routes.public import PUBLIC, writing
 from gateways.tenta.service import Service
 
 
@@ -48,12 +47,9 @@ def create_user(service: Service, body: shapes.Credentials) -> object:
     service.failed_addresses.failed(address)  # so that nobody fills the store with users
     with service.passwords.turn():
         password_hash = people.hash_password(body.password)
-    try:
-        with service.store.writing() as connection:
-            user = people.create_user(connection, body.user_name, password_hash)
-            token = people.create_session(connection, user)
-    except IntegrityError as error:
-        raise Refuse(409) from error
+    with writing(service) as connection:
+        user = people.create_user(connection, body.user_name, password_hash)
+        token = people.create_session(connection, user)
     return {"user_identifier": user, "access_token": token}
 
 
@@ -83,9 +79,6 @@ def create_session(service: Service, body: shapes.Credentials) -> object:
         service.failed_addresses.failed(address)
         service.failed_names.failed((body.user_name, address))
         raise Refuse(404 if found is None else 401)
-    try:
-        with service.store.writing() as connection:
-            token = people.create_session(connection, found[0])
-    except IntegrityError as error:  # the user was deleted meanwhile
-        raise Refuse(404) from error
+    with writing(service, conflict=404) as connection:  # the user may have been deleted meanwhile
+        token = people.create_session(connection, found[0])
     return {"user_identifier": found[0], "access_token": token}
