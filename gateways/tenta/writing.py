@@ -80,7 +80,8 @@ def known(connection: Connection, identifiers: Collection[UUID]) -> dict[UUID, i
 
 def write(connection: Connection, batch: Batch) -> Written:
     """Write a batch with its hourly sums; what is of unknown sensors is left out."""
-    there = known(connection, batch.sensors)
+    sensors = batch.sensors
+    there = known(connection, sensors)
     measurements = [row for row in batch.measurements if row[0] in there]
     logs = [row for row in batch.logs if row[0] in there]
     acknowledgments = [row for row in batch.acknowledgments if row[0] in there]
@@ -97,7 +98,7 @@ def write(connection: Connection, batch: Batch) -> Written:
         _insert_logs(connection, logs, there)
     if acknowledgments:
         _acknowledge(connection, acknowledgments)
-    unknown = frozenset(batch.sensors - there.keys())
+    unknown = frozenset(sensors - there.keys())
     readings = sum(len(row[4]) for row in measurements)
     return Written(readings, len(logs), len(acknowledgments), unknown)
 
