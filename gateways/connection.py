@@ -220,9 +220,7 @@ class Connection:
             if events:
                 poll.register(sock, events)
             happened = dict(poll.poll(1000))
-            if (
-                events
-            ):  # else a connection that the broker closed would wake the thread all the time
+            if events:  # else one that the broker closed would wake the thread all the time
                 poll.unregister(sock)
             if self._woken in happened:
                 os.eventfd_read(self._woken)
@@ -304,9 +302,8 @@ class Connection:
         self._arrived += 1
         try:
             topic = message.topic
-        except (
-            UnicodeDecodeError
-        ):  # brokers refuse such a topic; if one does not, no rule allows it
+        except UnicodeDecodeError:
+            # Brokers refuse such a topic; if one does not, no rule allows it.
             topic = "\N{REPLACEMENT CHARACTER}"
         identifier = message.mid if message.qos else 0
         # nats-server, which speaks 3.1.1, may send a message again with another identifier.
