@@ -43,7 +43,11 @@ class PathProxy:
         with contextlib.suppress(OSError):
             data = b""
             while b"\r\n\r\n" not in data:
-                data += browser.recv(65536) or b"\r\n\r\n"
+                if not (part := browser.recv(65536)):
+                    # A browser opens connections ahead and closes some without asking.
+                    server.shutdown(socket.SHUT_WR)
+                    return
+                data += part
             head, _, body = data.partition(b"\r\n\r\n")
             line, *headers = head.decode("latin-1").split("\r\n")
             method, address, version = line.split(" ")
