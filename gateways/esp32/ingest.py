@@ -1,0 +1,214 @@
+"""From messages of boards to rows of the store: a batch is one transaction.
+
+What boards are and have said lately is in memory, too, as the last transaction left it; so pages
+are answered without the store, and a message costs no query. If a transaction fails, it is read
+from the store again, since nobody knows whether it was committed.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from sqlalchemy import Connection
+
+from gateways.esp32 import tables
+from gateways.esp32.boards import Board, Boards, Draft
+from gateways.esp32.protocol import (
+    ASSIGN,
+    QOS_ASSIGN,
+    Join,
+    Leave,
+    Refused,
+    Start,
+    assignment,
+    parse,
+)
+from gateways.esp32.tables import Reading
+from gateways.message import Message
+from gateways.recent import first_seen
+from gateways.schema import Refusal, note_refusals, put_out
+from gateways.store import Store
+from jph.errors import StoreError
+
+SEEN_EVERY_S = 5.0  # the store learns so often when boards were heard; values have their own times
+
+
+class Ingest:
+    """Stores what boards say, and answers those that join.
+
+    Args:
+        gateway: under this name the store keeps what it is about.
+        send: called with values and their boards, after they are stored.
+        wake: called when there is an answer in the outbox.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        gateway: str,
+        send: Callable[[Sequence[tuple[Board, Reading]]], object] = lambda values: None,
+        wake: Callable[[], object] = lambda: None,
+    ) -> None:
+        self.on_change: Callable[[Sequence[Board]], object] = lambda boards: None
+        self.wake = wake
+        self._store = store
+        self._gateway = gateway
+        self._send = send
+        self._turn = threading.Lock()  # of who changes boards
+        self._boards: Boards | None = None  # None: to be read from the store
+        self._numbers: dict[str, int] = {}  # of boards in the store
+        self._shown: Boards = Boards()  # what is in memory, as good as it is
+        self._lock = threading.Lock()
+        self._counts: Counter[str] = Counter()
+        self._unsaved: dict[str, Board] = {}  # whose `seen_ms` is not in the store yet
+        self._seen_s = 0.0
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many messages, values and joins were stored, how many messages refused."""
+        with self._lock:
+            return dict(self._counts)
+
+    def boards(self) -> list[Board]:
+        """Return the boards as the last transaction left them."""
+        return list(self._shown)
+
+    def load(self) -> None:
+        """Read the boards from the store, if it is there; else the first message does."""
+        with suppress(StoreError):
+            self.change(lambda draft: None)
+
+    def save(self) -> None:
+        """Write when boards were heard last."""
+        with suppress(StoreError), self._turn, self._store.writing() as connection:
+            tables.keep_boards(connection, self._gateway, self._unsaved.values())
+            self._unsaved = {}
+
+    def commit(self, messages: Sequence[Message]) -> None:
+        """Store a batch, oldest first.
+
+        Raises:
+            StoreError: the store is away; nothing of the batch is stored.
+        """
+        refusals: list[Refusal] = []
+        readings: list[Reading] = []
+        answers: dict[str, bytes] = {}
+        counts: Counter[str] = Counter()
+
+        def take(draft: Draft, connection: Connection) -> None:
+            new = first_seen(connection, self._gateway, messages)
+            for message in new:
+                try:
+                    _take(draft, message, readings, answers)
+                except Refused as refused:
+                    refusals.append(_refusal(message, refused.reason))
+            for mac, answer in answers.items():
+                key = f"join {mac}"
+                put_out(connection, self._gateway, ASSIGN, answer, key=key, qos=QOS_ASSIGN)
+            note_refusals(connection, self._gateway, refusals)
+            counts.update(
+                messages=len(new) - len(refusals),
+                refused=len(refusals),
+                skipped=len(messages) - len(new),
+                values=len(readings),
+                joins=len(answers),
+            )
+
+        changed = self._change(take, readings)
+        with self._lock:
+            self._counts.update(counts)
+        if answers:
+            self.wake()
+        if readings:
+            boards = {board.mac: board for board in changed}
+            self._send([(boards[each.mac], each) for each in readings])
+
+    def change(self, make: Callable[[Draft], Board | None]) -> Board:
+        """Change a board, and return what `make` returns.
+
+        Raises:
+            StoreError: the store is away, and nothing is changed.
+        """
+        made: list[Board | None] = []
+        self._change(lambda draft, connection: made.append(make(draft)), ())
+        return made[0]  # type: ignore[return-value]
+
+    def refuse(self, message: Message, error: BaseException) -> None:
+        """Note a message that cannot be stored for a reason that no rule names."""
+        with self._store.writing() as connection:
+            note_refusals(connection, self._gateway, [_refusal(message, "internal")])
+        with self._lock:
+            self._counts["refused"] += 1
+
+    def _change(
+        self, make: Callable[[Draft, Connection], object], readings: Sequence[Reading]
+    ) -> list[Board]:
+        """Change boards in a transaction; return those that did."""
+        with self._turn:
+            try:
+                with self._store.writing() as connection:
+                    boards = self._boards
+                    if boards is None:
+                        boards = Boards(tables.boards(connection, self._gateway))
+                        self._numbers = tables.numbers(connection, self._gateway)
+                        self._boards = self._shown = boards
+                    draft = boards.draft()
+                    make(draft, connection)
+                    changed = draft.changed
+                    self._keep(connection, boards, changed)
+                    tables.add_readings(connection, readings, self._numbers)
+            except BaseException:
+                self._boards = None
+                raise
+            boards.apply(draft)
+        if changed:
+            self.on_change(changed)
+        return changed
+
+    def _keep(self, connection: Connection, boards: Boards, changed: Sequence[Board]) -> None:
+        """Write boards, where more of them changed than when they were heard."""
+        unsaved = {board.mac: board for board in changed}
+        due = [board for board in changed if _is_due(boards.of_mac(board.mac), board)]
+        now_s = time.monotonic()
+        if now_s >= self._seen_s + SEEN_EVERY_S:
+            self._seen_s = now_s
+            due = list((self._unsaved | unsaved).values())
+        tables.keep_boards(connection, self._gateway, due)
+        self._unsaved |= unsaved
+        for board in due:
+            self._unsaved.pop(board.mac, None)
+        if any(board.forgotten or board.mac not in self._numbers for board in due):
+            self._numbers = tables.numbers(connection, self._gateway)
+
+
+def _take(
+    draft: Draft, message: Message, readings: list[Reading], answers: dict[str, bytes]
+) -> None:
+    """Take a message; add what it has us write and answer."""
+    heard = parse(message.topic, message.payload, message.retained)
+    now_ms = message.received_us // 1000
+    match heard:
+        case Join():
+            board = draft.join(heard, time.time_ns() // 1000)
+            answers[heard.mac] = assignment(heard.sent, board.own_name, board.session)
+        case Start():
+            draft.start(heard, now_ms)
+        case Leave():
+            draft.leave(heard, now_ms)
+        case _:
+            board = draft.report(heard, now_ms)
+            readings.append(Reading(board.mac, heard.kind, now_ms, heard.value))
+
+
+def _is_due(before: Board | None, now: Board) -> bool:
+    return (
+        before is None
+        or now.forgotten
+        or (now.stage, now.name, now.session) != (before.stage, before.name, before.session)
+    )
+
+
+def _refusal(message: Message, reason: str) -> Refusal:
+    return Refusal(message.received_us, message.topic, reason, message.payload)
