@@ -1,0 +1,1 @@
+"""IoTtalk: devices that register over HTTP, and graphs that join their features."""
