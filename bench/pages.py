@@ -353,7 +353,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     arguments = parser.parse_args()
     seconds = arguments.seconds
-    from web.server import allow_files
+    from web.serving.server import allow_files
 
     allow_files()  # for the sockets of this process
     with served(arguments.server) as site, ExitStack() as stack:

@@ -54,6 +54,13 @@ def test_the_page_on_the_architecture_shows_the_rooms_as_they_are():
     assert picture() in (ROOT / "docs" / "architecture.md").read_text()
 
 
+def test_the_page_on_the_architecture_names_the_rooms_of_the_web_server():
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    rooms = {path.parent.name for path in (ROOT / "web").glob("*/__init__.py")}
+    assert rooms > {"live", "people"}
+    assert [room for room in sorted(rooms) if f"`{room}/`" not in page] == []
+
+
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_modules_stay_small(path):
     assert len(path.read_text().splitlines()) <= MOST_LINES

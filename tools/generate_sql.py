@@ -132,7 +132,7 @@ def _hashed(account: str) -> tuple[str, str]:
     try:
         import bcrypt
 
-        from web.users import check_name, check_password
+        from web.people.users import check_name, check_password
     except ImportError as error:
         raise click.ClickException(f"to use -p, run pip install 'jph[web]' ({error})") from error
     name, colon, password = account.partition(":")

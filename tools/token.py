@@ -9,7 +9,7 @@ from tools import options
 from tools.user import pages_of, role_option
 
 if TYPE_CHECKING:
-    from web.tokens import Token
+    from web.people.tokens import Token
 
 
 @click.group()
@@ -25,8 +25,8 @@ def token() -> None:
 def add(name: str, role: str, days: float | None, home: Path) -> None:
     """Make a token for the program NAME, and print it. Nobody can see it again."""
     with pages_of(home):
-        from web import tokens
-        from web.access import Role
+        from web.people import tokens
+        from web.people.access import Role
 
         made = tokens.make(name, Role[role.upper()], "jph token", days)
     click.echo(made)
@@ -37,8 +37,8 @@ def add(name: str, role: str, days: float | None, home: Path) -> None:
 def list_all(home: Path) -> None:
     """Print number, name, role, last use and end of all tokens."""
     with pages_of(home):
-        from web import tokens
-        from web.access import Role
+        from web.people import tokens
+        from web.people.access import Role
 
         for found in tokens.all_tokens():
             role = Role(found.role).word
@@ -51,7 +51,7 @@ def list_all(home: Path) -> None:
 def remove(number: int, home: Path) -> None:
     """Remove a token by its number, which ends its use at once."""
     with pages_of(home):
-        from web import tokens
+        from web.people import tokens
 
         found = tokens.remove(number)
     if found is None:

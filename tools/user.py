@@ -90,9 +90,9 @@ def list_all(home: Path) -> None:
 
 @contextmanager
 def _users(home: Path) -> Iterator[ModuleType]:
-    """Yield `web.users` on the database of a home directory; end with its errors in one line."""
+    """Yield `web.people.users` on the database of a home; end with its errors in one line."""
     with pages_of(home):
-        from web import users
+        from web.people import users
 
         yield users
 

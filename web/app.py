@@ -9,46 +9,33 @@ from flask import Flask
 from flask.typing import TeardownCallable
 
 from jph.paths import static_dir, templates_dir
-from web import (
-    access,
-    accounts,
-    api,
-    api_v1,
-    audit_page,
-    commands,
-    diagrams,
-    error_pages,
-    first_run,
-    grafana,
-    live,
-    metrics,
-    my_sessions,
-    navigation,
-    old_graphs,
-    old_pages,
-    origins,
-    pages,
-    people,
-    readiness,
-    revision_pages,
-    security,
-    settings,
-    table,
-    token_pages,
-)
+from web import api_v1, commands, diagrams, grafana, navigation, old_pages, pages, table
 from web.alerts import editor as alerts_editor
 from web.alerts import views as alerts_views
 from web.backup import page as backup_page
 from web.component import views as component_views
-from web.compression import compress
+from web.configuration import revision_pages, settings
 from web.context import CodifierConverter, NumberConverter
 from web.gateways import page as gateways
 from web.graphs import files as graph_files
 from web.graphs import saved_views as graph_saved_views
 from web.graphs import views as graph_views
+from web.live import endpoint as live
 from web.logs import views as log_views
 from web.migrations import connect
 from web.network import page as network
+from web.people import (
+    access,
+    accounts,
+    audit_page,
+    first_run,
+    my_sessions,
+    token_pages,
+)
+from web.people import page as people
+from web.programs import api, metrics, old_graphs
+from web.serving import error_pages, origins, readiness, security
+from web.serving.compression import compress
 from web.site import Site
 
 log = logging.getLogger(__name__)
@@ -97,8 +84,9 @@ Teardown = TypeVar("Teardown", bound=TeardownCallable)
 class Application(Flask):
     """The Flask application of one home directory: of its pages, or of `jph user`.
 
-    It takes its database when it is first needed, see web/database.py. Flask refuses extensions
-    after the first request, since requests under way could miss them; a teardown never does.
+    It takes its database when it is first needed, see web/people/database.py. Flask refuses
+    extensions after the first request, since requests under way could miss them; a teardown never
+    does.
     """
 
     def __init__(self, home: Path) -> None:

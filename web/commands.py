@@ -10,9 +10,9 @@ from jph.config.model import Component
 from jph.errors import JphError
 from jph.node.outcome import Outcome
 from jph.registry import IGNORE_HALT
-from web import audit
-from web.access import Role, needs, who
 from web.context import site
+from web.people import audit
+from web.people.access import Role, needs, who
 
 blueprint = Blueprint("commands", __name__)
 

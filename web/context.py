@@ -7,7 +7,7 @@ from typing import Any, ParamSpec, TypeVar, cast
 from flask import abort, current_app, request
 from werkzeug.routing import BaseConverter, IntegerConverter, Map
 
-from web.limits import Gate
+from web.serving.limits import Gate
 from web.site import Site
 
 P = ParamSpec("P")

@@ -1,6 +1,6 @@
 """The file of the pages, home/web.sqlite: its tables, version by version.
 
-No SQLAlchemy here: sessions need none (web/sessions.py).
+No SQLAlchemy here: sessions need none (web/people/sessions.py).
 """
 
 import sqlite3

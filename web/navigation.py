@@ -5,8 +5,8 @@ from typing import NamedTuple
 from flask import Flask, current_app, request
 
 from jph.devices import PORTS
-from web.access import allows
 from web.context import site
+from web.people.access import allows
 
 
 class Entry(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from jph.config.status import SERVICES
 from jph.node.outcome import limits
-from web.records import Records
+from web.live.records import Records
 from web.views import page_view
 
 Card = dict[str, Any]

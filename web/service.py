@@ -21,12 +21,12 @@ from jph.node.channel import Channel
 from jph.settings import setting
 from jph.stores.address import Sql, address_of
 from jph.tcp import is_loopback, listening, netloc, where_it_answers
-from web.proxies import EVERYWHERE, LOOPBACK, Networks, Proxies
-from web.server import PageServer, ServerName
+from web.serving.proxies import EVERYWHERE, LOOPBACK, Networks, Proxies
+from web.serving.server import PageServer, ServerName
 from web.site import Site
 
 if TYPE_CHECKING:
-    from web.tls import Certificate
+    from web.serving.tls import Certificate
 
 NEEDED = ("flask", "flask_login", "flask_sqlalchemy", "waitress", "bcrypt")
 HOST, PORT = "127.0.0.1", 8080  # unless its settings name others
@@ -153,7 +153,7 @@ class Web:
                 "Certificate: the server gevent speaks no TLS; use waitress, or put nginx or Caddy "
                 "before it (docs/home-network.md)"
             )
-        from web.tls import Certificate  # loads ssl
+        from web.serving.tls import Certificate  # loads ssl
 
         return Certificate(self.certificate, self.key)
 

@@ -17,18 +17,18 @@ from jph.stores.address import StoreAddress, history_address
 from web.alerts.board import Board
 from web.alerts.notes import AlertNotes
 from web.alerts.push import PushSender
-from web.event_recorder import EventRecorder
-from web.exports import Exports
-from web.limits import Gate, Places
+from web.history.event_recorder import EventRecorder
+from web.live.readers import Readers
+from web.live.records import Records
+from web.live.stream import LiveStream
 from web.logs.ring import Ring
 from web.network.pings import Pings
 from web.network.written import Written
 from web.outcomes import Outcomes
-from web.proxies import LOOPBACK, Networks, Proxies
-from web.readers import Readers
-from web.records import Records
-from web.sign_in_links import Links, Throttle
-from web.stream import LiveStream
+from web.people.sign_in_links import Links, Throttle
+from web.serving.exports import Exports
+from web.serving.limits import Gate, Places
+from web.serving.proxies import LOOPBACK, Networks, Proxies
 
 if TYPE_CHECKING:
     from web.configuration.keeper import Keeper

@@ -7,8 +7,8 @@ from typing import Any, Literal, NamedTuple
 from flask import Blueprint, Response, abort, render_template, request
 
 from jph.clock import time_now_ms
-from web import long_history
 from web.context import behind, site
+from web.history import long_history
 from web.overview import Card, cards
 
 blueprint = Blueprint("table", __name__)

@@ -8,7 +8,7 @@ from jph.config.silence import timeout_s
 from jph.config.status import sends_data
 from jph.state import FIELDS, Fields, LastStates, for_programs
 from web.formatting import display
-from web.records import Record, Records
+from web.live.records import Record, Records
 
 
 def last_state(states: LastStates, codifier: str) -> Fields:

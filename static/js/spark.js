@@ -8,7 +8,7 @@ export const RING = 120;
 const FIRST_LETTER = '#'.charCodeAt(0);
 const LEVELS = 91;
 
-/** The points of a curve that web/curve.py packed, at the server's time `now`. */
+/** The points of a curve that web/live/curve.py packed, at the server's time `now`. */
 export function unpack(curve, now) {
   let time = now - curve.Age;
   return [...curve.Levels].map((letter, place) => {

@@ -113,7 +113,7 @@ def test_a_missing_class_is_named(plug_in):
 
 
 def test_the_extra_that_brings_a_missing_package_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "web.server", None)
+    monkeypatch.setitem(sys.modules, "web.serving.server", None)
     monkeypatch.delitem(sys.modules, "web.service", raising=False)
     with pytest.raises(ConfigError, match=r"pip install 'jph\[web\]'"):
         registry.find("Web")

@@ -2,9 +2,9 @@ import pytest
 from click.testing import CliRunner
 
 from tools.token import token
-from web import tokens
-from web.access import Role
 from web.app import Application
+from web.people import tokens
+from web.people.access import Role
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 
 from tools.user import user
-from web import users
 from web.app import Application
+from web.people import users
 
 with sqlite3.connect(":memory:") as newer:
     newer.execute("PRAGMA user_version = 1000")

@@ -16,7 +16,7 @@ from jph.clock import time_now_ms
 from jph.config.model import Component, Config, with_servers
 from jph.node.process import ComponentStatus, Process
 from jph.state import LastStates
-from web.records import Records
+from web.live.records import Records
 from web.service import Web
 
 both_servers = pytest.mark.parametrize("server", ["waitress", "gevent"])

@@ -12,8 +12,8 @@ from tests.helpers import eventually
 from tests.web.browser import is_live, sign_in
 from tests.web.bus import SENDER, component, config_of, control, obey, reading
 from tests.web.proxy import PathProxy
-from web import users
 from web.app import Application
+from web.people import users
 
 
 def card(page, codifier):

@@ -14,12 +14,14 @@ from jph.alerts.zone import zone_of
 from jph.clock import time_now_ms
 from jph.config.model import Component
 from jph.errors import JphError, StoreError
-from web import audit, events, revisions
-from web.access import Role, needs, who
 from web.alerts.rules import cleaned, mistakes_of, raw_rules, read_rule
 from web.component.outages import outages_of
+from web.configuration import revisions
 from web.context import behind, given_object, site
-from web.recent import read_recent
+from web.history import events
+from web.history.recent import read_recent
+from web.people import audit
+from web.people.access import Role, needs, who
 
 blueprint = Blueprint("alert_rules", __name__)
 

@@ -1,7 +1,7 @@
 """Note in the events when an alert begins to fire and when it ends, for marks on graphs."""
 
 from web.alerts.board import Posted
-from web.event_recorder import Change, EventRecorder
+from web.history.event_recorder import Change, EventRecorder
 
 EARLIER_MS = 5_000  # what began so long before the pages is still new
 MOST_NOTED = 1000

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from jph.alerts.telling import Told
-from web.recent import read_recent_text
+from web.history.recent import read_recent_text
 from web.site import Site
 
 MOST_TEXTS = 5_000

@@ -149,7 +149,7 @@ def subscriptions(home: Path) -> list[Subscription]:
 
 
 def _database(home: Path) -> Any:
-    from web import events
+    from web.history import events
     from web.migrations import connection  # loads sqlite3
 
     return connection(events.database_of(home))

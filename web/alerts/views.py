@@ -11,13 +11,13 @@ from jph.alerts.telling import LONGEST_S, MAINTAINED, Order, Told, Verb, argumen
 from jph.clock import time_now_ms
 from jph.config.model import Component
 from jph.errors import JphError
-from web import audit
-from web.access import Role, needs, who
 from web.alerts import push
 from web.alerts.board import Posted
 from web.alerts.past import past_alerts
 from web.alerts.rules import contacts_of, rules_of
 from web.context import behind, given_object, site
+from web.people import audit
+from web.people.access import Role, needs, who
 
 blueprint = Blueprint("alerts", __name__)
 
@@ -389,7 +389,7 @@ def _words(component: Component, done: bool, text: str) -> str:
 
 def _note_event(subject: str, text: str) -> None:
     """Note in the events what a person did; a database that is away stops nobody."""
-    from web import events
+    from web.history import events
 
     here = site()
     codifier = subject if subject in here.config.components else ""

@@ -12,10 +12,10 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Rule
 
-from web.access import open_to_strangers
-from web.limits import Busy
-from web.problems import problem
-from web.security import for_programs
+from web.people.access import open_to_strangers
+from web.serving.limits import Busy
+from web.serving.problems import problem
+from web.serving.security import for_programs
 
 blueprint = Blueprint("api_v1", __name__)
 log = logging.getLogger(__name__)

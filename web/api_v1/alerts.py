@@ -3,8 +3,6 @@
 from flask import Response, abort
 
 from jph.config.model import Component
-from web import revisions
-from web.access import Role, who
 from web.alerts.board import Posted
 from web.alerts.editor import with_rule, without_rule
 from web.alerts.rules import cleaned, mistakes_of, raw_rules
@@ -12,7 +10,9 @@ from web.alerts.views import attend_to, commanded, maintain
 from web.api_v1 import models
 from web.api_v1.configuration import changed, refused
 from web.api_v1.endpoints import ENDPOINTS
+from web.configuration import revisions
 from web.context import site
+from web.people.access import Role, who
 
 
 @ENDPOINTS.add("GET", "/alerts", query=models.AlertQuery, answer=models.Alerts)

@@ -1,10 +1,10 @@
 """Commands to components."""
 
 from web import commands
-from web.access import Role
 from web.api_v1 import models
 from web.api_v1.components import record_of
 from web.api_v1.endpoints import ENDPOINTS
+from web.people.access import Role
 
 FLAGS = {word: flag for flag, word in commands.FLAGS.items()}
 

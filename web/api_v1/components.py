@@ -10,8 +10,8 @@ from jph.clock import time_now_ms
 from web.api_v1 import models
 from web.api_v1.endpoints import ENDPOINTS, encoded
 from web.context import site
-from web.filters import Filter
-from web.records import Record, Records
+from web.live.filters import Filter
+from web.live.records import Record, Records
 from web.site import Site
 from web.views import live_view, timeout_ms
 

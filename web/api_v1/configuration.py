@@ -7,13 +7,13 @@ from flask import Response, abort
 
 from jph.config import document
 from jph.errors import ConfigError
-from web import audit, revisions
-from web.access import Role, who
 from web.api_v1 import models
 from web.api_v1.endpoints import ENDPOINTS
-from web.configuration import store
+from web.configuration import revisions, store
 from web.context import site
-from web.problems import problem
+from web.people import audit
+from web.people.access import Role, who
+from web.serving.problems import problem
 
 MOST_BODY = 2 << 20  # bytes
 MOST_NUMBER = 1 << 53

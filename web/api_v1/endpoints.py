@@ -17,9 +17,9 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 from werkzeug.routing import Map, Rule
 
 from jph.errors import JphError
-from web.access import Role, may, role
 from web.context import CodifierConverter
-from web.problems import problem
+from web.people.access import Role, may, role
+from web.serving.problems import problem
 
 View = Callable[..., Any]
 MOST_MISTAKES = 20
@@ -109,7 +109,7 @@ class Endpoints:
         with self._lock:
             for _ in range(TRIES):
                 if self._map is None:
-                    with suppress(SystemError):  # see web/server.py: another thread builds a tree
+                    with suppress(SystemError):  # a tree is built, see web/serving/server.py
                         self._map = self._made()
             return self._map or self._made()
 

@@ -4,12 +4,13 @@ from flask import abort
 
 from jph.bus.wire import TIMESTAMP_LIMIT
 from jph.clock import time_now_ms
-from web import audit, events
-from web.access import Role, who
 from web.api_v1 import models
 from web.api_v1.components import record_of
 from web.api_v1.endpoints import ENDPOINTS
 from web.context import site
+from web.history import events
+from web.people import audit
+from web.people.access import Role, who
 
 
 @ENDPOINTS.add("GET", "/events", query=models.EventQuery, answer=models.EventPage)

@@ -6,12 +6,12 @@ from flask import Response, request
 
 from jph.clock import time_now_ms
 from jph.stores.buckets import HOUR_MS, RESOLUTIONS, width_ms
-from web import long_history
 from web.api_v1 import models
 from web.api_v1.components import record_of
 from web.api_v1.endpoints import ENDPOINTS, encoded
 from web.context import site
-from web.recent import read_recent
+from web.history import long_history
+from web.history.recent import read_recent
 
 CSV = "text/csv"
 NDJSON = "application/x-ndjson"

@@ -14,7 +14,7 @@ from pydantic.json_schema import JsonSchemaMode
 from jph.openapi import REFERENCE, parameters_of, placed
 from web.api_v1 import models
 from web.api_v1.endpoints import ENDPOINTS, Endpoint
-from web.problems import MIMETYPE
+from web.serving.problems import MIMETYPE
 
 PARAMETER = re.compile(r"<(\w+):(\w+)>")
 PARAMETERS: dict[str, dict[str, Any]] = {

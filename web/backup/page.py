@@ -11,12 +11,12 @@ from flask import Blueprint, Response, abort, flash, redirect, render_template, 
 from flask.typing import ResponseReturnValue
 
 from jph.errors import ConfigError, JphError, StoreError
-from web import audit
-from web.access import Role, needs, who
 from web.backup import content
 from web.context import site
-from web.limits import MOST_BODY
-from web.long_history import begun, streamed
+from web.history.long_history import begun, streamed
+from web.people import audit
+from web.people.access import Role, needs, who
+from web.serving.limits import MOST_BODY
 
 blueprint = Blueprint("backup", __name__, url_prefix="/settings/backup")
 

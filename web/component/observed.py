@@ -5,7 +5,6 @@ from jph.config.model import Component
 from jph.stores import HistoryStore
 from jph.stores.address import longest_store_s
 from jph.stores.buckets import Span, merged, without
-from web import events
 from web.component.outages import (
     Availability,
     availability,
@@ -13,7 +12,8 @@ from web.component.outages import (
     outages_of,
     with_gaps,
 )
-from web.recent import SETTLE_MS
+from web.history import events
+from web.history.recent import SETTLE_MS
 from web.site import Site
 from web.views import timeout_ms
 

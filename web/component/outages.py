@@ -1,14 +1,14 @@
 """Outages of a component over a span: from the events, and from gaps in the history. Pure.
 
-While the pages run they note each change of a status (web/event_recorder.py). For the times when
-they did not run, gaps in the history tell of outages.
+While the pages run they note each change of a status (web/history/event_recorder.py). For the
+times when they did not run, gaps in the history tell of outages.
 """
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from jph.stores.buckets import Span, merged, without
-from web.events import STATUSES, Event
+from web.history.events import STATUSES, Event
 
 NEVER_ENDS_MS = 1 << 62
 FROM_GAP = "No readings are stored; the pages were not running."

@@ -13,14 +13,14 @@ from jph.errors import JphError
 from jph.stores.address import longest_store_s
 from jph.stores.buckets import HOUR_MS, statistic_of
 from jph.stores.span import joined
-from web import events
-from web.api import gap_width_ms
 from web.component.observed import observe
 from web.component.timeline import shares, switch_bars, text_bars
 from web.component.totals import Cell, Per, periods, totals
 from web.context import behind, site
 from web.formatting import display
-from web.recent import last_stored_ms, read_recent, read_recent_text
+from web.history import events
+from web.history.recent import last_stored_ms, read_recent, read_recent_text
+from web.programs.api import gap_width_ms
 from web.views import timeout_ms
 
 blueprint = Blueprint("component", __name__)

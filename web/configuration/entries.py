@@ -7,7 +7,7 @@ from copy import deepcopy
 from typing import Any
 
 from jph import registry
-from web.strangers import DATA_TYPES, Stranger
+from web.live.strangers import DATA_TYPES, Stranger
 
 _SIGNS = string.ascii_uppercase + string.digits + string.ascii_lowercase
 

@@ -20,7 +20,6 @@ from jph.errors import ConfigError, JphError, StoreError
 from jph.faults import Fault
 from jph.node.channel import Channel
 from jph.node.outcome import send_command
-from web import events
 from web.configuration import store, trial
 from web.configuration.differences import differences
 from web.configuration.file import ConfigFile, NotWritableError
@@ -36,6 +35,7 @@ from web.configuration.own_pages import (
 from web.configuration.store import Revision
 from web.configuration.text import dumped, is_same, parsed, written
 from web.configuration.trial import Mark, Trial
+from web.history import events
 
 log = logging.getLogger(__name__)
 

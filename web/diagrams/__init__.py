@@ -10,9 +10,9 @@ from jph.config.model import Component
 from jph.config.status import SERVICES
 from jph.errors import StoreError
 from jph.paths import static_dir
-from web import audit
-from web.access import Role, needs
 from web.context import behind, site
+from web.people import audit
+from web.people.access import Role, needs
 from web.views import page_view
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from jph.config import document
 from jph.config.adopt import adopt as adopted
 from jph.devices import Gateway, gateways, is_named, name_of
 from jph.errors import ConfigError, GatewayError, JphError
-from web import audit
-from web.access import Role, needs, who
 from web.context import site
 from web.formatting import digits
+from web.people import audit
+from web.people.access import Role, needs, who
 
 blueprint = Blueprint("gateways", __name__, url_prefix="/settings/gateways")
 

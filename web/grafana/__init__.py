@@ -11,9 +11,9 @@ from flask import Blueprint, Response, abort, jsonify, request
 
 from jph.errors import JphError
 from jph.stores.span import FIELDS
-from web.access import Role, needs
 from web.context import behind
-from web.security import for_programs
+from web.people.access import Role, needs
+from web.serving.security import for_programs
 
 if TYPE_CHECKING:
     from pydantic import BaseModel

@@ -6,11 +6,11 @@ from typing import Any
 
 from jph.config.model import Component
 from jph.stores.span import parse_field
-from web import events
 from web.context import site
 from web.grafana import questions
 from web.grafana.questions import MOST_POINTS
-from web.recent import read_recent, read_recent_text
+from web.history import events
+from web.history.recent import read_recent, read_recent_text
 
 KEYS = ("codifier", "area", "label", "type")
 MOST_TEXTS = 1_000

@@ -1,7 +1,7 @@
 """Files of readings and of statistics, as CSV, NDJSON or Parquet.
 
-Whatever is long is made while it is sent (web/long_history.py): the readings of all sensors of a
-year take no more memory than a page of them. Times are ISO 8601 with their zone and to the
+Whatever is long is made while it is sent (web/history/long_history.py): the readings of all sensors
+of a year take no more memory than a page of them. Times are ISO 8601 with their zone and to the
 millisecond. Readings come in order of time, statistics sensor by sensor.
 """
 
@@ -16,7 +16,7 @@ from jph.bus.wire import number_of
 from jph.config.model import Component
 from jph.stores import EXACT
 from jph.stores.buckets import RAW
-from web import long_history
+from web.history import long_history
 from web.site import Site
 
 READINGS = ("time", "codifier", "name", "unit", "value")

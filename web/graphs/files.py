@@ -8,11 +8,11 @@ from flask.typing import ResponseReturnValue
 from jph.alerts.zone import named_zone
 from jph.errors import JphError
 from jph.stores.buckets import RAW, RESOLUTIONS
-from web import long_history
 from web.context import site
 from web.graphs import downloads
 from web.graphs.views import MOST_TEXTS, asked_lines, changes, earlier, span
-from web.recent import read_recent, read_recent_text
+from web.history import long_history
+from web.history.recent import read_recent, read_recent_text
 
 blueprint = Blueprint("graph_files", __name__)
 

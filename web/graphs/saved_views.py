@@ -7,10 +7,10 @@ from flask import Blueprint, Response, abort, jsonify
 from flask.typing import ResponseReturnValue
 
 from jph.errors import StoreError
-from web.access import Role, needs, who
 from web.context import given_object
 from web.graphs import saved as saved_graphs
 from web.graphs.views import show_fault
+from web.people.access import Role, needs, who
 
 blueprint = Blueprint("saved_graphs", __name__)
 blueprint.register_error_handler(StoreError, show_fault)

@@ -14,13 +14,14 @@ from jph.clock import time_now_ms
 from jph.errors import JphError, StoreError
 from jph.stores import HistoryStore, Series
 from jph.stores.span import parse_field
-from web import audit, events
-from web.access import Role, needs, who
-from web.api import gap_width_ms
 from web.context import behind, given_object, row_number, site
 from web.graphs import downloads
 from web.graphs import saved as saved_graphs
-from web.recent import read_recent, read_recent_text
+from web.history import events
+from web.history.recent import read_recent, read_recent_text
+from web.people import audit
+from web.people.access import Role, needs, who
+from web.programs.api import gap_width_ms
 from web.views import timeout_ms
 
 blueprint = Blueprint("graphs", __name__)

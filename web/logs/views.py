@@ -4,10 +4,10 @@ import logging
 
 from flask import Blueprint, Response, jsonify, render_template, request
 
-from web.access import Role, needs
 from web.context import behind, site
 from web.logs.line import Line, LogError, Wanted
 from web.logs.sources import sources
+from web.people.access import Role, needs
 
 blueprint = Blueprint("logs", __name__)
 

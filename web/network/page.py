@@ -6,10 +6,10 @@ from typing import Any
 from flask import Blueprint, Response, abort, current_app, jsonify, render_template, url_for
 
 from jph.errors import JphError
-from web import audit
-from web.access import Role, may, needs
 from web.context import behind, site
 from web.network.report import everybody, report, speakers
+from web.people import audit
+from web.people.access import Role, may, needs
 
 blueprint = Blueprint("network", __name__)
 

@@ -12,14 +12,14 @@ from jph.bus.sequence import SequenceTracker
 from jph.clock import time_now_ms
 from jph.errors import ConfigError
 from jph.stores.address import writer_waits
-from web.api import memory_mb
 from web.formatting import display
+from web.live.nodes import PROGRAMS, UNKNOWN, died_ms
+from web.live.record import Record
+from web.live.records import NetworkFault, Overview
+from web.live.strangers import DATA_TYPES, Stranger
 from web.network.pings import best, round_trip_ms
-from web.nodes import PROGRAMS, UNKNOWN, died_ms
-from web.record import Record
-from web.records import NetworkFault, Overview
+from web.programs.api import memory_mb
 from web.site import Site
-from web.strangers import DATA_TYPES, Stranger
 
 MANY_LOST = 0.01  # of all messages of a node
 MANY_DROPPED = 0.001  # of all messages, by the kernel

@@ -17,9 +17,9 @@ from jph.alerts.telling import Told
 from tests.helpers import eventually, logged
 from tests.http_server import says
 from tests.web.alerts.test_views import Asker
-from web import events
 from web.alerts import push
 from web.alerts.board import Posted
+from web.history import events
 from web.migrations import connect
 
 

@@ -9,7 +9,7 @@ from jph.clock import time_now_ms
 from tests.helpers import eventually
 from tests.web.bus import component, reading
 from tests.web.client import Client
-from web import events
+from web.history import events
 
 WARM = {"Name": "Too warm", "Kind": "above", "Limit": 30, "Sensors": ["A1"]}
 

@@ -10,9 +10,9 @@ from jph.stores import open_history, row_of
 from tests.helpers import new_bus
 from tests.web.bus import reading
 from tests.web.client import Answer, Client
-from web import tokens
-from web.access import Role
 from web.app import Application
+from web.people import tokens
+from web.people.access import Role
 
 numbers = count()
 

@@ -5,7 +5,7 @@ import pytest
 from tests.helpers import eventually
 from tests.web.alerts.conftest import start  # noqa: F401
 from tests.web.api_v1.program import Program
-from web.access import Role
+from web.people.access import Role
 
 WARM = {"Name": "Too warm", "Kind": "above", "Limit": 30, "Sensors": ["A1"]}
 

@@ -4,7 +4,7 @@ import pytest
 
 from tests.web.api_v1.program import Program
 from tests.web.bus import SENDER, component, control, group_status, obey, reading, source
-from web.access import Role
+from web.people.access import Role
 
 
 @pytest.fixture
@@ -198,8 +198,8 @@ def test_a_viewer_commands_nothing_and_an_operator_does(web):
 
 
 def test_commands_are_in_the_audit_list(web, program):
-    from web import audit
     from web.app import Application
+    from web.people import audit
 
     obey(web)
     program.post("/components/A1/commands", {"command": "halt"})

@@ -11,7 +11,7 @@ from tests.web.configuration.conftest import (  # noqa: F401
     network,
     path,
 )
-from web.access import Role
+from web.people.access import Role
 
 
 @pytest.fixture
@@ -47,8 +47,8 @@ def test_the_configuration_is_read_changed_and_taken_back(network, program, path
     assert "__comment" in path.read_text()
     network.in_force()
     eventually(lambda: program.get("/components/A1").json["name"] == "Attic")
-    outcome = program.get(f"/configuration/revisions/{before + 1}").json["revision"]["outcome"]
-    assert outcome
+    revision = f"/configuration/revisions/{before + 1}"
+    eventually(lambda: program.get(revision).json["revision"]["outcome"])
     page = program.get("/configuration/revisions", limit=1).json
     assert [one["number"] for one in page["items"]] == [before + 1]
     rest = program.get("/configuration/revisions", before=page["next"]).json

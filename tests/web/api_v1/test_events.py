@@ -4,8 +4,8 @@ from jph.clock import time_now_ms
 from tests.helpers import eventually
 from tests.web.api_v1.program import Program
 from tests.web.bus import SENDER, control
-from web import events
-from web.access import Role
+from web.history import events
+from web.people.access import Role
 
 
 def add(web, *given):

@@ -16,7 +16,7 @@ from jph.stores.buckets import HOUR_MS
 from tests.helpers import eventually
 from tests.web.api_v1.program import Program
 from tests.web.bus import both_servers, component, reading
-from web import long_history
+from web.history import long_history
 
 START = 1_795_000_000_000 // HOUR_MS * HOUR_MS
 

@@ -4,9 +4,9 @@ import io
 import tarfile
 from pathlib import Path
 
-from web import users
-from web.access import Role
 from web.app import Application
+from web.people import users
+from web.people.access import Role
 
 
 def names(data: bytes) -> list[str]:

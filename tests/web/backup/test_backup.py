@@ -22,10 +22,10 @@ from tests.web.backup.archive import names, people
 from tests.web.configuration.conftest import entry
 from tools.backup import backup as backup_command
 from tools.backup import restore as restore_command
-from web import tokens, users
-from web.access import Role
 from web.app import Application
 from web.backup import content, restoring, writing
+from web.people import tokens, users
+from web.people.access import Role
 
 PASSWORD = "correct horse"
 NOT_ALONG = "web.key", "spool-H1.sqlite", "web.damaged-x.sqlite", ".part", "config.trial.json"
@@ -125,7 +125,7 @@ def test_all_but_the_history_and_what_belongs_to_this_machine_is_in_it(home):
 
 
 def test_sessions_are_not_in_it(home, tmp_path):
-    from web import sessions
+    from web.people import sessions
 
     with Application(home).app_context():
         token = sessions.begin("anna", users.stamp("anna"))

@@ -9,7 +9,7 @@ from web.component.outages import (
     outages_of,
     with_gaps,
 )
-from web.events import Event
+from web.history.events import Event
 
 
 def happened(*events):

@@ -15,8 +15,8 @@ from jph.stores import open_history, row_of
 from tests.helpers import eventually
 from tests.web.browser import is_live, sign_in
 from tests.web.bus import component, obey, reading
-from web import event_recorder, events
-from web.events import Event
+from web.history import event_recorder, events
+from web.history.events import Event
 from web.logs import sources
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -11,8 +11,8 @@ from jph.stores import open_history, row_of
 from tests.helpers import eventually
 from tests.web.bus import component, reading
 from tests.web.client import Client
-from web import events
-from web.events import Event
+from web.history import events
+from web.history.events import Event
 
 BERLIN = ZoneInfo("Europe/Berlin")
 HOUR_MS = 3_600_000

@@ -11,9 +11,9 @@ import pytest
 from tests.helpers import new_bus
 from tests.web.backup.archive import names, people
 from tests.web.configuration.conftest import entry
-from web import users
-from web.access import Role
 from web.app import Application
+from web.people import users
+from web.people.access import Role
 
 PASSWORD = "correct horse"
 

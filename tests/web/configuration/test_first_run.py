@@ -10,10 +10,10 @@ from playwright.sync_api import expect
 from tests.helpers import eventually, free_tcp_port, new_bus
 from tests.web.client import Client
 from tests.web.configuration.conftest import entry
-from web import users
-from web.access import Role
 from web.app import Application
-from web.first_run import qr_code
+from web.people import users
+from web.people.access import Role
+from web.people.first_run import qr_code
 
 PASSWORD = "correct horse"
 FORM = {"network": "Villa", "open": "1", "name": "anna", "password": PASSWORD, "again": PASSWORD}

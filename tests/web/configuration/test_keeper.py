@@ -14,7 +14,7 @@ from jph.paths import shipped_config
 from tests.helpers import eventually, free_tcp_port, naming, new_bus
 from tests.network import Peer
 from tests.web.bus import both_servers
-from tests.web.test_tls import make_certificate
+from tests.web.serving.test_tls import make_certificate
 from web.configuration import edits, store, trial
 from web.configuration.file import NotWritableError
 from web.configuration.keeper import ConflictError, RefusedError

@@ -152,7 +152,7 @@ def test_who_saved_it_is_in_the_audit_list(network, admin, document):
     hall = {**document["Sensors"][0], "Name": "Hall"}
     admin.post("/settings/save", base=1, codifier="A1", entry=hall, why="it moved")
     network.in_force()
-    from web.events import between
+    from web.history.events import between
 
     (event,) = [it for it in between(network.home, 0, 2**60) if it.text == "it moved"]
     assert (event.codifier, event.kind, event.who) == ("A1", "configuration", "owner")

@@ -5,9 +5,9 @@ import pytest
 from tests.web.bus import both_servers, component, control, reading
 from tests.web.client import Client
 from tests.web.diagrams.test_pictures import png
-from web import users
-from web.access import Role
 from web.app import Application
+from web.people import users
+from web.people.access import Role
 
 SVG = (
     b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 20" onload="alert(1)">'
@@ -192,7 +192,7 @@ def test_the_example_has_the_first_sensors(web, owner):
 
 
 def test_changes_are_in_the_audit_list(web, owner, made):
-    from web import audit
+    from web.people import audit
 
     save(owner, made)
     with Application(web.home).app_context():
