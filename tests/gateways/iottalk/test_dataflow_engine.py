@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,44 +12,12 @@ from hypothesis import strategies as st
 
 from gateways.iottalk.dataflow.engine import Engine
 from gateways.iottalk.dataflow.model import Feature, Graph, Link, Use, digest_of
-from gateways.iottalk.dataflow.runner import Failure, Function, Lost
+from gateways.iottalk.dataflow.runner import Function, Lost
 from gateways.iottalk.dataflow.running import MOST_WAITING
+from tests.gateways.iottalk.local import Local
 
 DEVICE = "7b1c5ac5-6f39-4a5b-8c1e-1df2ba6c3c11"
 OUT = Feature(DEVICE, "out", "odf")
-
-
-class Local:
-    """Runs functions in this process; `names` are in their globals."""
-
-    def __init__(self, names: dict[str, Any]) -> None:
-        self._names = names
-        self._known: dict[str, Callable[..., object]] = {}
-
-    def new(self) -> "Local":
-        return Local(self._names)
-
-    def start(self) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def call(self, function: Function, arguments: Sequence[list[object]]) -> list[object]:
-        run = self._known.get(function.digest)
-        if run is None:
-            names = dict(self._names)
-            exec(function.source, names)
-            run = self._known[function.digest] = names["run"]
-        results: list[object] = []
-        for each in arguments:
-            try:
-                results.append(run(*each))
-            except Lost:
-                raise
-            except Exception as error:
-                results.append(Failure(f"{type(error).__name__}: {error}"))
-        return results
 
 
 class Heard:
