@@ -106,6 +106,7 @@ class Alerts:
         self._losses_s = self._kept_s = 0.0
         self._kept = b""  # what the disk has
         self._was_active = True
+        self._firing = 0  # alerts, at the last look
         self._to_tell: list[int] = []  # numbers of alerts that somebody asked for
         self._rule_states: dict[str, dict[str, object]] = {}
         self._take_network()
@@ -309,6 +310,7 @@ class Alerts:
     def _settle(self, now: Moment) -> None:
         """Publish what changed, and put into the outbox what is due."""
         said: dict[int, str] = {}
+        self._firing = self._book.firing(now.ms)
         for it in self._book.end_maintenance(now.ms):
             self._publish_maintenance(it, 0)
         for announcement in self._book.due(now.ms):
@@ -336,8 +338,7 @@ class Alerts:
 
     def _publish(self, **parts: Any) -> None:
         """Send the number of firing alerts, with news beside it."""
-        with self._lock:
-            content: dict[str, object] = {"value": self._book.firing(time_now_ms())}
+        content: dict[str, object] = {"value": self._firing}
         if fault := self._fault():
             content["fault"] = fault
         self.channel.send_data(fitting(content, **parts))
