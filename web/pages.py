@@ -9,6 +9,7 @@ from jph.config.model import Component
 from jph.config.silence import timeout_s
 from jph.devices import device_of
 from jph.errors import ConfigError
+from jph.node.outcome import limits
 from jph.registry import IGNORE_HALT
 from jph.stores.address import writer_waits
 from web import overview
@@ -71,7 +72,7 @@ def component(codifier: str) -> str:
         entry=entry,
         is_text=entry.data_type == "string",
         spans=SPANS,
-        limits=limits(entry),
+        limits=_slider(entry),
         document=json.dumps(entry.entry, indent=2, ensure_ascii=False, default=str),
         details=configuration(entry),
         proxies=[record for name in entry.serves if (record := records.get(name))],
@@ -82,14 +83,10 @@ def component(codifier: str) -> str:
     )
 
 
-def limits(entry: Component) -> tuple[float, float] | None:
-    """Return the lowest and the highest value that a component takes, where its settings say so."""
-    if entry.type == "Fan":
-        return 0, 100
-    low, high = entry.settings.get("Min"), entry.settings.get("Max")
-    if isinstance(low, int | float) and isinstance(high, int | float) and low < high:
-        return low, high
-    return None
+def _slider(entry: Component) -> tuple[float, float] | None:
+    """Return the ends of a slider; None where the settings do not say both."""
+    low, high = limits(entry)
+    return None if low is None or high is None or low >= high else (low, high)
 
 
 def configuration(entry: Component) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from jph.clock import time_now_ms
 from jph.config.model import Component
 from jph.errors import JphError, StoreError
 from web.alerts.rules import cleaned, mistakes_of, raw_rules, read_rule
+from web.alerts.views import alerts_component
 from web.component.outages import outages_of
 from web.configuration import revisions
 from web.context import behind, given_object, site
@@ -39,7 +40,7 @@ Edit = Callable[[dict[str, Any]], None]  # of the document of a configuration
 def save() -> ResponseReturnValue:
     """Save a "rule", in the place of the one that is called "old", or as a new one."""
     given = given_object()
-    component, old = _component(given), given.get("old")
+    component, old = alerts_component(given.get("component")), given.get("old")
     rule = cleaned(_object(given, "rule"))
     config = site().config
     mistakes = mistakes_of(rule, component, config, old if isinstance(old, str) else None)
@@ -73,7 +74,7 @@ def with_rule(component: str, rule: Mapping[str, Any], old: object) -> Edit:
 def remove() -> ResponseReturnValue:
     """Remove the rule with a "name", and the state that it has on the bus."""
     given = given_object()
-    component, name = _component(given), given.get("name")
+    component, name = alerts_component(given.get("component")), given.get("name")
     if name not in [_name(it) for it in raw_rules(component)]:
         abort(404, "There is no such rule.")
     edit = without_rule(component.codifier, str(name))
@@ -102,7 +103,7 @@ def without_rule(component: str, name: str) -> Edit:
 def save_contact() -> ResponseReturnValue:
     """Save a "contact", in the place of the one that is called "old", or as a new one."""
     given = given_object()
-    component, old = _component(given), given.get("old")
+    component, old = alerts_component(given.get("component")), given.get("old")
     contact = {k: v for k, v in _object(given, "contact").items() if v not in (None, "", [])}
 
     def edit(document: dict[str, Any]) -> None:
@@ -123,7 +124,7 @@ def save_contact() -> ResponseReturnValue:
 def remove_contact() -> ResponseReturnValue:
     """Remove the contact with a "name"; rules that name it forget it."""
     given = given_object()
-    component, name = _component(given), given.get("name")
+    component, name = alerts_component(given.get("component")), given.get("name")
 
     def edit(document: dict[str, Any]) -> None:
         settings = _entry(document, component.codifier).get("Sensor") or {}
@@ -162,7 +163,7 @@ def add_component() -> ResponseReturnValue:
 def trial() -> ResponseReturnValue:
     """Tell when a "rule" would have fired in the last "days", by the stored history."""
     given = given_object()
-    component = _component(given)
+    component = alerts_component(given.get("component"))
     raw, days = cleaned(_object(given, "rule")), given.get("days", 7)
     if isinstance(days, bool) or not isinstance(days, int | float) or not 0 < days <= MOST_DAYS:
         abort(400, f"days must be a number, up to {MOST_DAYS}.")
@@ -290,13 +291,6 @@ def _object(given: Mapping[str, Any], key: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         abort(400, f"{key} must be an object.")
     return value
-
-
-def _component(given: Mapping[str, Any]) -> Component:
-    codifier = given.get("component")
-    if not isinstance(codifier, str) or codifier not in site().board.components:
-        abort(404, "There is no such Alerts component.")
-    return site().config.components[codifier]
 
 
 def _entry(document: dict[str, Any], codifier: str) -> dict[str, Any]:

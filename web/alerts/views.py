@@ -350,11 +350,17 @@ def unsubscribe() -> ResponseReturnValue:
     return jsonify({"done": True})
 
 
-def commanded(codifier: object) -> Component:
-    """Return the Alerts component that a command is for."""
+def alerts_component(codifier: object) -> Component:
+    """Return the Alerts component that a request names."""
     component = site().config.components.get(codifier) if isinstance(codifier, str) else None
     if component is None or component.codifier not in site().board.components:
         abort(404, "There is no such Alerts component.")
+    return component
+
+
+def commanded(codifier: object) -> Component:
+    """Return the Alerts component that a command is for."""
+    component = alerts_component(codifier)
     if not component.control_enabled:
         abort(409, f'{codifier} takes no commands: its entry has no "Control": "enabled".')
     return component

@@ -6,7 +6,7 @@ from jph.config.model import Component
 from web.alerts.board import Posted
 from web.alerts.editor import with_rule, without_rule
 from web.alerts.rules import cleaned, mistakes_of, raw_rules
-from web.alerts.views import attend_to, commanded, maintain
+from web.alerts.views import alerts_component, attend_to, commanded, maintain
 from web.api_v1 import models
 from web.api_v1.configuration import changed, refused
 from web.api_v1.endpoints import ENDPOINTS
@@ -84,7 +84,7 @@ def rules() -> models.AlertRules:
 )
 def save_rule(body: models.NewRule) -> models.Revision | Response:
     """Save a rule, as a new one or in the place of another; that is a revision as any other."""
-    component = _alerts(body.component)
+    component = alerts_component(body.component)
     if body.replaces is not None and body.replaces not in _names(component):
         abort(404, "There is no such rule to be replaced.")
     rule = cleaned(body.rule)
@@ -106,18 +106,12 @@ def save_rule(body: models.NewRule) -> models.Revision | Response:
 )
 def remove_rule(query: models.RuleQuery) -> models.Revision | Response:
     """Remove a rule, and the state that it has on the bus."""
-    component = _alerts(query.component)
+    component = alerts_component(query.component)
     if query.name not in _names(component):
         abort(404, "There is no such rule.")
     why = f"remove the alert rule {query.name}"
     edit = without_rule(component.codifier, query.name)
     return changed(lambda: revisions.change(edit, who(), why), why)
-
-
-def _alerts(codifier: str) -> Component:
-    if codifier not in site().board.components:
-        abort(404, "There is no such Alerts component.")
-    return site().config.components[codifier]
 
 
 def _names(component: Component) -> list[object]:
