@@ -1,6 +1,7 @@
 // What pages of alerts have in common: one alert as a row, and what people do about it.
 
 import { ROOT, serverNow } from './live.js';
+import { inSentence } from './numbers.js';
 import { request, toast } from './request.js';
 import { span, when } from './view.js';
 
@@ -30,12 +31,12 @@ export function button(text, label, act) {
   return made;
 }
 
-/** Send a command, say what became of it, and go on. */
-export async function command(pressed, path, body, after) {
+/** Send a command about something with a name, say what became of it, and go on. */
+export async function command(pressed, path, body, after, name = '') {
   pressed.setAttribute('aria-busy', 'true');
   try {
     const { done, outcome } = await request(path, { method: 'POST', body });
-    toast(`${outcome}.`.replace(/\.\.$/, '.'), !done);
+    toast(inSentence(`${outcome}.`.replace(/\.\.$/, '.'), name), !done);
   } catch (error) {
     toast(error.message, true);
   } finally {
@@ -44,11 +45,11 @@ export async function command(pressed, path, body, after) {
   await after();
 }
 
-function actions({ component, id, state, text }, send) {
+function actions({ component, id, state, name }, text, send) {
   const place = document.createElement('span');
   place.className = 'buttons';
   const attend = (pressed, action, seconds = 0) => send(
-    pressed, 'alerts/attend', { component, id, action, seconds },
+    pressed, 'alerts/attend', { component, id, action, seconds }, name,
   );
   if (state === 'firing' || state === 'snoozed' || state === 'maintained') {
     place.append(button('Acknowledge', `Acknowledge: ${text}`, (it) => attend(it, 'acknowledge')));
@@ -68,8 +69,12 @@ function actions({ component, id, state, text }, send) {
   return place;
 }
 
-/** An alert as an item of a list; `send(button, path, body)` sends its commands. */
+/** What an alert says. */
+export const words = ({ text, name }) => inSentence(text, name);
+
+/** An alert as an item of a list; `send(button, path, body, name)` sends its commands. */
 export function row(alert, isOperator, send) {
+  const text = words(alert);
   const item = document.createElement('li');
   item.dataset.state = alert.state;
   item.dataset.id = `${alert.component}-${alert.id}`;
@@ -79,10 +84,10 @@ export function row(alert, isOperator, send) {
   if (alert.isComponent) {
     const link = document.createElement('a');
     link.href = `${ROOT}component/${encodeURIComponent(alert.subject)}`;
-    link.textContent = alert.text;
+    link.textContent = text;
     strong.append(link);
   } else {
-    strong.textContent = alert.text;
+    strong.textContent = text;
   }
   const quiet = document.createElement('span');
   quiet.className = 'quiet';
@@ -94,7 +99,7 @@ export function row(alert, isOperator, send) {
   ].filter(Boolean).join(' · ');
   what.append(severity(alert.severity), ' ', strong, quiet);
   item.append(what);
-  if (isOperator && alert.state !== 'pending') item.append(actions(alert, send));
+  if (isOperator && alert.state !== 'pending') item.append(actions(alert, text, send));
   return item;
 }
 

@@ -1,6 +1,7 @@
 // Rules and contacts of alerts as forms, and a rule tried on the stored history.
 
 import { Chart } from './chart.js';
+import { inSentence } from './numbers.js';
 import { request, toast } from './request.js';
 import { when } from './view.js';
 
@@ -9,6 +10,7 @@ const NUMBERS = ['Limit', 'Low', 'High', 'Within', 'Intervals', 'Hysteresis', 'F
 
 const byId = (id) => document.getElementById(id);
 const form = byId('rule');
+for (const says of document.querySelectorAll('.rules [data-sentence]')) says.textContent = inSentence(says.textContent);
 let component = '';
 let old = null;
 let others = {}; // keys of the rule that the form does not show
@@ -192,8 +194,8 @@ async function tryIt(pressed) {
       byId('trial').hidden = true;
       return;
     }
-    byId('trial-words').textContent = tried.words;
-    byId('trial-note').textContent = tried.note;
+    byId('trial-words').textContent = inSentence(tried.words);
+    byId('trial-note').textContent = inSentence(tried.note);
     byId('trial-sensor').replaceChildren(...tried.sensors.map(
       (it) => new Option(`${it.name} (${it.count})`, it.codifier),
     ));

@@ -5,7 +5,7 @@ import { request, toast } from './request.js';
 import { showFrame, span, when } from './view.js';
 import { installRules } from './alert_rules.js';
 import { installPush } from './push.js';
-import { button, command as send, keepFocus, row, severity, tell } from './alert_parts.js';
+import { button, command as send, keepFocus, row, severity, tell, words } from './alert_parts.js';
 
 const root = document.getElementById('alerts');
 const isOperator = Number(root.dataset.role) >= 2;
@@ -19,7 +19,7 @@ const MOST = 30; // items of a list, until somebody asks for all
 
 const byId = (id) => document.getElementById(id);
 
-const command = (pressed, path, body) => send(pressed, path, body, refresh);
+const command = (pressed, path, body, name) => send(pressed, path, body, refresh, name);
 
 /** The first items of a list; the button below it shows the rest. */
 function beginning(all, name, again) {
@@ -84,7 +84,7 @@ async function showPast() {
     note.textContent = 'No alert fired in this time.';
     byId('past').replaceChildren(...beginning(alerts, 'past', showPast).map((alert) => {
       const line = document.createElement('tr');
-      const cells = [when(alert.fired), alert.ended === null ? 'lasts' : span(Math.max(2_000, alert.ended - alert.fired)), alert.text];
+      const cells = [when(alert.fired), alert.ended === null ? 'lasts' : span(Math.max(2_000, alert.ended - alert.fired)), words(alert)];
       for (const text of cells) {
         const cell = document.createElement('td');
         cell.textContent = text;

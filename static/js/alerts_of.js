@@ -12,7 +12,7 @@ async function refresh() {
   try {
     const { alerts, version: now } = await request(`alerts/now?${new URLSearchParams({ of: panel.dataset.of })}`);
     version = now;
-    const send = (pressed, path, body) => command(pressed, path, body, refresh);
+    const send = (pressed, path, body, name) => command(pressed, path, body, refresh, name);
     keepFocus(list, () => list.replaceChildren(...alerts.map((it) => row(it, isOperator, send))));
     panel.hidden = alerts.length === 0;
     tell();

@@ -1,6 +1,6 @@
 // Commands to components, and what became of them.
 
-import { rounded } from './numbers.js';
+import { inSentence, rounded } from './numbers.js';
 import { request, toast } from './request.js';
 
 /**
@@ -16,7 +16,7 @@ export async function send(codifier, flag, number) {
     toast(error.message, true);
     return { isDone: false, text: error.message };
   }
-  let text = `${codifier} ${answer.outcome}.`;
+  let text = `${codifier} ${inSentence(answer.outcome)}.`;
   if (flag === 'P' && answer.done) {
     const ms = answer.round_trip_ms;
     text = `${codifier} ${answer.outcome} after ${rounded(ms, ms < 10 ? 2 : 0)} ms.`;

@@ -6,7 +6,7 @@ import { Travel } from './component/travel.js';
 import { letShowTables } from './data_table.js';
 import { storeFile } from './graphs/export.js';
 import { connect, serverNow } from './live.js';
-import { exact, rounded } from './numbers.js';
+import { exact, inSentence, rounded } from './numbers.js';
 import { View, put, showFrame, when } from './view.js';
 
 const MOST_TEXTS = 100;
@@ -40,6 +40,8 @@ function showFacts(record) {
 }
 
 for (const time of root.querySelectorAll('time')) put(time, when(Number(time.dataset.ms)));
+
+for (const fact of root.querySelectorAll('[data-sentence]')) put(fact, inSentence(fact.textContent));
 
 // Buttons
 

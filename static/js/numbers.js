@@ -28,6 +28,17 @@ export function localNumber(text) {
   return exponent === undefined ? shown : `${shown}e${exponent}`;
 }
 
+// In a sentence, a number with decimal places that stands alone; not a part of a version, a time, or an address.
+const DECIMAL = /(?<![^\s(])[-\u2212]?\d+\.\d+(?:e[+-]\d+)?(?![^\s),;:.!?%°]|[.:]\d)/gu;
+
+/** A sentence of the server with its numbers; the name in it, if there is one, stays as it is. */
+export function inSentence(text, name = '') {
+  const begin = name ? text.indexOf(name) : -1;
+  if (begin < 0) return text.replace(DECIMAL, (number) => localNumber(signed(number).replace('e\u2212', 'e-')));
+  const end = begin + name.length;
+  return `${inSentence(text.slice(0, begin))}${name}${inSentence(text.slice(end))}`;
+}
+
 /** A number with all its digits, without groups. */
 export function exact(value) {
   const text = String(value);

@@ -2,7 +2,7 @@
 
 import { fillTable } from '../data_table.js';
 import { svgElement } from '../elements.js';
-import { localNumber, rounded } from '../numbers.js';
+import { inSentence, localNumber, rounded } from '../numbers.js';
 import { request } from '../request.js';
 import { put, when, ZONE } from '../view.js';
 import { brief, lasting } from './spans.js';
@@ -14,6 +14,7 @@ const COLORS = 8; // of texts, see component.css
 
 const KINDS = { silent: 'Silent', failing: 'Failing', halted: 'Halted' };
 
+const NAME = document.querySelector('h1 bdi').textContent;
 const EVENTS = { restart: 'Restart', configuration: 'Configuration', alert: 'Alert', note: 'Note' };
 
 const percent = (share, digits = 2) => share.toLocaleString(undefined, {
@@ -129,7 +130,7 @@ class Events {
     this.root.hidden = told.length === 0;
     fillTable(part(this.root, 'list'), 'Events', ['When', 'What'], told.map(({ time, kind, text, who, codifier }) => [
       brief(time),
-      [EVENTS[kind], codifier === '' ? ' of the network' : '', text && `: ${text}`, who && ` (${who})`].join(''),
+      [EVENTS[kind], codifier === '' ? ' of the network' : '', text && `: ${kind === 'alert' ? inSentence(text, NAME) : text}`, who && ` (${who})`].join(''),
     ]));
     this.onEvents(events.filter(({ kind }) => kind !== 'active'));
   }

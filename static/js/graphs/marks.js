@@ -1,6 +1,7 @@
 // Events as marks in the charts and as a list, and the notes of people.
 
 import { serverNow } from '../live.js';
+import { inSentence } from '../numbers.js';
 import { request, toast } from '../request.js';
 import { put, when } from '../view.js';
 import { KINDS } from './address.js';
@@ -63,10 +64,15 @@ export class Marks {
     this.offer();
   }
 
+  /** What an event says; what a person wrote stays as it is. */
+  said({ codifier, kind, text }) {
+    return kind === 'alert' ? inSentence(text, codifier && this.infoOf(codifier).name) : text;
+  }
+
   /** An event in one line. */
   words({ codifier, kind, text }) {
     const about = codifier ? ` ${this.infoOf(codifier).name}` : '';
-    return `${WORDS[kind] ?? kind}${about}${text && `: ${text}`}`;
+    return `${WORDS[kind] ?? kind}${about}${text && `: ${this.said({ codifier, kind, text })}`}`;
   }
 
   item({ time_ms, codifier, kind, text, who, number }) {
@@ -79,7 +85,7 @@ export class Marks {
     const about = document.createElement('bdi');
     about.textContent = codifier ? `${this.infoOf(codifier).name} (${codifier})` : 'the whole network';
     const words = document.createElement('bdi');
-    words.textContent = text;
+    words.textContent = this.said({ codifier, kind, text });
     item.append(time, word, about, words);
     if (who) {
       const person = document.createElement('span');

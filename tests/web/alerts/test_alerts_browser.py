@@ -47,6 +47,21 @@ def test_be_told_when_it_fails(start, open_page):
     expect(page.locator("#past tr")).to_contain_text("is silent")
 
 
+def test_numbers_are_those_of_the_locale(start, open_page):
+    network = start(rules=[{**WARM, "Limit": 30.5, "Sensors": ["A1", "A2"], "For": 1.5}])
+    network.sensors.values.update(A1=40.0, A2=1.0)
+    page = open_page(network.address, locale="de-DE")
+    enter(page, network)
+    expect(page.locator(".rules")).to_contain_text("is above 30,5 for 1,5 s")
+    expect(now(page)).to_contain_text("Boiler is above 30,5 °C", timeout=30_000)
+    page.get_by_role("button", name="Acknowledge: Boiler is above 30,5 °C").click()
+    expect(page.locator("#toast")).to_have_text("Acknowledged: Boiler is above 30,5 °C.")
+    expect(page.locator("#past")).to_contain_text("30,5 °C", timeout=30_000)
+    page.goto(f"{network.address}component/A1")
+    expect(page.locator("#alerts-of")).to_contain_text("Boiler is above 30,5 °C")
+    expect(page.locator("#events")).to_contain_text("Acknowledged: Boiler is above 30,5 °C")
+
+
 def test_acknowledge_snooze_and_reopen_by_keyboard(start, open_page):
     network = start(rules=[WARM])
     network.sensors.values.update(A1=40.0, A2=1.0)
