@@ -1,7 +1,6 @@
 """The names that the file of a calculation may use: last values, the configuration, the bus.
 
-They are used in the worker, and each use asks the node. Nothing of jph is imported, so that the
-worker stays small.
+They are used in the worker, and each use asks the node.
 """
 
 import json
@@ -10,55 +9,14 @@ import os
 import random
 import struct
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
+
+from jph.workers.line import Line, Message
 
 MOST_LOGGED = 4000  # characters of one reading
-_LENGTH = struct.Struct("<I")
-
-Message = dict[str, Any]
-
-
-class Ended(BaseException):
-    """The node is gone."""
-
-
-class Line:
-    """The connection to the node."""
-
-    def __init__(self, reader: BinaryIO, writer: BinaryIO) -> None:
-        self._reader, self._writer = reader, writer
-        self.lock = threading.RLock()  # held from a question to its answer
-        self._pid = os.getpid()
-
-    def receive(self) -> Message:
-        head = self._reader.read(_LENGTH.size)
-        if len(head) < _LENGTH.size:
-            raise Ended
-        return json.loads(self._reader.read(_LENGTH.unpack(head)[0]))  # type: ignore[no-any-return]
-
-    def is_ours(self) -> bool:
-        """Tell whether this is the worker, and no child that the file forked."""
-        return os.getpid() == self._pid
-
-    def send(self, message: Message) -> None:
-        if not self.is_ours():  # the answer might reach the other process
-            raise RuntimeError("a process that the file forked cannot use this")
-        content = json.dumps(message, default=_plain).encode()
-        self._writer.write(_LENGTH.pack(len(content)) + content)
-        self._writer.flush()
-
-    def ask(self, **message: object) -> Any:
-        """Send a message and return the answer; ValueError if the node refuses."""
-        with self.lock:
-            self.send(message)
-            answer = self.receive()
-        if "refused" in answer:
-            raise ValueError(answer["refused"])
-        return answer["answer"]
 
 
 class Evaluation:
@@ -151,9 +109,9 @@ class Evaluation:
     ) -> None:
         if value is None:
             raise TypeError("there is no value to send: 'NoneType'")
-        plain = value if isinstance(value, bool | int | float | str | dict) else _plain(value)
+        sent = value if isinstance(value, bool | int | float | str | dict) else plain(value)
         time_ms = None if timestamp_ms is None else int(timestamp_ms)  # of time.time() * 1000, too
-        self.ask(op="data", value=plain, timestamp=time_ms, codifier=codifier or self.own)
+        self.ask(op="data", value=sent, timestamp=time_ms, codifier=codifier or self.own)
 
     def sendData(
         self,
@@ -289,7 +247,7 @@ def _codifier(given: object, name: str) -> str:
     raise TypeError(f'{name}() needs a Codifier, as {name}("A4"), not {given!r:.40}')
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """Return a number of another package as one that JSON has."""
     for name, kind in (("__index__", int), ("__float__", float)):
         if hasattr(type(value), name):

@@ -1,19 +1,15 @@
 """The process in which calculations run, apart from the node; started by `process`.
 
-Messages go through the pipes that were its standard input and output: each a JSON object behind its
-length, 4 bytes, little-endian. The node orders it to `run` a file; until it is `done` it asks the
-node: `look` at Codifiers, `entry` and `document` of the configuration, `data` and `control` to be
-sent; `log` gets no answer. It ends when its input does. Nothing of jph is imported, so that it
-stays small and starts quickly.
+The node orders it by a message to `run` a file; until it is `done` it asks the node: `look` at
+Codifiers, `entry` and `document` of the configuration, `data` and `control` to be sent; `log` gets
+no answer. Of jph only what is made for workers is imported, so that it stays small and starts
+quickly.
 """
 
 import faulthandler
 import os
 import resource
-import select
-import signal
 import sys
-import threading
 import time
 from contextlib import suppress
 from types import SimpleNamespace, TracebackType
@@ -21,13 +17,11 @@ from typing import Any, BinaryIO, cast
 
 from jinja2.exceptions import TemplateError
 
-from sensors.calculation.evaluation import Ended, Evaluation, Line, Message, Printed
+from jph.workers.line import Ended, Line, Message, end, end_with_node, step_back, take_pipes
+from sensors.calculation.evaluation import Evaluation, Printed, plain
 from sensors.calculation.template import TemplateFile
 
 MOST_SOURCE = 1 << 20  # bytes of a file
-_NICE = 5  # behind the node, which keeps the bus going
-_SMALL_STACK = 256 << 10  # bytes; the usual 8 MB would count as memory of the file
-_OOM_SCORE = b"500"  # ended before the node where memory is short
 
 
 class Worker:
@@ -164,37 +158,14 @@ def _line_of(traceback: TracebackType | None, path: str) -> int | None:
     return line
 
 
-def _end_with_node(fileno: int) -> None:
-    """Wait until the node is gone; then end."""
-    poll = select.poll()
-    poll.register(fileno, 0)  # only the closing of the other end, which poll always reports
-    poll.poll()
-    _end()
-
-
-def _end() -> None:
-    """End this process, all its threads, and every process that a file started."""
-    os.killpg(0, signal.SIGKILL)  # its own group, see process.py
-
-
 def main() -> None:
     """Serve the node that started this process."""
-    reader = cast(BinaryIO, os.fdopen(os.dup(0), "rb"))
-    writer, trace = (cast(BinaryIO, os.fdopen(os.dup(number), "wb")) for number in (1, 2))
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for number in (0, 1, 2):  # a process that a file starts gets neither the pipes nor the log
-        os.dup2(nothing, number)
-    faulthandler.enable(file=trace)
-    with suppress(OSError):
-        os.nice(_NICE)
-        with open("/proc/self/oom_score_adj", "wb") as score:
-            score.write(_OOM_SCORE)
-    threading.stack_size(_SMALL_STACK)
-    threading.Thread(target=_end_with_node, args=(reader.fileno(),), daemon=True).start()
-    threading.stack_size(0)  # the usual size, for threads of a file
+    reader, writer, trace = take_pipes()
+    step_back()
+    end_with_node(reader)
     with suppress(Ended, BrokenPipeError):
-        Worker(Line(reader, writer), trace).serve()
-    _end()
+        Worker(Line(reader, writer, plain), trace).serve()
+    end()
 
 
 if __name__ == "__main__":

@@ -437,7 +437,7 @@ def test_the_process_has_no_descriptor_of_the_node(make):
         python = make(f"sendData(', '.join(sorted({links})))")
         found = python.read()["C1"].split(", ")
     kinds = sorted(link.partition(":")[0] for link in found)
-    assert kinds == ["/dev/null"] * 4 + ["/memfd", "pipe", "pipe"]
+    assert kinds == ["/dev/null"] * 3 + ["/memfd", "pipe", "pipe"]
 
 
 @pytest.mark.parametrize("rest", ["sendData(1)", "while True: time.sleep(1)", "while True: pass"])
