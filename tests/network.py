@@ -156,6 +156,7 @@ class Sensors:
 
     def __init__(self, peer: Peer) -> None:
         self.values: dict[str, float] = {}
+        self.lost = 0  # of each sensor, before the next reading
         self._peer, self._ended = peer, threading.Event()
         self._thread = threading.Thread(target=self._run)
 
@@ -170,6 +171,7 @@ class Sensors:
     def _run(self) -> None:
         number = 1
         while not self._ended.wait(0.1):
-            number += 1
+            number += 1 + self.lost
+            self.lost = 0
             for codifier, value in list(self.values.items()):
                 self._peer.publish(codifier, "f", struct.pack("<f", value), number)

@@ -142,6 +142,18 @@ STEPS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        # Messages that were lost in a minute; the row without a Codifier says since when.
+        """
+        CREATE TABLE loss (
+            time_ms INTEGER NOT NULL,
+            codifier VARCHAR NOT NULL,
+            lost INTEGER NOT NULL,
+            PRIMARY KEY (codifier, time_ms)
+        ) WITHOUT ROWID
+        """,
+        "INSERT INTO loss VALUES (strftime('%s', 'now') * 1000, '', 0)",
+    ),
 )
 
 

@@ -1,5 +1,6 @@
 """A rule tried against stored history: when it would have fired. Pure; the live code judges."""
 
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -11,10 +12,6 @@ from jph.config.silence import sign_interval_s, timeout_s
 from jph.stores.series import Series
 
 MOST_FIRINGS = 1000
-UNTRIED = {
-    "failing": "history keeps readings, and none of a sensor that fails",
-    "losses": "history keeps the readings that came, not how many were lost",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +37,14 @@ def firings(
 
     Args:
         components: of the network, the sensor among them.
-        series: its history.
+        series: its history; for a rule about losses, how many messages were lost so far.
         end_ms: up to when it is tried.
 
     Raises:
-        ValueError: history cannot tell anything about rules of this kind.
+        ValueError: history has no readings of a sensor that fails.
     """
-    if rule.kind in UNTRIED:
-        raise ValueError(f"A rule of this kind cannot be tried: {UNTRIED[rule.kind]}.")
+    if rule.kind == "failing":
+        raise ValueError("History keeps readings, and none of a sensor that fails.")
     if not series.times_ms:
         return []
     component = components[codifier]
@@ -62,6 +59,7 @@ def firings(
     silent_ms = max(round(limit_s * 1000) + 1, round(2.5 * series.bucket_ms))
     found: list[Firing] = []
     due_ms: int | None = None  # when what is pending fires
+    fading: deque[int] = deque()  # when what was lost is too long ago
 
     def look(time_ms: int) -> None:
         nonlocal due_ms
@@ -78,13 +76,19 @@ def firings(
         """Look where something may change before the next reading."""
         if rule.kind == "silent" and last_ms + silent_ms < time_ms:
             look(last_ms + silent_ms)
+        while fading and fading[0] < time_ms:
+            look(fading.popleft())
         if due_ms is not None and due_ms < time_ms:
             look(due_ms)
 
     last_ms = series.times_ms[0]
     for time_ms, value in _points(rule, series):
         look_until(time_ms)
-        evaluator.on_reading(codifier, value, _moment(time_ms))
+        if rule.kind == "losses":
+            evaluator.on_losses({codifier: value}, _moment(time_ms))
+            fading.append(time_ms + round((rule.within_s or 0.0) * 1000) + 1)
+        else:
+            evaluator.on_reading(codifier, value, _moment(time_ms))
         look(time_ms)
         last_ms = time_ms
         if len(found) >= MOST_FIRINGS:

@@ -195,7 +195,7 @@ async function tryIt(pressed) {
       return;
     }
     byId('trial-words').textContent = inSentence(tried.words);
-    byId('trial-note').textContent = inSentence(tried.note);
+    byId('trial-note').textContent = [inSentence(tried.note), tried.noted ? `Nothing was noted before ${when(tried.noted)}.` : ''].filter(Boolean).join(' ');
     byId('trial-sensor').replaceChildren(...tried.sensors.map(
       (it) => new Option(`${it.name} (${it.count})`, it.codifier),
     ));

@@ -14,12 +14,13 @@ from jph.alerts.zone import zone_of
 from jph.clock import time_now_ms
 from jph.config.model import Component
 from jph.errors import JphError, StoreError
+from jph.stores.series import Series
 from web.alerts.rules import cleaned, mistakes_of, raw_rules, read_rule
 from web.alerts.views import alerts_component
 from web.component.outages import outages_of
 from web.configuration import revisions
 from web.context import behind, given_object, site
-from web.history import events
+from web.history import events, losses
 from web.history.recent import read_recent
 from web.people import audit
 from web.people.access import Role, needs, who
@@ -30,6 +31,7 @@ MOST_SENSORS = 50  # of one trial
 MOST_POINTS = 60_000  # of one trial, of all its sensors
 MOST_SHOWN = 200  # firings of one sensor
 MOST_DAYS = 400
+FAR = 1e9  # from where losses are counted: a correction is no new beginning of the counter
 FIRST_CODIFIER = "AL"
 
 Edit = Callable[[dict[str, Any]], None]  # of the document of a configuration
@@ -179,15 +181,17 @@ def trial() -> ResponseReturnValue:
     width_ms = 0
     try:
         here.recorder.flush()
+        noted_ms = _noted_since(rule)
         for codifier in codifiers[:MOST_SENSORS]:
             if rule.kind == "failing":  # which no history has, but the pages noted it
                 found[codifier] = _failures(rule, codifier, start_ms, end_ms)
                 continue
-            series = read_recent(here, codifier, "value", start_ms, end_ms, most_points)
+            if rule.kind == "losses":
+                series = _lost(codifier, start_ms, end_ms)
+            else:
+                series = read_recent(here, codifier, "value", start_ms, end_ms, most_points)
             width_ms = max(width_ms, series.bucket_ms)
             found[codifier] = firings(rule, here.config.components, codifier, series, end_ms, zone)
-    except ValueError as error:  # of a kind that history cannot tell
-        return jsonify({"error": str(error)}), 409
     except JphError as error:
         return jsonify({"error": str(error)}), 503
     return jsonify(
@@ -197,6 +201,7 @@ def trial() -> ResponseReturnValue:
             "days": days,
             "words": _words(found, days, end_ms),
             "note": _note(width_ms, len(codifiers), rule.kind),
+            "noted": noted_ms if noted_ms and noted_ms > start_ms else None,
             "limits": [it for it in (rule.limit, rule.low, rule.high) if it is not None]
             if rule.kind in ("above", "below", "outside")
             else [],
@@ -238,10 +243,34 @@ def _failures(rule: Rule, codifier: str, start_ms: int, end_ms: int) -> list[Fir
     return found
 
 
+def _noted_since(rule: Rule) -> int | None:
+    """Return since when what a rule is about is noted; None: history has it."""
+    here = site()
+    if rule.kind == "losses":
+        return losses.since(here.home)
+    if rule.kind == "failing":
+        return min([here.recorder.began_ms, *(begin for begin, _ in events.watches(here.home))])
+    return None
+
+
+def _lost(codifier: str, start_ms: int, end_ms: int) -> Series:
+    """Return a counter of what was lost of a component."""
+    times_ms, counts = [start_ms], [FAR]
+    for time_ms, lost in losses.between(site().home, codifier, start_ms, end_ms):
+        times_ms.append(time_ms)
+        counts.append(counts[-1] + lost)
+    return Series(times_ms, counts, counts, counts)
+
+
 def _note(width_ms: int, sensors: int, kind: str) -> str:
     notes = []
     if kind == "failing":
         notes.append("Failures are known of times in which the pages were running.")
+    if kind == "losses":
+        notes.append(
+            "Losses are known of times in which the pages were running, by the minute: of messages"
+            " that did not reach them."
+        )
     if width_ms:
         notes.append(f"Each point of this history stands for {duration(width_ms / 1000)}.")
     if sensors > MOST_SENSORS:

@@ -1,5 +1,7 @@
 """Note what happens to components, for as long as the pages run: silent, failing, halted, back.
 
+Messages that were lost are noted, too, by the minute (web/history/losses.py).
+
 The database is on an SD card, perhaps: a change is written at once after a quiet time, else at most
 once a minute; and while nothing happens, every half hour that the pages still run. So where they
 were killed, the time that nobody watched seems longer by up to half an hour, and the history tells
@@ -16,6 +18,7 @@ from jph.bus.wire import Control
 from jph.clock import time_now_ms
 from jph.errors import StoreError
 from jph.faults import Fault
+from web.history.loss_counter import LossCounter
 from web.live.record import Record
 from web.live.records import Records
 from web.views import timeout_ms
@@ -23,6 +26,7 @@ from web.views import timeout_ms
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
+LOSSES_S = 5.0  # between two looks at what was lost
 WRITE_S = 60.0
 ALIVE_S = 1800.0
 MOST_PENDING = 10_000  # events that the database does not take now
@@ -55,7 +59,8 @@ class EventRecorder:
         self._seen_ms = self.began_ms  # when the pages ran last, before this start
         self._loaded_ms: dict[str, float] = {}
         self._told: dict[str, tuple[str, float]] = {}  # Codifier -> who halted or started it, when
-        self._written_s = self._began_s
+        self._losses = LossCounter(self.began_ms)  # only while `_writing` is held
+        self._losses_s = self._written_s = self._began_s
         self._wrote_any = False
         self._fault = Fault(log, logging.ERROR)
         self._stopping = threading.Event()
@@ -132,9 +137,13 @@ class EventRecorder:
         Raises:
             StoreError: the database cannot be used.
         """
-        from web.history import events
+        from web.history import events, losses
 
         with self._writing:
+            self._count_losses()
+            if rows := self._losses.rows():
+                losses.add(self._home, rows)
+                self._losses.kept(rows)
             with self._lock:
                 batch = list(self._pending)
             events.add(self._home, [events.Event(*change) for change in batch])
@@ -160,9 +169,17 @@ class EventRecorder:
         if self._last is None:
             self._read()
         self.look()
-        wait_s = WRITE_S if self._pending else ALIVE_S
+        if now_s - self._losses_s >= LOSSES_S:
+            self._losses_s = now_s
+            with self._writing:
+                self._count_losses()
+        wait_s = WRITE_S if self._pending or self._losses else ALIVE_S
         if now_s - self._written_s >= wait_s or (self._pending and not self._wrote_any):
             self._write()
+
+    def _count_losses(self) -> None:
+        codifiers = [record.component.codifier for record in list(self._records.all())]
+        self._losses.look(self._records.states, codifiers, time_now_ms())
 
     def _read(self) -> None:
         """Read what is known from before the start."""

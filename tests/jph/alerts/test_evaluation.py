@@ -473,6 +473,18 @@ def test_a_trial_looks_at_the_peaks_of_points_that_stand_for_many_readings():
     assert firings(long, known, "A1", data, end_ms, utc) == []
 
 
+def test_a_trial_of_losses_begins_and_ends_with_the_time_that_is_looked_at():
+    known = {"A1": component("A1")}
+    rule = Rule(name="x", kind="losses", limit=9, within_s=300, sensors=("A1",))
+    data = series([1000.0, 1006.0, 1012.0, 1012.0, 1018.0], 60_000)
+    found = firings(rule, known, "A1", data, START_MS + 3_600_000, utc)
+    (fired,) = found
+    assert fired.begin_ms == START_MS + 120_000
+    # Until then the twelve that came last are enough.
+    assert fired.end_ms == START_MS + 120_000 + 300_001
+    assert firings(rule, known, "A1", data, START_MS + 200_000, utc)[0].end_ms is None
+
+
 def test_a_trial_says_what_history_cannot_tell():
     with pytest.raises(ValueError, match="fails"):
         firings(Rule(name="x", kind="failing"), {"A1": component("A1")}, "A1", series([1]), 1, utc)

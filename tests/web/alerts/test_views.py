@@ -9,7 +9,7 @@ from jph.clock import time_now_ms
 from tests.helpers import eventually
 from tests.web.bus import component, reading
 from tests.web.client import Client
-from web.history import events
+from web.history import events, losses
 
 WARM = {"Name": "Too warm", "Kind": "above", "Limit": 30, "Sensors": ["A1"]}
 
@@ -163,9 +163,40 @@ def test_a_trial_of_many_sensors_says_how_often(warm):
     assert {it["codifier"] for it in found["sensors"]} >= {"A1", "A2"}
     assert "not have fired" in tried(Limit=1000)["words"]
     assert tried(Limit=None)["mistakes"] == {"Limit": "is required by Kind above"}
-    losses = {"Kind": "losses", "Limit": 1, "Within": 60}
-    lost = asker.post("/alerts/trial", component="AL", rule=losses, days=1)
-    assert lost.status == 409 and "how many were lost" in lost.json["error"]
+
+
+def test_a_trial_of_losses_goes_by_what_the_pages_counted(warm):
+    network, asker = warm
+    minute = time_now_ms() // 60_000 * 60_000 - 3_600_000
+    losses.add(network.home, [(minute, "A2", 3), (minute + 60_000, "A2", 4)])
+    losses.add(network.home, [(minute + 60_000, "A2", 5), (minute, "A1", 50)])
+
+    def tried(days=0.5, **given):
+        rule = {"Kind": "losses", "Limit": 10, "Within": 300, "Sensors": ["A2"], **given}
+        return asker.post("/alerts/trial", component="AL", rule=rule, days=days).json
+
+    found = tried()
+    assert "fired once" in found["words"] and "for 4 min" in found["words"]
+    assert "pages were running" in found["note"]
+    (sensor,) = found["sensors"]
+    assert sensor["firings"] == [[minute + 60_000, minute + 300_001]]
+    assert "not have fired" in tried(Limit=12)["words"]
+    assert "not have fired" in tried(Within=50, Limit=9)["words"]
+    # This home is new: nothing was noted before.
+    assert time_now_ms() - 600_000 < found["noted"] <= time_now_ms()
+    assert found["from"] < found["noted"]
+    assert tried(Kind="above", Limit=1, Within=None)["noted"] is None
+
+
+def test_what_does_not_arrive_is_counted_for_the_trial(warm):
+    network, asker = warm
+    rule = {"Kind": "losses", "Limit": 3, "Within": 3600, "Sensors": ["A1"]}
+
+    def tried():
+        network.sensors.lost = 5
+        return asker.post("/alerts/trial", component="AL", rule=rule, days=1).json["words"]
+
+    eventually(lambda: "fired once" in tried())
 
 
 def test_a_trial_of_failures_goes_by_what_the_pages_noted(warm):
@@ -181,6 +212,7 @@ def test_a_trial_of_failures_goes_by_what_the_pages_noted(warm):
 
     assert "twice" in tried()["words"]
     assert "pages were running" in tried()["note"]
+    assert tried()["from"] < tried()["noted"] <= time_now_ms()
     (sensor,) = tried(For=300)["sensors"]
     assert sensor["firings"] == [[now_ms - 25 * 60_000, now_ms - 20 * 60_000]]
     assert "not have fired" in tried(Sensors=["A1"])["words"]
