@@ -82,7 +82,9 @@ class _Connection(HTTPChannel):  # type: ignore[misc]
 class JsonServer:
     """Serves an application on a listening socket until it is closed."""
 
-    def __init__(self, listener: socket.socket, app: "WSGIApplication") -> None:
+    def __init__(
+        self, listener: socket.socket, app: "WSGIApplication", threads: int = THREADS
+    ) -> None:
         for name in ("waitress", "waitress.queue"):  # a client that left is no news
             if (logger := logging.getLogger(name)).level == logging.NOTSET:
                 logger.setLevel(logging.ERROR)
@@ -92,7 +94,7 @@ class JsonServer:
             app,
             map=self._map,
             sockets=[listener],
-            threads=THREADS,
+            threads=threads,
             connection_limit=MOST_CONNECTIONS,
             channel_timeout=24 * 3600,  # ours is shorter, and a slow request does not lengthen it
             max_request_header_size=32 * 1024,

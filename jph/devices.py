@@ -15,7 +15,8 @@ from jph.config.model import Component, Config
 from jph.errors import GatewayError, HttpError
 from jph.tcp import netloc, where_it_answers
 
-PORTS: Mapping[str, int] = {"Tenta": 8421}  # of the types that there are, where no Port is set
+# Of the types that there are, where no Port is set.
+PORTS: Mapping[str, int] = {"Esp32": 8000, "Tenta": 8421}
 MOST_BYTES = 64 << 20
 
 
@@ -108,8 +109,8 @@ def gateways(config: Config, home: Path) -> list[Gateway]:
 
 
 def name_of(device: Mapping[str, Any]) -> str:
-    """Return what people call a device: network/name."""
-    return f"{device['network']}/{device['name']}"
+    """Return what people call a device: network/name, or its name where there are no networks."""
+    return "/".join(filter(None, (device["network"], device["name"])))
 
 
 def is_named(device: Mapping[str, Any], name: str) -> bool:

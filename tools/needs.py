@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from jph import registry
 from jph.config.checks import runs_here
 from jph.config.model import Component, Config
+from jph.devices import PORTS
 from jph.stores import HISTORY_STORES, STATE_STORES
 
 # These write or read the stores of the network, also those that others name.
@@ -39,7 +40,7 @@ def extras_needed(config: Config) -> list[str]:
     ):
         extras.add("nats")
     if any(
-        component.type == "Tenta" and str(component.settings.get("Store")).startswith("postgres")
+        component.type in PORTS and str(component.settings.get("Store")).startswith("postgres")
         for component in here
     ):
         extras.add("postgres")

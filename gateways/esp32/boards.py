@@ -4,7 +4,8 @@
     assigned  MAC on state/join, answered         not connected
     used      a value without name;session        not connected
     started   name;session on state/join          connected
-    left      name;session on state/leave         not connected
+    left      name;session on state/leave, or     not connected
+              silence of a minute
 
 A board repeats its MAC address until an answer comes, and keeps the first one. So it gets the same
 session until it has used it; another one would make the session that it keeps an older one. Then a
@@ -49,7 +50,7 @@ class Board:
         joined_ms: when its session began.
         seen_ms: when it was heard last.
         led, button: on and pressed; None: not known.
-        led_ms: when it told so of the LED.
+        led_ms, button_ms: when it told so.
         light: the last ten values of its photoresistor in percent, with their times, oldest first.
         forgotten: it is no board of ours any more.
     """
@@ -66,6 +67,7 @@ class Board:
     button: bool | None = None
     light: tuple[tuple[int, int], ...] = ()
     led_ms: int | None = None
+    button_ms: int | None = None
     forgotten: bool = False
 
     @property
@@ -189,6 +191,12 @@ class Draft(Boards):
         since_ms = now_ms if board.connected else board.since_ms
         return self._changed_to(replace(board, stage="left", since_ms=since_ms))
 
+    def leave_silent(self, before_ms: int, now_ms: int) -> None:
+        """End the sessions of boards that were not heard since a time."""
+        for board in self:
+            if board.connected and board.seen_ms < before_ms:
+                self._changed_to(replace(board, stage="left", since_ms=now_ms))
+
     def report(self, message: Report, now_ms: int) -> Board:
         """Take a value.
 
@@ -201,12 +209,13 @@ class Draft(Boards):
             stage = "used"
         elif stage == "left" and now_ms - since_ms >= OVERTAKEN_MS:
             stage, since_ms = "started", now_ms
-        led, button, light, led_ms = board.led, board.button, board.light, board.led_ms
+        led, button, light = board.led, board.button, board.light
+        led_ms, button_ms = board.led_ms, board.button_ms
         match message.kind:
             case "led":
                 led, led_ms = bool(message.value), now_ms
             case "button":
-                button = bool(message.value)
+                button, button_ms = bool(message.value), now_ms
             case "photoresistor":
                 light = (*light, (now_ms, message.value))[-MOST_LIGHT:]
         return self._changed_to(
@@ -223,6 +232,7 @@ class Draft(Boards):
                 button,
                 light,
                 led_ms,
+                button_ms,
             )
         )
 

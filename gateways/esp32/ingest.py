@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import TypeVar
 
 from sqlalchemy import Connection
 
@@ -32,6 +33,9 @@ from gateways.schema import Refusal, note_refusals, put_out
 from gateways.store import Store
 from jph.errors import StoreError
 
+T = TypeVar("T")
+
+SAVE_S = 1.0  # for what may be lost
 SEEN_EVERY_S = 5.0  # the store learns so often when boards were heard; values have their own times
 
 
@@ -82,7 +86,7 @@ class Ingest:
 
     def save(self) -> None:
         """Write when boards were heard last."""
-        with suppress(StoreError), self._turn, self._store.writing() as connection:
+        with suppress(StoreError), self._turn, self._store.writing(SAVE_S) as connection:
             tables.keep_boards(connection, self._gateway, self._unsaved.values())
             self._unsaved = {}
 
@@ -125,15 +129,15 @@ class Ingest:
             boards = {board.mac: board for board in changed}
             self._send([(boards[each.mac], each) for each in readings])
 
-    def change(self, make: Callable[[Draft], Board | None]) -> Board:
+    def change(self, make: Callable[[Draft], T]) -> T:
         """Change a board, and return what `make` returns.
 
         Raises:
             StoreError: the store is away, and nothing is changed.
         """
-        made: list[Board | None] = []
+        made: list[T] = []
         self._change(lambda draft, connection: made.append(make(draft)), ())
-        return made[0]  # type: ignore[return-value]
+        return made[0]
 
     def refuse(self, message: Message, error: BaseException) -> None:
         """Note a message that cannot be stored for a reason that no rule names."""

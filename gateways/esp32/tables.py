@@ -151,6 +151,7 @@ def _board(connection: Connection, row: Row[Any]) -> Board:
         bool(button[-1][1]) if button else None,
         light,
         led[-1][0] if led else None,
+        button[-1][0] if button else None,
     )
 
 

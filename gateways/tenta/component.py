@@ -13,13 +13,13 @@ from collections.abc import Collection
 from collections.abc import Mapping as Given
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from gateways.address import DEFAULT_BROKER, address_of
 from gateways.http import JsonServer, home_token, listen
 from gateways.inlet import Inlet
+from gateways.link import Link, check_codifiers, client_id
 from gateways.mapping import Mapping
 from gateways.outbox import Outbox
 from gateways.rights import Rights
@@ -30,13 +30,10 @@ from gateways.tenta.models import KINDS, subscriptions
 from gateways.tenta.proxies import AttributeOf, Proxies
 from gateways.tenta.retention import Keep, Retention
 from gateways.tenta.service import Flavour, Service
-from jph.config.adopt import codifiers_in
 from jph.config.model import Config
 from jph.errors import ConfigError, StoreError
-from jph.faults import MOST_TEXT
 from jph.node.channel import Channel
 from jph.node.process import STATE
-from jph.rate import Rate
 from jph.settings import arguments, setting
 from jph.tcp import is_loopback
 from jph.threads import component_thread
@@ -87,11 +84,7 @@ class Tenta:
     @staticmethod
     def check_settings(given: Given[str, Any], codifiers: Collection[str]) -> None:
         """Refuse a range of Codifiers that is none, and topics that no broker takes."""
-        if given.get("codifiers"):
-            try:
-                codifiers_in(given["codifiers"])
-            except ValueError as error:
-                raise ConfigError(f"Codifiers: {error}") from None
+        check_codifiers(given)
         base = given.get("base_topic", "")
         if base and (not base.endswith("/") or set(base) & {"+", "#", "\0"}):
             raise ConfigError(f"BaseTopic: {base!r} must end with / and have no + and no #")
@@ -109,9 +102,6 @@ class Tenta:
     def __post_init__(self) -> None:
         address = address_of(self.broker, self.password_file, self.config, self.home)
         codifier = self.channel.codifier
-        self._address = address
-        self._rate = Rate()
-        self._stored = 0  # messages, when the rate was last looked at
         self._stopping = threading.Event()
         with ExitStack() as opened:
             listener = listen(self.host, self.port)
@@ -124,11 +114,9 @@ class Tenta:
             self._ingest = Ingest(
                 self._store, codifier, self.base_topic, Proxies(self.proxy), self._mapping.send
             )
-            # The same at each start, since the broker keeps for it what comes meanwhile.
-            name = f"jph-tenta-{sha256(f'{token} {codifier}'.encode()).hexdigest()[:8]}"
             self._inlet = Inlet(
                 address,
-                name,
+                client_id("tenta", token, codifier),
                 subscriptions(self.base_topic),
                 self._ingest.commit,
                 refused=self._ingest.refuse,
@@ -141,11 +129,19 @@ class Tenta:
                 configurations.published,
                 lambda connection: configurations.publish_again(connection, self._outgoing),
             )
+            self._link = Link(
+                self.channel,
+                address,
+                self._store,
+                self._inlet,
+                self._outbox,
+                self._mapping,
+                lambda: self._ingest.counts,
+            )
             self._server = JsonServer(listener, self._app(token))
             opened.pop_all()
         self.bound_port = self._server.port
-        self._inlet.start()
-        self._outbox.start()
+        self._link.start()
         self._retention = component_thread("retention", self._keep)
         self._retention.start()
 
@@ -162,7 +158,7 @@ class Tenta:
                 token,
                 flavour=self.flavour,
                 registration=registration,
-                mqtt=(self._address.host, self._address.port),
+                mqtt=(self._link.address.host, self._link.address.port),
                 wake=self._outbox.wake,
                 state=self.state,
                 codifiers=lambda: {(it.device, it.attribute): it.codifier for it in self.proxy},
@@ -171,16 +167,7 @@ class Tenta:
 
     def on_timer(self, timestamp_ms: int, command: str, number: float) -> STATE:
         """Publish messages per minute, and the fault if there is one."""
-        counts = self._ingest.counts
-        stored = counts.get("messages", 0)
-        self._rate.add(stored - self._stored)
-        self._stored = stored
-        own: dict[str, object] = {"value": self._rate.take(), "refused": counts.get("refused", 0)}
-        fault = self.fault
-        if fault:
-            own["fault"] = fault[:MOST_TEXT]
-        self.channel.send_data(own, timestamp_ms)
-        return STATE.WITHERRORS if fault else STATE.GOOD
+        return self._link.send_own(timestamp_ms)
 
     def on_config(self, config: Config) -> None:
         """Take a new list of proxies, and their new entries."""
@@ -193,38 +180,17 @@ class Tenta:
     @property
     def fault(self) -> str:
         """Why the broker or the store takes nothing; empty if they do."""
-        status = self._inlet.status
-        broker = "" if status.connected and not status.reason else f"broker: {status.reason}"
-        store = status.store and f"store: {status.store}"
-        return "; ".join(filter(None, (broker, store, self._outbox.fault)))
+        return self._link.fault
 
     def state(self) -> dict[str, object]:
         """Return what the pages and tools show of it."""
-        status = self._inlet.status
-        where = f"{self._address.host}:{self._address.port}"
-        connected = f"connected to {where} by MQTT {status.protocol}"
-        with self._store.reading() as connection:
-            waiting = self._outbox.waiting(connection)
-        counts = self._ingest.counts
-        counts.pop("refused", None)  # the store has them by reason, of all time
-        return {
-            "broker": connected if status.connected else status.reason,
-            "fault": self.fault,
-            "active": self.channel.is_active,
-            **counts,
-            "waiting_for_the_store": status.queued,
-            "waiting_for_the_broker": waiting,
-            "sent_on_the_bus": self._mapping.sent,
-            "not_sent_on_the_bus": self._mapping.dropped + self._mapping.refused,
-        }
+        return self._link.facts()
 
     def close(self) -> None:
         """Commit what has come, and close everything."""
         self._stopping.set()
         self._server.close()
-        self._outbox.close()
-        self._inlet.close()
-        self._mapping.close()
+        self._link.close()
         self._retention.join(2)
         self._store.close()
 

@@ -42,6 +42,10 @@ def moved(bus, home: Path) -> dict:
         | {"Sensor": {"Broker": "Q8"}},
         {"Codifier": "Q0", "Type": "Tenta", "SensorInterval": 1}
         | {"Sensor": {"Broker": "Q8", "Port": free_tcp_port()}},
+        {"Codifier": "q1", "Type": "Esp32", "SensorInterval": 1}
+        | {"Sensor": {"Broker": "Q8", "Port": free_tcp_port()}},
+        {"Codifier": "q2", "Type": "Esp32Examples", "SensorInterval": 1}
+        | {"Sensor": {"Server": "q1"}},
         {"Codifier": "q0", "Type": "TentaExamples", "SensorInterval": 1}
         | {"Sensor": {"Server": "Q0"}},
         {"Codifier": "Q6", "Type": "OneWire", "SensorInterval": 1} | {"Sensor": {"Device": "28-0"}},

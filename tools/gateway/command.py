@@ -7,6 +7,7 @@ from tools.lazy import LazyGroup
 COMMANDS = {
     "account": "tools.gateway.account:account",
     "adopt": "tools.gateway.adopting:adopt",
+    "esp32": "tools.gateway.esp32:esp32",
     "list": "tools.gateway.listing:list_",
     "log": "tools.gateway.listing:log",
     "tenta": "tools.gateway.tenta:tenta",

@@ -3,7 +3,6 @@
 Times are ms since 1970, as elsewhere in JPH.
 """
 
-import hmac
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -12,8 +11,8 @@ from uuid import UUID
 from pydantic import Field, JsonValue
 from sqlalchemy import Connection, select
 
-from gateways import schema
-from gateways.endpoints import Endpoints, Query, Refuse, Strict, bearer
+from gateways import home, schema
+from gateways.endpoints import Endpoints, Query, Refuse, Strict
 from gateways.tenta import configurations, readings
 from gateways.tenta.routes import shapes
 from gateways.tenta.service import Service
@@ -59,8 +58,7 @@ class LogQuery(Query):
 @contextmanager
 def of_this_home(service: Service, path: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Let programs ask that know the token of the home directory."""
-    if not hmac.compare_digest((bearer() or "").encode(), service.token.encode()):
-        raise Refuse(401, "send the token in gateways/token of the home directory")
+    home.check_token(service.token)
     try:
         yield {}
     except configurations.GoneError as error:
@@ -76,25 +74,13 @@ def _route(method: str, path: str, **declared: Any) -> Callable[..., Any]:
 @_route("GET", "/state")
 def read_gateway(service: Service) -> object:
     """Read the state of the gateway."""
-    with service.store.reading() as connection:
-        counts = schema.refusal_counts(connection, service.outgoing.gateway)
-    return {"store": service.store.name, "refused": counts, **service.state()}
+    return home.state(service.store, service.outgoing.gateway, service.state())
 
 
 @_route("GET", "/refusals")
 def read_refusals(service: Service) -> object:
     """Read the refused messages that are kept, newest first."""
-    with service.store.reading() as connection:
-        rows = schema.last_refusals(connection, service.outgoing.gateway)
-    return [
-        {
-            "at_ms": row.at_us // 1000,
-            "topic": row.topic,
-            "reason": row.reason,
-            "payload": bytes(row.payload).decode("utf-8", "replace"),
-        }
-        for row in rows
-    ]
+    return home.refusals(service.store, service.outgoing.gateway)
 
 
 @_route("GET", "/devices")
