@@ -39,7 +39,8 @@ def gateways(config: Config, home: Path, codifier: str | None) -> list[Gateway]:
         one for one in all_gateways(config, home) if codifier in (None, one.component.codifier)
     ]
     if not found:
-        which = f"no gateway {codifier}" if codifier else f"no component of type {' or '.join(PORTS)}"
+        types = " or ".join(PORTS)
+        which = f"no gateway {codifier}" if codifier else f"no component of type {types}"
         raise click.ClickException(f"there is {which} in {config.source}")
     return found
 
