@@ -4,7 +4,8 @@ A broker sends again what it sent and saw no acknowledgement of, with the same p
 So the digest is made of identifier, topic and payload: equal messages that a device sent twice
 have different ones, and both are stored. Not so with MQTT 3.1.1, since nats-server may give a
 message another identifier when it sends it again. Retained messages have new identifiers whenever
-the broker sends them; their digests leave it out, and are counted by themselves.
+the broker sends them; their digests leave it out, and are counted by themselves. With MQTT 3.1.1
+they come with each connection, also those that came when a device published them.
 """
 
 import hashlib
@@ -37,12 +38,16 @@ def first_seen(connection: Connection, gateway: str, batch: Sequence[Message]) -
         return _new(connection, gateway, batch)
     retained = [message for message in batch if message.retained]
     wanted = set(map(id, _new(connection, gateway, live)))
-    wanted.update(map(id, _new(connection, gateway + RETAINED, retained)))
+    came = _stored(connection, gateway)
+    new = _new(connection, gateway + RETAINED, retained)
+    wanted.update(
+        id(message) for message in new if _digest(message, message.identifier) not in came
+    )
     return [message for message in batch if id(message) in wanted]
 
 
 def _new(connection: Connection, gateway: str, batch: Sequence[Message]) -> list[Message]:
-    digests = [_digest(message) for message in batch]
+    digests = [_digest(each, 0 if each.retained else each.identifier) for each in batch]
     if any(message.duplicate or message.retried or message.retained for message in batch):
         new = _not_stored(batch, digests, _stored(connection, gateway))
     else:
@@ -78,8 +83,7 @@ def _stored(connection: Connection, gateway: str) -> set[bytes]:
     }
 
 
-def _digest(message: Message) -> bytes:
-    identifier = 0 if message.retained else message.identifier
+def _digest(message: Message, identifier: int) -> bytes:
     digest = hashlib.sha256(b"%d %s\0" % (identifier, message.topic.encode()))
     digest.update(message.payload)
     return digest.digest()[:DIGEST_BYTES]

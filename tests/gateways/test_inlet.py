@@ -336,6 +336,9 @@ def test_what_is_recent(store):
     assert seen(store, message(b"c", 0), message(b"c", 0, duplicate=True)) == [b"c", b"c"]
     assert seen(store, message(b"d", 5, retained=True)) == [b"d"]
     assert seen(store, message(b"e", 5), message(b"d", 6, retained=True)) == [b"e"]
+    # With MQTT 3.1.1 the identifier is the QoS, and what is retained comes with each connection.
+    assert seen(store, message(b"g", 1)) == [b"g"]
+    assert seen(store, message(b"g", 1, retained=True)) == []
     assert seen(store, *[message(b"f", 7, retried=True)] * 2) == [b"f", b"f"]
     assert seen(store, *[message(b"f", 7, retried=True)] * 2) == []
     assert seen(store) == []
