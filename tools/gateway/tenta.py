@@ -12,6 +12,7 @@ from jph.config.model import Component, Config
 from jph.errors import ConfigError, StoreError
 from jph.paths import state_dir, static_dir
 from tools import options
+from tools.gateway.tenta_serve import serve
 from tools.progress import Progress
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ WORDS = {
 @click.group()
 def tenta() -> None:
     """Move from Tenta or hermes to JPH."""
+
+
+tenta.add_command(serve)
 
 
 @tenta.command()
