@@ -12,6 +12,7 @@ from jph.config.model import Config
 from jph.errors import StoreError
 from jph.faults import Fault
 from jph.node.channel import Channel
+from jph.node.written import Written
 from jph.stores import HistoryStore, open_history
 from jph.stores.address import StoreAddress, history_address
 from web.alerts.board import Board
@@ -23,7 +24,6 @@ from web.live.records import Records
 from web.live.stream import LiveStream
 from web.logs.ring import Ring
 from web.network.pings import Pings
-from web.network.written import Written
 from web.outcomes import Outcomes
 from web.people.sign_in_links import Links, Throttle
 from web.serving.exports import Exports

@@ -25,6 +25,7 @@ from jph.node.loop import Loop
 from jph.node.mailboxes import Pool
 from jph.node.probe import Answers
 from jph.node.process import ComponentStatus, Process, StandbyStatus
+from jph.node.process_file import ProcessFile
 from jph.node.runner import Callbacks, ComponentRunner
 from jph.node.starter import Starter
 
@@ -76,6 +77,7 @@ class Node:
         self.process = Process(
             config, home, self.bus, self._components, self.reload, self._on_standby
         )
+        self._process_file = ProcessFile(self.process)
         self.instances = Instances(
             self.process,
             self.loop.timers,
@@ -144,7 +146,7 @@ class Node:
         self.bus.open()
         for runner in self.runners.values():
             self.starter.begin(runner)
-        self.loop.timers.every(LOOK_S, lambda: self.housekeeping.post(self.process.kept_files.look))
+        self.loop.timers.every(LOOK_S, lambda: self.housekeeping.post(self._keep_house))
         self.loop.start()
 
     def stop(self) -> None:
@@ -162,10 +164,15 @@ class Node:
         stuck = self._pool.close(max(0.1, until_s - time.monotonic()))
         if stuck:
             log.warning("%d callbacks did not end in time", len(stuck))
+        self._process_file.close()
         self.process.close()
         self.bus.close()
         self._dispatcher.close()
         self.loop.close()
+
+    def _keep_house(self) -> None:
+        self.process.kept_files.look()
+        self._process_file.look()
 
     def remove(self, runner: ComponentRunner) -> None:
         """End a component; without any left the node is finished."""

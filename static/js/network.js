@@ -144,7 +144,6 @@ function storeBlock(store, now) {
 }
 
 function showServer(server) {
-  const perDay = server.written_per_day;
   const facts = [
     ['Bus', server.joined ? `joined on ${server.interface}` : 'not joined'],
     ['Messages', `${rounded(server.messages_per_minute)} per minute`],
@@ -153,7 +152,7 @@ function showServer(server) {
     ['Not sent', rounded(server.unsent)],
     ['Receive buffer', bytes(server.receive_buffer_bytes)],
     ['Readings left out, since others took too long', rounded(server.overruns)],
-    ['Written to disk', perDay === null ? 'not known yet' : `${bytes(perDay)} per day, from ${span(server.watched_s * 1000)}`],
+    ['Written to disk', writtenOf(server)],
     ['Memory', server.memory_mb === null ? 'not known' : `${rounded(server.memory_mb)} MB`],
     ['Open pages', rounded(server.pages_open)],
     ['Runs for', span(server.uptime_s * 1000)],
@@ -167,6 +166,29 @@ function showServer(server) {
     }
     put(line.lastElementChild, value);
   });
+}
+
+const writtenOf = ({ written_per_day: perDay, watched_s: watched }) => (
+  perDay === null ? 'not known yet' : `${bytes(perDay)} per day, from ${span(watched * 1000)}`
+);
+
+/** What the processes beside this server tell of themselves; null where they have no place for it. */
+function showProcesses(processes, now) {
+  const none = document.getElementById('no-processes');
+  none.hidden = processes !== null && processes.length > 0;
+  put(none, processes === null ? 'They cannot tell this server of themselves: this machine has no folder in memory.' : 'None.');
+  update(document.getElementById('processes'), (processes ?? []).map((it) => {
+    const list = element('ul', { class: 'members', role: 'list' }, ...it.components.map(({ codifier, name }) => {
+      const link = linkTo(codifier, codifier);
+      link.title = name;
+      return element('li', {}, link);
+    }));
+    return block(`process ${it.pid}`, 'active', `Process ${it.pid}`, [], [
+      ['Written to disk', writtenOf(it)],
+      ['Runs for', span(now - it.began)],
+      ['Components', rounded(it.components.length)],
+    ], [list]);
+  }));
 }
 
 function showStandby(standby, now) {
@@ -235,6 +257,7 @@ function show(shown) {
   update(document.getElementById('stores'), shown.stores.map((store) => storeBlock(store, now)));
   showServer(shown.server);
   showStandby(shown.standby, now);
+  showProcesses(shown.processes, now);
   showStrangers(shown.strangers, now);
 }
 

@@ -3,6 +3,7 @@
 Losses, duplicates and restarts are counted by this process, for what should have reached it.
 """
 
+import os
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from jph.bus.sequence import SequenceTracker
 from jph.clock import time_now_ms
 from jph.errors import ConfigError
+from jph.node.process_file import ProcessReport, processes, waiting
 from jph.stores.address import writer_waits
 from web.formatting import display
 from web.live.nodes import PROGRAMS, UNKNOWN, died_ms
@@ -58,6 +60,8 @@ def report(here: Site) -> dict[str, Any]:
         if _is_store(record)
     ]
     server = _server(here)
+    told = processes(here.home)
+    others = [it for it in told or () if it.pid != os.getpid()]
     complaints = list(_complaints(overview, nodes, stores, server))
     return {
         "now": time_now_ms(),
@@ -68,7 +72,8 @@ def report(here: Site) -> dict[str, Any]:
         "nodes": nodes,
         "stores": stores,
         "server": server,
-        "standby": _standby(here),
+        "standby": _standby(here, others),
+        "processes": None if told is None else [_process(here, it) for it in others],
         "strangers": [_stranger(it) for it in records.strangers.lately()],
         "faults": overview.faults,
         "troubles": [asdict(trouble) for trouble in overview.troubles],
@@ -223,20 +228,33 @@ def _server(here: Site) -> dict[str, Any]:
     }
 
 
-def _standby(here: Site) -> list[dict[str, Any]]:
-    now_s, now_ms = time.monotonic(), time_now_ms()
-    found = []
-    for codifier, (address, since_s) in here.channel.process.standby().items():
-        component = here.config.components.get(codifier)
-        found.append(
-            {
-                "codifier": codifier,
-                "name": component.name if component else codifier,
-                "address": address[0],
-                "since": (now_ms - round((now_s - since_s) * 1000)) // 1000 * 1000,
-            }
-        )
-    return found
+def _standby(here: Site, others: Iterable[ProcessReport]) -> list[dict[str, Any]]:
+    waits = waiting(here.channel.process)
+    waits += [it for process in others for it in process.standby]
+    return [
+        {
+            "codifier": it.codifier,
+            "name": _name(here, it.codifier),
+            "address": it.address,
+            "since": it.since_ms,
+        }
+        for it in waits
+    ]
+
+
+def _process(here: Site, process: ProcessReport) -> dict[str, Any]:
+    return {
+        "pid": process.pid,
+        "components": [{"codifier": it, "name": _name(here, it)} for it in process.codifiers],
+        "began": process.began_ms,
+        "written_per_day": process.written_per_day,
+        "watched_s": process.watched_s,
+    }
+
+
+def _name(here: Site, codifier: str) -> str:
+    component = here.config.components.get(codifier)
+    return component.name if component else codifier
 
 
 def _stranger(stranger: Stranger) -> dict[str, Any]:

@@ -2,14 +2,12 @@
 
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from jph.node.process import StandbyStatus
 from tests.web.bus import SENDER, component, control, group_status, let_pass, reading, source
 from web.network.pings import PingAnswer, Pings, best, round_trip_ms
-from web.network.written import LEAST_S, Written
 
 
 @pytest.fixture
@@ -189,19 +187,6 @@ def test_the_shortest_round_trip_tells_most_about_a_clock():
     assert best(answers).offset_ms == -1
     assert round_trip_ms(answers) == 8
     assert round_trip_ms([]) is best([]) is None
-
-
-def test_bytes_per_day_are_those_that_reached_the_disk(tmp_path: Path):
-    file = tmp_path / "io"
-    file.write_text("rchar: 5\nwrite_bytes: 1000\ncancelled_write_bytes: 0\n")
-    written = Written(file)
-    assert written.per_day() is None, "it has not watched for long enough"
-    written._since_s -= LEAST_S * 10
-    file.write_text("rchar: 5\nwrite_bytes: 61000\ncancelled_write_bytes: 1000\n")
-    assert written.per_day() == pytest.approx(59_000 / 600 * 86_400, rel=0.01)
-    file.unlink()
-    assert written.per_day() is None
-    assert Written(tmp_path / "none").per_day() is None
 
 
 def test_being_off_the_bus_is_the_first_thing_told(web, client):

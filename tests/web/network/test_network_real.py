@@ -1,5 +1,7 @@
 """The page of the network on a real bus, with two nodes of which one dies."""
 
+import json
+import signal
 import struct
 from contextlib import ExitStack
 
@@ -9,8 +11,10 @@ from playwright.sync_api import expect
 from jph.config.host import this_host
 from jph.node.building import build
 from jph.node.node import Node
+from jph.owned import memory_folder
 from tests.helpers import eventually
 from tests.network import Peer, config_of, running
+from tests.tools import program
 from tests.web.browser import is_live
 from tests.web.client import Client
 
@@ -77,3 +81,33 @@ def test_nodes_are_measured_and_a_dead_one_is_one_thing(network, open_page):
     page.goto(address)
     expect(told.get_by_role("listitem")).to_have_count(1)
     expect(told).to_contain_text("elsewhere is dead")
+
+
+def test_another_process_of_the_home_tells_what_it_writes(tmp_path, open_page):
+    config = config_of(
+        {"Codifier": "W1", "Type": "Web", "Host": HERE, "Sensor": {"Port": 0}},
+        sensor("C1", HERE, tmp_path, Name="Cellar"),
+    )
+    home = tmp_path / "home"
+    if memory_folder(home) is None:
+        pytest.skip("this machine has no folder in memory")
+    (tmp_path / "network.json").write_text(json.dumps(config.document))
+    node = Node(config, home)
+    node.add(config.components["W1"], build)
+    with running(node):
+        address = node.runners["W1"].callbacks.greeting().splitlines()[0].split()[-1]
+        page = open_page(f"{address}network")
+        is_live(page)
+        expect(page.locator("#no-processes")).to_have_text("None.")
+        child = program.start(home, "run", "--config", str(tmp_path / "network.json"), "C1")
+        try:
+            told = page.locator("#processes article")
+            expect(told).to_have_count(1, timeout=60_000)
+            expect(told).to_contain_text(f"Process {child.pid}")
+            expect(told).to_contain_text("not known yet")  # it has just begun to count
+            expect(told.get_by_role("link", name="C1")).to_be_visible()
+            child.send_signal(signal.SIGKILL)
+            expect(told).to_have_count(0, timeout=60_000)
+        finally:
+            child.kill()
+            child.wait()

@@ -8,7 +8,7 @@ DAY_S = 86_400.0
 
 
 class Written:
-    """What this process has written since this server started."""
+    """What this process has written since it looked first."""
 
     def __init__(self, source: Path = Path("/proc/self/io")) -> None:
         self._source = source
