@@ -16,7 +16,7 @@ from jph.errors import GatewayError, HttpError
 from jph.tcp import netloc, where_it_answers
 
 # Of the types that there are, where no Port is set.
-PORTS: Mapping[str, int] = {"Esp32": 8000, "Tenta": 8421}
+PORTS: Mapping[str, int] = {"Esp32": 8000, "IotTalk": 9992, "Tenta": 8421}
 MOST_BYTES = 64 << 20
 
 

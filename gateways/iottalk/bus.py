@@ -9,6 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from jph.bus.wire import Reading
@@ -23,8 +24,6 @@ log = logging.getLogger(__name__)
 NAME = "jph"
 SHORTEST_S = 0.1  # between two commands to a component; of values between them the last one counts
 SAME_S = 1.0  # before the same value is sent again
-
-Features = list[list[object]]  # as registrations have them: [name, [unit or None]]
 
 
 def identifier(secret: str, codifier: str) -> str:
@@ -65,7 +64,7 @@ class Bus:
         before = getattr(self, "registration", None)
         self._components = config.components
         every = list(config.components.values())
-        self.registration: dict[str, object] = {
+        self.registration: dict[str, Any] = {
             "id": self.identifier,
             "name": NAME,
             "idf_list": [[it.codifier, [it.symbol or None]] for it in every],

@@ -18,7 +18,7 @@ Status = Literal["active", "failing", "silent", "halted", "unseen"]
 SERVICES = frozenset(
     {
         *("StateCache", "HistoryWriter", "Statistics", "Alerts", "Router", "Web", "ControlProgram"),
-        *("Broker", "Esp32", "HomeAssistant", "Tenta"),
+        *("Broker", "Esp32", "HomeAssistant", "IotTalk", "Tenta"),
     }
 )
 

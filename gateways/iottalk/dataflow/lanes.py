@@ -97,7 +97,7 @@ class Lanes:
                 lane.woken.notify()
         self._flowing.set()
         for lane in lanes:
-            lane.runner.close()
+            lane.runner.stop()
         for lane in lanes:
             if lane.thread is not None:
                 lane.thread.join(_STOP_S)
@@ -179,7 +179,7 @@ class Lanes:
                     self._queue(running)
                 else:
                     self._queued.discard(running)
-        lane.runner.close()
+        lane.runner.end()
 
     @staticmethod
     def _guarded(

@@ -1,41 +1,19 @@
 """What the engine needs to run functions: a runner has one process, or what does for it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from gateways.iottalk.dataflow.model import Graph, Use
+from jph.workers.functions import Failure, Function, Lost
+
+__all__ = ["Failure", "Function", "Lost", "Refused", "Runner", "Runners", "function_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
-    """A function with its source, and the ones that it calls: (alias, digest, source)."""
-
-    digest: str
-    source: str
-    depends: tuple[tuple[str, str, str], ...] = ()
-
-    @classmethod
-    def of(cls, use: Use, graph: Graph) -> "Function":
-        """Return the function of a graph that a use names."""
-        known = graph.functions
-        depends = tuple((alias, digest, known[digest]) for alias, digest in use.depends)
-        return cls(use.digest, known[use.digest], depends)
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A call that raised an exception; only this value is lost."""
-
-    text: str
-
-
-class Lost(Exception):
-    """The process had to be ended, or ended itself: the call took too long, or too much."""
-
-    def __init__(self, kind: Literal["time", "memory", "crash", "flood"], text: str) -> None:
-        super().__init__(text)
-        self.kind = kind
+def function_of(use: Use, graph: Graph) -> Function:
+    """Return the function of a graph that a use names."""
+    known = graph.functions
+    depends = tuple((alias, digest, known[digest]) for alias, digest in use.depends)
+    return Function(use.digest, known[use.digest], depends)
 
 
 class Refused(Exception):
@@ -59,8 +37,11 @@ class Runner(Protocol):
             Refused: none was made.
         """
 
-    def close(self) -> None:
-        """End it, also while another thread is in `call`."""
+    def stop(self) -> None:
+        """Let a call under way fail; for any thread."""
+
+    def end(self) -> None:
+        """Free what it has; for the thread that calls."""
 
 
 class Runners(Protocol):

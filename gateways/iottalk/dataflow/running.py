@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateways.iottalk.dataflow.model import Feature, Graph, Link, Use
-from gateways.iottalk.dataflow.runner import Failure, Function, Lost, Refused, Runner
+from gateways.iottalk.dataflow.runner import Failure, Lost, Refused, Runner, function_of
 from gateways.iottalk.dataflow.values import as_list, checked, difference, fitted, flat
 
 log = logging.getLogger(__name__)
@@ -336,7 +336,7 @@ class _Calls:
         if running.is_off(use.digest):
             return nothing
         try:
-            results = self._runner.call(Function.of(use, self._graph), arguments)
+            results = self._runner.call(function_of(use, self._graph), arguments)
         except Refused as refused:
             running.note(where, use.digest, str(refused))
             return nothing

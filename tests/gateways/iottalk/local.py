@@ -19,7 +19,10 @@ class Local:
     def start(self) -> None:
         pass
 
-    def close(self) -> None:
+    def stop(self) -> None:
+        pass
+
+    def end(self) -> None:
         pass
 
     def call(self, function: Function, arguments: Sequence[list[object]]) -> list[object]:

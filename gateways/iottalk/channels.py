@@ -1,0 +1,135 @@
+"""Data channels: values of devices come in, those of graphs go out, and both to the bus.
+
+Values are of the moment: they are not stored, and those that come while this gateway is away are
+not waited for. So they have a connection of their own, and wait for no commit.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from gateways.address import BrokerAddress
+from gateways.connection import Arrival, Connection
+from gateways.iottalk.dataflow.model import Feature
+from gateways.iottalk.devices import topic_of
+from gateways.iottalk.proxies import Proxies
+from gateways.iottalk.register import Known, refusal
+from gateways.iottalk.values import MOST_BYTES, payload_of, values_of
+from gateways.mapping import MappedReading, Mapping
+from gateways.schema import Refusal
+
+VALUES = "iottalk/esm/+"
+MOST_REFUSALS = 200  # until they are taken
+MOST_PAYLOAD = 2048  # kept of one
+
+Codifiers = dict[tuple[str, str], list[tuple[str, int]]]  # of device and feature
+
+
+class Channels:
+    """The data channels of all devices.
+
+    Args:
+        secret: from which topics are made.
+        push: called as push(device, feature, values) with what a device sends.
+    """
+
+    def __init__(
+        self,
+        address: BrokerAddress,
+        client_id: str,
+        secret: str,
+        mapping: Mapping,
+        push: Callable[[str, str, object], object],
+    ) -> None:
+        self.counts = {"values": 0, "published": 0, "not_published": 0, "refused": 0}
+        self.seen_ms: dict[str, int] = {}  # by device
+        self.codifiers: Codifiers = {}
+        self.last: dict[tuple[str, str], tuple[int, list[object]]] = {}
+        self.controlled: dict[str, tuple[Feature, int, int]] = {}  # by Codifier
+        self._secret = secret
+        self._mapping = mapping
+        self._push = push
+        self._inputs: dict[str, Feature] = {}  # by topic
+        self._outputs: dict[tuple[str, str], str] = {}  # topics by device and feature
+        self._refused: deque[Refusal] = deque(maxlen=MOST_REFUSALS)
+        self._connection = Connection(
+            address,
+            client_id,
+            (VALUES,),
+            has_room=lambda: True,
+            on_arrival=self._on_arrival,
+            on_state=lambda connected, reason: None,
+            most_bytes=MOST_BYTES,
+            keeps=False,
+        )
+        self.start = self._connection.start
+        self.close = self._connection.close
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether values come and go."""
+        return bool(self._connection.number)
+
+    def take(self, known: Known, proxies: Proxies) -> None:
+        """Take the devices that there are now."""
+        inputs, outputs = {}, {}
+        for device in known.devices.values():
+            for feature, _ in () if device.is_internal else device.features:
+                topic = topic_of(feature, self._secret)
+                if feature.kind == "idf":
+                    inputs[topic] = feature
+                else:
+                    outputs[device.id, feature.name] = topic
+        self._inputs, self._outputs = inputs, outputs
+        self.codifiers = proxies.codifiers(known.devices)
+        self.controlled = proxies.outputs(known.devices)
+        here = known.devices
+        self.last = {key: it for key, it in list(self.last.items()) if key[0] in here}
+        self.seen_ms = {key: it for key, it in list(self.seen_ms.items()) if key in here}
+
+    def refusals(self) -> list[Refusal]:
+        """Return the values that were refused since the last call, the last ones if many were."""
+        return [self._refused.popleft() for _ in range(len(self._refused))]
+
+    def bring(self, device: str, feature: str, values: list[object]) -> None:
+        """Publish a value of an output feature; any thread may call."""
+        topic = self._outputs.get((device, feature))
+        if topic is not None:
+            self.publish(topic, values)
+            self._note(device, feature, values)
+
+    def publish(self, topic: str, message: object) -> None:
+        """Publish JSON, if there is a connection now."""
+        is_taken = self._connection.publish(topic, payload_of(message), 0, False) is not None
+        self.counts["published" if is_taken else "not_published"] += 1
+
+    def _on_arrival(self, arrival: Arrival) -> None:
+        message = arrival.message
+        self._connection.acknowledge([arrival])
+        feature = self._inputs.get(message.topic)
+        try:
+            if feature is None:
+                raise ValueError("no such data channel")
+            if message.retained:
+                raise ValueError("a retained value")
+            values = values_of(message.payload)
+        except ValueError as error:
+            self.counts["refused"] += 1
+            payload = message.payload[:MOST_PAYLOAD]
+            self._refused.append(refusal(message.topic, str(error), payload))
+            return
+        self.counts["values"] += 1
+        self.seen_ms[feature.device] = message.received_us // 1000
+        self._push(feature.device, feature.name, values)
+        self._note(feature.device, feature.name, values)
+
+    def _note(self, device: str, feature: str, values: Sequence[object]) -> None:
+        now_ms = time.time_ns() // 1_000_000
+        self.last[device, feature] = now_ms, list(values)
+        readings = [
+            MappedReading(codifier, now_ms, value)
+            for codifier, index in self.codifiers.get((device, feature), ())
+            if index < len(values) and isinstance(value := values[index], bool | int | float | str)
+        ]
+        if readings:
+            self._mapping.send(readings)

@@ -1,0 +1,83 @@
+"""Control channels of devices: online, offline, and answers to signals.
+
+A device speaks on `<its id>/ctrl/i`. What it says of an earlier registration, and what is none of
+this, is refused and counted.
+"""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from gateways.iottalk.devices import Device
+from gateways.iottalk.register import Draft, refusal
+from gateways.message import Message
+
+TOPICS = "+/ctrl/i"
+
+
+def json_object(payload: bytes) -> dict[str, Any]:
+    """Return the object that a payload holds.
+
+    Raises:
+        ValueError: it holds none.
+    """
+    try:
+        found = json.loads(payload, parse_constant=_refuse)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    if not isinstance(found, dict):
+        raise ValueError("no JSON object")
+    return found
+
+
+def _refuse(constant: str) -> object:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def take(draft: Draft, message: Message) -> None:
+    """Take what a device says on its control channel."""
+    if not message.payload:
+        return  # a retained message was taken away
+    identifier = message.topic.partition("/")[0]
+    device = draft.devices.get(identifier)
+    if device is None or device.is_internal:
+        return _refused(draft, message, "unknown device")
+    try:
+        said = json_object(message.payload)
+    except ValueError:
+        return _refused(draft, message, "no JSON object")
+    if "msg_id" in said:
+        return _answered(draft, device, said, message)
+    if said.get("state") not in ("online", "offline"):
+        return _refused(draft, message, "neither online, offline nor an answer")
+    if said.get("rev") != device.rev:
+        return _refused(draft, message, "of another registration")
+    if said["state"] == "online":
+        if message.retained and device.online:
+            return  # nats-server sends what it retains with each connection of ours
+        # It may have connected anew, and knows no topics then.
+        draft.put_device(replace(device.gone(), online=True))
+        draft.announce("online", device.public())
+    elif device.online:
+        draft.put_device(device.gone())
+        draft.announce("offline", device.id)
+
+
+def _answered(draft: Draft, device: Device, said: dict[str, Any], message: Message) -> None:
+    left = tuple(it for it in device.unanswered if it[0] != said["msg_id"])
+    if said.get("state") == "error":
+        _refused(draft, message, "a device refuses a signal")
+    if left != device.unanswered:
+        draft.devices[device.id] = replace(device, unanswered=left)
+        draft.changed.add(("device", device.id))
+
+
+def remind(draft: Draft) -> None:
+    """Send the signals again that devices have not answered."""
+    for device in draft.devices.values():
+        for identifier, feature in device.unanswered if device.online else ():
+            draft.signal("CONNECT", feature, identifier)
+
+
+def _refused(draft: Draft, message: Message, reason: str) -> None:
+    draft.refusals.append(refusal(message.topic, reason, message.payload))

@@ -1,0 +1,61 @@
+"""Which values of which features are on the bus, and under which Codifier."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateways.iottalk.dataflow.model import Feature
+from gateways.iottalk.devices import Device
+from jph.settings import setting
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeOf:
+    """One value of a feature, and the Codifier it has on the bus."""
+
+    codifier: str = setting(doc="the Codifier of the value")
+    device: str = setting(doc="the device: its UUID, or its name")
+    attribute: str = setting(doc="the name of the feature")
+    index: int = setting(0, ge=0, doc="which of the feature's values, the first is 0")
+
+
+class Proxies:
+    """Finds the features of the entries among the devices that there are."""
+
+    def __init__(self, entries: Sequence[AttributeOf]) -> None:
+        self.entries = tuple(entries)
+        self._by_device: dict[str, list[AttributeOf]] = {}
+        for entry in entries:
+            self._by_device.setdefault(entry.device, []).append(entry)
+
+    def features(self, device: Device) -> frozenset[Feature]:
+        """Return the features of a device that have a Codifier."""
+        return frozenset(feature for feature, _ in self._found(device))
+
+    def codifiers(
+        self, devices: Mapping[str, Device]
+    ) -> dict[tuple[str, str], list[tuple[str, int]]]:
+        """Return Codifier and index for device and feature."""
+        found: dict[tuple[str, str], list[tuple[str, int]]] = {}
+        for device in devices.values():
+            for feature, entry in self._found(device):
+                key = (device.id, feature.name)
+                found.setdefault(key, []).append((entry.codifier, entry.index))
+        return found
+
+    def outputs(self, devices: Mapping[str, Device]) -> dict[str, tuple[Feature, int, int]]:
+        """Return for Codifiers of output features the feature, the index, and how many values."""
+        found = {}
+        for device in devices.values():
+            for feature, entry in self._found(device):
+                if feature.kind == "odf":
+                    dimension = device.dimension(feature) or 1
+                    found[entry.codifier] = (feature, entry.index, dimension)
+        return found
+
+    def _found(self, device: Device) -> list[tuple[Feature, AttributeOf]]:
+        if device.is_internal:
+            return []
+        some = [*self._by_device.get(device.id, ()), *self._by_device.get(device.name, ())]
+        # Of an input and an output of one name, the input is meant.
+        known = {feature.name: feature for feature, _ in reversed(list(device.features))}
+        return [(known[it.attribute], it) for it in some if it.attribute in known]
