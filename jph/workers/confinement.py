@@ -26,7 +26,9 @@ _TRACE_BYTES = 64 << 10  # of the memory file that gets a traceback
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _PROCESSOR, _ARGUMENTS = 0, 4, 16
 _ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000
-_CLONE_THREAD = 0x10000
+# By name: which argument has the flags. Landlock before its version 3 lets O_TRUNC empty what may be read.
+_OPENS = {"open": 1, "openat": 2}
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 # By name: argument, and what it may be. fcntl: no owner who would get signals; ioctl: none but
 # what Python asks of a file that it opens.
 _ONLY = {
@@ -101,7 +103,13 @@ def confine(folders: Iterable[str], between: Callable[[], object] = lambda: None
     block = b"".join(_instruction_bytes(it) for it in program)
     buffer = ctypes.create_string_buffer(block, len(block))
     header = _Program(len(program), ctypes.cast(buffer, ctypes.c_void_p))
-    _checked(libc.syscall(kind.seccomp, _SET_FILTER, _ALL_THREADS, ctypes.byref(header)))
+    if _checked(libc.syscall(kind.seccomp, _SET_FILTER, _ALL_THREADS, ctypes.byref(header))):
+        raise OSError(errno.ESRCH, "a thread of this process does not take the filter")
+
+
+def refuse_processes() -> None:
+    """Let a process without confinement start neither processes nor threads, unless it is root's."""
+    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 
 def filter_of(kind: Machine, pid: int) -> list[Instruction]:
@@ -121,6 +129,9 @@ def filter_of(kind: Machine, pid: int) -> list[Instruction]:
         if name in _ONLY:
             argument, allowed = _ONLY[name]
             body = [*_is_one_of(argument, allowed), refuse]
+        elif name in _OPENS:
+            flags = (_LOAD, 0, 0, _ARGUMENTS + _OPENS[name] * 8)
+            body = [flags, (_ANY_BIT, 0, 1, _WRITING), refuse, allow]
         elif name == "tgkill":
             body = [*_is_one_of(0, (pid,)), refuse]  # abort() sends itself a signal
         elif name == "prlimit64":

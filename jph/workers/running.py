@@ -120,6 +120,7 @@ def main() -> None:
         confinement.confine(folders, between=lambda: end_with_node(reader))
     else:
         end_with_node(reader)
+        confinement.refuse_processes()
     line = Line(reader, writer)
     functions = Functions(memory, (options["memory_mb"] << 20) // 2)
     line.send({"op": "ready"})

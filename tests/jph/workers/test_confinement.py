@@ -26,7 +26,11 @@ def verdict(program: list[Instruction], audit: int, number: int, *arguments: int
             kind = constant & 0xFFFF0000
             return {0x7FFF0000: ALLOWED, 0x80000000: KILLED}.get(kind, constant & 0xFFFF)
         else:
-            holds = accumulator == constant if code == 0x15 else accumulator >= constant
+            holds = {
+                0x15: accumulator == constant,
+                0x35: accumulator >= constant,
+                0x45: accumulator & constant != 0,
+            }[code]
             at += if_true if holds else if_false
 
 
@@ -43,6 +47,9 @@ def test_the_filter(kind: Machine) -> None:
     assert decided("clone", 17) == decided("clone", 0x10F00) == errno.EPERM
     assert decided("tgkill", 77) == ALLOWED
     assert decided("tgkill", 1) == errno.EPERM
+    assert decided("openat", 0, 0, os.O_CLOEXEC | os.O_DIRECTORY) == ALLOWED
+    for flag in (os.O_WRONLY, os.O_RDWR, os.O_CREAT, os.O_TRUNC, os.O_TMPFILE | os.O_RDWR):
+        assert decided("openat", 0, 0, os.O_CLOEXEC | flag) == errno.EPERM
     assert decided("prlimit64", 0, 9, 0) == ALLOWED
     assert decided("prlimit64", 0, 9, 1 << 40) == decided("prlimit64", 0, 9, 1) == errno.EPERM
     assert decided("fcntl", 0, 1030) == ALLOWED

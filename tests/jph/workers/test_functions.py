@@ -108,6 +108,10 @@ REFUSED = {
     ),
     "a list of files": ("import os\ndef run():\n    return os.listdir('/')\n", "PermissionError"),
     "a new file": ("def run():\n    open('/tmp/jph-escape', 'w')\n", "PermissionError"),
+    "an emptied file": (  # Landlock would say that there is none
+        "import os\ndef run():\n    os.open('/nowhere', os.O_RDONLY | os.O_TRUNC)\n",
+        "PermissionError",
+    ),
     "a file of memory": ("import os\ndef run():\n    os.memfd_create('x')\n", "PermissionError"),
     "more memory": (
         "import resource\ndef run():\n    resource.setrlimit(resource.RLIMIT_AS, (-1, -1))\n",
