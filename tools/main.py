@@ -10,6 +10,7 @@ COMMANDS = {
     "config": "tools.config_check:config",
     "control": "tools.control:control",
     "db": "tools.db:db",
+    "doctor": "tools.doctor:doctor",
     "gateway": "tools.gateway.command:gateway",
     "generateSQL": "tools.generate_sql:generate_sql",
     "history": "tools.history.command:history",

@@ -26,7 +26,8 @@ _TRACE_BYTES = 64 << 10  # of the memory file that gets a traceback
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _NUMBER, _PROCESSOR, _ARGUMENTS = 0, 4, 16
 _ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000
-# By name: which argument has the flags. Landlock before its version 3 lets O_TRUNC empty what may be read.
+# By name: which argument has the flags. Landlock before its version 3 does not know O_TRUNC, which
+# empties what is open for reading only.
 _OPENS = {"open": 1, "openat": 2}
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 # By name: argument, and what it may be. fcntl: no owner who would get signals; ioctl: none but
@@ -54,11 +55,14 @@ def why_not() -> str:
     return ""
 
 
-def limit(memory_mb: int) -> None:
-    """Limit memory, beyond what the process has now, and what it may open and write."""
+def memory_now() -> int:
+    """Return the address space that this process has, bytes."""
     with open("/proc/self/statm", "rb") as file:
-        pages = int(file.read().split()[0])
-    memory = pages * os.sysconf("SC_PAGE_SIZE") + (memory_mb << 20)
+        return int(file.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def limit(memory: int) -> None:
+    """Limit the address space to a number of bytes, and what the process may open and write."""
     for what, most in (
         (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_FSIZE, _TRACE_BYTES),
@@ -108,7 +112,7 @@ def confine(folders: Iterable[str], between: Callable[[], object] = lambda: None
 
 
 def refuse_processes() -> None:
-    """Let a process without confinement start neither processes nor threads, unless it is root's."""
+    """Let a process without confinement start no processes and no threads, if it is not root's."""
     resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 
 

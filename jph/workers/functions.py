@@ -1,7 +1,6 @@
 """Functions of other people, called in a process of their own, confined and limited."""
 
 import json
-import signal
 import sys
 import threading
 import time
@@ -14,7 +13,6 @@ from jph.workers.process import Flood, Process, line_in, program_of
 from jph.workers.running import MOST_RESULT, file_name
 
 MEMORY_MB = 64  # beyond what the process has at its start
-_TRACE_S = 1.0  # at most for its traceback, before it is killed
 
 Sandbox = Literal["confine", "limits-only"]
 
@@ -157,11 +155,7 @@ class Worker:
         self, process: Process, error: Exception, function: Function, timeout_s: float
     ) -> Lost:
         if isinstance(error, TimeoutError):
-            process.signal(signal.SIGUSR1)  # has it write where it is
-            until_s = time.monotonic() + _TRACE_S
-            while not process.traced() and time.monotonic() < until_s:
-                time.sleep(0.01)
-            where = line_in(process.traced(), file_name(function.digest))
+            where = process.line_now(file_name(function.digest))
             return Lost("time", f"it was not done within {timeout_s:g} s{where and ', in' + where}")
         if isinstance(error, MemoryError):
             return Lost("memory", f"it needs more than {self._memory_mb} MB, or keeps half of that")

@@ -19,6 +19,7 @@ _NICE = 5  # behind the node, which keeps the bus going
 _OOM_SCORE = b"500"  # ended before the node where memory is short
 _SMALL_STACK = 256 << 10  # bytes; the usual 8 MB would count as memory of what runs here
 _LENGTH = struct.Struct("<I")
+_trace: BinaryIO  # open as long as this runs
 
 Message = dict[str, Any]
 
@@ -74,16 +75,21 @@ class Line:
         return answer["answer"]
 
 
-def take_pipes() -> tuple[BinaryIO, BinaryIO, BinaryIO]:
-    """Return reader, writer and the file for tracebacks; what runs here gets /dev/null instead."""
+def take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Return reader and writer; what runs here gets /dev/null instead.
+
+    Where it crashes, and where it is when SIGUSR1 arrives, is written for the node.
+    """
+    global _trace
     reader = cast(BinaryIO, os.fdopen(os.dup(0), "rb"))
-    writer, trace = (cast(BinaryIO, os.fdopen(os.dup(number), "wb")) for number in (1, 2))
+    writer, _trace = (cast(BinaryIO, os.fdopen(os.dup(number), "wb")) for number in (1, 2))
     nothing = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nothing, number)
     os.close(nothing)
-    faulthandler.enable(file=trace)
-    return reader, writer, trace
+    faulthandler.enable(file=_trace)
+    faulthandler.register(signal.SIGUSR1, file=_trace, all_threads=False)
+    return reader, writer
 
 
 def step_back() -> None:

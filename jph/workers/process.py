@@ -17,6 +17,7 @@ from jph.errors import JphError
 
 START_S = 60.0  # a Pi Zero takes some seconds
 _STOP_S = 1.0
+_TRACE_S = 1.0  # to tell what it runs, before it is killed
 _LENGTH = struct.Struct("<I")
 
 
@@ -141,6 +142,19 @@ class Process:
         size = os.fstat(self._trace).st_size
         return os.pread(self._trace, 8192, max(0, size - 8192)).decode(errors="replace")
 
+    def line_now(self, path: str) -> str:
+        """Return ` line n` of a file that it runs now, an empty text if it does not tell soon.
+
+        It has `faulthandler` write its traceback when SIGUSR1 arrives.
+        """
+        with self._ending, suppress(ProcessLookupError):
+            if self._process.returncode is None:  # else its number may be another's
+                os.kill(self._process.pid, signal.SIGUSR1)
+        until_s = time.monotonic() + _TRACE_S
+        while not (line := line_in(self.traced(), path)) and time.monotonic() < until_s:
+            time.sleep(0.01)
+        return line
+
     def ended(self, patience_s: float = _STOP_S) -> str:
         """Wait a moment for its end, and tell how it ended; an empty text if it runs."""
         end = self._wait_for_end(patience_s)
@@ -150,16 +164,11 @@ class Process:
             return f"ended its process with status {end.si_status}"
         return f"ended its process by {signal.Signals(end.si_status).name}"
 
-    def signal(self, number: int) -> None:
-        """Send it, and all that it started, a signal; for any thread."""
-        with self._ending:
-            if self._process.returncode is None:  # else its number may be another's
-                with suppress(ProcessLookupError):
-                    os.killpg(self._process.pid, number)
-
     def kill(self) -> None:
         """Have it end now, and all that it started; for any thread."""
-        self.signal(signal.SIGKILL)
+        with self._ending, suppress(ProcessLookupError):
+            if self._process.returncode is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def end(self, patience_s: float = 0.0) -> None:
         """End it and every process that it started, after some patience; it is not used again."""

@@ -5,10 +5,8 @@ the machine but Python's own library. A function is a source that defines `run`;
 once, and keeps its globals between calls.
 """
 
-import faulthandler
 import json
 import os
-import signal
 import sys
 import traceback
 from contextlib import suppress
@@ -110,12 +108,11 @@ def _text(error: BaseException, names: set[str]) -> str:
 def main() -> None:
     """Serve the node that started this process."""
     options = json.loads(sys.argv[1])
-    reader, writer, trace = take_pipes()
+    reader, writer = take_pipes()
     step_back()
-    faulthandler.register(signal.SIGUSR1, file=trace, all_threads=False)
     memory = open("/proc/self/statm", "rb", buffering=0)  # noqa: SIM115 - open as long as this runs
     folders = confinement.folders_of_python()
-    confinement.limit(options["memory_mb"])
+    confinement.limit(confinement.memory_now() + (options["memory_mb"] << 20))
     if options["confined"]:
         confinement.confine(folders, between=lambda: end_with_node(reader))
     else:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jph.bus import wire
 from jph.bus.wire import Data, Value
@@ -18,7 +18,16 @@ from jph.errors import NoReading, SensorError
 from jph.node.channel import Channel
 from jph.settings import setting
 from jph.state import FIELDS
-from sensors.calculation.process import QUICK, SLOW, SLOW_S, Lost, WorkerProcess
+from sensors.calculation.evaluation import MOST_SOURCE
+from sensors.calculation.process import (
+    CONFINED_QUICK,
+    CONFINED_SLOW,
+    QUICK,
+    SLOW,
+    SLOW_S,
+    Lost,
+    WorkerProcess,
+)
 from sensors.inputs import Inputs
 
 if find_spec("jinja2") is None:  # only the worker imports it; here it would take 10 MB
@@ -48,9 +57,13 @@ class Python:
     max_age_s: float | None = setting(
         None, key="MaxAge", gt=0, doc="older inputs are None, s; absent: however old"
     )
+    sandbox: Literal["confine", "limits-only"] = setting(
+        "limits-only", doc="confine: the file has no network, files, processes or threads"
+    )
     send_duration: bool = setting(False, doc="send how long it took, ms, if it sends no own value")
     _inputs: Inputs = field(init=False)
     _process: WorkerProcess = field(init=False)
+    _slow: WorkerProcess = field(init=False)
     _command: tuple[str, float | None] = field(default=("", None), init=False)
     _values: dict[str, Value] = field(default_factory=dict, init=False)  # of the present run
     _strangers: set[str] = field(default_factory=set, init=False)
@@ -58,7 +71,9 @@ class Python:
     def __post_init__(self) -> None:
         """Begin to listen; the first reading starts the worker."""
         self._inputs = Inputs(self.channel, self.max_age_s)
-        self._process = QUICK if self.timeout_s <= MOST_QUICK_S else SLOW
+        is_confined = self.sandbox == "confine"
+        quick, self._slow = (CONFINED_QUICK, CONFINED_SLOW) if is_confined else (QUICK, SLOW)
+        self._process = quick if self.timeout_s <= MOST_QUICK_S else self._slow
         self._process.acquire()
 
     def command(self, flag: str, number: float) -> None:
@@ -86,6 +101,8 @@ class Python:
             "command": flag,
             "number": number,
         }
+        if self._process.is_confined:
+            order["content"] = _content(path)
         self._values = {}
         try:
             done = self._run(order)
@@ -120,10 +137,10 @@ class Python:
 
     def _move(self) -> None:
         """Go to the worker for calculations that are slow or crash."""
-        if self._process is QUICK:
-            SLOW.acquire()
-            QUICK.release()
-            self._process = SLOW
+        if self._process is not self._slow:
+            self._slow.acquire()
+            self._process.release()
+            self._process = self._slow
 
     def _path(self) -> str:
         """Return the path of the file; SensorError if it is nowhere."""
@@ -197,3 +214,16 @@ class Python:
             "limit": seen.limit_s,
             "absence": absence,
         }
+
+
+def _content(path: str) -> str:
+    """Return the bytes of a file as characters, for a worker that may read no file.
+
+    Raises:
+        SensorError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return file.read(MOST_SOURCE + 1).decode("latin-1")
+    except OSError as error:
+        raise SensorError(f"{path}: {error.strerror or error}") from None

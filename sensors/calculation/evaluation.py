@@ -16,6 +16,7 @@ from typing import Any, cast
 
 from jph.workers.line import Line, Message
 
+MOST_SOURCE = 1 << 20  # bytes of a file
 MOST_LOGGED = 4000  # characters of one reading
 
 

@@ -6,22 +6,24 @@ no answer. Of jph only what is made for workers is imported, so that it stays sm
 quickly.
 """
 
-import faulthandler
 import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from types import SimpleNamespace, TracebackType
-from typing import Any, BinaryIO, cast
+from typing import Any, cast
 
 from jinja2.exceptions import TemplateError
 
+from jph.workers import confinement
 from jph.workers.line import Ended, Line, Message, end, end_with_node, step_back, take_pipes
-from sensors.calculation.evaluation import Evaluation, Printed, plain
+from sensors.calculation.evaluation import MOST_SOURCE, Evaluation, Printed, plain
 from sensors.calculation.template import TemplateFile
 
-MOST_SOURCE = 1 << 20  # bytes of a file
+_SPARE = 4 << 20  # bytes; freed to tell that the memory is full
+_ZONES = "/usr/share/zoneinfo"
 
 
 class Worker:
@@ -29,12 +31,14 @@ class Worker:
 
     Args:
         line: the connection to the node.
-        trace: the file that gets the traceback when the process hangs or crashes.
+        memory_mb: of this process where it is confined, which is its limit for good; else None, and
+            each run has a limit of its own.
     """
 
-    def __init__(self, line: Line, trace: BinaryIO) -> None:
+    def __init__(self, line: Line, memory_mb: int | None) -> None:
         self._line = line
-        self._trace = trace
+        self._memory_mb = memory_mb
+        self._spare = bytearray()
         self._pid = os.getpid()
         self._sources: dict[str, tuple[object, TemplateFile]] = {}
         self._kept: dict[str, SimpleNamespace] = {}
@@ -55,23 +59,21 @@ class Worker:
     def _guarded(self, evaluation: Evaluation) -> Message | None:
         """Run a file within its limits; return its failure."""
         order = evaluation.order
-        faulthandler.dump_traceback_later(order["timeout"], exit=True, file=self._trace)
-        _limit_memory(order["memory_mb"] << 20)
         printed = Printed(evaluation)
         sys.stdout = sys.stderr = cast(Any, printed)
         try:
+            self._limit_memory(order["memory_mb"] << 20)
             self._run(evaluation)
             return None
         except Ended:
             raise
         except BaseException as error:
-            _limit_memory(None)
-            return _failure(error, evaluation)
+            self._limit_memory(None)
+            return _failure(error, evaluation, self._memory_mb or order["memory_mb"])
         finally:
             if os.getpid() != self._pid:
                 os._exit(0)  # a child that the file forked: the node is its parent's to talk to
-            _limit_memory(None)
-            faulthandler.cancel_dump_traceback_later()
+            self._limit_memory(None)
             printed.flush()
             evaluation.close()
             sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
@@ -85,26 +87,32 @@ class Worker:
 
     def _source(self, evaluation: Evaluation) -> TemplateFile:
         path = evaluation.order["file"]
-        with open(path, "rb") as file:
-            status = os.fstat(file.fileno())
-            version = status.st_ino, status.st_mtime_ns, status.st_size
-            known = self._sources.get(path)
-            if known is not None and known[0] == version:
-                return known[1]
-            content = file.read(MOST_SOURCE + 1)
+        known = self._sources.get(path)
+        version: object
+        if self._memory_mb is not None:
+            version = content = evaluation.order["content"].encode("latin-1")
+        else:
+            with open(path, "rb") as file:
+                status = os.fstat(file.fileno())
+                version = status.st_ino, status.st_mtime_ns, status.st_size
+                content = b"" if known and known[0] == version else file.read(MOST_SOURCE + 1)
+        if known and known[0] == version:
+            return known[1]
         if len(content) > MOST_SOURCE:
             raise ValueError(f"is larger than {MOST_SOURCE} bytes")
         source = TemplateFile(_decoded(content), path, evaluation.order["fields"])
         self._sources[path] = version, source
         return source
 
-
-def _limit_memory(most: int | None) -> None:
-    """Limit the address space to a number of bytes, or with None to what the system allows."""
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]  # only root may raise it
-    if most is None or resource.RLIM_INFINITY != hard < most:
-        most = hard
-    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
+    def _limit_memory(self, most: int | None) -> None:
+        """Limit the address space to a number of bytes, or with None to what the system allows."""
+        if self._memory_mb is not None:  # it cannot be raised again, so that some is kept back
+            self._spare = bytearray(_SPARE if most else 0)
+            return
+        hard = resource.getrlimit(resource.RLIMIT_AS)[1]  # only root may raise it
+        if most is None or resource.RLIM_INFINITY != hard < most:
+            most = hard
+        resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
 def _decoded(content: bytes) -> str:
@@ -124,7 +132,7 @@ def _decoded(content: bytes) -> str:
     raise SyntaxError(what, ("", content.count(b"\n", 0, at) + 1, None, None))
 
 
-def _failure(error: BaseException, evaluation: Evaluation) -> Message | None:
+def _failure(error: BaseException, evaluation: Evaluation, memory_mb: int) -> Message | None:
     """Return the line, the reason, and the kind of an error: a missing input is no fault."""
     if isinstance(error, SystemExit) and not error.code:
         return None
@@ -133,7 +141,7 @@ def _failure(error: BaseException, evaluation: Evaluation) -> Message | None:
     if isinstance(error, TemplateError | SyntaxError) and line is None:
         line = getattr(error, "lineno", None)
     if isinstance(error, MemoryError):
-        what = f"needs more than {evaluation.order['memory_mb']} MB"
+        what = f"needs more than {memory_mb} MB"
         return {"kind": "memory", "line": line, "reason": what}
     if isinstance(error, OSError) and error.filename == path and line is None:
         return {"kind": "error", "line": None, "reason": error.strerror or str(error)}
@@ -158,13 +166,26 @@ def _line_of(traceback: TracebackType | None, path: str) -> int | None:
     return line
 
 
+def _confine(memory_mb: int, between: Callable[[], None]) -> None:
+    """Leave this process nothing but Python, its packages and the time zones."""
+    packages = [path for path in sys.path if os.path.basename(path).endswith("-packages")]
+    folders = {*confinement.folders_of_python(), *packages, _ZONES}
+    confinement.limit(memory_mb << 20)
+    confinement.confine(filter(os.path.isdir, folders), between)
+
+
 def main() -> None:
-    """Serve the node that started this process."""
-    reader, writer, trace = take_pipes()
+    """Serve the node that started this process; an argument is its memory in MB, confined."""
+    memory_mb = int(sys.argv[1]) if sys.argv[1:] else None
+    reader, writer = take_pipes()
     step_back()
-    end_with_node(reader)
+    if memory_mb is None:
+        end_with_node(reader)
+    else:
+        os.environ.pop("PYTHONPATH")
+        _confine(memory_mb, between=lambda: end_with_node(reader))
     with suppress(Ended, BrokenPipeError):
-        Worker(Line(reader, writer, plain), trace).serve()
+        Worker(Line(reader, writer, plain), memory_mb).serve()
     end()
 
 

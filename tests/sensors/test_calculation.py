@@ -16,7 +16,7 @@ from jph.errors import ConfigError, NoReading, SensorError
 from jph.settings import arguments
 from sensors.calculation import process as calculation_process
 from sensors.calculation.component import Python
-from sensors.calculation.process import QUICK, SLOW
+from sensors.calculation.process import CONFINED_QUICK, CONFINED_SLOW, QUICK, SLOW
 from tests.helpers import eventually, logged, naming
 from tests.sensors.bus_stub import StubChannel
 
@@ -37,22 +37,31 @@ def channel(tmp_path):
     return StubChannel(tmp_path, *SENSORS)
 
 
+in_both = pytest.mark.parametrize("sandbox", ["limits-only", "confine"])
+
+
 @pytest.fixture
-def make(channel, tmp_path, monkeypatch):
+def sandbox():
+    return "limits-only"
+
+
+@pytest.fixture
+def make(channel, tmp_path, monkeypatch, sandbox):
     """Return a function that makes a calculation of a file's text; all are closed at the end."""
     monkeypatch.setattr("sensors.calculation.component.MOST_QUICK_S", SOON_S)
     made = []
 
     def make(text: str | bytes = "", name: str = "calc.py", **settings: object) -> Python:
         (tmp_path / name).write_bytes(text.encode() if isinstance(text, str) else text)
-        python = Python(channel, str(tmp_path / name), **{"timeout_s": SOON_S, **settings})
+        usual = {"timeout_s": SOON_S, "sandbox": sandbox}
+        python = Python(channel, str(tmp_path / name), **{**usual, **settings})
         made.append(python)
         return python
 
     yield make
     for python in made:
         python.close()
-    assert QUICK.pid is None and SLOW.pid is None
+    assert all(it.pid is None for it in (QUICK, SLOW, CONFINED_QUICK, CONFINED_SLOW))
 
 
 @pytest.fixture
@@ -95,6 +104,7 @@ def run(make):
         ("sendData(1)\nraise SystemExit", 1),
     ],
 )  # fmt: skip
+@in_both
 def test_what_stands_in_braces_and_what_the_code_may_use(channel, run, text, value):
     channel.put("A4", -3.0)
     channel.put("J1", {"value": 1.5, "voltage": 1.0})
@@ -104,6 +114,7 @@ def test_what_stands_in_braces_and_what_the_code_may_use(channel, run, text, val
     assert run(text) == {"C1": pytest.approx(value)}
 
 
+@in_both
 def test_a_file_as_existing_networks_have_them(channel, run):
     text = """
 #
@@ -225,6 +236,7 @@ def test_a_text_from_the_bus_never_becomes_code(channel, run, text, tmp_path):
         ("while True: sendData('x' * 1000)", ": .*1048576 bytes"),
     ],
 )  # fmt: skip
+@in_both
 def test_an_error_names_file_and_line(channel, make, text, reason):
     channel.put("A4", 1.0)
     channel.put("T1", "A4")
@@ -273,6 +285,7 @@ def test_a_command_reaches_the_next_run_only(make):
     assert python.read() == {"C1": " None"}
 
 
+@in_both
 def test_self_stays_from_run_to_run_and_a_change_of_the_file_counts(make):
     text = "self.n = getattr(self, 'n', 0) + 1\nsendData(self.n)"
     python = make(text)
@@ -281,6 +294,7 @@ def test_self_stays_from_run_to_run_and_a_change_of_the_file_counts(make):
     assert python.read() == {"C1": 4, "P2": -4}
 
 
+@in_both
 def test_where_the_file_is_looked_for(make, channel, monkeypatch, tmp_path):
     python = make("sendData(1)")
     python.filename = "calc.py"
@@ -296,6 +310,7 @@ def test_where_the_file_is_looked_for(make, channel, monkeypatch, tmp_path):
         python.read()
 
 
+@in_both
 def test_what_it_prints_goes_to_the_log_and_is_bounded(make, caplog):
     caplog.set_level(logging.INFO)
     text = "print('warm', {{ A4 }})\nchannel.logger.warning('%d too many', 3)\nprint('end', end='')"
@@ -372,6 +387,7 @@ def test_a_limit_of_the_system_stays(make):
     assert python.read() == {"C1": {"value": [100 << 20, 200 << 20]}}
 
 
+@in_both
 def test_what_a_file_keeps_until_the_memory_is_full_costs_one_reading(make):
     python = make("self.x = getattr(self, 'x', []) + [bytearray(90 << 20)]\nsendData(len(self.x))")
     for _ in range(3):

@@ -9,6 +9,7 @@ from typing import Any
 from jph import registry
 from web.live.strangers import DATA_TYPES, Stranger
 
+_BEGINNINGS: dict[str, dict[str, object]] = {"Python": {"Sandbox": "confine"}}
 _SIGNS = string.ascii_uppercase + string.digits + string.ascii_lowercase
 
 
@@ -31,7 +32,7 @@ def new_entry(type_name: str, codifier: str) -> dict[str, Any]:
         return entry
     if registry.current(type_name) not in ("Web", "StateCache", "HistoryWriter"):
         entry["SensorInterval"] = 10
-    entry["Sensor"] = {}
+    entry["Sensor"] = dict(_BEGINNINGS.get(type_name, {}))
     return entry
 
 

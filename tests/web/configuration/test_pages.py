@@ -53,6 +53,15 @@ def test_each_page_answers(network, admin):
     assert downloaded.body == network.path.read_bytes()
 
 
+def test_a_new_calculation_is_confined_from_the_start(admin):
+    added, copied = (
+        admin.get(f"/settings/add?type={name}").text.partition('id="entry"')[2]
+        for name in ("Python", "Pipe")
+    )
+    assert "Sandbox" in added and "confine" in added
+    assert "Sandbox" not in copied
+
+
 def test_an_entry_is_saved_by_name_and_its_comment_stays(network, admin, document):
     entry = {**document["Sensors"][0], "Name": "Hall"}
     answer = admin.post("/settings/save", base=1, codifier="A1", entry=entry, why="it  moved ")
