@@ -18,13 +18,13 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 import pytest
 
-from tests.helpers import LOOPBACK, eventually, free_tcp_port
-from tests.servers import ANSWER_S, Program, ServerError, binary, folder_of, is_listening
+from tests.helpers import LOOPBACK, eventually
+from tests.servers import ANSWER_S, Server, ServerError, binary, folder_of, is_listening
 
 NATS = "nats-server"
 
 
-class Broker:
+class Broker(Server):
     """An MQTT broker.
 
     Args:
@@ -35,11 +35,9 @@ class Broker:
     is_nats = False
 
     def __init__(self, folder: Path, *config: str) -> None:
-        self.port = free_tcp_port()
-        self.folder = folder
+        super().__init__(folder)
         self.file = folder / "broker.conf"
         self.file.write_text("".join(f"{line}\n" for line in [*self._plain(), *config]))
-        self._program = Program(folder)
 
     def _plain(self) -> list[str]:
         raise NotImplementedError
@@ -51,14 +49,6 @@ class Broker:
     def url(self) -> str:
         """Its address as the setting `Broker` has it."""
         return f"mqtt://{LOOPBACK}:{self.port}"
-
-    @property
-    def is_running(self) -> bool:
-        return self._program.is_running
-
-    @property
-    def pid(self) -> int:
-        return self._program.pid
 
     @property
     def log(self) -> str:
@@ -78,27 +68,6 @@ class Broker:
     def reload(self) -> None:
         """Let it read its configuration and its access list again."""
         self._program.signal(signal.SIGHUP)
-
-    def kill(self) -> None:
-        """Kill it with SIGKILL."""
-        self._program.kill()
-
-    @contextlib.contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Let it keep its connections and not answer meanwhile, as behind a network that is cut."""
-        self.freeze()
-        try:
-            yield
-        finally:
-            self.thaw()
-
-    def freeze(self) -> None:
-        """Let it keep its connections and not answer any more; `frozen` ends by itself."""
-        self._program.signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._program.signal(signal.SIGCONT)
 
     @contextlib.contextmanager
     def client(

@@ -145,24 +145,20 @@ def is_alive(pid: int) -> bool:
     return state not in "ZX"
 
 
-class RedisServer:
-    """A redis-server that keeps nothing on disk.
+class Server:
+    """What every server of a test has: a program that it stops, kills and freezes.
 
     Args:
-        folder: for its log.
-        options: words of its command line, such as "--requirepass", "secret".
+        folder: for its files and its log.
+        prefix: command of setpriv that starts it as another user.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    has_children = False  # processes of its own, which are frozen with it
+
+    def __init__(self, folder: Path, prefix: list[str] | None = None) -> None:
         self.port = free_tcp_port()
         self.folder = folder
-        self.options = options
-        self._program = Program(folder)
-
-    @property
-    def url(self) -> str:
-        """The URL of its database 0."""
-        return f"redis://{LOOPBACK}:{self.port}/0"
+        self._program = Program(folder, prefix)
 
     @property
     def is_running(self) -> bool:
@@ -171,6 +167,45 @@ class RedisServer:
     @property
     def pid(self) -> int:
         return self._program.pid
+
+    def kill(self) -> None:
+        """Kill all its processes with SIGKILL."""
+        self._program.kill()
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it keep its connections and not answer meanwhile, as behind a network that is cut."""
+        self.freeze()
+        try:
+            yield
+        finally:
+            self.thaw()
+
+    def freeze(self) -> None:
+        """Let it keep its connections and not answer any more; `frozen` ends by itself."""
+        self._program.signal(signal.SIGSTOP, children=self.has_children)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._program.signal(signal.SIGCONT, children=self.has_children)
+
+
+class RedisServer(Server):
+    """A redis-server that keeps nothing on disk.
+
+    Args:
+        folder: for its log.
+        options: words of its command line, such as "--requirepass", "secret".
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
+        super().__init__(folder)
+        self.options = options
+
+    @property
+    def url(self) -> str:
+        """The URL of its database 0."""
+        return f"redis://{LOOPBACK}:{self.port}/0"
 
     def start(self) -> None:
         """Start it on its port, empty, and return when it answers."""
@@ -194,27 +229,6 @@ class RedisServer:
         """Stop it as its unit would; what it held is gone."""
         self._program.end(signal.SIGTERM)
 
-    def kill(self) -> None:
-        """Kill it with SIGKILL."""
-        self._program.kill()
-
-    @contextlib.contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Let it keep its connections and not answer meanwhile, as behind a network that is cut."""
-        self.freeze()
-        try:
-            yield
-        finally:
-            self.thaw()
-
-    def freeze(self) -> None:
-        """Let it keep its connections and not answer any more; `frozen` ends by itself."""
-        self._program.signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        """Let it go on."""
-        self._program.signal(signal.SIGCONT)
-
     def client(self, **options: object) -> redis.Redis:
         """Return a client that tries once and answers in text; close it, or use it by `with`."""
         once = Retry(NoBackoff(), 0)
@@ -229,7 +243,7 @@ class RedisServer:
             client.flushall()
 
 
-class PostgresServer:
+class PostgresServer(Server):
     """A PostgreSQL cluster of its own; the superuser `jph` needs no password.
 
     Members of the role `needs_password` need theirs: `create_role` makes one.
@@ -242,25 +256,16 @@ class PostgresServer:
     """
 
     superuser = "jph"
+    has_children = True
 
     def __init__(self, folder: Path, *options: str, durable: bool = False) -> None:
-        self.port = free_tcp_port()
-        self.folder = folder
+        self._prefix = _as_other_user(folder)
+        super().__init__(folder, self._prefix)
         self.options = list(options)
         if not durable:
             self.options += ["-c", "fsync=off", "-c", "full_page_writes=off"]
         self._data = folder / "data"
-        self._prefix = _as_other_user(folder)
-        self._program = Program(folder, self._prefix)
         self._names = itertools.count(1)
-
-    @property
-    def is_running(self) -> bool:
-        return self._program.is_running
-
-    @property
-    def pid(self) -> int:
-        return self._program.pid
 
     def limit_files(self, most: str) -> None:
         """Let no file of it grow beyond so many bytes, or `unlimited`."""
@@ -304,27 +309,6 @@ class PostgresServer:
         """Stop it: `smart` waits for clients, `fast` ends their sessions, `immediate` crashes."""
         numbers = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
         self._program.end(numbers[mode])
-
-    def kill(self) -> None:
-        """Kill all its processes with SIGKILL."""
-        self._program.kill()
-
-    @contextlib.contextmanager
-    def frozen(self) -> Iterator[None]:
-        """Let all its processes keep their connections and not answer meanwhile."""
-        self.freeze()
-        try:
-            yield
-        finally:
-            self.thaw()
-
-    def freeze(self) -> None:
-        """Let all its processes keep their connections and not answer; `frozen` ends by itself."""
-        self._program.signal(signal.SIGSTOP, children=True)
-
-    def thaw(self) -> None:
-        """Let them go on."""
-        self._program.signal(signal.SIGCONT, children=True)
 
     def url(self, database: str = "postgres", user: str = superuser) -> str:
         """Return the URL of a database."""
