@@ -75,8 +75,4 @@ class Program:
             process.stdin.flush()
             while process.poll() is None and not self._closing.wait(0.2):
                 pass
-            process.terminate()
-            try:
-                process.wait(STOP_S)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            child.end(process, STOP_S)

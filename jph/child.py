@@ -24,3 +24,13 @@ def run_module(name: str, given: object, timeout_s: float) -> subprocess.Complet
         timeout=timeout_s,
         env=environment(),
     )
+
+
+def end(process: "subprocess.Popen[bytes]", patience_s: float) -> None:
+    """Ask a child to end, and kill it if it does not in time."""
+    process.terminate()
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

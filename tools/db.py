@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from jph.errors import ConfigError, StoreError
+from jph.errors import StoreError
 from jph.stores import open_history
 from jph.stores.address import StoreAddress
 from jph.stores.postgres import schema
@@ -33,10 +33,8 @@ def _command(act: Callable[[StoreAddress, Path], None]) -> click.Command:
         url: str | None, password_file: Path | None, writer: str | None, source: str, home: Path
     ) -> None:
         place = addresses.address_for(url, password_file, source, home, writer)
-        try:
+        with options.telling_why():
             act(place, home)
-        except (ConfigError, StoreError) as error:
-            raise click.ClickException(str(error)) from error
 
     return command
 

@@ -13,7 +13,7 @@ import click
 
 from jph.config import loading
 from jph.config.model import Config
-from jph.errors import ConfigError, StoreError
+from jph.errors import ConfigError, JphError, StoreError
 from tools import places
 
 T = TypeVar("T")
@@ -108,6 +108,15 @@ def wrong_config(source: str) -> Iterator[None]:
         raise WrongConfig(error.mistakes, source) from error
     except StoreError as error:
         raise WrongConfig([str(error)], source) from error
+
+
+@contextmanager
+def telling_why() -> Iterator[None]:
+    """End the program in one line where JPH refuses."""
+    try:
+        yield
+    except JphError as error:
+        raise click.ClickException(str(error)) from error
 
 
 def load(source: str, home: Path) -> Config:

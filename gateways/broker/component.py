@@ -16,6 +16,7 @@ from typing import Literal
 from gateways.broker.accounts import file_of
 from gateways.broker.engines import Engine, Listening, Mosquitto, Nats
 from gateways.rights import rights_on
+from jph import child
 from jph.backoff import Backoff
 from jph.config.model import Config
 from jph.errors import ConfigError
@@ -160,12 +161,7 @@ class Broker:
         process, self._process = self._process, None
         if process is None:
             return
-        process.terminate()
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        child.end(process, STOP_S)
         if process.stdout is not None:
             process.stdout.close()
 

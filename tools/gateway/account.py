@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from jph.errors import ConfigError
 from tools import options
 
 
@@ -40,19 +39,12 @@ def add(name: str, all_devices: bool, program: bool, ask: bool, home: Path) -> N
 
     if all_devices and program:
         raise click.UsageError("--all is for devices, --program for programs: make two accounts")
-    is_made = False
-    if ask:
-        password = click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    elif not sys.stdin.isatty() and (line := sys.stdin.readline().rstrip("\n")):
-        password = line
-    else:
-        password, is_made = secrets.token_urlsafe(18), True
-    try:
+    given = options.ask_password() if ask or not sys.stdin.isatty() else ""
+    password = given or secrets.token_urlsafe(18)
+    with options.telling_why():
         accounts.add(home, name, password, all_devices=all_devices, program=program)
-    except ConfigError as error:
-        raise click.ClickException(str(error)) from None
     click.echo(f"{name} may {_right(accounts.accounts(home)[name])}")
-    if is_made:
+    if not given:
         click.echo(f"password: {password}")
 
 
@@ -63,10 +55,8 @@ def remove(name: str, home: Path) -> None:
     """Remove an account; its connections end with the next one that they make."""
     from gateways.broker import accounts
 
-    try:
+    with options.telling_why():
         accounts.remove(home, name)
-    except ConfigError as error:
-        raise click.ClickException(str(error)) from None
     click.echo(f"{name} is removed")
 
 
@@ -76,10 +66,8 @@ def list_(home: Path) -> None:
     """List the accounts."""
     from gateways.broker import accounts
 
-    try:
+    with options.telling_why():
         found = accounts.accounts(home)
-    except ConfigError as error:
-        raise click.ClickException(str(error)) from None
     for name, entry in sorted(found.items()):
         click.echo(f"{name}  may {_right(entry)}")
     if not found:

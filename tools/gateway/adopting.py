@@ -8,7 +8,7 @@ import click
 
 from jph.config import checks, document
 from jph.config.adopt import adopt as adopted
-from jph.errors import ConfigError, JphError
+from jph.errors import ConfigError
 from tools import options
 from tools.gateway import asking
 from tools.gateway.asking import code, only, printable
@@ -67,7 +67,7 @@ def adopt(
     from web.configuration.text import written
 
     file = ConfigFile(source, home)
-    try:
+    with options.telling_why():
         before = file.read()
         content = document.parse(before, file.reads)
         assert isinstance(content, dict)  # it was loaded
@@ -81,8 +81,6 @@ def adopt(
         if mistakes:
             raise ConfigError(mistakes, file.reads)
         file.write(text, before)
-    except JphError as error:
-        raise click.ClickException(str(error)) from error
     click.echo(f"{given} is {attribute} of {device}, in {file.path}")
     click.echo("jph control reload @@ loads it")
 

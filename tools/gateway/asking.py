@@ -8,7 +8,6 @@ import click
 from jph.config.model import Config
 from jph.devices import PORTS, Gateway, is_named, name_of
 from jph.devices import gateways as all_gateways
-from jph.errors import GatewayError
 from tools import options
 
 code = click.option("-c", "--code", metavar="CODE", help="The gateway, if there are several.")
@@ -16,10 +15,8 @@ code = click.option("-c", "--code", metavar="CODE", help="The gateway, if there 
 
 def ask(gateway: Gateway, *path: object) -> Any:
     """Return what a gateway answers, or end the program and say why it does not."""
-    try:
+    with options.telling_why():
         return gateway.ask(*path)
-    except GatewayError as error:
-        raise click.ClickException(str(error)) from error
 
 
 def device(gateway: Gateway, named: str) -> dict[str, Any]:
