@@ -3,8 +3,13 @@
 import { localNumber } from './numbers.js';
 import { when, put } from './view.js';
 
-for (const time of document.querySelectorAll('time[data-ms]')) put(time, when(Number(time.dataset.ms)));
-for (const number of document.querySelectorAll('[data-number]')) put(number, localNumber(number.textContent));
+/** Write the times and numbers in a part of a page. */
+export function showTimes(part) {
+  for (const time of part.querySelectorAll('time[data-ms]')) put(time, when(Number(time.dataset.ms)));
+  for (const number of part.querySelectorAll('[data-number]')) put(number, localNumber(number.textContent));
+}
+
+showTimes(document);
 for (const secret of document.querySelectorAll('input.secret')) {
   secret.addEventListener('focus', () => secret.select());
 }

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import NotFound
 
 from jph.config import document
 from jph.config.adopt import adopt as adopted
@@ -20,12 +21,15 @@ blueprint = Blueprint("gateways", __name__, url_prefix="/settings/gateways")
 
 ASK_S = 5.0  # longest wait for a gateway
 MOST_REFUSALS = 20
+MOST_NEW_REVISIONS = 5  # on the pages of a device's values
+MOST_NEW_LINES = 10
 MOST_BODY = 256 * 1024  # bytes of a configuration, with what a form makes of it
 TIMEOUT_S = 600  # silence after which a new value counts as silent
 OWNERS = {"device": "identifier", "network": "network_identifier"}  # of a JSON Schema
 PROGRESS = {
     "none": "has none",
     "waiting": "waits for the broker",
+    "replaced": "replaced before it was sent",
     "sent": "sent, not answered yet",
     "taken": "taken",
     "refused": "refused",
@@ -84,6 +88,22 @@ def adopt(codifier: str) -> ResponseReturnValue:
 def device(codifier: str) -> str:
     """Show one device: its configurations and its log."""
     return _device_page(_gateway(codifier), request.args.get("device", ""))
+
+
+@blueprint.get("/<codifier:codifier>/device/news")
+def news(codifier: str) -> str:
+    """Return what is new of a device, or why nobody knows; a part of the pages of its values."""
+    try:
+        gateway = _gateway(codifier)
+        facts = _facts(gateway, _found(gateway, request.args.get("device", "")))
+    except GatewayError as error:
+        return render_template("device_news.html", problem=f"{error}.")
+    except NotFound as error:
+        return render_template("device_news.html", problem=error.description)
+    taken = [it["revision"] for it in facts["revisions"] if it["progress"] == "taken"]
+    facts["revisions"] = facts["revisions"][:MOST_NEW_REVISIONS]
+    facts["lines"] = facts["lines"][:MOST_NEW_LINES]
+    return render_template("device_news.html", taken=max(taken, default=None), **facts)
 
 
 @blueprint.post("/<codifier:codifier>/device")
@@ -201,42 +221,64 @@ def _device_page(
     mistakes: list[str] | None = None,
     schemas: Mapping[str, str] | None = None,
 ) -> str:
+    others: list[Any] = []
+    rules: dict[str, str] = {}
     try:
         one = _found(gateway, named)
-        path = "devices", one["identifier"]
-        revisions = gateway.ask(
-            *path, "revisions", query={"direction": "previous"}, deadline_s=ASK_S
-        )
-        lines = gateway.ask(*path, "logs", deadline_s=ASK_S)
-        others = gateway.ask(
-            "networks", one["network_identifier"], "configurations", deadline_s=ASK_S
-        )
-        rules = {
-            of: _schema_text(gateway.ask("schemas", one[owner], deadline_s=ASK_S)["document"])
-            for of, owner in OWNERS.items()
-        }
+        facts = _facts(gateway, one)
+        if facts["is_configured"]:
+            others = gateway.ask(
+                "networks", one["network_identifier"], "configurations", deadline_s=ASK_S
+            )
+            rules = {
+                of: _schema_text(gateway.ask("schemas", one[owner], deadline_s=ASK_S)["document"])
+                for of, owner in OWNERS.items()
+            }
     except GatewayError as error:
         abort(503, f"{error}.")
-    revisions.sort(key=lambda each: -each["revision"])
     if text is None:
+        revisions = facts["revisions"]
         present = revisions[0]["configuration"] if revisions else {}
         text = json.dumps(present, indent=2, ensure_ascii=False)
     return render_template(
         "device.html",
         gateway=gateway.component,
-        device=one,
-        named=name_of(one),
-        revisions=revisions,
-        lines=lines,
         others=others,
         text=text,
         mistakes=mistakes or [],
         schemas=rules | dict(schemas or {}),
         wrong=next(iter(schemas or ()), None),  # whose JSON Schema it is that has mistakes
-        words=PROGRESS,
         digits=digits,
-        as_text=lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+        **facts,
     )
+
+
+def _facts(gateway: Gateway, one: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a device was told and what it said, the newest first.
+
+    Raises:
+        GatewayError: the gateway does not answer.
+    """
+    revisions, lines = [], []
+    # Devices that are in no network, such as boards, have neither.
+    if is_configured := "network_identifier" in one:
+        path = "devices", one["identifier"]
+        query = {"direction": "previous"}
+        revisions = gateway.ask(*path, "revisions", query=query, deadline_s=ASK_S)
+        revisions.sort(key=lambda each: -each["revision"])
+        for each in revisions[1:]:
+            if each["progress"] == "waiting":  # of the waiting ones only the newest is sent
+                each["progress"] = "replaced"
+        lines = gateway.ask(*path, "logs", deadline_s=ASK_S)
+    return {
+        "device": one,
+        "named": name_of(one),
+        "is_configured": is_configured,
+        "revisions": revisions,
+        "lines": lines,
+        "words": PROGRESS,
+        "as_text": lambda value: json.dumps(value, indent=2, ensure_ascii=False),
+    }
 
 
 def _schema_text(rule: object) -> str:

@@ -7,9 +7,16 @@ from contextlib import closing
 from urllib.parse import quote
 
 import pytest
+from playwright.sync_api import expect
 
 from gateways import schema
+from gateways.esp32 import tables as esp32_tables
+from gateways.esp32.ingest import Ingest
+from gateways.esp32.pages import app_of as boards_app_of
+from gateways.esp32.protocol import JOIN
+from gateways.esp32.service import Service as Esp32Service
 from gateways.http import JsonServer, home_token, listen
+from gateways.message import Message
 from gateways.store import Store
 from gateways.tenta import people, tables
 from gateways.tenta.configurations import Outgoing
@@ -150,7 +157,7 @@ def test_a_value_is_put_on_the_bus_by_a_revision(real):
     entry = {"Codifier": "t1", "Type": "Proxy", "Name": "Bed 3", "Symbol": "°C"}
     assert sensors[2] == {**entry, "DataType": "double", "TimeoutWarning": 600}
     assert real.node.config.components["t1"].server == "TG"
-    assert "A value of the device" in admin.get("/component/t1").text
+    assert 'id="device"' in admin.get("/component/t1").text
 
 
 @pytest.mark.parametrize(
@@ -238,7 +245,87 @@ def test_viewers_see_and_change_nothing(web, stranger):
 def test_the_page_of_a_value_leads_to_its_device(web, admin):
     text = admin.get("/component/t0").text
     assert f"/settings/gateways/TG/device?device={quote(NAME)}" in text.replace("%2F", "/")
-    assert "A value of the device" not in admin.get("/component/W1").text
+    assert 'id="device"' not in admin.get("/component/W1").text
+
+
+def news_page(client, device=NAME, codifier="TG"):
+    return client.get(f"/settings/gateways/{codifier}/device/news?device={quote(device)}")
+
+
+def test_what_is_new_of_a_device(web, stranger, admin, gateway):
+    assert "no configuration yet" in news_page(stranger).text
+    for interval in range(7):
+        post(admin, "/TG/device", device=NAME, configuration=f'{{"interval": {interval}}}')
+    gateway.acknowledge(4, success=True)
+    gateway.acknowledge(6, success=False)
+    text = news_page(stranger).text
+    assert "revision 4" in text and ">refused<" in text and "<html" not in text
+    assert text.count("replaced before it was sent") == 3
+    assert 'aria-label="Show revision 2"' in text and 'aria-label="Show revision 1"' not in text
+    assert "<img src=x" not in text and "warning" in text
+    assert "<form" not in news_page(admin).text
+    assert "TG knows no device ada-net/none." in news_page(stranger, "ada-net/none").text
+    gateway.server.close()
+    away = news_page(stranger)
+    assert away.status == 200 and "TG does not answer at http://127.0.0.1:" in away.text
+
+
+def test_a_board_has_no_configurations(make_web, tmp_path):
+    url, mac = "sqlite:///gateways.sqlite", "24:0A:C4:00:00:01"
+    with closing(Store.open(url, tmp_path, steps=esp32_tables.STEPS)) as store:
+        ingest = Ingest(store, "EG")
+        ingest.commit([Message(JOIN, mac.encode(), False, False, time.time_ns() // 1000, 1)])
+        boards = Esp32Service(store, "EG", ingest)
+        (board,) = boards.boards()
+        app = boards_app_of(boards, home_token(tmp_path), host="127.0.0.1", password=None)
+        with closing(JsonServer(listen("127.0.0.1", 0), app)) as server:
+            proxy = {"Codifier": "e0", "Device": mac, "Attribute": "photoresistor"}
+            settings = {"Port": server.port, "Proxy": [proxy]}
+            web = make_web(
+                component("EG", name="Boards", type="Esp32", settings=settings),
+                component("e0", name="Light", type="Proxy"),
+                component("W1", type="Web", sensor_interval_s=None),
+            )
+            client = Client(web.bound_port)
+            client.follow_link(web.sign_in_url())
+            assert board.name in client.get("/settings/gateways").text
+            page = client.get(f"/settings/gateways/EG/device?device={quote(board.name)}")
+            assert page.status == 200 and mac in page.text
+            assert 'id="revisions"' not in page.text and "textarea" not in page.text
+            news = news_page(client, mac, "EG")
+            assert news.status == 200 and "configuration" not in news.text
+
+
+@pytest.mark.parametrize("width, height", [(1280, 800), (390, 844)])
+def test_the_page_of_a_value_shows_what_its_device_was_told_and_said(
+    web, admin, open_page, gateway, width, height
+):
+    page = open_page(web.address)
+    sign_in(page, web)
+    page.set_viewport_size({"width": width, "height": height})
+    page.goto(f"{web.address}component/t0")
+    panel = page.locator("#device")
+    expect(panel).to_contain_text("no configuration yet")
+    expect(panel).to_contain_text(STRANGE[0])
+    post(admin, "/TG/device", device=NAME, configuration='{"interval": 30}')
+    look_again = "document.dispatchEvent(new Event('visibilitychange', {bubbles: true}))"
+    page.evaluate(look_again)
+    expect(panel).to_contain_text("waits for the broker", timeout=60_000)
+    gateway.acknowledge(0, success=True)
+    page.evaluate(look_again)
+    expect(panel.locator("dl")).to_contain_text("revision 0", timeout=60_000)
+    panel.locator("summary").click()
+    expect(panel.locator("pre")).to_be_visible()
+    wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert wide <= 0, f"{wide} px wider than a screen of {width}"
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found = axe().run(page, "#device").response["violations"]
+        assert [f"{v['id']}: {[n['target'] for n in v['nodes'][:4]]}" for v in found] == []
+    panel.locator("summary").click()
+    gateway.server.close()
+    page.evaluate(look_again)
+    expect(panel).to_contain_text("TG does not answer", timeout=60_000)
 
 
 def test_a_gateway_that_does_not_run_is_said(web, admin, gateway):
