@@ -15,7 +15,7 @@ from typing import NamedTuple
 from uuid import UUID, uuid4
 
 import bcrypt
-from sqlalchemy import Connection, and_, bindparam, insert, literal, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, insert, literal, select, update
 
 from gateways.tenta.tables import network, permission, sensor, session, user
 
@@ -95,6 +95,24 @@ def create_user(connection: Connection, name: str, password_hash: str) -> UUID:
     identifier = uuid4()
     connection.execute(insert(user), {"identifier": identifier, **row})
     return identifier
+
+
+def put_user(connection: Connection, name: str, password_hash: str) -> UUID:
+    """Create a user, or give it another password, which ends its sessions."""
+    found = find_user(connection, name)
+    if found is None:
+        return create_user(connection, name, password_hash)
+    identifier = found[0]
+    connection.execute(
+        update(user).where(user.c.identifier == identifier).values(password_hash=password_hash)
+    )
+    connection.execute(delete(session).where(session.c.user_identifier == identifier))
+    return identifier
+
+
+def remove_user(connection: Connection, name: str) -> bool:
+    """Remove a user, its sessions and permissions; False: there is none of this name."""
+    return connection.execute(delete(user).where(user.c.name == name)).rowcount > 0
 
 
 def find_user(connection: Connection, name: str) -> tuple[UUID, str] | None:
@@ -199,6 +217,25 @@ def allow(connection: Connection, who: UUID, what: UUID) -> None:
     """
     row = {"user_identifier": who, "network_identifier": what, "creation_timestamp": now_us()}
     connection.execute(insert(permission), row)
+
+
+def forbid(connection: Connection, who: UUID, what: UUID) -> bool:
+    """Take a network from a user; False: it is not the user's."""
+    query = delete(permission).where(
+        permission.c.user_identifier == who, permission.c.network_identifier == what
+    )
+    return connection.execute(query).rowcount > 0
+
+
+def members_of(connection: Connection, of: UUID) -> Sequence[Named]:
+    """Return the users whose network it is, by name."""
+    query = (
+        select(user.c.identifier, user.c.name)
+        .join(permission, permission.c.user_identifier == user.c.identifier)
+        .where(permission.c.network_identifier == of)
+        .order_by(user.c.name)
+    )
+    return [Named(*row) for row in connection.execute(query)]
 
 
 def networks_of(connection: Connection, of: UUID) -> Sequence[Named]:

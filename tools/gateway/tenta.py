@@ -1,7 +1,6 @@
 """`jph gateway tenta`: what is particular to the gateway of Tenta."""
 
 import importlib.util
-from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,14 +11,15 @@ from jph.config.model import Component, Config
 from jph.errors import ConfigError, StoreError
 from jph.paths import state_dir, static_dir
 from tools import options
-from tools.gateway.tenta_serve import serve
+from tools.gateway.tenta_component import component_in, store_of
+from tools.gateway.tenta_serve import ENV_FILE, configured, serve
+from tools.gateway.tenta_users import user
 from tools.progress import Progress
 
 if TYPE_CHECKING:
     from gateways.store import Store
     from gateways.tenta.importing import Imported
 
-TYPE = "Tenta"
 WORDS = {
     "user": "users",
     "network": "networks",
@@ -34,22 +34,34 @@ WORDS = {
 
 @click.group()
 def tenta() -> None:
-    """Move from Tenta or hermes to JPH."""
+    """Move from Tenta or hermes to JPH, and look after the users of its API."""
 
 
 tenta.add_command(serve)
+tenta.add_command(user)
 
 
 @tenta.command()
-@click.option("--populate", is_flag=True, help="Add two networks with twelve example sensors.")
+@click.option(
+    "--populate", is_flag=True, help="Add two networks with twelve example sensors, and a user."
+)
+@click.option(
+    "--env-file", type=ENV_FILE, help="A .env file, by which the configuration is made first."
+)
 @click.option("-c", "--code", metavar="CODE", help="The Tenta component, if not the first one.")
 @options.network
-def initialize(populate: bool, code: str | None, source: str, home: Path) -> None:
-    """Make the tables in the store, which the gateway would do at its first start."""
+def initialize(
+    populate: bool, env_file: Path | None, code: str | None, source: str, home: Path
+) -> None:
+    """Make the tables in the store, which the gateway would do at its first start.
+
+    The password of the example user is shown once.
+    """
     from gateways.store import Store
     from gateways.tenta import tables
-    from gateways.tenta.examples import component as examples
 
+    if env_file is not None:
+        source = str(configured(env_file, home, {}))
     with options.wrong_config(source):
         gateway = component_in(options.load(source, home), code)
         url, password_file = store_of(gateway)
@@ -59,12 +71,30 @@ def initialize(populate: bool, code: str | None, source: str, home: Path) -> Non
             store.writing(),
         ):
             name = store.name
-        if populate:
-            click.echo(f"{name}: {examples.populate(gateway, home)} new example sensors")
-        else:
-            click.echo(f"{name} has the tables of Tenta")
     except (ConfigError, StoreError) as error:
         raise click.ClickException(str(error)) from error
+    click.echo(f"{name} has the tables of Tenta")
+    if populate:
+        _populate(gateway, home)
+
+
+def _populate(gateway: Component, home: Path) -> None:
+    """Put the examples into the store of a gateway, and say how to ask for them."""
+    from gateways.tenta.examples import component as examples
+
+    try:
+        added = examples.populate(gateway, home)
+        password = examples.add_user(gateway, home)
+    except (ConfigError, StoreError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{added} new example sensors")
+    if password is None:
+        click.echo(
+            f"the user {examples.USER} is there; jph gateway tenta user add {examples.USER}"
+            " gives it a new password"
+        )
+    else:
+        click.echo(f"user of the API: {examples.USER}, password: {password}")
 
 
 @tenta.command()
@@ -79,9 +109,10 @@ def develop(ctx: click.Context, home: Path | None, port: int | None) -> None:
     """Run a broker, the gateway, the pages and example sensors, to try things out."""
     from tools.up import up
 
-    document = static_dir() / "examples" / "tenta.json"
+    document = str(static_dir() / "examples" / "tenta.json")
     place = home or state_dir() / "tenta-develop"
-    ctx.invoke(up, source=str(document), home=place, port=port, take_over=False)
+    _populate(component_in(options.load(document, place), None), place)
+    ctx.invoke(up, source=document, home=place, port=port, take_over=False)
 
 
 @tenta.command("import")
@@ -146,29 +177,6 @@ def store_in(config: Config, code: str | None) -> tuple[str, Path | None]:
         return store_of(component_in(config, code))
     except ConfigError as error:
         raise ConfigError(f"{error}, or name the store by --to") from None
-
-
-def component_in(config: Config, code: str | None) -> Component:
-    """Return a Tenta component, by its Codifier or the first one.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    for component in config.components.values():
-        if component.type == TYPE and code in (None, component.codifier):
-            return component
-    which = f"no component {code} of type {TYPE}" if code else f"no component of type {TYPE}"
-    raise ConfigError(f"there is {which} in Sensors: add one")
-
-
-def store_of(component: Component) -> tuple[str, Path | None]:
-    """Return the URL of the store of a component and its password file."""
-    from gateways.store import DEFAULT_STORE
-
-    settings: Mapping[str, object] = component.settings
-    password = settings.get("StorePasswordFile")
-    url = str(settings.get("Store") or DEFAULT_STORE)
-    return url, Path(str(password)) if password else None
 
 
 class _Shown:

@@ -53,11 +53,12 @@ NETWORK: dict[str, Any] = {
 SECRETS = {"PasswordFile": "tenta-mqtt-password", "StorePasswordFile": "tenta-store-password"}
 
 
+ENV_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
 @click.command()
 @click.option(
-    "--env-file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="A .env file; without it the environment of this process.",
+    "--env-file", type=ENV_FILE, help="A .env file; without it the environment of this process."
 )
 @click.option("--host", help="Address that the API listens on; 0.0.0.0: all of this machine.")
 @click.option("--api-port", type=click.IntRange(1, 65535), help="Port of the API.")
@@ -71,14 +72,25 @@ def serve(
     The first start writes config.json into the home directory; later ones bring its Tenta component
     in line with the environment, and keep everything else in it.
     """
+    from tools.up import up
+
+    path = configured(env_file, home, {"Host": host, "Port": api_port})
+    ctx.invoke(up, source=str(path), home=home, port=None, take_over=False)
+
+
+def configured(env_file: Path | None, home: Path, more: dict[str, object]) -> Path:
+    """Return the configuration of a home in line with an environment, or end the program.
+
+    Args:
+        env_file: a .env file; None: the environment of this process, which loses its passwords.
+        more: further settings of the Tenta component; None: as they are.
+    """
     try:
         from gateways.tenta.environment import environment_of, read_file
     except ImportError as error:
         raise click.ClickException(
             f"needs packages ({error}): pip install 'jph[gateways,postgres,web]'"
         ) from error
-    from tools.up import up
-
     values = dict(os.environ)
     with options.wrong_config(str(env_file or "environment")):
         if env_file is not None:
@@ -89,9 +101,9 @@ def serve(
             os.environ.pop(name, None)
     path = home / OWN
     with options.wrong_config(str(path)):
-        _write(path, found, {"Host": host, "Port": api_port}, home)
+        _write(path, found, more, home)
     click.echo(f"jph: broker {found.settings['Broker']}, store {found.settings['Store']}", err=True)
-    ctx.invoke(up, source=str(path), home=home, port=None, take_over=False)
+    return path
 
 
 def _write(path: Path, found: "Environment", more: dict[str, object], home: Path) -> None:

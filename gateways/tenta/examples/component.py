@@ -1,15 +1,16 @@
 """The component `TentaExamples`: example sensors, and the program that they are."""
 
-import time
-from contextlib import closing
+import secrets
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateways.address import DEFAULT_BROKER, BrokerAddress, address_of
 from gateways.examples import Program
 from gateways.store import DEFAULT_STORE, Store
-from gateways.tenta import configurations, tables
-from gateways.tenta.examples.networks import CONFIGURATION, SENSORS, add_networks
+from gateways.tenta import configurations, people, tables
+from gateways.tenta.examples.networks import CONFIGURATION, NETWORKS, SENSORS, add_networks
 from jph.config.model import Component, Config
 from jph.errors import ConfigError
 from jph.node.channel import Channel
@@ -17,6 +18,7 @@ from jph.node.process import STATE
 from jph.settings import setting
 
 PROGRAM = "gateways.tenta.examples.sensors"
+USER = "example"
 
 
 @dataclass
@@ -67,19 +69,42 @@ def populate(gateway: Component, home: Path) -> int:
     Raises:
         StoreError: the store is away.
     """
-    settings = gateway.settings
-    password = settings.get("StorePasswordFile")
-    url = str(settings.get("Store") or DEFAULT_STORE)
-    outgoing = configurations.Outgoing(gateway.codifier, str(settings.get("BaseTopic") or ""))
-    file = Path(str(password)) if password else None
-    with (
-        closing(Store.open(url, home, file, tables.STEPS)) as store,
-        store.writing() as connection,
-    ):
-        added = add_networks(connection, time.time_ns() // 1000)
+    base_topic = str(gateway.settings.get("BaseTopic") or "")
+    outgoing = configurations.Outgoing(gateway.codifier, base_topic)
+    with _store(gateway, home) as store, store.writing() as connection:
+        added = add_networks(connection, people.now_us())
         for each in added:
             configurations.post(connection, each.identifier, CONFIGURATION, outgoing)
     return len(added)
+
+
+def add_user(gateway: Component, home: Path) -> str | None:
+    """Make a user of the example networks, which are there already.
+
+    Returns:
+        the password, which is kept nowhere; None: there is that user.
+
+    Raises:
+        StoreError: the store is away.
+    """
+    password = secrets.token_urlsafe(12)
+    hashed = people.hash_password(password)
+    with _store(gateway, home) as store, store.writing() as connection:
+        if people.find_user(connection, USER):
+            return None
+        identifier = people.create_user(connection, USER, hashed)
+        for network in NETWORKS.values():
+            people.allow(connection, identifier, network)
+    return password
+
+
+@contextmanager
+def _store(gateway: Component, home: Path) -> Iterator[Store]:
+    password = gateway.settings.get("StorePasswordFile")
+    url = str(gateway.settings.get("Store") or DEFAULT_STORE)
+    file = Path(str(password)) if password else None
+    with closing(Store.open(url, home, file, tables.STEPS)) as store:
+        yield store
 
 
 def _address(gateway: Component, config: Config, home: Path) -> BrokerAddress:

@@ -4,6 +4,7 @@
     guards      who may ask
     users       status, users, authentication
     networks    networks and the list of their sensors
+    permissions whose a network is
     sensors     configurations, measurements and logs of a sensor
     home        /jph/…, by the token of the home directory
 
@@ -17,7 +18,13 @@ from flask import Flask
 
 from gateways.endpoints import make_app
 from gateways.openapi import document
-from gateways.tenta.routes import home, networks, sensors, users  # noqa: F401 they declare
+from gateways.tenta.routes import (  # noqa: F401 they declare
+    home,
+    networks,
+    permissions,
+    sensors,
+    users,
+)
 from gateways.tenta.routes.public import PUBLIC
 from gateways.tenta.service import Service
 

@@ -13,7 +13,9 @@ from gateways.tenta import people
 from gateways.tenta.routes.shapes import Identifier
 from gateways.tenta.service import Service
 
-PUBLIC = Endpoints({"network_identifier": Identifier, "sensor_identifier": Identifier})
+PUBLIC = Endpoints(
+    {name: Identifier for name in ("network_identifier", "sensor_identifier", "user_identifier")}
+)
 
 
 @contextmanager

@@ -64,6 +64,12 @@ class NewSensor(Strict):
     sensor_name: Name
 
 
+class NewPermission(Strict):
+    """Who is to have a network, too."""
+
+    user_name: Name
+
+
 class RevisionPage(Query):
     """A page of revisions."""
 
@@ -104,6 +110,18 @@ class SignedIn(TypedDict):
 
     user_identifier: IdentifierText
     access_token: Token
+
+
+class UserIdentifier(TypedDict):
+    """Of a user."""
+
+    user_identifier: IdentifierText
+
+
+class UserEntry(UserIdentifier):
+    """A user whose network it is."""
+
+    user_name: str
 
 
 class NetworkIdentifier(TypedDict):

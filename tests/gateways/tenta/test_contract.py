@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from uuid import uuid4
 
 from gateways.tenta.writing import Batch, write
 
@@ -12,6 +13,7 @@ SETTINGS = """
 [parameters]
 "path.network_identifier" = "{network}"
 "path.sensor_identifier" = "{sensor}"
+"path.user_identifier" = "{nobody}"
 
 [[operations]]
 include-name = "POST /users"
@@ -22,13 +24,13 @@ include-name = "POST /authentication"
 checks.positive_data_acceptance.expected-statuses = ["2xx", "401", "404", "429"]
 
 [[operations]]
-include-method = ["POST", "GET", "PUT"]
+include-method = ["POST", "GET", "PUT", "DELETE"]
 checks.positive_data_acceptance.expected-statuses = ["2xx", "400", "404", "409"]
 """
 
 
 def test_schemathesis_finds_nothing(mine, store, tmp_path):
-    text = SETTINGS.format(network=mine.network, sensor=mine.sensor)
+    text = SETTINGS.format(network=mine.network, sensor=mine.sensor, nobody=uuid4())
     (tmp_path / "schemathesis.toml").write_text(text)
     mine.post(f"{mine.path}/configurations", {"interval": 5})
     with store.writing() as connection:
@@ -46,4 +48,4 @@ def test_schemathesis_finds_nothing(mine, store, tmp_path):
     ]
     ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "Operations:       15 selected / 15 total" in ended.stdout
+    assert "Operations:       18 selected / 18 total" in ended.stdout

@@ -30,12 +30,16 @@ def test_initialize_makes_the_store_and_populate_fills_it_once(tmp_path):
         command = ["gateway", "tenta", "initialize", "--config", str(DOCUMENT)]
         result = CliRunner().invoke(main, [*command, "--home", str(tmp_path), *more])
         assert result.exit_code == 0, result.output
-        return result.output.strip().splitlines()[-1]
+        return result.output.strip().splitlines()
 
-    file = tmp_path / "gateways.sqlite"
-    assert initialize() == f"{file} has the tables of Tenta"
-    assert initialize("--populate") == f"{file}: 12 new example sensors"
-    assert initialize("--populate") == f"{file}: 0 new example sensors"
+    made = f"{tmp_path / 'gateways.sqlite'} has the tables of Tenta"
+    assert initialize()[-1] == made
+    *_, said, added, user = initialize("--populate")
+    assert (said, added) == (made, "12 new example sensors")
+    assert user.startswith("user of the API: example, password: ") and len(user.split()[-1]) == 16
+    *_, added, user = initialize("--populate")
+    assert added == "0 new example sensors"
+    assert user.startswith("the user example is there; jph gateway tenta user add example")
 
 
 def test_the_sensors_measure_and_most_take_their_configuration(nats, store, store_url, tmp_path):
