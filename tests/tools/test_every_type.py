@@ -46,6 +46,10 @@ def moved(bus, home: Path) -> dict:
         | {"Sensor": {"Broker": "Q8", "Port": free_tcp_port()}},
         {"Codifier": "q2", "Type": "Esp32Examples", "SensorInterval": 1}
         | {"Sensor": {"Server": "q1"}},
+        {"Codifier": "q3", "Type": "IotTalk", "SensorInterval": 1}
+        | {"Sensor": {"Broker": "Q8", "Port": free_tcp_port()}},
+        {"Codifier": "q4", "Type": "IotTalkExamples", "SensorInterval": 1}
+        | {"Sensor": {"Server": "q3"}},
         {"Codifier": "q0", "Type": "TentaExamples", "SensorInterval": 1}
         | {"Sensor": {"Server": "Q0"}},
         {"Codifier": "Q6", "Type": "OneWire", "SensorInterval": 1} | {"Sensor": {"Device": "28-0"}},

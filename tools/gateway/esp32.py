@@ -31,7 +31,7 @@ def simulate(boards: int, code: str | None, source: str, home: Path) -> None:
     switch their LED when they are told to.
     """
     from gateways.esp32.examples.boards import fleet_of
-    from gateways.esp32.examples.component import broker_of
+    from gateways.examples import broker_of
 
     with options.wrong_config(source):
         config = options.load(source, home)

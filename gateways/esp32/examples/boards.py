@@ -11,14 +11,9 @@ reports: the LED at once and when it is switched, the light every 2 s, the butto
 When the connection is lost, it begins anew.
 """
 
-import argparse
 import math
-import os
 import random
 import select
-import signal
-import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -30,6 +25,7 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 from gateways.address import BrokerAddress
 from gateways.esp32.protocol import ASSIGN, COMMAND, JOIN, LEAVE, Kind
+from gateways.examples import begun, program_parser
 
 KEEPALIVE_S = 5
 REPEAT_S = 5.0  # between two MAC addresses
@@ -262,26 +258,13 @@ def fleet_of(count: int, address: BrokerAddress, habits: Habits | None = None) -
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Be boards until SIGINT or SIGTERM."""
-    parser = argparse.ArgumentParser(description="Be ESP32 boards.")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=1883)
-    parser.add_argument("--user", default="", help="the password is the first line of the input")
+    parser = program_parser("Be ESP32 boards.")
     parser.add_argument("--boards", type=int, default=4)
     parser.add_argument("--interval", type=float, default=INTERVAL_S, help="seconds")
     given = parser.parse_args(arguments)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit())
-    password = sys.stdin.readline().strip() if given.user else ""
-    if not sys.stdin.isatty():
-        threading.Thread(target=_end_with_input, daemon=True).start()
-    address = BrokerAddress(given.host, given.port, user=given.user, password=password)
+    address = begun(given)
     with suppress(SystemExit):
         fleet_of(given.boards, address, Habits(interval_s=given.interval)).run(lambda: True)
-
-
-def _end_with_input() -> None:
-    sys.stdin.read()  # whoever started us has ended, however that was
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":

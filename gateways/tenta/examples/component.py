@@ -6,13 +6,11 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateways.address import DEFAULT_BROKER, BrokerAddress, address_of
-from gateways.examples import Program
+from gateways.examples import Program, at_broker, broker_of, gateway_named
 from gateways.store import DEFAULT_STORE, Store
 from gateways.tenta import configurations, people, tables
 from gateways.tenta.examples.networks import CONFIGURATION, NETWORKS, SENSORS, add_networks
 from jph.config.model import Component, Config
-from jph.errors import ConfigError
 from jph.node.channel import Channel
 from jph.node.process import STATE
 from jph.settings import setting
@@ -32,13 +30,12 @@ class TentaExamples:
     interval_s: float = setting(2.0, key="Interval", gt=0, doc="how often they measure, s")
 
     def __post_init__(self) -> None:
-        gateway = gateway_named(self.config, self.server)
-        address = _address(gateway, self.config, self.home)
-        where = ["--host", address.host, "--port", str(address.port)]
+        gateway = gateway_named(self.config, self.server, "Tenta")
+        where, said = at_broker(broker_of(gateway, self.config, self.home))
         base_topic = str(gateway.settings.get("BaseTopic") or "")
         how = ["--interval", str(self.interval_s), "--base-topic", base_topic]
         self._program = Program(
-            [PROGRAM, *where, *how], prepare=lambda: populate(gateway, self.home)
+            [PROGRAM, *where, *how], said, prepare=lambda: populate(gateway, self.home)
         )
 
     def on_timer(self, timestamp_ms: int, command: str, number: float) -> STATE:
@@ -49,18 +46,6 @@ class TentaExamples:
     def close(self) -> None:
         """End the sensors."""
         self._program.close()
-
-
-def gateway_named(config: Config, codifier: str) -> Component:
-    """Return a Tenta component of the configuration.
-
-    Raises:
-        ConfigError: there is none of this name.
-    """
-    component = config.components.get(codifier)
-    if component is None or component.type != "Tenta":
-        raise ConfigError(f"Server: {codifier} is no component of type Tenta")
-    return component
 
 
 def populate(gateway: Component, home: Path) -> int:
@@ -105,9 +90,3 @@ def _store(gateway: Component, home: Path) -> Iterator[Store]:
     file = Path(str(password)) if password else None
     with closing(Store.open(url, home, file, tables.STEPS)) as store:
         yield store
-
-
-def _address(gateway: Component, config: Config, home: Path) -> BrokerAddress:
-    password = gateway.settings.get("PasswordFile")
-    broker = str(gateway.settings.get("Broker") or DEFAULT_BROKER)
-    return address_of(broker, Path(str(password)) if password else None, config, home)

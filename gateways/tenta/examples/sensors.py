@@ -2,19 +2,15 @@
 
     python -m gateways.tenta.examples.sensors --port 1883
 
-It ends when its input does, unless that is a terminal.
+It ends when its input does, unless that is a terminal. With --user the first line of its input is
+the password.
 
 Each has a connection of its own. They measure every two seconds, take configurations, and say what
 became of them: one fails with each, and one never answers.
 """
 
-import argparse
 import json
-import os
 import random
-import signal
-import sys
-import threading
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +18,8 @@ from typing import Any
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 
+from gateways.address import BrokerAddress
+from gateways.examples import begun, program_parser
 from gateways.tenta.examples.networks import SENSORS, ExampleSensor
 
 INTERVAL_S = 2.0
@@ -31,7 +29,7 @@ LOG_EVERY = 30  # measurements
 class RunningSensor:
     """One sensor, connected to a broker."""
 
-    def __init__(self, sensor: ExampleSensor, host: str, port: int, base_topic: str) -> None:
+    def __init__(self, sensor: ExampleSensor, broker: BrokerAddress, base_topic: str) -> None:
         self._sensor = sensor
         self._base_topic = base_topic
         self._revision: int | None = None
@@ -41,7 +39,9 @@ class RunningSensor:
         )
         self._client.on_connect = self._connected
         self._client.on_message = self._configured
-        self._client.connect_async(host, port, keepalive=30)
+        if broker.user:
+            self._client.username_pw_set(broker.user, broker.password)
+        self._client.connect_async(broker.host, broker.port, keepalive=30)
         self._client.loop_start()
 
     def measure(self, now_s: float) -> None:
@@ -86,17 +86,12 @@ class RunningSensor:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Be all example sensors until SIGINT or SIGTERM."""
-    parser = argparse.ArgumentParser(description="Be the example sensors of Tenta.")
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=1883)
+    parser = program_parser("Be the example sensors of Tenta.")
     parser.add_argument("--base-topic", default="")
     parser.add_argument("--interval", type=float, default=INTERVAL_S, help="seconds")
     given = parser.parse_args(arguments)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit())
-    if not sys.stdin.isatty():
-        threading.Thread(target=_end_with_input, daemon=True).start()
-    sensors = [RunningSensor(each, given.host, given.port, given.base_topic) for each in SENSORS]
+    broker = begun(given)
+    sensors = [RunningSensor(each, broker, given.base_topic) for each in SENSORS]
     try:
         while True:
             time.sleep(given.interval * random.uniform(0.95, 1.05))
@@ -105,11 +100,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     finally:
         for sensor in sensors:
             sensor.close()
-
-
-def _end_with_input() -> None:
-    sys.stdin.read()  # whoever started us has ended, however that was
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
