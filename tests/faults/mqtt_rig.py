@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,9 +125,16 @@ class Gateway:
 
 
 class Sensor:
-    """Publishes numbers at a pace and knows which of them were acknowledged."""
+    """Publishes numbers at a pace and knows which of them were acknowledged.
 
-    def __init__(self, broker: Broker) -> None:
+    Args:
+        message: gives topic and payload for a number; absent: those of a sensor of Tenta.
+    """
+
+    def __init__(
+        self, broker: Broker, message: Callable[[int], tuple[str, bytes]] | None = None
+    ) -> None:
+        self._message = message or (lambda number: (f"measurements/{SENSOR}", measured(number)))
         self.acknowledged: set[int] = set()
         self._numbers: dict[int, int] = {}
         self._client = mqtt.Client(CallbackAPIVersion.VERSION2, reconnect_on_failure=True)
@@ -158,7 +165,7 @@ class Sensor:
 
     def _send_until(self, end: int) -> None:
         while self.next < end:
-            info = self._client.publish(f"measurements/{SENSOR}", measured(self.next), qos=1)
+            info = self._client.publish(*self._message(self.next), qos=1)
             self._numbers[info.mid] = self.next
             self.next += 1
 

@@ -32,6 +32,7 @@ REPEAT_S = 5.0  # between two MAC addresses
 PAUSE_S = 5.0  # between the two connections
 INTERVAL_S = 2.0
 RETRY_S = 2.0  # until it connects again
+LOOK_S = 0.5  # at each connection
 MOST_WAIT_S = 0.2
 
 
@@ -43,6 +44,7 @@ class Habits:
         protocol: of MQTT.
         qos_join, qos_will, qos_led, qos_value: QoS of state/join, the will, led/status, and the
             others.
+        qos_heard: of the subscriptions.
         measures: whether values come by themselves; else by `SimulatedBoard.report`.
     """
 
@@ -51,6 +53,7 @@ class Habits:
     qos_will: int = 0
     qos_led: int = 1
     qos_value: int = 0
+    qos_heard: int = 1
     interval_s: float = INTERVAL_S
     pause_s: float = PAUSE_S
     measures: bool = True
@@ -77,6 +80,7 @@ class SimulatedBoard:
         self._client: mqtt.Client | None = None
         self._due: list[tuple[float, Callable[[], None]]] = []
         self._button = False
+        self._looked_s = time.monotonic() + random.random()
         self._phase = random.random()
         self.after(0, self._join)
 
@@ -101,7 +105,8 @@ class SimulatedBoard:
             self._due = [(when_s, what) for when_s, what in self._due if when_s > now_s]
         for what in due:
             what()
-        if self._client is not None:
+        if self._client is not None and now_s >= self._looked_s + LOOK_S:
+            self._looked_s = now_s
             self._client.loop_misc()
             if self._client.socket() is None:
                 self._lost()
@@ -141,7 +146,7 @@ class SimulatedBoard:
             client.will_set(LEAVE, will.encode(), qos=self._habits.qos_will)
 
         def subscribe(*_: Any) -> None:
-            client.subscribe(topic, 1)
+            client.subscribe(topic, self._habits.qos_heard)
 
         client.on_connect = subscribe
         client.on_subscribe = lambda *_: connected()
