@@ -106,6 +106,7 @@ class IotTalk:
         self._unread = "not read yet"  # why what is kept is not known; empty if it is
         self._reading = threading.Lock()
         self._refused = self._requests = 0
+        self._pieces = requests.Pieces()
         with ExitStack() as opened:
             listener = listen(self.host, self.port)
             opened.callback(listener.close)
@@ -202,8 +203,10 @@ class IotTalk:
             raise StoreError(self._unread)
         with self._register.change() as draft:
             for message in first_seen(draft.connection, self.channel.codifier, messages):
-                is_request = message.topic.startswith(f"{requests.REQUESTS}/")
-                (requests if is_request else control).take(draft, message)
+                if message.topic.startswith(f"{requests.REQUESTS}/"):
+                    requests.take(draft, message, self._pieces)
+                else:
+                    control.take(draft, message)
             refused = len(draft.refusals)
         self._refused += refused
         self._requests += len(messages)

@@ -23,12 +23,44 @@ from gateways.message import Message
 REQUESTS = "iottalk/api/req"
 TOPICS = f"{REQUESTS}/#"
 MOST_GRAPHS = 1_000
+MOST_PIECES, MOST_KEPT = 16, 1 << 16  # topics whose lines are kept, and bytes of each
 MOST_CLIENTS = 100  # that are told of devices
 
 Answer = dict[str, Any]
 
 
-def take(draft: Draft, message: Message) -> None:
+class Pieces:
+    """Puts the lines of a request together again.
+
+    The description of IoTtalk has a shell write requests. Where the shell's `echo` makes a line end
+    of each `\\n`, as that of Debian does, `mosquitto_pub -l` sends one request as several messages.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, bytes] = {}  # by topic: what no JSON began
+
+    def whole(self, topic: str, payload: bytes) -> dict[str, Any]:
+        """Return the request that a message is, or that it ends.
+
+        Raises:
+            ValueError: it is none, or not yet.
+        """
+        before = self._kept.pop(topic, b"")
+        try:
+            return json_object(payload)
+        except ValueError as error:
+            if before:
+                payload = before + b"\\n" + payload
+                with suppress(ValueError):
+                    return json_object(payload)
+            if payload.startswith(b"{") and len(payload) <= MOST_KEPT:
+                self._kept[topic] = payload
+                if len(self._kept) > MOST_PIECES:
+                    del self._kept[next(iter(self._kept))]
+            raise error
+
+
+def take(draft: Draft, message: Message, pieces: Pieces) -> None:
     """Take a request from the broker, and answer it there."""
     place = message.topic.removeprefix(f"{REQUESTS}/")
     topic = f"{RESPONSES}/{place}"
@@ -36,7 +68,7 @@ def take(draft: Draft, message: Message) -> None:
         draft.refusals.append(refusal(message.topic, "a retained request", message.payload))
         return
     try:
-        request = json_object(message.payload)
+        request = pieces.whole(message.topic, message.payload)
     except ValueError as error:
         answer: Answer = {"state": "error", "reason": str(error)}
     else:

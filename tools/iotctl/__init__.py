@@ -1,0 +1,1 @@
+"""`iotctl`, by which IoTtalk's server is started, with its ini file."""
