@@ -27,7 +27,8 @@ def display(value: object, symbol: str = "", data_type: str = "float") -> tuple[
         return ("on" if number else "off"), ""
     if symbol == "s" and abs(number) >= 120:
         return _duration(number)
-    is_whole = number.is_integer() and (data_type == "integer" or isinstance(value, int))
+    given = value.get("value") if isinstance(value, dict) else value
+    is_whole = number.is_integer() and (data_type == "integer" or isinstance(given, int))
     if symbol in PREFIXED:
         return _prefixed(number, symbol, is_whole=is_whole)
     return digits(number, is_whole=is_whole), symbol

@@ -21,6 +21,7 @@ SERVICES = frozenset(
         *("Broker", "Esp32", "HomeAssistant", "IotTalk", "Tenta"),
     }
 )
+PROGRAMS = frozenset({"ControlProgram"})  # run only when somebody needs them
 
 
 @dataclass(slots=True)
@@ -58,6 +59,9 @@ def status(
     """
     if heard.data_s is None and heard.control_s is None:
         return "unseen"
+    if component.type in PROGRAMS:  # nothing is missing when it has done its work
+        last = _latest(heard.data_s, heard.control_s)
+        return "active" if _is_within(last, now_s, SHORTEST_TIMEOUT_S) else "unseen"
     speaker, speaks = (
         (server, server_heard)
         if server is not None and server_heard is not None

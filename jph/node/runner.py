@@ -318,7 +318,8 @@ class ComponentRunner:
             self._note(state, None)
         else:
             said = getattr(on_timer, "reason", "") or self.error
-            self._note(state, said or f"it reports {state.name}, its log may tell why")
+            does = "works with errors" if state == STATE.WITHERRORS else "has failed"
+            self._note(state, said or f"it {does}; its log may tell why")
         if state == STATE.GOOD:
             self.last_good_ms = timestamp_ms
 

@@ -97,6 +97,27 @@ function placeOf(column, number) {
   return low;
 }
 
+/** The places of the readings with a gap on both sides, which no line shows. */
+function lonely({ data, series }, index) {
+  const column = data[index];
+  const [first, last] = series[0].idxs;
+  const found = [];
+  let alone = -1;
+  let isOpen = false; // behind a reading
+  for (let place = first; place <= last; place += 1) {
+    if (column[place] === null) {
+      if (alone >= 0) found.push(alone);
+      alone = -1;
+      isOpen = false;
+    } else if (column[place] !== undefined) { // which is of another line
+      alone = isOpen ? -1 : place;
+      isOpen = true;
+    }
+  }
+  if (alone >= 0) found.push(alone);
+  return found;
+}
+
 /** The axis of the values on one side, in the unit of its lines. */
 function valueAxis(base, scale, side, { symbol, isBool }) {
   const unitOf = (low, high) => scaleOf(symbol, Math.max(Math.abs(low), Math.abs(high)));
@@ -212,7 +233,13 @@ export class Chart {
         dash: line.dash,
         paths: isPoints ? () => null : line.shape === 'step'
           ? uPlot.paths.stepped({ align: 1 }) : uPlot.paths.linear(),
-        points: { size: 4, fill: stroke, width: 0, ...(isPoints ? { show: true } : {}) },
+        points: {
+          size: 4,
+          fill: stroke,
+          width: 0,
+          filter: (plot, index, show) => (show ? null : lonely(plot, index)),
+          ...(isPoints ? { show: true } : {}),
+        },
       });
       if (line.hasBand) {
         const edge = { scale, stroke: null, width: 0, points: { show: false } };

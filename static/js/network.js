@@ -154,7 +154,7 @@ function showServer(server) {
     ['Readings left out, since others took too long', rounded(server.overruns)],
     ['Written to disk', writtenOf(server)],
     ['Memory', server.memory_mb === null ? 'not known' : `${rounded(server.memory_mb)} MB`],
-    ['Open pages', rounded(server.pages_open)],
+    ['Pages that get live values', rounded(server.pages_open)],
     ['Runs for', span(server.uptime_s * 1000)],
   ];
   const place = document.getElementById('server');

@@ -34,6 +34,7 @@ THIN = "\u202f"
         (False, "", "bool", ("off", "")),
         ("heating", "", "string", ("heating", "")),
         ({"value": 3.5, "voltage": 1.2}, "°C", "json", ("3.50", "°C")),
+        ({"value": 4, "alert": {}}, "", "json", ("4", "")),
         ({"value": None}, "", "json", ("\u2013", "")),
         ({"value": [1, 2]}, "", "json", ("[1, 2]", "")),
         (None, "V", "float", ("\u2013", "")),

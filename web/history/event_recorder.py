@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from jph.bus.wire import Control
 from jph.clock import time_now_ms
+from jph.config.status import PROGRAMS
 from jph.errors import StoreError
 from jph.faults import Fault
 from web.history.loss_counter import LossCounter
@@ -117,7 +118,8 @@ class EventRecorder:
             known = last.get(codifier)
             status: str = record.status
             is_settled = (now_s - self._began_s) * 1000 > timeout_ms(self._records, record)
-            if status == "unseen" and known and known.kind != "halted" and is_settled:
+            is_awaited = known and known.kind != "halted" and record.component.type not in PROGRAMS
+            if status == "unseen" and is_awaited and is_settled:
                 status = "silent"  # it did not come back
             # Just after the start it may only not have been heard yet.
             is_late = status in ("silent", "failing") and not is_settled

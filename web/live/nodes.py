@@ -12,6 +12,7 @@ from typing import Literal
 from jph.bus.wire import Address
 from jph.config.host import is_same_host, this_host
 from jph.config.silence import MISSED, SHORTEST_TIMEOUT_S, interval_s, timeout_s
+from jph.config.status import PROGRAMS
 from web.live.record import Record
 
 UNKNOWN = ""  # the name of the node of components that were never heard and have no Host
@@ -19,7 +20,6 @@ LATE = 1.5  # intervals without a sign after which it is late; not yet silent
 LEAST_LATE_S = 3.0
 PART = 3  # components that fell silent at one time are one thing
 AT_ONCE_S = 5.0
-PROGRAMS = frozenset({"ControlProgram"})  # run only when somebody needs them
 
 ServerOf = Callable[[Record], Record | None]
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from jph.bus.sequence import SequenceTracker
 from jph.clock import time_now_ms
+from jph.config.status import PROGRAMS
 from jph.errors import ConfigError
 from jph.node.process_file import ProcessReport, processes, waiting
 from jph.stores.address import writer_waits
 from web.formatting import display
-from web.live.nodes import PROGRAMS, UNKNOWN, died_ms
+from web.live.nodes import UNKNOWN, died_ms
 from web.live.record import Record
 from web.live.records import NetworkFault, Overview
 from web.live.strangers import DATA_TYPES, Stranger

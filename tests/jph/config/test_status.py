@@ -102,3 +102,10 @@ def test_a_proxy_goes_by_its_data_and_is_halted_with_its_server():
     server_heard.is_active = False
     assert status(proxy, heard, 116.0, SENSOR, server_heard) == "halted"
     assert status(proxy, Heard(), 116.0, SENSOR, server_heard) == "unseen"
+
+
+def test_a_program_is_never_missed():
+    program = component("CP", type="ControlProgram")
+    heard = Heard(control_s=100.0, since_s=100.0)
+    assert status(program, heard, 101.0) == "active"
+    assert status(program, heard, 10_000.0) == "unseen"

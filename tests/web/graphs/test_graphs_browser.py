@@ -216,6 +216,30 @@ def test_a_line_is_drawn_between_two_readings(make_web, open_page):
     eventually(lambda: page.evaluate(columns) > 900)
 
 
+def test_a_reading_with_gaps_on_both_sides_is_drawn_as_a_point(make_web, open_page):
+    web = make_web(*COMPONENTS)
+    now_ms = time_now_ms()
+    history = open_history("sqlite:///history.sqlite", web.home)
+    times = [now_ms - minutes * 60_000 for minutes in range(1400, 0, -10)]
+    history.append(
+        [row_of(reading("A1", 5.0, sequence=n, timestamp_ms=t)) for n, t in enumerate(times)]
+    )
+    history.close()
+    page = open_page(f"{web.address}graphs?line=A1&last=1d")
+    is_live(page)
+    shown(page)
+    coloured = """() => {
+        const canvas = document.querySelector('#charts canvas');
+        const { data } = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        let found = 0;
+        for (let place = 0; place < data.length; place += 4) {
+            if (data[place] < 60 && data[place + 2] > 120 && data[place + 3] > 150) found += 1;
+        }
+        return found;
+    }"""
+    eventually(lambda: page.evaluate(coloured) > 8 * len(times))
+
+
 def test_all_is_done_by_keyboard(web, open_page):
     page = open_page(f"{web.address}graphs")
     is_live(page)
