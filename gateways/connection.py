@@ -12,12 +12,14 @@ belongs to the connection on which its message came, and is sent on no other.
 import logging
 import os
 import select
+import socket
 import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
@@ -195,6 +197,7 @@ class Connection:
         client.on_disconnect = self._disconnected
         # Whoever publishes leaves the packet for this thread; else paho writes it in theirs.
         client.on_socket_register_write = lambda client, userdata, sock: self.wake()
+        client.on_socket_open = _send_at_once
         return client
 
     def _connect(self, client: mqtt.Client) -> None:
@@ -336,3 +339,8 @@ class Connection:
         more: Properties | None,
     ) -> None:
         self._reason = self._reason or str(reason)
+
+
+def _send_at_once(client: mqtt.Client, userdata: object, sock: Any) -> None:
+    """Let no small packet wait until an earlier one is acknowledged by TCP."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

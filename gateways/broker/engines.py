@@ -94,6 +94,7 @@ class Mosquitto(Engine):
             "autosave_interval 30",  # s; each takes a write of some kB, however little has changed
             "max_queued_messages 0",  # the default of 1,000 drops what is beyond
             f"max_queued_bytes {QUEUE_BYTES}",
+            "set_tcp_nodelay true",  # else a small message waits for TCP, 5 ms and more
             "queue_qos0_messages true",  # wills of boards that leave while their gateway is away
             "max_inflight_messages 1000",
             f"max_packet_size {MOST_PAYLOAD + 65_536}",

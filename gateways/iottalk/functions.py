@@ -1,6 +1,7 @@
 """Functions of graphs in confined processes of `jph.workers`."""
 
 import logging
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -14,6 +15,7 @@ __all__ = ["Sandbox", "Workers"]
 
 log = logging.getLogger(__name__)
 
+BEHIND = 10  # so much nicer is a process whose functions are slow or fail
 TIMEOUT_S = 1.0  # of one call, or of several in a row
 
 
@@ -70,6 +72,8 @@ class _Process:
     def __init__(self, workers: Workers, worker: Worker) -> None:
         self._workers = workers
         self._worker = worker
+        self._is_behind = False
+        self._pid: int | None = None  # of the process whose priority was lowered
 
     def start(self) -> None:
         with suppress(Refused):
@@ -78,6 +82,18 @@ class _Process:
     def call(self, function: Function, arguments: Sequence[list[object]]) -> list[object]:
         self._begin()
         return self._worker.call_many(function, arguments, TIMEOUT_S)
+
+    def step_back(self) -> None:
+        self._is_behind = True
+        self._set_priority()
+
+    def _set_priority(self) -> None:
+        pid = self._worker.pid
+        if self._is_behind and pid is not None and pid != self._pid:
+            self._pid = pid
+            with suppress(OSError):  # it has ended
+                others = os.getpriority(os.PRIO_PROCESS, pid)
+                os.setpriority(os.PRIO_PROCESS, pid, others + BEHIND)
 
     def stop(self) -> None:
         self._worker.close()
@@ -92,4 +108,5 @@ class _Process:
         except StartError as error:
             self._workers.note_start(error)
             raise Refused(f"the process for functions does not start: {error}") from None
+        self._set_priority()
         self._workers.note_start(None)

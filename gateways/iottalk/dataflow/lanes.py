@@ -18,7 +18,7 @@ from jph.threads import component_thread
 log = logging.getLogger(__name__)
 
 MOST_LANES = 8  # with the shared and the spare one
-SLOW_S = 0.1  # a turn that takes longer is not waited for
+SLOW_S = 0.05  # a turn that takes longer is not waited for
 BACK_S = 600.0  # a graph is shared again when it has been quick for so long
 _TICK_S = 0.02
 _STOP_S = 3.0
@@ -136,6 +136,7 @@ class Lanes:
                 home.graphs.add(running)
                 self._homes[running] = home
             return
+        lane.runner.step_back()
         lane.graphs = {running}
         lane.slow_s = time.monotonic()
         self._own.append(lane)

@@ -37,6 +37,9 @@ class Runner(Protocol):
             Refused: none was made.
         """
 
+    def step_back(self) -> None:
+        """Leave the processor to others from now on; for any thread, never waits."""
+
     def stop(self) -> None:
         """Let a call under way fail; for any thread."""
 

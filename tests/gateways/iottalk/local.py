@@ -19,6 +19,9 @@ class Local:
     def start(self) -> None:
         pass
 
+    def step_back(self) -> None:
+        pass
+
     def stop(self) -> None:
         pass
 
