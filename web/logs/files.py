@@ -1,14 +1,20 @@
 """A log in a file, with those that were rotated away from it: read backwards, and followed.
 
 A place in the log is "<inode>.<offset>", so that it stays where it was when a file gets another
-name. Files are read in blocks from the end, never whole.
+name. Files are read in blocks from the end, never whole; a part that gzip packed is unpacked into a
+temporary file first.
 """
 
+import gzip
 import os
 import re
+import tempfile
+import zlib
 from collections.abc import Container, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 from web.logs.formats import Format
 from web.logs.line import MOST, Line, LogError, Page, Wanted
@@ -17,13 +23,62 @@ BLOCK = 64 * 1024  # bytes
 MOST_BYTES = 16 << 20  # of one answer
 MOST_NEWER = 1 << 20
 MOST_RECORD = 256 * 1024  # bytes of a record, with its traceback
-PACKED = (".gz", ".xz", ".bz2", ".zst")
+GZIP = ".gz"
+MOST_UNPACKED = 256 << 20  # bytes of a packed part
+PACKED = (".xz", ".bz2", ".zst")  # which are left out
 
 
-class _File(NamedTuple):
+@dataclass(slots=True)
+class _File:
     path: Path
     inode: int
     size: int
+    unpacked: IO[bytes] | None = field(default=None, repr=False)
+
+    def unpack(self) -> None:
+        """Unpack it, if it is packed; one that is far too large has nothing."""
+        if self.path.suffix != GZIP or self.unpacked is not None:
+            return
+        self.unpacked = tempfile.TemporaryFile()  # noqa: SIM115  # `close` does it
+        self.size = 0
+        try:
+            with gzip.open(self.path) as packed:
+                while data := packed.read(BLOCK):
+                    self.size += self.unpacked.write(data)
+                    if self.size > MOST_UNPACKED:
+                        self.size = 0
+                        return
+        except (OSError, EOFError, zlib.error):
+            pass  # what came before the damage is shown
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Return some bytes.
+
+        Raises:
+            LogError: it cannot be read.
+        """
+        try:
+            if self.unpacked is not None:
+                self.unpacked.seek(offset)
+                return self.unpacked.read(max(0, size))
+            with open(self.path, "rb") as file:
+                file.seek(offset)
+                return file.read(max(0, size))
+        except OSError as error:
+            raise LogError(f"{self.path}: {error.strerror}") from error
+
+    def close(self) -> None:
+        if self.unpacked is not None:
+            self.unpacked.close()
+
+
+class _Parts(NamedTuple):
+    files: list[_File]
+
+    def close(self) -> None:
+        """Forget what was unpacked."""
+        for file in self.files:
+            file.close()
 
 
 class _Piece(NamedTuple):
@@ -50,7 +105,10 @@ class LogFile:
         self._codifiers = codifiers
 
     def older(self, before: str | None, wanted: Wanted) -> Page:
-        files = self._files()
+        with closing(_Parts(self._files())) as parts:
+            return self._older(parts.files, before, wanted)
+
+    def _older(self, files: list[_File], before: str | None, wanted: Wanted) -> Page:
         if before is None:
             place, end = 0, _last_line_end(files[0])
         else:
@@ -64,6 +122,7 @@ class LogFile:
         rest: list[str] = []  # lines of a record whose first one was not met yet
         rest_size = 0
         for file in files[place:]:
+            file.unpack()
             end = min(end, file.size)
             for piece in _backwards(file, end):
                 looked += len(piece.text) + 1
@@ -85,8 +144,11 @@ class LogFile:
         return Page(lines[::-1], None, after)
 
     def newer(self, after: str, wanted: Wanted) -> Page:
+        with closing(_Parts(self._files())) as parts:
+            return self._newer(parts.files, after, wanted)
+
+    def _newer(self, files: list[_File], after: str, wanted: Wanted) -> Page:
         inode, offset = _place(after)
-        files = self._files()
         place = next((n for n, it in enumerate(files) if it.inode == inode), None)
         if place is None:  # it was deleted: go on with the newest one
             place, offset = 0, max(0, files[0].size - MOST_NEWER)
@@ -94,9 +156,10 @@ class LogFile:
         left = MOST_NEWER
         for number in range(place, -1, -1):
             file = files[number]
+            file.unpack()
             if offset > file.size:  # it was emptied
                 offset = 0
-            data = _read(file.path, offset, min(left, file.size - offset))
+            data = file.read(offset, min(left, file.size - offset))
             is_last = number == 0 or len(data) == left
             whole = data[: data.rfind(b"\n") + 1] if is_last else data
             offset += len(whole)
@@ -144,17 +207,8 @@ def _place(text: str) -> tuple[int, int]:
 def _last_line_end(file: _File) -> int:
     """Return where the last whole line ends; what follows is still being written."""
     start = max(0, file.size - BLOCK)
-    data = _read(file.path, start, file.size - start)
+    data = file.read(start, file.size - start)
     return start + data.rfind(b"\n") + 1 if b"\n" in data else file.size
-
-
-def _read(path: Path, offset: int, size: int) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            file.seek(offset)
-            return file.read(max(0, size))
-    except OSError as error:
-        raise LogError(f"{path}: {error.strerror}") from error
 
 
 def _backwards(file: _File, end: int) -> Iterator[_Piece]:
@@ -165,7 +219,7 @@ def _backwards(file: _File, end: int) -> Iterator[_Piece]:
     while offset > 0:
         size = min(BLOCK, offset)
         offset -= size
-        data = _read(file.path, offset, size) + tail
+        data = file.read(offset, size) + tail
         if is_first and data.endswith(b"\n"):
             data = data[:-1]
         is_first = False

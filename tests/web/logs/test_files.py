@@ -1,5 +1,6 @@
 """Logs in files: read backwards in blocks, followed over rotations, of any format."""
 
+import gzip
 import logging
 import logging.handlers
 import os
@@ -57,9 +58,11 @@ def test_a_file_of_a_gigabyte_is_read_from_its_end_alone(path, monkeypatch):
         file.writelines(b"\nline %d" % n for n in range(MOST + 5))
         file.write(b"\n")
     read = []
-    real = files._read
+    real = files._File.read
     monkeypatch.setattr(
-        files, "_read", lambda path, offset, size: read.append(size) or real(path, offset, size)
+        files._File,
+        "read",
+        lambda part, offset, size: read.append(size) or real(part, offset, size),
     )
     assert len(LogFile(path, PLAIN, ()).older(None, ALL).lines) == MOST
     assert sum(read) <= 3 * files.BLOCK
@@ -92,6 +95,47 @@ def test_rotated_parts_go_on_backwards_and_forwards(tmp_path, path):
     found = log.newer(page.after, ALL)
     assert texts(found) == [f"line {n:03}" for n in range(40, 90)]
     assert texts(log.newer(found.after, ALL)) == []
+
+
+def packed(path, *texts):
+    with gzip.open(path, "wt") as file:
+        file.writelines(f"{text}\n" for text in texts)
+
+
+def test_parts_that_gzip_packed_are_read_too(path):
+    for number, age_s in ((3, 300), (2, 200)):
+        part = path.with_name(f"jph.log.{number}.gz")
+        packed(part, *(f"part {number} line {n}" for n in range(300)))
+        os.utime(part, (1e9 - age_s, 1e9 - age_s))
+    written(path.with_name("jph.log.1"), "part 1")
+    os.utime(path.with_name("jph.log.1"), (1e9, 1e9))
+    written(path, "now")
+    log = LogFile(path, PLAIN, ())
+    page = log.older(None, ALL)
+    seen, after = texts(page), page.after
+    while page.before is not None:
+        page = log.older(page.before, ALL)
+        seen = texts(page) + seen
+    lines = [f"part {number} line {n}" for number in (3, 2) for n in range(300)]
+    assert seen == [*lines, "part 1", "now"]
+    assert texts(log.older(None, Wanted(words=("part 3 line 7",))))[0] == "part 3 line 7"
+    written(path, "later")
+    assert texts(log.newer(after, ALL)) == ["later"]
+
+
+def test_a_packed_part_that_is_damaged_or_far_too_large_hides_no_other(path, monkeypatch):
+    cut = path.with_name("jph.log.2.gz")
+    packed(cut, *(f"line {n} {n * 7919 % 1013}" for n in range(20_000)))
+    cut.write_bytes(cut.read_bytes()[:2000])
+    path.with_name("jph.log.3.gz").write_bytes(b"no gzip")
+    path.with_name("jph.log.4.gz").write_bytes(b"")
+    written(path, "now")
+    log = LogFile(path, PLAIN, ())
+    seen = texts(log.older(None, ALL))
+    assert seen[-1] == "now" and len(seen) > 1
+    monkeypatch.setattr(files, "MOST_UNPACKED", 1000)
+    packed(cut, *("x" * 100 for _ in range(20)))
+    assert texts(log.older(None, ALL)) == ["now"]
 
 
 def test_a_file_that_is_followed_may_be_emptied_or_begun_anew(path):
