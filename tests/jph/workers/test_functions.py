@@ -4,6 +4,7 @@ The escapes run with the confinement of this machine's kernel. Where it has none
 since nothing else would tell whether it holds.
 """
 
+import errno
 import os
 import socket
 import threading
@@ -16,6 +17,7 @@ import pytest
 
 from jph.workers import confinement
 from jph.workers.functions import Failure, Function, Lost, Worker
+from jph.workers.system_calls import X86_64
 
 ADD_ONE = Function("add", "def run(x):\n    return x + 1\n")
 
@@ -108,6 +110,12 @@ REFUSED = {
     ),
     "a list of files": ("import os\ndef run():\n    return os.listdir('/')\n", "PermissionError"),
     "a new file": ("def run():\n    open('/tmp/jph-escape', 'w')\n", "PermissionError"),
+    "files below a folder that it may name": (
+        "import os\ndef run():\n    root = os.open('/', os.O_PATH)\n"
+        "    os.open('etc/passwd', os.O_RDONLY, dir_fd=root)\n",
+        "PermissionError",
+    ),
+    "a better place at the processor": ("import os\ndef run():\n    os.nice(-1)\n", "Permission"),
     "an emptied file": (  # Landlock would say that there is none
         "import os\ndef run():\n    os.open('/nowhere', os.O_RDONLY | os.O_TRUNC)\n",
         "PermissionError",
@@ -187,6 +195,28 @@ def test_the_kernel_refuses(worker: Worker, what: str) -> None:
     assert result[1] in (1, 38), os.strerror(result[1])  # EPERM, or ENOSYS
 
 
+# Numbers that no filter sees: of breakpoints that the kernel itself has set, useless elsewhere.
+UNFILTERED = {335, 336}
+SWEEP = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+def run(number):
+    result = libc.syscall(number, -1, 0, 0, 0, 0, 0)
+    return [result, ctypes.get_errno()]
+"""
+
+
+def test_the_kernel_refuses_every_call_that_is_not_in_the_list(worker: Worker) -> None:
+    assert os.uname().machine == "x86_64", "the numbers are those of this processor"
+    numbers = sorted({*range(600)} - {*X86_64.calls.values()} - UNFILTERED)
+    function = Function("sweep", SWEEP)
+
+    answers = worker.call_many(function, [[number] for number in numbers], timeout_s=30)
+
+    refused = ([-1, errno.EPERM], [-1, errno.ENOSYS])
+    assert [n for n, it in zip(numbers, answers, strict=True) if it not in refused] == []
+
+
 LOST = {
     "an endless loop": ("def run():\n    while True:\n        pass\n", "time", ", in line"),
     "a long sleep": ("import time\ndef run():\n    time.sleep(60)\n", "time", "line 3"),
@@ -202,6 +232,15 @@ LOST = {
         "SIGSEGV, in line 3",
     ),
     "an end": ("import os\ndef run():\n    os._exit(3)\n", "crash", "status 3"),
+    "a call as a 32-bit program makes it": (
+        "import ctypes, mmap\ndef run():\n    code = mmap.mmap(-1, 4096, prot=7)\n"
+        "    code.write(bytes.fromhex('b814000000cd80c3'))  # getpid by int 0x80\n"
+        "    at = ctypes.addressof(ctypes.c_char.from_buffer(code))\n"
+        "    return ctypes.CFUNCTYPE(ctypes.c_int)(at)()\n",
+        "crash",
+        "SIGS",  # SYS of the filter, or SEGV of a kernel without such programs
+    ),
+    "a stop": ("import signal\ndef run():\n    signal.raise_signal(19)\n", "time", "within 1 s"),
     "an abort": ("import os\ndef run():\n    os.abort()\n", "crash", "SIGABRT"),
     "garbage in the pipes": (
         "import os\ndef run():\n    for number in range(3, 64):\n        try:\n"
