@@ -6,16 +6,18 @@ not waited for. So they have a connection of their own, and wait for no commit.
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from gateways.address import BrokerAddress
 from gateways.connection import Arrival, Connection
 from gateways.iottalk.dataflow.model import Feature
-from gateways.iottalk.devices import topic_of
+from gateways.iottalk.devices import Device, topic_of
 from gateways.iottalk.proxies import Proxies
 from gateways.iottalk.register import Known, refusal
-from gateways.iottalk.values import MOST_BYTES, payload_of, values_of
-from gateways.mapping import MappedReading, Mapping
+from gateways.iottalk.values import MOST_BYTES, NotTaken, payload_of, values_of
+from gateways.mapping import MappedReading
+from gateways.mapping import Mapping as BusMapping
 from gateways.schema import Refusal
 
 VALUES = "iottalk/esm/+"
@@ -38,7 +40,7 @@ class Channels:
         address: BrokerAddress,
         client_id: str,
         secret: str,
-        mapping: Mapping,
+        mapping: BusMapping,
         push: Callable[[str, str, object], object],
     ) -> None:
         self.counts = {"values": 0, "published": 0, "not_published": 0, "refused": 0}
@@ -51,6 +53,7 @@ class Channels:
         self._push = push
         self._inputs: dict[str, Feature] = {}  # by topic
         self._outputs: dict[tuple[str, str], str] = {}  # topics by device and feature
+        self._taken: dict[str, list[tuple[dict[Any, Any], object]]] = {}  # by device
         self._refused: deque[Refusal] = deque(maxlen=MOST_REFUSALS)
         self._connection = Connection(
             address,
@@ -70,22 +73,36 @@ class Channels:
         """Whether values come and go."""
         return bool(self._connection.number)
 
-    def take(self, known: Known, proxies: Proxies) -> None:
-        """Take the devices that there are now."""
-        inputs, outputs = {}, {}
-        for device in known.devices.values():
-            for feature, _ in () if device.is_internal else device.features:
-                topic = topic_of(feature, self._secret)
-                if feature.kind == "idf":
-                    inputs[topic] = feature
-                else:
-                    outputs[device.id, feature.name] = topic
-        self._inputs, self._outputs = inputs, outputs
-        self.codifiers = proxies.codifiers(known.devices)
-        self.controlled = proxies.outputs(known.devices)
-        here = known.devices
-        self.last = {key: it for key, it in list(self.last.items()) if key[0] in here}
-        self.seen_ms = {key: it for key, it in list(self.seen_ms.items()) if key in here}
+    def take(self, known: Known, proxies: Proxies, changed: Iterable[str]) -> None:
+        """Take the devices that have changed; those that are not known have left."""
+        for identifier in changed:
+            for found, key in self._taken.pop(identifier, ()):
+                found.pop(key, None)
+            device = known.devices.get(identifier)
+            if device is None:
+                self.seen_ms.pop(identifier, None)
+                for key in [key for key in list(self.last) if key[0] == identifier]:
+                    self.last.pop(key, None)
+            elif not device.is_internal:
+                self._taken[identifier] = list(self._put(device, proxies))
+
+    def _put(self, device: Device, proxies: Proxies) -> Iterator[tuple[dict[Any, Any], object]]:
+        """Note what a device has; yield each place and key where it is noted."""
+        for feature, _ in device.features:
+            topic = topic_of(feature, self._secret)
+            if feature.kind == "idf":
+                self._inputs[topic] = feature
+                yield self._inputs, topic
+            else:
+                self._outputs[device.id, feature.name] = topic
+                yield self._outputs, (device.id, feature.name)
+        found: tuple[tuple[dict[Any, Any], Mapping[Any, Any]], ...] = (
+            (self.codifiers, proxies.codifiers(device)),
+            (self.controlled, proxies.outputs(device)),
+        )
+        for into, some in found:
+            into.update(some)
+            yield from ((into, key) for key in some)
 
     def refusals(self) -> list[Refusal]:
         """Return the values that were refused since the last call, the last ones if many were."""
@@ -109,11 +126,11 @@ class Channels:
         feature = self._inputs.get(message.topic)
         try:
             if feature is None:
-                raise ValueError("no such data channel")
+                raise NotTaken("no such data channel")
             if message.retained:
-                raise ValueError("a retained value")
+                raise NotTaken("a retained value")
             values = values_of(message.payload)
-        except ValueError as error:
+        except NotTaken as error:
             self.counts["refused"] += 1
             payload = message.payload[:MOST_PAYLOAD]
             self._refused.append(refusal(message.topic, str(error), payload))

@@ -44,6 +44,7 @@ from jph.settings import arguments, setting
 from jph.tcp import is_loopback
 
 PORT = 9992
+MOST_REMINDERS = 5  # of a signal that nobody answers
 
 
 @dataclass
@@ -106,6 +107,7 @@ class IotTalk:
         self._unread = "not read yet"  # why what is kept is not known; empty if it is
         self._reading = threading.Lock()
         self._refused = self._requests = 0
+        self._waited: dict[str, int] = {}  # looks, by identifier of a signal without an answer
         self._pieces = requests.Pieces()
         with ExitStack() as opened:
             listener = listen(self.host, self.port)
@@ -185,8 +187,8 @@ class IotTalk:
 
     def _apply(self, known: Known, changed: set[tuple[str, str]]) -> None:
         """Let work what is known, after it was committed."""
-        if any(kind == "device" for kind, _ in changed):
-            self._channels.take(known, self._proxies)
+        devices = [key for kind, key in changed if kind == "device"]
+        self._channels.take(known, self._proxies, devices)
         for _, key in (it for it in changed if it[0] == "graph"):
             attached = known.graphs.get(key)
             if attached is None:
@@ -254,13 +256,29 @@ class IotTalk:
 
     def on_timer(self, timestamp_ms: int, command: str, number: float) -> STATE:
         """Publish messages per minute, and the fault if there is one."""
-        self._read()
+        if self._read():
+            self._remind()
         if some := self._channels.refusals():
             with suppress(StoreError), self._store.writing() as connection:
                 note_refusals(connection, self.channel.codifier, some)
         more = {"functions": self._workers.fault, "commands": self._bus.fault}
         state = self._link.send_own(timestamp_ms, **{key: it for key, it in more.items() if it})
         return STATE.WITHERRORS if self._workers.fault else state
+
+    def _remind(self) -> None:
+        """Send the signals again that were not answered since the last look."""
+        waiting = {
+            key
+            for device in self._register.known.devices.values()
+            for key, _ in device.unanswered
+            if device.online
+        }
+        late = {key: self._waited.get(key, -1) + 1 for key in waiting}
+        self._waited = late
+        again = {key for key, looks in late.items() if 0 < looks <= MOST_REMINDERS}
+        if again:
+            with suppress(StoreError), self._register.change() as draft:
+                control.remind(draft, again)
 
     def on_config(self, config: Config) -> None:
         """Take a new list of proxies, and the components of the bus."""
@@ -273,7 +291,8 @@ class IotTalk:
         with suppress(StoreError), self._register.change() as draft:
             self._put_bus(draft)
             draft.look_again(set(draft.devices))
-        self._channels.take(self._register.known, self._proxies)
+        known = self._register.known
+        self._channels.take(known, self._proxies, known.devices)
 
     def _counts(self) -> Given[str, int]:
         values = self._channels.counts

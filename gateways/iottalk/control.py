@@ -4,34 +4,16 @@ A device speaks on `<its id>/ctrl/i`. What it says of an earlier registration, a
 this, is refused and counted.
 """
 
-import json
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
 from gateways.iottalk.devices import Device
 from gateways.iottalk.register import Draft, refusal
+from gateways.iottalk.values import NotTaken, object_of
 from gateways.message import Message
 
 TOPICS = "+/ctrl/i"
-
-
-def json_object(payload: bytes) -> dict[str, Any]:
-    """Return the object that a payload holds.
-
-    Raises:
-        ValueError: it holds none.
-    """
-    try:
-        found = json.loads(payload, parse_constant=_refuse)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-    if not isinstance(found, dict):
-        raise ValueError("no JSON object")
-    return found
-
-
-def _refuse(constant: str) -> object:
-    raise ValueError(f"{constant} is no JSON")
 
 
 def take(draft: Draft, message: Message) -> None:
@@ -43,8 +25,8 @@ def take(draft: Draft, message: Message) -> None:
     if device is None or device.is_internal:
         return _refused(draft, message, "unknown device")
     try:
-        said = json_object(message.payload)
-    except ValueError:
+        said = object_of(message.payload)
+    except NotTaken:
         return _refused(draft, message, "no JSON object")
     if "msg_id" in said:
         return _answered(draft, device, said, message)
@@ -72,11 +54,12 @@ def _answered(draft: Draft, device: Device, said: dict[str, Any], message: Messa
         draft.changed.add(("device", device.id))
 
 
-def remind(draft: Draft) -> None:
-    """Send the signals again that devices have not answered."""
+def remind(draft: Draft, identifiers: Collection[str] | None = None) -> None:
+    """Send signals again that devices have not answered, all or those of some identifiers."""
     for device in draft.devices.values():
         for identifier, feature in device.unanswered if device.online else ():
-            draft.signal("CONNECT", feature, identifier)
+            if identifiers is None or identifier in identifiers:
+                draft.signal("CONNECT", feature, identifier)
 
 
 def _refused(draft: Draft, message: Message, reason: str) -> None:

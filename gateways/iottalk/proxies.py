@@ -1,6 +1,6 @@
 """Which values of which features are on the bus, and under which Codifier."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateways.iottalk.dataflow.model import Feature
@@ -31,26 +31,21 @@ class Proxies:
         """Return the features of a device that have a Codifier."""
         return frozenset(feature for feature, _ in self._found(device))
 
-    def codifiers(
-        self, devices: Mapping[str, Device]
-    ) -> dict[tuple[str, str], list[tuple[str, int]]]:
-        """Return Codifier and index for device and feature."""
+    def codifiers(self, device: Device) -> dict[tuple[str, str], list[tuple[str, int]]]:
+        """Return Codifier and index for the features of a device, by its identifier and theirs."""
         found: dict[tuple[str, str], list[tuple[str, int]]] = {}
-        for device in devices.values():
-            for feature, entry in self._found(device):
-                key = (device.id, feature.name)
-                found.setdefault(key, []).append((entry.codifier, entry.index))
+        for feature, entry in self._found(device):
+            key = (device.id, feature.name)
+            found.setdefault(key, []).append((entry.codifier, entry.index))
         return found
 
-    def outputs(self, devices: Mapping[str, Device]) -> dict[str, tuple[Feature, int, int]]:
+    def outputs(self, device: Device) -> dict[str, tuple[Feature, int, int]]:
         """Return for Codifiers of output features the feature, the index, and how many values."""
-        found = {}
-        for device in devices.values():
-            for feature, entry in self._found(device):
-                if feature.kind == "odf":
-                    dimension = device.dimension(feature) or 1
-                    found[entry.codifier] = (feature, entry.index, dimension)
-        return found
+        return {
+            entry.codifier: (feature, entry.index, device.dimension(feature) or 1)
+            for feature, entry in self._found(device)
+            if feature.kind == "odf"
+        }
 
     def _found(self, device: Device) -> list[tuple[Feature, AttributeOf]]:
         if device.is_internal:

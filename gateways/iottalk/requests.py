@@ -14,10 +14,10 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from gateways.iottalk.control import json_object
 from gateways.iottalk.dataflow.model import Feature, Graph, Link, Use
 from gateways.iottalk.devices import KINDS, identified
 from gateways.iottalk.register import RESPONSES, Attached, Draft, key_of, refusal
+from gateways.iottalk.values import object_of
 from gateways.message import Message
 
 REQUESTS = "iottalk/api/req"
@@ -47,12 +47,12 @@ class Pieces:
         """
         before = self._kept.pop(topic, b"")
         try:
-            return json_object(payload)
+            return object_of(payload)
         except ValueError as error:
             if before:
                 payload = before + b"\\n" + payload
                 with suppress(ValueError):
-                    return json_object(payload)
+                    return object_of(payload)
             if payload.startswith(b"{") and len(payload) <= MOST_KEPT:
                 self._kept[topic] = payload
                 if len(self._kept) > MOST_PIECES:

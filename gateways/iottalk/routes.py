@@ -23,6 +23,7 @@ from gateways.iottalk.dataflow.engine import Engine
 from gateways.iottalk.dataflow.model import Feature
 from gateways.iottalk.devices import Device, NoProtocol, NotRecognized, identified, registered
 from gateways.iottalk.register import RESPONSES, Attached, Register, key_of
+from gateways.iottalk.values import json_of
 from jph.errors import StoreError
 
 STORE_AWAY_S = 5
@@ -77,10 +78,7 @@ def _sent() -> Any:
     """
     if request.mimetype != "application/json":
         raise ValueError(f"Content-Type is {request.mimetype or 'missing'}, not application/json")
-    try:
-        return json.loads(request.get_data(), parse_constant=float.fromhex)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
+    return json_of(request.get_data())
 
 
 def _put(service: Service, identifier: str) -> Response:

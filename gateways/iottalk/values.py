@@ -1,40 +1,69 @@
-"""Payloads of data channels."""
+"""JSON as devices and programs send it, and as they get it: finite numbers, whole characters."""
 
 import json
+from typing import Any
 
-MOST_BYTES = 64 << 10  # of one message
+MOST_BYTES = 64 << 10  # of a message of a data channel
+
+
+class NotTaken(ValueError):
+    """What is no JSON, or none that every client could read; the text says what."""
+
+
+def json_of(payload: bytes) -> Any:
+    """Return what a payload holds.
+
+    Raises:
+        NotTaken: it is no JSON, nested too deep, or has a number that is not finite, or half a
+            character.
+    """
+    try:
+        text = payload.decode()
+        found = json.loads(text, parse_constant=_not_finite, parse_float=_finite)
+        if "\\u" in text:
+            json.dumps(found, ensure_ascii=False).encode()
+    except NotTaken:
+        raise
+    except UnicodeEncodeError:
+        raise NotTaken("half a character") from None
+    except RecursionError:
+        raise NotTaken("nested too deep") from None
+    except ValueError:
+        raise NotTaken("no JSON") from None
+    return found
+
+
+def object_of(payload: bytes) -> dict[str, Any]:
+    """Return the object that a payload holds; NotTaken if it holds none."""
+    found = json_of(payload)
+    if not isinstance(found, dict):
+        raise NotTaken("no JSON object")
+    return found
 
 
 def values_of(payload: bytes) -> list[object]:
     """Return the values of a payload; what is no list counts as a list of one.
 
     Raises:
-        ValueError: it is too long, no JSON, or holds a number that is not finite.
+        NotTaken: it is too long, or see `json_of`.
     """
     if len(payload) > MOST_BYTES:
-        raise ValueError(f"more than {MOST_BYTES} bytes")
-    try:
-        found = json.loads(payload, parse_constant=_refuse, parse_float=_finite)
-    except RecursionError:
-        raise ValueError("no JSON") from None
-    except ValueError as error:
-        raise ValueError(str(error) if isinstance(error, _NotFinite) else "no JSON") from None
+        raise NotTaken(f"more than {MOST_BYTES} bytes")
+    found = json_of(payload)
     return found if isinstance(found, list) else [found]
 
 
-def payload_of(values: object) -> bytes:
-    """Return a message's payload."""
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+def payload_of(message: object) -> bytes:
+    """Return the payload of a message."""
+    return json.dumps(message, separators=(",", ":")).encode()
 
 
-class _NotFinite(ValueError):
-    pass
-
-
-def _refuse(constant: str) -> object:
-    raise _NotFinite("a number that is not finite")
+def _not_finite(constant: str) -> object:
+    raise NotTaken("a number that is not finite")
 
 
 def _finite(text: str) -> float:
     number = float(text)
-    return number if abs(number) != float("inf") else float(str(_refuse(text)))
+    if abs(number) == float("inf"):
+        raise NotTaken("a number that is not finite")
+    return number

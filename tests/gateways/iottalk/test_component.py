@@ -209,3 +209,55 @@ def test_nothing_is_confined_so_nothing_runs(mqtt_broker, tmp_path, monkeypatch)
         gui.must("set_df_func", da_id=device.id, idf="a", prev=same, new=None)
         device.push("a", 2)
         assert device.value() == ("b", [2])
+
+
+def test_a_signal_that_a_device_did_not_hear_comes_again(mqtt_broker, tmp_path):
+    config = network(mqtt_broker)
+    with (
+        gateway(config, tmp_path) as (_, component),
+        clients(mqtt_broker, "device", "gui") as (client, of_gui),
+    ):
+        device = Device(client, component, [("a", [None])])
+        _, answer = ask(component, "PUT", f"/{device.id}", device.body)
+        online = json.dumps({"state": "online", "rev": answer["rev"]})
+        client.publish(answer["ctrl_chans"][0], online, 2, retain=True).wait_for_publish(30)
+        gui = Program(of_gui)
+        gui.must("attach")
+        gui.must("add_link", da_id=device.id, idf="a")
+        register = component._register
+        eventually(lambda: register.known.devices[device.id].unanswered)
+        eventually(lambda: not component.state()["waiting_for_the_broker"])
+        # Only now it listens, as a device whose subscription came late.
+        device.up, device.down = answer["ctrl_chans"]
+        client.message_callback_add(device.down, device._on_signal)
+        client.subscribe(device.down, 1)
+        assert device.signal() == ("CONNECT", "a")
+        eventually(lambda: not register.known.devices[device.id].unanswered)
+
+
+def test_what_is_no_json_of_a_device_or_program_is_counted_and_the_rest_goes_on(
+    mqtt_broker, tmp_path
+):
+    config = network(mqtt_broker)
+    with (
+        gateway(config, tmp_path) as (_, component),
+        clients(mqtt_broker, "device", "gui") as (client, of_gui),
+    ):
+        device = Device(client, component, [("a", [None])], [("b", [None])])
+        device.register()
+        gui = Program(of_gui)
+        gui.must("attach")
+        gui.must("add_link", da_id=device.id, idf="a")
+        gui.must("add_link", da_id=device.id, odf="b")
+        assert {device.signal(), device.signal()} == {("CONNECT", "a"), ("CONNECT", "b")}
+        bad = [b"[NaN]", b"[1e999]", b'["\\ud800"]', b"\xff", b"", b"[" * 20_000]
+        for payload in bad:
+            client.publish(device.topics["a"], payload, 1)
+            client.publish(device.up, payload, 1)
+        client.publish(device.topics["a"], b"[5]", 1)
+        assert device.value() == ("b", [5])
+        eventually(
+            lambda: component._counts()["refused"] == 2 * len(bad) - 1
+        )  # "" on ctrl/i is none
+        status, answer = ask(component, "PUT", f"/{device.id}", {"profile": {"x": float("nan")}})
+        assert (status, answer["reason"]) == (400, "a number that is not finite")
