@@ -43,7 +43,7 @@ class _File:
         self.size = 0
         try:
             with gzip.open(self.path) as packed:
-                while data := packed.read(BLOCK):
+                while data := packed.read1(BLOCK):
                     self.size += self.unpacked.write(data)
                     if self.size > MOST_UNPACKED:
                         self.size = 0
