@@ -11,10 +11,8 @@ their order, too; nats-server sends again what was not acknowledged after what i
 """
 
 import argparse
-import json
 import random
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import threading
@@ -25,12 +23,11 @@ from pathlib import Path
 
 from gateways.address import BrokerAddress
 from gateways.esp32.examples.boards import Fleet, Habits, SimulatedBoard, mac_of
-from jph import child
 from tests.brokers import Broker, running_mosquitto, running_nats
+from tests.faults.gateway_process import GatewayProcess
 from tests.faults.mqtt import LIKE_OURS, MOST_MB
 from tests.faults.mqtt_rig import QUIET_S, Sensor
 from tests.helpers import LOOPBACK, eventually
-from tests.network import config_of
 
 STORE = "gateways.sqlite"
 BOARDS = 10
@@ -59,39 +56,6 @@ class Verdict:
             f"{self.acknowledged:,} acknowledged, {self.lost} lost, {self.wrong} wrong; "
             f"{self.away} boards not connected; memory +{self.grown_mb:.1f} MB"
         )
-
-
-class Gateway:
-    """The node of the gateway, which is killed and started again."""
-
-    def __init__(self, broker: Broker, home: Path) -> None:
-        own = {"Broker": broker.url, "Port": 0, "Store": f"sqlite:///{STORE}"}
-        config = config_of({"Codifier": "EG", "Type": "Esp32", "SensorInterval": 1, "Sensor": own})
-        file = home / "config.json"
-        file.write_text(json.dumps(dict(config.document)))
-        command = [sys.executable, "-m", "tools.main", "run", "EG", "--take-over"]
-        self._command = [*command, "--home", str(home), "--config", str(file)]
-        self.start()
-
-    def start(self) -> None:
-        """Start it; it connects by itself."""
-        self.process = subprocess.Popen(
-            self._command,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=child.environment(),
-        )
-
-    def kill(self) -> None:
-        """Kill it with SIGKILL."""
-        self.process.kill()
-        self.process.wait()
-
-    @property
-    def memory_mb(self) -> float:
-        """What it has in memory."""
-        pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
-        return pages * 4096 / 1e6
 
 
 class Boards:
@@ -163,11 +127,13 @@ def connected(home: Path) -> int:
 
 
 @contextmanager
-def network(broker: Broker) -> Iterator[tuple[Path, Gateway, Boards, Sensor]]:
+def network(broker: Broker) -> Iterator[tuple[Path, GatewayProcess, Boards, Sensor]]:
     """Run a gateway and boards that have joined."""
     with tempfile.TemporaryDirectory(prefix="jph-faults-") as name:
         home = Path(name)
-        gateway = Gateway(broker, home)
+        own = {"Broker": broker.url, "Port": 0, "Store": f"sqlite:///{STORE}"}
+        entry = {"Codifier": "EG", "Type": "Esp32", "SensorInterval": 1, "Sensor": own}
+        gateway = GatewayProcess(entry, home)
         try:
             boards = Boards(broker)
             try:
