@@ -1,30 +1,50 @@
 """Where an MQTT broker is, and as whom we are there."""
 
 import logging
+import ssl
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from gateways.broker import accounts, service
 from jph.config.model import Config
 from jph.errors import ConfigError
 from jph.tcp import where_it_answers
+from jph.tls import pinned
 
 log = logging.getLogger(__name__)
 
 PORT, TLS_PORT = 1883, 8883
+CA_OPTION = "ssl_ca_certs"  # named as for Redis
 DEFAULT_BROKER = f"mqtt://127.0.0.1:{PORT}"
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
-    """The address of a broker; without a user it is asked as anybody."""
+    """The address of a broker; without a user it is asked as anybody.
+
+    Args:
+        ca_file: path of the only certificates that its own may be signed by; empty: of the system.
+        certificate: path of its own certificate, where that is one of ours.
+    """
 
     host: str
     port: int = PORT
     tls: bool = False
     user: str = ""
     password: str = field(default="", repr=False)
+    ca_file: str = ""
+    certificate: str = ""
+
+    def trust(self) -> ssl.SSLContext:
+        """Return which certificate the broker may have.
+
+        Raises:
+            OSError: a file cannot be read, or has no certificate.
+        """
+        if self.certificate:
+            return pinned(Path(self.certificate))
+        return ssl.create_default_context(cafile=self.ca_file or None)
 
 
 def address_of(
@@ -33,7 +53,8 @@ def address_of(
     """Return the address that the setting `Broker` of a gateway means.
 
     Args:
-        broker: mqtt://[user@]host[:port], mqtts:// for TLS, or the Codifier of a Broker.
+        broker: mqtt://[user@]host[:port], mqtts://… for TLS, which takes ?ssl_ca_certs=FILE, or
+            the Codifier of a Broker.
         password_file: holds the password of the user in the URL.
 
     Raises:
@@ -46,7 +67,11 @@ def address_of(
         port = settings.get("Port", PORT)
         if not isinstance(port, int):
             raise ConfigError(f"Broker: the Port of {broker} is no number")
-        return BrokerAddress(host, port, False, accounts.OWN, accounts.own_password(home))
+        password = accounts.own_password(home)
+        certificate = str(settings.get("Certificate") or "")
+        return BrokerAddress(
+            host, port, bool(certificate), accounts.OWN, password, certificate=certificate
+        )
     try:
         parts = urlsplit(broker)
         port = parts.port
@@ -60,6 +85,12 @@ def address_of(
     if parts.password is not None:
         raise ConfigError("Broker: no password in the URL, please; name its file in PasswordFile")
     tls = parts.scheme == "mqtts"
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    ca_file = options.pop(CA_OPTION, "") if tls else ""
+    if options or parts.fragment:
+        raise ConfigError(
+            f"Broker: {broker!r} has more than an address; only mqtts:// takes ?{CA_OPTION}=FILE"
+        )
     password = ""
     if password_file is not None:
         try:
@@ -68,8 +99,13 @@ def address_of(
             raise ConfigError(f"PasswordFile: {error}") from None
     user = unquote(parts.username or "")
     address = BrokerAddress(
-        parts.hostname, port or (TLS_PORT if tls else PORT), tls, user, password
+        parts.hostname, port or (TLS_PORT if tls else PORT), tls, user, password, ca_file
     )
+    if tls:
+        try:
+            address.trust()
+        except OSError as error:
+            raise ConfigError(f"Broker: {ca_file} has no certificates ({error})") from None
     if warning := service.drops(address.host, address.port):
         log.warning("%s", warning)
     return address

@@ -56,6 +56,18 @@ class Arrival:
     identifier: int  # of the packet; 0: it wants no acknowledgement
 
 
+class TlsSocket(ssl.SSLSocket):
+    """A socket that is closed when its handshake fails, which paho leaves open."""
+
+    def do_handshake(self, block: bool = False) -> None:
+        """Shake hands."""
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise
+
+
 class Connection:
     """Keeps a session with a broker; from `start` until `close`.
 
@@ -189,7 +201,9 @@ class Connection:
         if self._will:
             client.will_set(*self._will, qos=1, retain=True)
         if self._address.tls:
-            client.tls_set_context(ssl.create_default_context())
+            context = self._address.trust()
+            context.sslsocket_class = TlsSocket
+            client.tls_set_context(context)
         client.on_connect = self._connected
         client.on_subscribe = self._subscribed
         client.on_message = self._message

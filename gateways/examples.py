@@ -104,7 +104,13 @@ def broker_of(gateway: Component, config: Config, home: Path) -> BrokerAddress:
 
 
 def at_broker(address: BrokerAddress) -> tuple[list[str], bytes]:
-    """Return the arguments of a program that says where the broker is, and its first input."""
+    """Return the arguments of a program that says where the broker is, and its first input.
+
+    Raises:
+        ConfigError: the broker speaks TLS, which none of these programs does.
+    """
+    if address.tls:
+        raise ConfigError("the examples speak no TLS: leave Certificate out of their Broker")
     where = ["--host", address.host, "--port", str(address.port)]
     if not address.user:
         return where, b""

@@ -11,6 +11,7 @@ the same port, with what they had on disk. Those of a test are new, and end with
 import contextlib
 import shutil
 import signal
+import ssl
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,7 @@ from pathlib import Path
 import paho.mqtt.client as mqtt
 import pytest
 
+from gateways.connection import TlsSocket
 from tests.helpers import LOOPBACK, eventually
 from tests.servers import ANSWER_S, Server, ServerError, binary, folder_of, is_listening
 
@@ -94,12 +96,20 @@ def connected(
     user: str = "",
     password: str | None = None,
     version: mqtt.MQTTProtocolVersion = mqtt.MQTTv311,
+    trust: ssl.SSLContext | None = None,
     **options: object,
 ) -> Iterator[mqtt.Client]:
-    """Connect a client of paho to a port of the loopback interface."""
+    """Connect a client of paho to a port of the loopback interface.
+
+    Args:
+        trust: which certificate the broker may have; None: without TLS.
+    """
     client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, client_id, protocol=version, **options)
     if user:
         client.username_pw_set(user, password)
+    if trust is not None:
+        trust.sslsocket_class = TlsSocket
+        client.tls_set_context(trust)
     client.connect(LOOPBACK, port)
     client.loop_start()
     try:

@@ -6,12 +6,14 @@ import select
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import threading
 import time
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from gateways.broker.accounts import file_of
 from gateways.broker.engines import Engine, Listening, Mosquitto, Nats
@@ -21,12 +23,13 @@ from jph.backoff import Backoff
 from jph.config.model import Config
 from jph.errors import ConfigError
 from jph.faults import MOST_TEXT, Fault
-from jph.files import Identity, identity_of
+from jph.files import Identity, changed_ns, identity_of
 from jph.node.channel import Channel
 from jph.node.process import STATE
 from jph.settings import setting
 from jph.tcp import is_loopback, listening, where_it_answers
 from jph.threads import component_thread
+from jph.tls import load, pinned
 
 log = logging.getLogger(__name__)
 
@@ -56,17 +59,32 @@ class Broker:
     anonymous: bool | None = setting(
         None, doc="whether devices need no account; absent: only on the loopback interface"
     )
+    certificate: Path | None = setting(
+        None, doc="path of the certificate with its chain, in PEM; both ports speak TLS then"
+    )
+    key: Path | None = setting(None, doc="path of the key of the certificate, without a password")
     _process: subprocess.Popen[bytes] | None = field(default=None, init=False)
+
+    @staticmethod
+    def check_settings(given: Mapping[str, Any], codifiers: Collection[str]) -> None:
+        """Refuse a certificate without its key, and a key without its certificate."""
+        if (given.get("certificate") is None) != (given.get("key") is None):
+            raise ConfigError("Certificate and Key go together: name both files, or none")
 
     def __post_init__(self) -> None:
         anonymous = is_loopback(self.host) if self.anonymous is None else self.anonymous
-        listening = Listening(self.host, self.port, self.web_socket, anonymous)
+        self._files: tuple[Path, Path] | None = None  # of the certificate
+        if self.certificate is not None and self.key is not None:
+            self._files = (self.certificate.absolute(), self.key.absolute())
+            self._load_certificate()
+        listening = Listening(self.host, self.port, self.web_socket, anonymous, self._files)
         engine = {"mosquitto": Mosquitto, "nats": Nats}[self.engine]
         self._engine: Engine = engine(self.home, listening)
         self._fault = Fault(log, logging.ERROR)
         self._backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
         self._config = self.channel.config
         self._accounts: Identity = None
+        self._certificates = self._identities()
         self._stale = True  # its files are to be written
         self._closing = threading.Event()
         self._thread = component_thread("broker", self._run)
@@ -105,6 +123,7 @@ class Broker:
 
     def _start(self) -> None:
         command = self._engine.command()
+        self._certificates = self._identities()
         self._configure()
         for port in (self.port, self.web_socket):
             if port and (reason := _why_not(self.host, port)):
@@ -146,14 +165,39 @@ class Broker:
             if self._stale or identity_of(file_of(self.home)) != self._accounts:
                 self._configure()
                 process.send_signal(signal.SIGHUP)
+            if self._is_renewed():
+                log.info("%s begins again with the renewed certificate", self.engine)
+                return
         if not self._closing.is_set():
             status = f"{self.engine} ended with status {process.returncode}"
             raise ConfigError(f"{status}: {last}; it is started again" if last else status)
 
+    def _is_renewed(self) -> bool:
+        """Tell whether there is another certificate, whose key fits already."""
+        if (found := self._identities()) == self._certificates:
+            return False
+        self._certificates = found
+        try:
+            self._load_certificate()
+        except ConfigError as error:
+            log.error("%s; the certificate from before stays in use", error)
+            return False
+        return True
+
+    def _load_certificate(self) -> None:
+        if self._files is not None:
+            load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), *self._files)
+
+    def _identities(self) -> list[tuple[Identity, int]]:
+        return [(identity_of(file), changed_ns(file)) for file in self._files or ()]
+
     def _answers(self) -> bool:
         try:
-            with socket.create_connection((where_it_answers(self.host), self.port), 1):
-                return self._process is not None
+            with socket.create_connection((where_it_answers(self.host), self.port), 1) as plain:
+                if self._files is None:
+                    return self._process is not None
+                with pinned(self._files[0]).wrap_socket(plain):
+                    return self._process is not None
         except OSError:
             return False
 

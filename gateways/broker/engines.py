@@ -32,12 +32,14 @@ class Listening:
     Args:
         web_socket: a second port, for browsers; None for none.
         anonymous: whether a client without an account may publish for devices.
+        certificate: paths of the certificate with its chain and of its key; None: without TLS.
     """
 
     host: str
     port: int
     web_socket: int | None
     anonymous: bool
+    certificate: tuple[Path, Path] | None = None
 
 
 class Engine(ABC):
@@ -77,14 +79,14 @@ class Mosquitto(Engine):
     def configure(self, rights: Rights) -> None:
         """Write mosquitto.conf, acl and passwd."""
         folder, listening = folder_of(self.home), self.listening
+        chain, key = listening.certificate or (None, None)
+        tls = [f"certfile {chain}", f"keyfile {key}"] if chain else []
+        web_socket = [f"listener {listening.web_socket} {listening.host}", "protocol websockets"]
         lines = [
             "per_listener_settings false",
             f"listener {listening.port} {listening.host}",
-            *(
-                [f"listener {listening.web_socket} {listening.host}", "protocol websockets"]
-                if listening.web_socket
-                else []
-            ),
+            *tls,
+            *([*web_socket, *tls] if listening.web_socket else []),
             f"allow_anonymous {'true' if listening.anonymous else 'false'}",
             f"password_file {folder}/passwd",
             f"acl_file {folder}/acl",
@@ -145,6 +147,10 @@ class Nats(Engine):
         """Write nats.conf."""
         folder, listening = folder_of(self.home), self.listening
         known = accounts(self.home)
+        tls = ""
+        if listening.certificate:
+            chain, key = (_quoted(str(path)) for path in listening.certificate)
+            tls = f", tls: {{cert_file: {chain}, key_file: {key}}}"
         everything = [topic.replace("%s", "+") for topic in rights.devices]
         users = [_user(OWN, hashes(own_password(self.home))["nats"])]
         if listening.anonymous:
@@ -163,7 +169,7 @@ class Nats(Engine):
             'listen: "127.0.0.1:-1"',  # of its own protocol, which nobody here speaks: any port
             f"max_payload: {MOST_PAYLOAD}",
             f"jetstream {{store_dir: {_quoted(str(folder / 'jetstream'))}, sync_interval: always}}",
-            f"mqtt {{listen: {_quoted(netloc(listening.host, listening.port))}}}",
+            f"mqtt {{listen: {_quoted(netloc(listening.host, listening.port))}{tls}}}",
             "authorization {",
             f"  users: [{', '.join(users)}]",
             "}",
@@ -172,7 +178,7 @@ class Nats(Engine):
         ]
         if listening.web_socket:
             address = _quoted(netloc(listening.host, listening.web_socket))
-            lines.append(f"websocket {{listen: {address}, no_tls: true}}")
+            lines.append(f"websocket {{listen: {address}{tls or ', no_tls: true'}}}")
         _write(folder / "nats.conf", lines)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from jph.errors import ConfigError
 from jph.files import Identity, changed_ns, identity_of
+from jph.tls import load
 from web.serving.waitress_server import Connection
 
 log = logging.getLogger(__name__)
@@ -160,29 +161,13 @@ class Certificate:
 
     def _load(self) -> ssl.SSLContext:
         chain, key = self._files
-        for file in self._files:
-            try:
-                file.read_bytes()
-            except OSError as error:
-                raise ConfigError(f"{file} cannot be read ({error.strerror})") from error
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.options |= ssl.OP_NO_RENEGOTIATION
         context.set_alpn_protocols(["http/1.1"])
         context.sslsocket_class = TlsSocket
-        try:
-            context.load_cert_chain(chain, key, password=_no_password)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "reason", None) or str(error)
-            raise ConfigError(
-                f"{chain} and {key} are no certificate with its key ({reason}): name files in PEM, "
-                "the key without a password"
-            ) from error
+        load(context, chain, key)
         return context
-
-
-def _no_password() -> str:
-    raise ValueError("the key has a password")
 
 
 class TlsConnection(Connection):
