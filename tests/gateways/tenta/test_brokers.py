@@ -1,0 +1,223 @@
+"""Tenta at the brokers that people have: ours, and Debian's mosquitto, plain and as documented."""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from gateways.http import home_token
+from gateways.store import Store
+from gateways.tenta import readings, tables
+from jph.node.building import build
+from jph.node.node import Node
+from tests import brokers
+from tests.docs.blocks import fenced
+from tests.gateways.tenta.client import Client
+from tests.gateways.tenta.sensors import OTHER, SENSOR, add_sensors
+from tests.helpers import eventually, free_tcp_port
+from tests.network import config_of, running
+from tests.tools.program import JPH, TOP, environment
+
+pytestmark = pytest.mark.mosquitto
+PASSWORD = "a password of the sensor"
+# What the documented commands need and a test must not do, or cannot: rights of root, a service,
+# a person at the prompt.
+SHELL = """
+sudo() { "$@"; }
+systemctl() { :; }
+chown() { [ "$(id -u)" != 0 ] || command chown "$@"; }
+mosquitto_passwd() { printf '%s\\n%s\\n' "$PASSWORD" "$PASSWORD" | command mosquitto_passwd "$@"; }
+set -eu
+"""
+
+
+class Debian(brokers.Mosquitto):
+    """A mosquitto with the settings of /etc/mosquitto/mosquitto.conf of Debian 12."""
+
+    @property
+    def etc(self) -> Path:
+        """What is /etc/mosquitto there."""
+        return self.folder / "etc"
+
+    def _plain(self) -> list[str]:
+        (self.etc / "conf.d").mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:  # it becomes that user
+            shutil.chown(self.folder, "mosquitto")
+        return [
+            f"pid_file {self.folder}/mosquitto.pid",
+            "persistence true",
+            f"persistence_location {self.folder}/",
+            f"log_dest file {self.folder}/mosquitto.log",
+            f"include_dir {self.etc}/conf.d",
+        ]
+
+    def _command(self) -> list[str]:
+        # Without a listener it is the port that it has by default, here another one.
+        port = [] if any((self.etc / "conf.d").iterdir()) else ["-p", str(self.port)]
+        return [*super()._command(), *port]
+
+
+@dataclass
+class Place:
+    """A broker, and how the gateway and the sensor come in.
+
+    Args:
+        sensor: user and password.
+        others: whether a sensor may speak for another one.
+        forges: whether it may give configurations.
+    """
+
+    port: int
+    gateway: dict[str, object]
+    component: dict[str, object] | None = None
+    sensor: tuple[str, str] | tuple[()] = ()
+    others: bool = False
+    forges: bool = False
+
+
+@contextlib.contextmanager
+def own(home: Path, engine: str, **more: object) -> Iterator[Place]:
+    port = free_tcp_port()
+    sensor = () if more.get("Anonymous", True) else (str(SENSOR), PASSWORD)
+    if sensor:
+        command = [*JPH, "gateway", "account", "add", str(SENSOR)]
+        subprocess.run(
+            command, input=f"{PASSWORD}\n", text=True, env=environment(home), check=True, timeout=60
+        )
+    settings = {"Engine": engine, "Port": port, **more}
+    component = {"Codifier": "BR", "Type": "Broker", "SensorInterval": 1, "Sensor": settings}
+    yield Place(port, {"Broker": "BR"}, component, sensor, others=not sensor)
+
+
+@contextlib.contextmanager
+def debian(home: Path) -> Iterator[Place]:
+    with brokers._running(Debian) as broker:
+        yield Place(broker.port, {"Broker": broker.url}, others=True, forges=True)
+
+
+@contextlib.contextmanager
+def debian_as_documented(home: Path) -> Iterator[Place]:
+    with brokers._running(Debian) as broker:
+        broker.stop()
+        script = fenced((TOP / "docs" / "gateways.md").read_text(), "sh")
+        script = script.replace("/etc/mosquitto", str(broker.etc))
+        script = script.replace("listener 1883", f"listener {broker.port} 127.0.0.1")
+        script = script.replace("81bf7042-e20f-4a97-ac44-c15853e3618f", str(SENSOR))
+        env = {**os.environ, "PASSWORD": PASSWORD}
+        subprocess.run(["bash", "-c", SHELL + script], env=env, check=True, timeout=60)
+        broker.start()
+        (home / "password").write_text(PASSWORD)
+        gateway = {"Broker": f"mqtt://jph@127.0.0.1:{broker.port}"}
+        gateway["PasswordFile"] = str(home / "password")
+        yield Place(broker.port, gateway, sensor=(str(SENSOR), PASSWORD))
+
+
+PLACES = {
+    "our mosquitto": lambda home: own(home, "mosquitto"),
+    "our mosquitto with accounts": lambda home: own(home, "mosquitto", Anonymous=False),
+    "our nats with accounts": lambda home: own(home, "nats", Anonymous=False),
+    "that of Debian": debian,
+    "that of Debian with accounts": debian_as_documented,
+}
+
+
+@contextlib.contextmanager
+def network(place: Place, home: Path) -> Iterator[tuple[Client, Store]]:
+    """Run the gateway, and the broker where it is ours; give a client of its API, and its store."""
+    settings = {**place.gateway, "Port": free_tcp_port()}
+    gateway = {"Codifier": "TG", "Type": "Tenta", "SensorInterval": 1, "DataType": "json"}
+    entries = [place.component] if place.component else []
+    config = config_of(*entries, {**gateway, "Sensor": settings})
+    node = Node(config, home)
+    with contextlib.ExitStack() as opened:
+        store = Store.open("sqlite:///gateways.sqlite", home, steps=tables.STEPS)
+        opened.callback(store.close)
+        with store.writing() as connection:
+            add_sensors(connection, SENSOR, OTHER)
+        for component in config.components.values():
+            node.add(component, build)
+        opened.enter_context(running(node))
+        client = Client(settings["Port"], home_token(home))
+        opened.callback(client.close)
+        eventually(lambda: broker_of(client).startswith("connected"), 60, "it is connected")
+        yield client, store
+
+
+def broker_of(client: Client) -> str:
+    return client.get("/jph/state").json["broker"]
+
+
+def values(store: Store, sensor: object) -> list[dict[str, float]]:
+    with store.reading() as connection:
+        return [row.value for row in readings.measurements(connection, sensor)]
+
+
+def success(store: Store) -> object:
+    with store.reading() as connection:
+        return connection.execute(text("SELECT success FROM configuration")).scalar()
+
+
+class Sensor:
+    """A program that speaks for a sensor, with a connection for each message."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+
+    def publish(self, topic: str, content: object) -> None:
+        with self.connected() as client, contextlib.suppress(RuntimeError):  # nats hangs up
+            client.publish(topic, json.dumps(content), 1).wait_for_publish(20)
+
+    def measure(self, value: float, sensor: object = SENSOR) -> None:
+        entry = {"timestamp": time.time(), "value": {"t": value}}
+        self.publish(f"measurements/{sensor}", [entry])
+
+    def connected(self) -> contextlib.AbstractContextManager:
+        return brokers.connected(self.place.port, "", *self.place.sensor)
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_a_sensor_is_stored_and_configured_and_speaks_for_itself(name, tmp_path):
+    with PLACES[name](tmp_path) as place, network(place, tmp_path) as (client, store):
+        sensor, heard = Sensor(place), []
+        sensor.measure(1.0)
+        eventually(lambda: values(store, SENSOR) == [{"t": 1.0}], 60)
+        with sensor.connected() as listener:
+            listener.on_message = lambda _, __, message: heard.append(json.loads(message.payload))
+            listener.subscribe(f"configurations/{SENSOR}", 1)
+            given = {"configuration": {"interval": 5}}
+            posted = client.post(f"/jph/devices/{SENSOR}/configurations", given)
+            assert (posted.status, posted.json) == (201, {"revision": 0})
+            wanted = {"revision": 0, "configuration": {"interval": 5}}
+            eventually(lambda: heard == [wanted], 60)
+            forged = {"revision": 1, "configuration": {}}
+            sensor.publish(f"configurations/{SENSOR}", forged)
+            taken = {"revision": 0, "timestamp": time.time(), "success": True}
+            sensor.publish(f"acknowledgments/{SENSOR}", [taken])
+            sensor.measure(2.0, OTHER)
+            sensor.measure(3.0)  # the broker hands over in this order
+            eventually(lambda: len(values(store, SENSOR)) == 2, 60)
+            assert success(store)
+            assert values(store, OTHER) == ([{"t": 2.0}] if place.others else [])
+            if place.forges:
+                eventually(lambda: forged in heard, 60)
+            else:
+                assert heard == [wanted]
+
+
+@pytest.mark.parametrize("name", [name for name in PLACES if "accounts" in name])
+def test_nobody_comes_in_without_an_account(name, tmp_path):
+    with PLACES[name](tmp_path) as place, network(place, tmp_path):
+        with Sensor(place).connected():
+            pass
+        for stranger in ((), (str(OTHER), PASSWORD), (str(SENSOR), "a wrong password")):
+            place.sensor = stranger
+            with pytest.raises(AssertionError), Sensor(place).connected():
+                pass
