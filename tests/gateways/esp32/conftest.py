@@ -76,8 +76,11 @@ class Boards:
         """Switch a board on."""
         address = BrokerAddress(LOOPBACK, self.port)
         board = SimulatedBoard(mac_of(number), address, Habits(**{**QUICK, **habits}))
-        self._fleet.boards = [*self._fleet.boards, board]
+        self.switch_on(board)
         return board
+
+    def switch_on(self, board):
+        self._fleet.boards = [*self._fleet.boards, board]
 
     def started(self, number=1, **habits):
         """Switch a board on, and return when it reports."""
