@@ -323,6 +323,7 @@ class Connection:
             # Brokers refuse such a topic; if one does not, no rule allows it.
             topic = "\N{REPLACEMENT CHARACTER}"
         identifier = message.mid if message.qos else 0
+        is_v5 = self._version == mqtt.MQTTv5
         # nats-server, which speaks 3.1.1, may send a message again with another identifier.
         arrived = Message(
             topic,
@@ -330,7 +331,8 @@ class Connection:
             message.retain,
             message.dup,
             time.time_ns() // 1000,
-            identifier if self._version == mqtt.MQTTv5 else message.qos,
+            identifier if is_v5 else message.qos,
+            is_numbered=is_v5,
         )
         self._on_arrival(Arrival(arrived, self._number, identifier))
 

@@ -12,6 +12,7 @@ class Message:
         duplicate: the broker may have sent it before, as its DUP flag says.
         received_us: microseconds since 1970-01-01 UTC.
         identifier: the same when the broker sends it again; 0 with QoS 0, which is sent once.
+        is_numbered: equal messages that were sent twice have different identifiers.
         retried: its commit failed, and may have succeeded all the same.
     """
 
@@ -22,3 +23,4 @@ class Message:
     received_us: int
     identifier: int = 0
     retried: bool = False
+    is_numbered: bool = True

@@ -19,6 +19,7 @@ from gateways.esp32.boards import Board, Boards, Draft
 from gateways.esp32.protocol import (
     ASSIGN,
     QOS_ASSIGN,
+    STATUS,
     Join,
     Leave,
     Refused,
@@ -102,7 +103,7 @@ class Ingest:
         counts: Counter[str] = Counter()
 
         def take(draft: Draft, connection: Connection) -> None:
-            new = first_seen(connection, self._gateway, messages)
+            new = _new(connection, self._gateway, messages)
             for message in new:
                 try:
                     _take(draft, message, readings, answers)
@@ -185,6 +186,20 @@ class Ingest:
             self._unsaved.pop(board.mac, None)
         if any(board.forgotten or board.mac not in self._numbers for board in due):
             self._numbers = tables.numbers(connection, self._gateway)
+
+
+def _new(connection: Connection, gateway: str, messages: Sequence[Message]) -> list[Message]:
+    """Return the messages that were not stored before.
+
+    One that comes again from a broker that does not number them is known by its payload. That
+    tells enough of joins, not of values, which are equal now and then: better one twice than lost.
+    """
+    checked = [it for it in messages if it.is_numbered or it.retained or it.topic not in STATUS]
+    new = first_seen(connection, gateway, checked)
+    if len(new) == len(messages):
+        return new
+    wanted = set(map(id, new)) | set(map(id, messages)).difference(map(id, checked))
+    return [message for message in messages if id(message) in wanted]
 
 
 def _take(

@@ -11,8 +11,11 @@ from sqlalchemy import text
 
 from gateways.esp32 import tables
 from gateways.esp32.examples.boards import mac_of
+from gateways.esp32.ingest import Ingest
+from gateways.esp32.protocol import Join
 from gateways.esp32.service import GoneError
 from gateways.http import home_token
+from gateways.message import Message
 from gateways.schema import last_refusals, refusal_counts
 from jph.config.model import build as build_config
 from tests.gateways.esp32.conftest import PAPER, REAL, V5, V311, gateway, network
@@ -420,3 +423,27 @@ def test_values_of_a_killed_process_are_there_when_it_starts(store, store_url, t
         shown = only(component)
         assert (kept.led, kept.led_ms, kept.connected) == (True, shown.led_ms, True)
         assert kept == shown
+
+
+def test_a_value_that_comes_again_without_a_number_is_not_taken_for_an_equal_one(store):
+    """As of nats-server, which numbers what it sends again anew."""
+    ingest = Ingest(store, "EG")
+    (board,) = (ingest.change(lambda draft: draft.join(Join(mac_of(1)), time.time_ns() // 1000)),)
+
+    def message(topic, payload, **more):
+        now_us = time.time_ns() // 1000
+        return Message(topic, payload.encode(), False, True, now_us, 1, **more)
+
+    value = f"{board.name};{board.session};50"
+    for is_numbered, stored in ((False, [50, 50]), (True, [50, 50, 50])):
+        for _ in range(2):
+            ingest.commit([message("photoresistor/status", value, is_numbered=is_numbered)])
+        assert values(store)["photoresistor"] == stored
+    for _ in range(2):  # the session of a board that begins must not end by what came before
+        ingest.commit([message("state/join", mac_of(1), is_numbered=False)])
+    (known,) = ingest.boards()
+    started = f"{known.name};{known.session}"
+    ingest.commit([message("state/join", started, is_numbered=False)])
+    ingest.commit([message("state/join", mac_of(1), is_numbered=False)])
+    (known,) = ingest.boards()
+    assert known.connected
