@@ -9,6 +9,7 @@ its time is taken until the value of the output feature arrives here.
 
 import argparse
 import json
+import os
 import socket
 import threading
 import time
@@ -180,6 +181,12 @@ def workers_of(pid: int) -> list[int]:
     return found
 
 
+def cpu_s(pid: int) -> float:
+    """Return the time that a process has had on a processor."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def show(found: list[float], lost: int) -> None:
     """Print percentiles."""
     p50, p99 = (found[min(len(found) - 1, int(len(found) * part))] for part in (0.5, 0.99))
@@ -199,7 +206,14 @@ def rate(it: Rig, pid: int, seconds: float) -> None:
     it.graph("rate", ("i1", "i2"), "o1", SUM, False)
     it.client.publish(it.topics["idf", "i2"], b"[0]", 1)
     time.sleep(0.2)
+    before_s = [cpu_s(each) for each in (pid, *workers_of(pid))]
     show(*it.run(["i1"], RATE_PER_S, seconds))
+    after_s = [cpu_s(each) for each in (pid, *workers_of(pid))]
+    used = ", ".join(
+        f"{(after - before) / seconds:.0%}"
+        for before, after in zip(before_s, after_s, strict=False)
+    )
+    print(f"  of a core: {used} (the node, and each process for functions)")
 
 
 def graphs(it: Rig, pid: int, seconds: float) -> list[str]:

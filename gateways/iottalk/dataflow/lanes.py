@@ -18,7 +18,10 @@ from jph.threads import component_thread
 log = logging.getLogger(__name__)
 
 MOST_LANES = 8  # with the shared and the spare one
-SLOW_S = 0.05  # a turn that takes longer is not waited for
+SLOW_S = 0.05  # a turn that takes longer is slow
+# A turn that is seen so often is not waited for. Looks are counted, not time: where the machine has
+# no time for us, they come late, too, and nobody is blamed for it.
+MOST_LOOKS = 3
 BACK_S = 600.0  # a graph is shared again when it has been quick for so long
 _TICK_S = 0.02
 _STOP_S = 3.0
@@ -33,6 +36,7 @@ class Lane:
         self.woken = threading.Condition(lock)
         self.present: Running | None = None  # whose turn it is
         self.began_s = 0.0  # that turn
+        self.looks = 0  # at that turn
         self.slow_s = time.monotonic()  # when a turn was slow last, for a lane of its own
         self.graphs: set[Running] = set()  # whose own lane it is
         self.is_to_start = False
@@ -167,7 +171,7 @@ class Lanes:
                     lane.is_to_start = False
                 else:
                     running = lane.present = lane.ready.popleft()
-                    lane.began_s = time.monotonic()
+                    lane.began_s, lane.looks = time.monotonic(), 0
             if starts:
                 lane.runner.start()
                 continue
@@ -201,7 +205,8 @@ class Lanes:
             now_s = time.monotonic()
             with self._lock:
                 lane = self._shared
-                if lane.present is not None and now_s - lane.began_s > SLOW_S:
+                lane.looks += 1
+                if lane.present is not None and lane.looks > MOST_LOOKS:
                     self._set_apart(lane)
                 for own in [it for it in self._own if it.present is None]:
                     if now_s - own.slow_s > BACK_S:
