@@ -1,17 +1,29 @@
 """The page of backup and restore, for admins."""
 
+import io
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from flask import Blueprint, Response, abort, flash, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    flash,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
 
 from jph.errors import ConfigError, JphError, StoreError
-from web.backup import content
+from web.backup import content, upload
 from web.context import site
 from web.history.long_history import begun, streamed
 from web.people import audit
@@ -34,6 +46,7 @@ def allow_files(endpoint: str | None, values: dict[str, Any] | None) -> None:
 @needs(Role.ADMIN)
 def page() -> str:
     """Show what can be done."""
+    upload.remove_left(site().home)
     return _page()
 
 
@@ -53,27 +66,69 @@ def download() -> Response:
     return streamed(here, pieces, "application/gzip", name, packs=False)
 
 
+@blueprint.post("/part")
+@needs(Role.ADMIN)
+def part() -> ResponseReturnValue:
+    """Take a part of a backup that is to be restored; ?at= is its place, from 0 on."""
+    data = request.get_data(cache=False)
+    try:
+        at = int(request.args["at"])
+        if at < 0 or not 0 < len(data) <= upload.MOST_PART:
+            raise ValueError("This is no part of a backup.")
+        there = upload.add(upload.path_of(site().home, who()), at, data)
+    except (KeyError, ValueError) as error:
+        return jsonify({"error": str(error)}), 409
+    except StoreError as error:
+        return jsonify({"error": str(error)}), 503
+    return jsonify({"there": there})
+
+
+@contextmanager
+def _given() -> Iterator[tuple[IO[bytes], str]]:
+    """Give what was sent, in parts before or as the file of this form, and the name of its file."""
+    given = request.files.get("file")
+    path = upload.path_of(site().home, who())
+    if request.form.get("sent"):
+        try:
+            with open(path, "rb") as file:
+                yield file, request.form.get("name", "")
+        finally:
+            path.unlink(missing_ok=True)
+    elif given is not None and given.filename:
+        yield given.stream, given.filename
+    else:
+        yield io.BytesIO(), ""
+
+
 @blueprint.post("/restore")
 @needs(Role.ADMIN)
 def restore() -> ResponseReturnValue:
     """Take a backup back; everybody has to sign in again."""
+    try:
+        with _given() as (stream, name):
+            if not name:
+                return _page("Choose the file of a backup first."), 400
+            return _restore(stream, name)
+    except FileNotFoundError:
+        return _page("The parts of the file are not there any more: send it again."), 409
+
+
+def _restore(stream: IO[bytes], name: str) -> ResponseReturnValue:
     from web.backup import restoring
 
-    here, given = site(), request.files.get("file")
-    if given is None or not given.filename:
-        return _page("Choose the file of a backup first."), 400
+    here = site()
     keeper = here.keeper
     if reason := keeper.file.why_not():
         return _page(f"Nothing has changed. {reason}"), 409
     try:
-        with restoring.unpacked(given.stream, here.home, history=False) as backup:
+        with restoring.unpacked(stream, here.home, history=False) as backup:
             kept = restoring.keep(here.home, keeper.file.read())
             restoring.apply(backup, here.home)
             keeper.look()
             keeper.save(backup.config.decode("utf-8-sig"), who(), "restored from a backup")
     except JphError as error:
         return _page(f"Not done: {error}"), 409
-    audit.note("restore", given.filename[:200], f"what was there is in {kept.name}")
+    audit.note("restore", name[:200], f"what was there is in {kept.name}")
     flash(f"The backup is restored. What was there before is in {kept.name} of the home directory.")
     return redirect(url_for("pages.dashboard"), 303)
 
