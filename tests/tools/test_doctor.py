@@ -1,6 +1,7 @@
 """`jph doctor`, with the configurations that it judges."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -27,10 +28,13 @@ CALCULATION = {"Codifier": "C1", "Type": "Python", "Sensor": {"Filename": "calc.
 CONFINED = {"Codifier": "C2", "Type": "Python", "Sensor": {"Sandbox": "confine"}}
 
 
+@pytest.mark.mosquitto
 def test_what_this_machine_has(ask):
     answer = ask(CALCULATION, CONFINED)
     assert answer.exit_code == 0, answer.output
     assert "confinement: Landlock and seccomp" in answer.stdout
+    assert re.search("^mosquitto: +/.*/mosquitto$", answer.stdout, re.MULTILINE)
+    assert re.search("^nats: +/.*/nats-server$", answer.stdout, re.MULTILINE)
     assert answer.stdout.endswith("components:  all can run\n")
 
 
