@@ -9,12 +9,19 @@ import click
 
 from jph.errors import ConfigError, JphError, StoreError
 from tools import options
+from tools.progress import Progress
 from tools.user import owner_of
+
+SHOWN = 64 << 20  # bytes of large files from which on the progress is shown
 
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.option("--history", is_flag=True, help="With the history, if that is in a file.")
+@click.option(
+    "--history",
+    is_flag=True,
+    help="With the history, and with what devices of gateways sent, if they are in files.",
+)
 @options.network
 def backup(file: Path, history: bool, source: str, home: Path) -> None:
     """Write configuration, accounts, tokens, graphs and rules to FILE, while all is at work.
@@ -29,12 +36,26 @@ def backup(file: Path, history: bool, source: str, home: Path) -> None:
         raise click.ClickException(f"{file} is there already: name another file, or remove it")
     config = options.load(source, home)
     store = content.history_file(config, home) if history else None
+    found = [path for _, path in writing.large(home, store, whole=history)]
     if history and store is None:
-        raise click.ClickException("the history is in no file: back it up with pg_dump")
+        reason = "the history is in no file: back it up with pg_dump"
+        if not found:
+            raise click.ClickException(reason)
+        click.echo(reason, err=True)
+    # What else is in it is small.
+    size = sum(path.stat().st_size for path in found)
+    progress = Progress("backup", size, "bytes") if size > SHOWN else None
     part = file.with_name(f".{file.name}.part")
     try:
         with open(part, "xb", opener=restoring.private) as out:
-            left_out = writing.write(out, home, ConfigFile(source, home).read(), store)
+            left_out = writing.write(
+                out,
+                home,
+                ConfigFile(source, home).read(),
+                store,
+                whole=history,
+                told=progress.add if progress else lambda size: None,
+            )
             out.flush()
             os.fsync(out.fileno())
         part.rename(file)
@@ -42,10 +63,12 @@ def backup(file: Path, history: bool, source: str, home: Path) -> None:
         with suppress(OSError):
             part.unlink()
         raise click.ClickException(f"no backup is written: {error}") from error
+    if progress is not None:
+        progress.end()
     for name in left_out:
         click.echo(f"{name} is too large for a backup", err=True)
-    size = " ".join(display(file.stat().st_size, "B"))
-    click.echo(f"{file}: {size}; keep it where nobody else reads it")
+    written = " ".join(display(file.stat().st_size, "B"))
+    click.echo(f"{file}: {written}; keep it where nobody else reads it")
 
 
 @click.command()
@@ -54,7 +77,8 @@ def backup(file: Path, history: bool, source: str, home: Path) -> None:
 def restore(file: Path, source: str, home: Path) -> None:
     """Take the backup FILE back; all of it is checked before anything changes.
 
-    What was there is kept. JPH may run meanwhile, unless the history is in FILE.
+    What was there is kept, and so is what devices of gateways sent. JPH may run meanwhile, unless
+    the history is in FILE.
     """
     from web.backup import content, restoring
 

@@ -1,5 +1,7 @@
 """`python -m web.backup HOME [HISTORY]`: a backup on stdout, of a configuration on stdin.
 
+With the history it has all that devices of gateways sent, too.
+
 A process of its own, since the history must not be opened besides in one that uses it.
 """
 
@@ -14,9 +16,8 @@ def main() -> int:
     """Write a backup."""
     home, *history = (Path(argument) for argument in sys.argv[1:])
     try:
-        left_out = write(
-            sys.stdout.buffer, home, sys.stdin.buffer.read(), history[0] if history else None
-        )
+        config, file = sys.stdin.buffer.read(), history[0] if history else None
+        left_out = write(sys.stdout.buffer, home, config, file, whole=file is not None)
         sys.stdout.buffer.flush()
     except (StoreError, OSError) as error:
         print(error, file=sys.stderr)

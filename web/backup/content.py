@@ -12,6 +12,7 @@ FORMAT = 1
 HEAD, CONFIG, HOME, DIGESTS = "backup.json", "config.json", "home/", "digests.json"
 HISTORY = HOME + "history.sqlite"  # whatever its name here
 PAGES = HOME + "web.sqlite"
+WHOLE = "readings/"  # before the name of a store of gateways with all that devices sent
 LARGEST = 64 << 20  # bytes of a file that is no database; JPH writes none of that size
 
 # Readings on their way and what was put aside are the history's; a log of SQLite is in the copy;
@@ -44,6 +45,11 @@ def files(home: Path, history: Path | None) -> Iterator[tuple[str, Path]]:
         yield HOME + name, path
 
 
+def is_large(name: str) -> bool:
+    """Tell whether a file may be of any size, by its name: it is unpacked only if it is wanted."""
+    return name == HISTORY or name.startswith(WHOLE)
+
+
 def is_database(name: str) -> bool:
     """Tell whether a file is one of SQLite, by its name: to open and close one that this process
     uses would end all locks that the process has on it.
@@ -57,11 +63,12 @@ def place_of(name: str, home: Path) -> Path:
     Raises:
         ValueError: it belongs nowhere: no backup has such a name.
     """
-    inner = PurePosixPath(name.removeprefix(HOME))
+    prefix = WHOLE if name.startswith(WHOLE) else HOME
+    inner = PurePosixPath(name.removeprefix(prefix))
     if (
-        not name.startswith(HOME)
+        not name.startswith(prefix)
         or inner.is_absolute()
-        or str(inner) != name.removeprefix(HOME)
+        or str(inner) != name.removeprefix(prefix)
         or ".." in inner.parts
         or "\\" in name
         or not name.isprintable()

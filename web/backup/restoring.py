@@ -19,8 +19,8 @@ from typing import IO, Any
 
 from jph.config import checks, document
 from jph.errors import ConfigError, StoreError
-from web.backup import content
-from web.backup.writing import write
+from web.backup import content, gateway_store
+from web.backup.writing import WAIT_S, write
 from web.migrations import STEPS
 
 MOST = 512 << 20  # bytes of all files but the history
@@ -45,6 +45,15 @@ class Backup:
         """Tell whether the history is in it."""
         return content.HISTORY in self.files
 
+    @property
+    def stores(self) -> dict[str, Path]:
+        """The stores of gateways that are in it with all that devices sent, by their place."""
+        return {
+            content.HOME + name.removeprefix(content.WHOLE): path
+            for name, path in self.files.items()
+            if name.startswith(content.WHOLE)
+        }
+
 
 @contextmanager
 def unpacked(source: IO[bytes], home: Path, *, history: bool = True) -> Iterator[Backup]:
@@ -52,7 +61,7 @@ def unpacked(source: IO[bytes], home: Path, *, history: bool = True) -> Iterator
 
     Args:
         source: read to its end; it need not be able to seek.
-        history: unpack the history, too.
+        history: unpack the history, too, and all that devices of gateways sent.
 
     Raises:
         StoreError: it is no complete backup, or holds what cannot be used; nothing has changed.
@@ -114,16 +123,20 @@ def apply(backup: Backup, home: Path, history: Path | None = None) -> Path | Non
     aside = None
     try:
         if backup.has_history and history is not None:
-            aside = _put_history(backup.files[content.HISTORY], history)
+            aside = _put(backup.files[content.HISTORY], history, 0o644)
+        for name, path in backup.stores.items():
+            _put(path, content.place_of(name, home), 0o600)  # it has hashes of passwords
         for name, path in backup.files.items():
-            if name == content.HISTORY:
+            if content.is_large(name) or name in backup.stores:
                 continue
             target = content.place_of(name, home)
             target.parent.mkdir(parents=True, exist_ok=True)
-            if target.exists() and content.is_database(name):
-                _copy_into(path, target)
-            else:
+            if not target.exists() or not content.is_database(name):
                 os.replace(path, target)
+            elif gateway_store.is_one(path) and gateway_store.is_one(target):
+                gateway_store.merge(path, target, WAIT_S)
+            else:
+                _copy_into(path, target)
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"{home}: the backup is restored in part only: {error}") from error
     return aside
@@ -140,7 +153,7 @@ def _unpack(source: IO[bytes], folder: Path, home: Path, history: bool) -> Backu
             name, stream = member.name, tar.extractfile(member)
             if stream is None or name in found or content.DIGESTS in texts:
                 raise ValueError(f"it holds {name[:80]!r} in a way that no backup does")
-            if name != content.HISTORY and (room := room - member.size) < 0:
+            if not content.is_large(name) and (room := room - member.size) < 0:
                 raise ValueError(f"its files have more than {MOST >> 20} MiB")
             if name in (content.HEAD, content.CONFIG, content.DIGESTS):
                 texts[name] = data = stream.read()
@@ -152,7 +165,7 @@ def _unpack(source: IO[bytes], folder: Path, home: Path, history: bool) -> Backu
                 raise ValueError(f"it does not begin with {content.HEAD}")
             content.place_of(name, home)
             files[name] = folder / str(len(files))
-            keeps = history or name != content.HISTORY
+            keeps = history or not content.is_large(name)
             found[name] = _extract(stream, files[name] if keeps else None)
             if not keeps:
                 del files[name]
@@ -211,13 +224,13 @@ def _copy_into(path: Path, target: Path) -> None:
     """Make a database what another one is, in one transaction."""
     with (
         closing(sqlite3.connect(path)) as source,
-        closing(sqlite3.connect(target, timeout=30.0)) as live,
+        closing(sqlite3.connect(target, timeout=WAIT_S)) as live,
     ):
         source.backup(live)
 
 
-def _put_history(path: Path, target: Path) -> Path | None:
-    """Put a history in the place of another one, which nobody may use; return where that is now."""
+def _put(path: Path, target: Path, mode: int) -> Path | None:
+    """Put a database in the place of another, which nobody may use; return where that is now."""
     aside = None
     if target.exists():
         with closing(sqlite3.connect(target, timeout=1.0, isolation_level=None)) as own:
@@ -237,5 +250,5 @@ def _put_history(path: Path, target: Path) -> Path | None:
             target.with_name(target.name + suffix).unlink()
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.move(path, target)
-    target.chmod(0o644)
+    target.chmod(mode)
     return aside

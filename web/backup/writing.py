@@ -8,27 +8,37 @@ import sqlite3
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import IO
 
 from jph.errors import StoreError
-from web.backup import content
+from web.backup import content, gateway_store
 
 LEVEL = 4  # of gzip: half the time of the usual 9, and 3 % more bytes
 WAIT_S = 30.0  # for others that write
 TRIES = 50
 
 
-def write(out: IO[bytes], home: Path, config: bytes, history: Path | None = None) -> list[str]:
+def write(
+    out: IO[bytes],
+    home: Path,
+    config: bytes,
+    history: Path | None = None,
+    *,
+    whole: bool = False,
+    told: Callable[[int], object] = lambda size: None,
+) -> list[str]:
     """Write a backup; return the names of the files that were too large for it.
 
     Args:
         out: it need not be able to seek.
         config: the document of the configuration.
         history: the file of the history, if that is to be in it.
+        whole: with all that devices of gateways sent.
+        told: called with each number of bytes that were read of files.
 
     Raises:
         StoreError: a file cannot be read, or a database not copied.
@@ -41,7 +51,7 @@ def write(out: IO[bytes], home: Path, config: bytes, history: Path | None = None
         def add(name: str, file: IO[bytes], size: int) -> None:
             info = tarfile.TarInfo(name)
             info.size, info.mode, info.mtime = size, 0o600, int(time.time())
-            reader = _Digesting(file)
+            reader = _Digesting(file, told)
             tar.addfile(info, reader)
             digests[name] = reader.digest.hexdigest()
 
@@ -69,12 +79,12 @@ def write(out: IO[bytes], home: Path, config: bytes, history: Path | None = None
                 continue  # it was only there for a moment
             except (OSError, sqlite3.Error) as error:
                 raise StoreError(f"{path} cannot be copied: {error}") from error
-        if history is not None and history.exists():
+        for name, path in large(home, history, whole=whole):
             try:
-                with _snapshot(history) as (file, size):
-                    add(content.HISTORY, file, size)
+                with _snapshot(path) as (file, size):
+                    add(name, file, size)
             except (OSError, sqlite3.Error) as error:
-                raise StoreError(f"{history} cannot be copied: {error}") from error
+                raise StoreError(f"{path} cannot be copied: {error}") from error
         data = json.dumps(digests).encode()
         info = tarfile.TarInfo(content.DIGESTS)
         info.size, info.mode = len(data), 0o600
@@ -82,24 +92,41 @@ def write(out: IO[bytes], home: Path, config: bytes, history: Path | None = None
     return left_out
 
 
+def large(home: Path, history: Path | None, *, whole: bool) -> Iterator[tuple[str, Path]]:
+    """Yield the name in a backup and the path of each database that may be of any size."""
+    if whole:
+        for name, path in content.files(home, history):
+            if content.is_database(name) and gateway_store.is_one(path):
+                yield content.WHOLE + name.removeprefix(content.HOME), path
+    if history is not None and history.exists():
+        yield content.HISTORY, history
+
+
 class _Digesting:
     """A file that computes the digest of what is read from it."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], told: Callable[[int], object]) -> None:
         self._file = file
+        self._told = told
         self.digest = hashlib.sha256()
 
     def read(self, size: int = -1) -> bytes:
         data = self._file.read(size)
         self.digest.update(data)
+        self._told(len(data))
         return data
 
 
 @contextmanager
 def _copy(path: Path) -> Iterator[tuple[IO[bytes], int]]:
-    """Give a copy of a small database, as it is at one moment; of the pages without sessions."""
+    """Give a copy of a database as it is at one moment, without its sessions and readings."""
     with tempfile.TemporaryDirectory(prefix="jph-backup-") as folder:
         target = Path(folder, "copy.sqlite")
+        if gateway_store.is_one(path):
+            gateway_store.copy(path, target, WAIT_S)
+            with target.open("rb") as file:
+                yield file, target.stat().st_size
+            return
         with (
             closing(
                 sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=WAIT_S)
