@@ -87,11 +87,11 @@ def test_graphs_and_connections_return_by_themselves(mqtt_broker, tmp_path):
             assert lamp.signal() == ("DISCONNECT", "light")
 
 
-def test_a_phone_drives_a_fan_and_a_sensor_of_the_bus_drives_a_lamp(mqtt_broker, tmp_path):
-    config = network(mqtt_broker, FAN, {"Codifier": "t1", "Type": "Python"})
+def test_a_phone_drives_a_fan_and_a_sensor_of_the_bus_drives_a_lamp(mosquitto, tmp_path):
+    config = network(mosquitto, FAN, {"Codifier": "t1", "Type": "Python"})
     with (
         gateway(config, tmp_path) as (_, component),
-        clients(mqtt_broker, "phone", "lamp", "gui") as (of_phone, of_lamp, of_gui),
+        clients(mosquitto, "phone", "lamp", "gui") as (of_phone, of_lamp, of_gui),
         Peer(config) as peer,
     ):
         phone = Device(of_phone, component, [("slider", ["%"])])
@@ -120,15 +120,15 @@ def test_a_phone_drives_a_fan_and_a_sensor_of_the_bus_drives_a_lamp(mqtt_broker,
         assert lamp.value() == ("light", [21.5])
 
 
-def test_features_are_on_the_bus_without_a_graph(mqtt_broker, tmp_path):
+def test_features_are_on_the_bus_without_a_graph(mosquitto, tmp_path):
     entries = [
         {"Codifier": "p1", "Device": "Phone", "Attribute": "acc", "Index": 2},
         {"Codifier": "p2", "Device": "Phone", "Attribute": "lamp"},
     ]
-    config = network(mqtt_broker, *PROXIES, Proxy=entries)
+    config = network(mosquitto, *PROXIES, Proxy=entries)
     with (
         gateway(config, tmp_path) as (_, component),
-        clients(mqtt_broker, "phone") as (client,),
+        clients(mosquitto, "phone") as (client,),
         Peer(config) as peer,
     ):
         odf = [("lamp", [None])]
@@ -145,11 +145,11 @@ def test_features_are_on_the_bus_without_a_graph(mqtt_broker, tmp_path):
 
 
 @confined
-def test_a_function_that_loops_is_switched_off_and_the_others_go_on(mqtt_broker, tmp_path):
-    config = network(mqtt_broker)
+def test_a_function_that_loops_is_switched_off_and_the_others_go_on(mosquitto, tmp_path):
+    config = network(mosquitto)
     with (
         gateway(config, tmp_path) as (_, component),
-        clients(mqtt_broker, "device", "gui") as (client, of_gui),
+        clients(mosquitto, "device", "gui") as (client, of_gui),
     ):
         device = Device(client, component, [("a", [None]), ("b", [None])], [("good", [None])])
         device.register()
@@ -187,12 +187,12 @@ def test_a_function_that_loops_is_switched_off_and_the_others_go_on(mqtt_broker,
         assert ask(component, "POST", path, {}, token=token)[0] == 409
 
 
-def test_nothing_is_confined_so_nothing_runs(mqtt_broker, tmp_path, monkeypatch):
+def test_nothing_is_confined_so_nothing_runs(mosquitto, tmp_path, monkeypatch):
     monkeypatch.setattr(confinement, "why_not", lambda: "an old kernel")
-    config = network(mqtt_broker)
+    config = network(mosquitto)
     with (
         gateway(config, tmp_path) as (_, component),
-        clients(mqtt_broker, "device", "gui") as (client, of_gui),
+        clients(mosquitto, "device", "gui") as (client, of_gui),
     ):
         device = Device(client, component, [("a", [None])], [("b", [None])])
         device.register()
@@ -211,11 +211,11 @@ def test_nothing_is_confined_so_nothing_runs(mqtt_broker, tmp_path, monkeypatch)
         assert device.value() == ("b", [2])
 
 
-def test_a_signal_that_a_device_did_not_hear_comes_again(mqtt_broker, tmp_path):
-    config = network(mqtt_broker)
+def test_a_signal_that_a_device_did_not_hear_comes_again(mosquitto, tmp_path):
+    config = network(mosquitto)
     with (
         gateway(config, tmp_path) as (_, component),
-        clients(mqtt_broker, "device", "gui") as (client, of_gui),
+        clients(mosquitto, "device", "gui") as (client, of_gui),
     ):
         device = Device(client, component, [("a", [None])])
         _, answer = ask(component, "PUT", f"/{device.id}", device.body)
@@ -236,12 +236,12 @@ def test_a_signal_that_a_device_did_not_hear_comes_again(mqtt_broker, tmp_path):
 
 
 def test_what_is_no_json_of_a_device_or_program_is_counted_and_the_rest_goes_on(
-    mqtt_broker, tmp_path
+    mosquitto, tmp_path
 ):
-    config = network(mqtt_broker)
+    config = network(mosquitto)
     with (
         gateway(config, tmp_path) as (_, component),
-        clients(mqtt_broker, "device", "gui") as (client, of_gui),
+        clients(mosquitto, "device", "gui") as (client, of_gui),
     ):
         device = Device(client, component, [("a", [None])], [("b", [None])])
         device.register()

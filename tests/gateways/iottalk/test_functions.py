@@ -23,14 +23,9 @@ GOOD = "def run(x): return x + 1"
 # What costs the process, and what the kernel refuses: source, and what is said of it.
 ENDS = {
     "an endless loop": ("    while x: pass", "not done within 1 s"),
-    "a sleep": ("    import time\n    time.sleep(30)", "not done within 1 s"),
     "a crash": ("    import os\n    os.abort()", "SIGABRT"),
     "an end": ("    import os\n    os._exit(3)", "status 3"),
     "3 GB": ("    return len(bytearray(3 << 30))", "more than 64 MB"),
-    "deep recursion": (
-        "    import sys\n    sys.setrecursionlimit(10**9)\n    return run(x)",
-        "",
-    ),
 }
 RAISES = {
     "a fork": ("    import os\n    return os.fork()", "Operation not permitted"),
