@@ -4,6 +4,7 @@ Values are of the moment: they are not stored, and those that come while this ga
 not waited for. So they have a connection of their own, and wait for no commit.
 """
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ from gateways.schema import Refusal
 VALUES = "iottalk/esm/+"
 MOST_REFUSALS = 200  # until they are taken
 MOST_PAYLOAD = 2048  # kept of one
+MOST_LEAVING = 4 << 20  # bytes that wait for a broker that reads nothing
 
 Codifiers = dict[tuple[str, str], list[tuple[str, int]]]  # of device and feature
 
@@ -32,7 +34,7 @@ class Channels:
 
     Args:
         secret: from which topics are made.
-        push: called as push(device, feature, values) with what a device sends.
+        push: called as push(device, feature, values, bytes) with what a device sends.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class Channels:
         client_id: str,
         secret: str,
         mapping: BusMapping,
-        push: Callable[[str, str, object], object],
+        push: Callable[[str, str, object, int], object],
     ) -> None:
         self.counts = {"values": 0, "published": 0, "not_published": 0, "refused": 0}
         self.seen_ms: dict[str, int] = {}  # by device
@@ -65,6 +67,11 @@ class Channels:
             most_bytes=MOST_BYTES,
             keeps=False,
         )
+        self._connection.on_subscribed = self._on_connected
+        self._connection.on_published = self._on_published
+        self._leaving: deque[int] = deque()  # sizes of messages that are not written yet
+        self._leaving_bytes = 0
+        self._lock = threading.Lock()
         self.start = self._connection.start
         self.close = self._connection.close
 
@@ -116,9 +123,27 @@ class Channels:
             self._note(device, feature, values)
 
     def publish(self, topic: str, message: object) -> None:
-        """Publish JSON, if there is a connection now."""
-        is_taken = self._connection.publish(topic, payload_of(message), 0, False) is not None
+        """Publish JSON, if there is a connection now, and the broker reads what it is sent."""
+        payload = payload_of(message)
+        with self._lock:
+            is_taken = self._leaving_bytes < MOST_LEAVING
+            if is_taken:
+                self._leaving.append(len(payload))
+                self._leaving_bytes += len(payload)
+        if is_taken and self._connection.publish(topic, payload, 0, False) is None:
+            is_taken = False
+            self._on_published(0, "")
         self.counts["published" if is_taken else "not_published"] += 1
+
+    def _on_connected(self) -> None:
+        with self._lock:
+            self._leaving.clear()
+            self._leaving_bytes = 0
+
+    def _on_published(self, identifier: int, refusal: str) -> None:
+        with self._lock:
+            if self._leaving:
+                self._leaving_bytes -= self._leaving.popleft()
 
     def _on_arrival(self, arrival: Arrival) -> None:
         message = arrival.message
@@ -137,7 +162,7 @@ class Channels:
             return
         self.counts["values"] += 1
         self.seen_ms[feature.device] = message.received_us // 1000
-        self._push(feature.device, feature.name, values)
+        self._push(feature.device, feature.name, values, len(message.payload))
         self._note(feature.device, feature.name, values)
 
     def _note(self, device: str, feature: str, values: Sequence[object]) -> None:

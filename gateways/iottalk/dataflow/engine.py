@@ -50,17 +50,18 @@ class Engine:
             running.change(Graph(key))
             self._lanes.remove(running)
 
-    def push(self, device: str, feature: str, value: object) -> bool:
+    def push(self, device: str, feature: str, value: object, size: int = 0) -> bool:
         """Give a value of an input feature to the graphs that have it; tell whether one has.
 
         Args:
             value: a list; anything else counts as a list of one.
+            size: about how many bytes it takes while it waits.
         """
         found = self._inputs.get((device, feature))
         if not found:
             return False
         for running, of_link in found:
-            running.add(of_link, value)
+            running.add(of_link, value, size)
             self._lanes.ready(running)
         return True
 

@@ -14,6 +14,7 @@ from gateways.iottalk.dataflow.values import as_list, checked, difference, fitte
 log = logging.getLogger(__name__)
 
 MOST_WAITING = 1_000  # messages of one graph; the oldest beyond are dropped
+MOST_WAITING_BYTES = 4 << 20
 MOST_AT_ONCE = 64  # messages of one turn
 TURN_S = 0.02  # what a turn may take, by what the calls before took
 MOST_FAILURES = 3  # that cost a process; then the function is off
@@ -63,7 +64,8 @@ class Running:
         self._output = output
         self._report = report
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[Feature, object]] = deque()
+        self._waiting: deque[tuple[Feature, object, int]] = deque()
+        self._waiting_bytes = 0
         self._troubles: dict[tuple[str, str | None], Trouble] = {}
         self._failures: dict[str, list[float]] = {}  # by digest: when it cost a process
         self._off: dict[str, str] = {}  # by digest: why
@@ -81,13 +83,15 @@ class Running:
         graph = self.graph
         return [use for use in (graph.join, *(link.use for link in graph.links)) if use]
 
-    def add(self, feature: Feature, value: object) -> None:
-        """Let a value of an input wait for its turn."""
+    def add(self, feature: Feature, value: object, size: int = 0) -> None:
+        """Let a value of an input, of so many bytes, wait for its turn."""
+        waiting = self._waiting
         with self._lock:
-            if len(self._waiting) >= MOST_WAITING:
-                self._waiting.popleft()
+            waiting.append((feature, value, size))
+            self._waiting_bytes += size
+            while len(waiting) > MOST_WAITING or self._waiting_bytes > MOST_WAITING_BYTES:
+                self._waiting_bytes -= waiting.popleft()[2]
                 self.dropped += 1
-            self._waiting.append((feature, value))
 
     @property
     def waiting(self) -> int:
@@ -149,6 +153,7 @@ class Running:
         with self._lock:
             count = min(self._most, len(self._waiting))
             batch = [self._waiting.popleft() for _ in range(count)]
+            self._waiting_bytes -= sum(size for _, _, size in batch)
         if not count:
             return
         began_s = time.perf_counter()
@@ -174,10 +179,12 @@ class Running:
         }
         self._known = graph
 
-    def _arrived(self, graph: Graph, batch: Sequence[tuple[Feature, object]]) -> "list[_Message]":
+    def _arrived(
+        self, graph: Graph, batch: Sequence[tuple[Feature, object, int]]
+    ) -> "list[_Message]":
         links = {link.feature: link for link in graph.inputs}
         messages = []
-        for feature, value in batch:
+        for feature, value, _ in batch:
             link = links.get(feature)
             if link is None:
                 continue  # it left the graph meanwhile

@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from gateways.iottalk import channels
 from jph.workers import confinement
 from tests.brokers import connected
 from tests.gateways.iottalk.programs import Device, Program, ask, gateway, network
@@ -261,3 +262,24 @@ def test_what_is_no_json_of_a_device_or_program_is_counted_and_the_rest_goes_on(
         )  # "" on ctrl/i is none
         status, answer = ask(component, "PUT", f"/{device.id}", {"profile": {"x": float("nan")}})
         assert (status, answer["reason"]) == (400, "a number that is not finite")
+
+
+def test_a_broker_that_reads_nothing_costs_no_memory_and_values_flow_again(
+    mosquitto, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(channels, "MOST_LEAVING", 1 << 16)
+    config = network(mosquitto)
+    with gateway(config, tmp_path) as (_, component), clients(mosquitto, "device") as (client,):
+        device = Device(client, component, [("a", [None])], [("b", [None])])
+        device.register()
+        with mosquitto.frozen():
+            for _ in range(10_000):  # beyond what TCP takes, too
+                component._channels.publish("x/ctrl/none", "x" * 1000)
+            counts = component._channels.counts
+            assert counts["not_published"] > 100
+            assert component._channels._leaving_bytes < 2 * channels.MOST_LEAVING
+        eventually(lambda: component._channels._leaving_bytes == 0)
+        before = counts["published"]
+        component._channels.publish("x/ctrl/none", "y")
+        assert counts["published"] == before + 1
+        eventually(lambda: component._channels._leaving_bytes == 0)

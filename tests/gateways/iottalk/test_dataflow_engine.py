@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateways.iottalk.dataflow.engine import Engine
 from gateways.iottalk.dataflow.model import Feature, Graph, Link, Use, digest_of
 from gateways.iottalk.dataflow.runner import Lost, function_of
-from gateways.iottalk.dataflow.running import MOST_WAITING
+from gateways.iottalk.dataflow.running import MOST_WAITING, MOST_WAITING_BYTES
 from tests.gateways.iottalk.local import Local
 
 DEVICE = "7b1c5ac5-6f39-4a5b-8c1e-1df2ba6c3c11"
@@ -208,6 +208,19 @@ def test_a_graph_that_hangs_keeps_nobody_waiting_and_drops_its_oldest(heard: Hea
     assert 0 < dropped <= 300
     heard.wait(lambda: len(heard.of("slow")) == total - dropped)
     assert heard.of("slow") == sorted(heard.of("slow"))
+
+
+def test_large_messages_wait_in_bounded_memory(heard: Heard) -> None:
+    go_on = threading.Event()
+    heard.names["go_on"] = go_on
+    heard.engine.put(graph("a", join="def run(x): go_on.wait(60); return x"))
+    for value in range(200):
+        heard.engine.push(DEVICE, "a", value, 64 << 10)
+    status: Any = heard.engine.status("g")
+    assert status["waiting"] * (64 << 10) <= MOST_WAITING_BYTES
+    assert status["dropped"] > 100
+    go_on.set()
+    heard.wait(lambda: heard.of() and heard.of()[-1] == [199])
 
 
 def test_many_slow_graphs_share_few_lanes_and_all_go_on(heard: Heard) -> None:
