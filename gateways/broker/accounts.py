@@ -25,7 +25,7 @@ _FOLDER = "broker"
 
 def folder_of(home: Path) -> Path:
     """Return the folder of the broker's files, which only its user may read."""
-    folder = home / _FOLDER
+    folder = home.absolute() / _FOLDER  # the broker has another working directory
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import paho.mqtt.client as mqtt
 import pytest
@@ -114,6 +115,14 @@ def test_it_runs_and_ends_with_the_component(engine, tmp_path):
             eventually(lambda: us.heard == [("a/b", "hello")])
     with pytest.raises(OSError):
         mqtt.Client(mqtt.CallbackAPIVersion.VERSION2).connect("127.0.0.1", port_of(config))
+
+
+def test_its_home_may_be_named_from_here(engine, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    home = Path("home")
+    home.mkdir()
+    with broker(network(engine), home) as node:
+        eventually(lambda: state(node) == STATE.GOOD)
 
 
 def test_a_broker_that_is_killed_is_started_again_with_what_it_kept(engine, tmp_path, caplog):

@@ -1,32 +1,41 @@
 """A real sensor: the client `tenta` of PyPI, in a process of its own.
 
-    python -m tests.gateways.tenta.real_sensor PORT SENSOR COUNT
+    python -m tests.gateways.tenta.real_sensor PORT SENSOR COUNT [CA PASSWORD]
 
-It measures COUNT times, logs a line, prints each configuration that comes, acknowledges it, and
-goes on until its input ends.
+With CA, the file of one, it comes in by TLS and by the account SENSOR. It measures COUNT times,
+logs a line, prints each configuration that comes, acknowledges it, and goes on until its input
+ends.
 """
 
 import json
 import sys
 import time
 
-from tenta import AcknowledgmentMessage, LogMessage, MeasurementMessage, TentaClient
+from tenta import (
+    AcknowledgmentMessage,
+    LogMessage,
+    MeasurementMessage,
+    TentaClient,
+    TLSParameters,
+)
 
 
 def main() -> None:
     """Be the sensor."""
-    port, sensor, count = sys.argv[1:]
+    port, sensor, count, *secure = sys.argv[1:]
     came = []
     client = TentaClient(
         mqtt_host="127.0.0.1",
         mqtt_port=int(port),
-        mqtt_identifier="sensor",
-        mqtt_password="any",
+        mqtt_identifier=sensor if secure else "sensor",
+        mqtt_password=secure[1] if secure else "any",
+        tls_parameters=TLSParameters(ca_certs=secure[0]) if secure else None,
         sensor_identifier=sensor,
         on_config_message=came.append,
     )
     for number in range(int(count)):
-        client.publish(MeasurementMessage(value={"temperature": 20.5 + number}, revision=0))
+        revision = 0 if number else None  # which it sends as null
+        client.publish(MeasurementMessage({"temperature": 20.5 + number}, revision=revision))
     client.publish(LogMessage(severity="warning", message="The door is open", revision=0))
     client.wait_for_publish()
     print("sent", flush=True)

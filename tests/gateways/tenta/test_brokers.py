@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from gateways.tenta import readings, tables
 from jph.node.building import build
 from jph.node.node import Node
 from tests import brokers
+from tests.certificates import make_certificate
 from tests.docs.blocks import fenced
 from tests.gateways.tenta.client import Client
 from tests.gateways.tenta.sensors import OTHER, SENSOR, add_sensors
@@ -221,3 +223,31 @@ def test_nobody_comes_in_without_an_account(name, tmp_path):
             place.sensor = stranger
             with pytest.raises(AssertionError), Sensor(place).connected():
                 pass
+
+
+def test_the_client_of_pypi_comes_in_by_tls_and_its_account(tmp_path):
+    chain, key = make_certificate(tmp_path, "broker")
+    more = {"Anonymous": False, "Certificate": str(chain), "Key": str(key)}
+    with (
+        own(tmp_path, "mosquitto", **more) as place,
+        network(place, tmp_path) as (client, store),
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "tests.gateways.tenta.real_sensor"),
+                *(str(place.port), str(SENSOR), "2", str(chain), PASSWORD),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment(tmp_path),
+            cwd=TOP,
+        ) as sensor,
+    ):
+        assert sensor.stdout.readline() == "sent\n"
+        found = [{"temperature": 20.5}, {"temperature": 21.5}]
+        eventually(lambda: values(store, SENSOR) == found, 60)
+        client.post(f"/jph/devices/{SENSOR}/configurations", {"configuration": {"interval": 5}})
+        assert json.loads(sensor.stdout.readline()) == [0, {"interval": 5}]
+        assert sensor.stdout.readline() == "acknowledged\n"
+        eventually(lambda: success(store), 60)
+        sensor.stdin.close()
