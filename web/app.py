@@ -16,6 +16,7 @@ from web.backup import page as backup_page
 from web.component import views as component_views
 from web.configuration import revision_pages, settings
 from web.context import CodifierConverter, NumberConverter
+from web.dataflow import page as dataflow
 from web.gateways import page as gateways
 from web.graphs import files as graph_files
 from web.graphs import saved_views as graph_saved_views
@@ -76,6 +77,7 @@ AREAS = (
     table,
     log_views,
     gateways,
+    dataflow,
 )
 
 Teardown = TypeVar("Teardown", bound=TeardownCallable)

@@ -21,6 +21,7 @@ blueprint = Blueprint("gateways", __name__, url_prefix="/settings/gateways")
 
 ASK_S = 5.0  # longest wait for a gateway
 MOST_REFUSALS = 20
+MOST_SHOWN = 60  # characters of a value
 MOST_NEW_REVISIONS = 5  # on the pages of a device's values
 MOST_NEW_LINES = 10
 MOST_BODY = 256 * 1024  # bytes of a configuration, with what a form makes of it
@@ -46,7 +47,7 @@ def allow_configurations(endpoint: str | None, values: dict[str, Any] | None) ->
 def page() -> str:
     """Show the gateways with their devices."""
     shown = [_shown(gateway) for gateway in gateways(site().config, site().home)]
-    return render_template("gateways.html", gateways=shown, name_of=name_of, digits=digits)
+    return render_template("gateways.html", gateways=shown, name_of=name_of, digits=_shown_value)
 
 
 @blueprint.post("/<codifier:codifier>/adopt")
@@ -204,6 +205,16 @@ def _shown(gateway: Gateway) -> dict[str, Any]:
     return shown
 
 
+def _shown_value(value: object) -> str:
+    """Return the last value of a device, which may be any JSON, and none yet."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return digits(value)
+    if value is None:
+        return "none yet"
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
+
+
 def _words(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key.replace('_', ' ')} {_words(each)}" for key, each in value.items())
@@ -248,7 +259,7 @@ def _device_page(
         mistakes=mistakes or [],
         schemas=rules | dict(schemas or {}),
         wrong=next(iter(schemas or ()), None),  # whose JSON Schema it is that has mistakes
-        digits=digits,
+        digits=_shown_value,
         **facts,
     )
 
