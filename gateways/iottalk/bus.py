@@ -6,24 +6,20 @@ what it listens to: such a loop is as fast as commands are sent, and no faster.
 
 import logging
 import math
-import threading
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
+from gateways.iottalk.paced import Paced, Value
 from jph.bus.wire import Reading
 from jph.config.model import Component, Config
 from jph.faults import Fault
 from jph.node.channel import Channel
 from jph.node.outcome import limits
-from jph.threads import component_thread
 
 log = logging.getLogger(__name__)
 
 NAME = "jph"
-SHORTEST_S = 0.1  # between two commands to a component; of values between them the last one counts
-SAME_S = 1.0  # before the same value is sent again
 
 
 def identifier(secret: str, codifier: str) -> str:
@@ -49,15 +45,9 @@ class Bus:
         self.sent = self.refused = 0  # commands
         self._channel = channel
         self._push = push
-        self._lock = threading.Lock()
-        self._woken = threading.Condition(self._lock)
-        self._pending: dict[str, float] = {}
-        self._last: dict[str, tuple[float, float]] = {}  # Codifier: when, and what
         self._faults: dict[str, Fault] = {}
-        self._is_closing = False
+        self._commands = Paced("bus-commands", self._command)
         self.take(config)
-        self._thread = component_thread("bus-commands", self._run)
-        self._thread.start()
 
     def take(self, config: Config) -> bool:
         """Take a configuration; tell whether features or their names change."""
@@ -100,9 +90,7 @@ class Bus:
             return
         if codifier in self._faults:
             self._faults.pop(codifier).end(f"{codifier} is set by a graph again")
-        with self._lock:
-            self._pending[codifier] = number
-            self._woken.notify()
+        self._commands.offer(codifier, number)
 
     @property
     def fault(self) -> str:
@@ -112,34 +100,12 @@ class Bus:
 
     def close(self) -> None:
         """Send no more."""
-        with self._lock:
-            self._is_closing = True
-            self._woken.notify()
-        self._thread.join(2)
+        self._commands.close()
 
-    def _run(self) -> None:
-        while True:
-            with self._lock:
-                now_s = time.monotonic()
-                due = {
-                    it: number for it, number in self._pending.items() if self._is_due(it, now_s)
-                }
-                if not due:
-                    self._woken.wait(SHORTEST_S / 4 if self._pending else None)
-                if self._is_closing:
-                    return
-                for codifier, number in due.items():
-                    del self._pending[codifier]
-                    self._last[codifier] = now_s, number
-            for codifier, number in due.items():
-                if self._channel.is_active:
-                    self._channel.send_control("A", codifier, number)
-                    self.sent += 1
-
-    def _is_due(self, codifier: str, now_s: float) -> bool:
-        then_s, number = self._last.get(codifier, (-math.inf, math.nan))
-        is_same = number == self._pending[codifier]
-        return now_s - then_s >= (SAME_S if is_same else SHORTEST_S)
+    def _command(self, codifier: str, number: Value) -> None:
+        if self._channel.is_active:
+            self._channel.send_control("A", codifier, float(number))
+            self.sent += 1
 
 
 def is_settable(component: Component) -> bool:

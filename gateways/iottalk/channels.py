@@ -7,13 +7,14 @@ not waited for. So they have a connection of their own, and wait for no commit.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from gateways.address import BrokerAddress
 from gateways.connection import Arrival, Connection
 from gateways.iottalk.dataflow.model import Feature
 from gateways.iottalk.devices import Device, topic_of
+from gateways.iottalk.paced import Paced, Value
 from gateways.iottalk.proxies import Proxies
 from gateways.iottalk.register import Known, refusal
 from gateways.iottalk.values import MOST_BYTES, NotTaken, payload_of, values_of
@@ -73,7 +74,7 @@ class Channels:
         self._leaving_bytes = 0
         self._lock = threading.Lock()
         self.start = self._connection.start
-        self.close = self._connection.close
+        self._paced = Paced("iottalk-outputs", self._send)
 
     @property
     def is_connected(self) -> bool:
@@ -120,7 +121,8 @@ class Channels:
         topic = self._outputs.get((device, feature))
         if topic is not None:
             self.publish(topic, values)
-            self._note(device, feature, values)
+            for codifier, value in self._note(device, feature, values):
+                self._paced.offer(codifier, value)
 
     def publish(self, topic: str, message: object) -> None:
         """Publish JSON, if there is a connection now, and the broker reads what it is sent."""
@@ -163,15 +165,21 @@ class Channels:
         self.counts["values"] += 1
         self.seen_ms[feature.device] = message.received_us // 1000
         self._push(feature.device, feature.name, values, len(message.payload))
-        self._note(feature.device, feature.name, values)
+        for codifier, value in self._note(feature.device, feature.name, values):
+            self._send(codifier, value)
 
-    def _note(self, device: str, feature: str, values: Sequence[object]) -> None:
-        now_ms = time.time_ns() // 1_000_000
-        self.last[device, feature] = now_ms, list(values)
-        readings = [
-            MappedReading(codifier, now_ms, value)
-            for codifier, index in self.codifiers.get((device, feature), ())
-            if index < len(values) and isinstance(value := values[index], bool | int | float | str)
-        ]
-        if readings:
-            self._mapping.send(readings)
+    def _note(self, device: str, feature: str, values: list[object]) -> Iterator[tuple[str, Value]]:
+        """Note the last values of a feature; yield those that go on the bus."""
+        self.last[device, feature] = time.time_ns() // 1_000_000, values
+        for codifier, index in self.codifiers.get((device, feature), ()):
+            value = values[index] if index < len(values) else None
+            if isinstance(value, bool | int | float | str):
+                yield codifier, value
+
+    def _send(self, codifier: str, value: Value) -> None:
+        self._mapping.send([MappedReading(codifier, time.time_ns() // 1_000_000, value)])
+
+    def close(self, timeout_s: float) -> None:
+        """Send no more, and disconnect."""
+        self._paced.close()
+        self._connection.close(timeout_s)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gateways.iottalk import bus as module
+from gateways.iottalk import paced
 from gateways.iottalk.bus import Bus, identifier
 from gateways.iottalk.dataflow.engine import Engine
 from gateways.iottalk.dataflow.model import Feature, Graph, Link, Use, digest_of
@@ -161,7 +161,7 @@ def test_a_loop_over_the_bus_is_bounded(gateway, peer):
         _, number = command(peer)
         count += 1
         reading(peer, "F1", number, count + 1)  # as a fan answers
-    assert count <= (time.monotonic() - began_s) / module.SHORTEST_S + 2
+    assert count <= (time.monotonic() - began_s) / paced.SHORTEST_S + 2
 
 
 def test_a_halted_gateway_neither_hears_nor_sets(gateway, peer):
@@ -170,5 +170,5 @@ def test_a_halted_gateway_neither_hears_nor_sets(gateway, peer):
     gateway.bus.output("F1", [5])
     gateway.bus.on_batch([("t1", 1, 0, 1.0, "", 0, ("", 0))])
     assert gateway.pushed == []
-    eventually(lambda: not gateway.bus._pending)
+    eventually(lambda: not gateway.bus._commands._pending)
     assert gateway.bus.sent == 0

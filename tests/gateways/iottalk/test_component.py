@@ -3,10 +3,11 @@
 import contextlib
 import json
 import struct
+import time
 
 import pytest
 
-from gateways.iottalk import channels
+from gateways.iottalk import channels, paced
 from jph.workers import confinement
 from tests.brokers import connected
 from tests.gateways.iottalk.programs import Device, Program, ask, gateway, network
@@ -283,3 +284,28 @@ def test_a_broker_that_reads_nothing_costs_no_memory_and_values_flow_again(
         component._channels.publish("x/ctrl/none", "y")
         assert counts["published"] == before + 1
         eventually(lambda: component._channels._leaving_bytes == 0)
+
+
+@confined
+def test_a_loop_through_a_proxy_of_the_gateway_is_bounded(mosquitto, tmp_path):
+    entry = {"Codifier": "p2", "Device": "Lamp", "Attribute": "light"}
+    config = network(mosquitto, PROXIES[1], Proxy=[entry])
+    with (
+        gateway(config, tmp_path) as (_, component),
+        clients(mosquitto, "lamp", "gui") as (client, of_gui),
+        Peer(config) as peer,
+    ):
+        lamp = Device(client, component, (), [("light", [None])], name="Lamp")
+        lamp.register()
+        assert lamp.signal() == ("CONNECT", "light")
+        gui = Program(of_gui)
+        gui.must("attach")
+        (more,) = gui.functions("def run(x): return x + 1")
+        gui.must("add_link", da_id=component._bus.identifier, idf="p2")
+        gui.must("add_link", da_id=lamp.id, odf="light")
+        gui.must("set_join", prev=None, new=more)
+        began_s = time.monotonic()
+        peer.command("A", "p2", 0.0)
+        values = [lamp.value()[1][0] for _ in range(10)]
+        assert values == list(range(10))
+        assert time.monotonic() - began_s > 8 * paced.SHORTEST_S
