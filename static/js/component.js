@@ -57,6 +57,7 @@ for (const form of root.querySelectorAll('.headline form')) {
 const slider = document.getElementById('slider');
 if (slider) {
   const field = slider.form.elements.number;
+  slider.setAttribute('aria-label', inSentence(slider.getAttribute('aria-label')));
   slider.addEventListener('input', () => { field.value = Number(Number(slider.value).toPrecision(3)); });
   field.addEventListener('input', () => { slider.value = field.value; });
 }

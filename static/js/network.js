@@ -2,7 +2,7 @@
 
 import { element, icon } from './elements.js';
 import { ROOT, setNow } from './live.js';
-import { localNumber, rounded } from './numbers.js';
+import { inSentence, localNumber, rounded } from './numbers.js';
 import { request, toast } from './request.js';
 import { Troubles } from './troubles.js';
 import { put, span, when, WORDS } from './view.js';
@@ -241,9 +241,11 @@ function show(shown) {
     verdict.dataset.state = state;
     verdict.querySelector('use').setAttribute('href', `#i-${state}`);
   }
-  put(document.getElementById('sentence'), shown.sentence);
+  // Those with numbers that were measured; a number in another one is a part of a name.
+  const inWords = (text) => (shown.measured.includes(text) ? inSentence(text) : text);
+  put(document.getElementById('sentence'), inWords(shown.sentence));
   const complaints = document.getElementById('complaints');
-  const others = shown.complaints.slice(1);
+  const others = shown.complaints.slice(1).map(inWords);
   complaints.hidden = others.length === 0;
   if ([...complaints.children].map(({ textContent }) => textContent).join('\n') !== others.join('\n')) {
     complaints.replaceChildren(...others.map((text) => element('li', {}, text)));

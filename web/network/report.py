@@ -70,6 +70,7 @@ def report(here: Site) -> dict[str, Any]:
         "sentence": complaints[0] if complaints else _all_is_well(nodes),
         "is_well": not complaints,
         "complaints": complaints,
+        "measured": [text for node in nodes for text in _node_complaints(node)],
         "nodes": nodes,
         "stores": stores,
         "server": server,

@@ -2,6 +2,7 @@
 
 import { send } from '../commands.js';
 import { element } from '../elements.js';
+import { exact } from '../numbers.js';
 
 const steps = (low, high) => 10 ** Math.floor(Math.log10((high - low) / 50));
 
@@ -14,19 +15,20 @@ export function ask(card, title, present) {
   const fields = element('p', { class: 'fields' }, number, element('span', {}, unit));
   if (Number.isFinite(present)) number.value = String(Number(present.toPrecision(7)));
   const hint = element('p', { class: 'quiet', role: 'status' });
+  const [from, to] = [low, high].map((limit) => exact(Number(limit)));
   if (low !== '' && high !== '' && Number(high) > Number(low)) {
     const slider = element('input', {
-      type: 'range', min: low, max: high, step: steps(Number(low), Number(high)), 'aria-label': `Value to set, from ${low} to ${high}`,
+      type: 'range', min: low, max: high, step: steps(Number(low), Number(high)), 'aria-label': `Value to set, from ${from} to ${to}`,
     });
     slider.value = number.value || low;
     slider.addEventListener('input', () => { number.value = slider.value; });
     number.addEventListener('input', () => { slider.value = number.value; });
     fields.prepend(slider);
-    hint.textContent = `From ${low} to ${high}${unit && ` ${unit}`}.`;
+    hint.textContent = `From ${from} to ${to}${unit && ` ${unit}`}.`;
   } else if (low !== '') {
-    hint.textContent = `${low} or more.`;
+    hint.textContent = `${from} or more.`;
   } else if (high !== '') {
-    hint.textContent = `${high} or less.`;
+    hint.textContent = `${to} or less.`;
   }
   const set = element('button', { type: 'submit', class: 'action main' }, 'Set');
   const leave = element('button', { type: 'button', class: 'action' }, 'Cancel');

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.web.browser import is_live, sign_in
-from tests.web.bus import SENDER, component, control, group_status, let_pass, obey, reading
+from tests.web.bus import SENDER, component, control, group_status, let_pass, obey, reading, source
 from tests.web.test_overview import EVIL, slow
 
 
@@ -54,6 +54,25 @@ def test_one_look_tells_whether_all_is_well(network, open_page):
     assert page.locator("#nodes > *").first.get_attribute("data-key") == "pi1"
     hear(network, "A", sequence=3)
     expect(page.locator("#sentence")).to_have_text(re.compile("^All is well"))
+
+
+def test_what_was_measured_is_told_in_the_numbers_of_the_locale_and_names_stay(make_web, open_page):
+    web = make_web(
+        slow("A1", host="pi1"),
+        slow("B1", host="pi2", name="Boiler 2.5"),
+        slow("B2", host="pi2"),
+    )
+    for sequence, codes in enumerate((("A1", "B1", "B2"), ("A1", "B2"))):
+        let_pass(web._site.records, 300 * sequence)
+        for code in codes:
+            web.on_batch([reading(code, 1.0, sequence=sequence)])
+            web.on_control(control("I", code), SENDER)
+    web.channel.data_sources["A1"] = source("A1", received=980, lost=36)
+    page = open_page(f"{web.address}network", locale="de-DE")
+    is_live(page)
+    verdict = page.locator("#verdict")
+    expect(verdict).to_contain_text("3,5% of the messages of pi1 are lost on the way here.")
+    expect(verdict).to_contain_text("Boiler 2.5 is silent.")
 
 
 def test_what_falls_silent_together_is_one_thing(network, open_page):
