@@ -38,6 +38,7 @@ from gateways.store import DEFAULT_STORE, Store
 from jph.bus.wire import Reading
 from jph.config.model import Config
 from jph.errors import SensorError, StoreError
+from jph.faults import MOST_TEXT
 from jph.node.channel import Channel
 from jph.node.process import STATE
 from jph.settings import arguments, setting
@@ -262,7 +263,8 @@ class IotTalk:
             with suppress(StoreError), self._store.writing() as connection:
                 note_refusals(connection, self.channel.codifier, some)
         more = {"functions": self._workers.fault, "commands": self._bus.fault}
-        state = self._link.send_own(timestamp_ms, **{key: it for key, it in more.items() if it})
+        told = {key: text[:MOST_TEXT] for key, text in more.items() if text}
+        state = self._link.send_own(timestamp_ms, **told)
         return STATE.WITHERRORS if self._workers.fault else state
 
     def _remind(self) -> None:

@@ -309,3 +309,17 @@ def test_a_loop_through_a_proxy_of_the_gateway_is_bounded(mosquitto, tmp_path):
         values = [lamp.value()[1][0] for _ in range(10)]
         assert values == list(range(10))
         assert time.monotonic() - began_s > 8 * paced.SHORTEST_S
+
+
+def test_many_refused_commands_are_told_in_one_datagram(mosquitto, tmp_path):
+    fans = [{**FAN, "Codifier": f"F{number}"} for number in range(10)]
+    config = network(mosquitto, *fans)
+    with gateway(config, tmp_path) as (_, component), Peer(config) as peer:
+        for fan in fans:
+            component._bus.output(fan["Codifier"], [400])
+
+        def told(message):
+            return message["source"] == "IT" and message["flag"] == "j" and "F0" in message["value"]
+
+        own = json.loads(peer.hear("data", told)["value"])
+        assert own["commands"].startswith("F0: 400 is not within its limits")
