@@ -167,6 +167,30 @@ def test_a_graph_is_made_by_keyboard_and_shows_its_values(web, admin, cat, open_
     expect(page.locator('[data-stage="join"] .wrong')).to_contain_text("ZeroDivisionError")
 
 
+def test_a_function_that_crashes_is_off_with_its_reason_and_goes_on_again(
+    web, admin, cat, open_page
+):
+    change(admin, request={"op": "attach"})
+    change(admin, request={"op": "add_link", "da_id": cat.id, "idf": "meow"})
+    text = "import os\ndef run(x):\n    os._exit(3)\n"
+    change(admin, at={"join": True}, source=text)
+    assert cat.signal()[0] == "CONNECT"
+
+    def is_off():
+        cat.push("meow", 1)
+        return graphs(admin)["cats"]["off"]
+
+    eventually(is_off, 60)
+    page = open_page(web.address)
+    sign_in(page, web)
+    page.goto(f"{web.address}settings/gateways/IT/graphs")
+    join = page.locator('[data-stage="join"] article')
+    expect(join).to_contain_text("Off: it ended its process with status 3", timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Switch it on again").click()
+    eventually(lambda: not graphs(admin)["cats"]["off"], 60)
+    expect(join.locator(".wrong")).not_to_contain_text("Off", timeout=PATIENCE_MS)
+
+
 def test_the_bus_is_a_device_with_names_of_components(web, admin, open_page):
     change(admin, request={"op": "attach"})
     page = open_page(web.address)
