@@ -5,6 +5,7 @@ are answered without the store, and a message costs no query. If a transaction f
 from the store again, since nobody knows whether it was committed.
 """
 
+import logging
 import threading
 import time
 from collections import Counter
@@ -33,6 +34,8 @@ from gateways.recent import first_seen
 from gateways.schema import Refusal, note_refusals, put_out
 from gateways.store import Store
 from jph.errors import StoreError
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -109,7 +112,11 @@ class Ingest:
                     _take(draft, message, readings, answers)
                 except Refused as refused:
                     refusals.append(_refusal(message, refused.reason))
+                    log.debug("%s %r: %s", message.topic, message.payload, refused.reason)
+                else:
+                    log.debug("%s %r", message.topic, message.payload)
             for mac, answer in answers.items():
+                log.debug("answered: %s %r", ASSIGN, answer)
                 key = f"join {mac}"
                 put_out(connection, self._gateway, ASSIGN, answer, key=key, qos=QOS_ASSIGN)
             note_refusals(connection, self._gateway, refusals)
