@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import Literal
 
 MOST_SOURCE = 64 << 10  # bytes of a function
+MOST_SOURCES = 1 << 20  # characters of all functions of a graph
 MOST_FUNCTIONS = 256  # of a graph
 MOST_LINKS = 256  # of a graph
 
@@ -121,6 +122,8 @@ class Graph:
         functions = {**self.functions, **{digest: source for source, digest in pairs}}
         if len(functions) > MOST_FUNCTIONS:
             raise ValueError(f"a graph has at most {MOST_FUNCTIONS} functions")
+        if sum(map(len, functions.values())) > MOST_SOURCES:
+            raise ValueError(f"the functions of a graph have at most {MOST_SOURCES} characters")
         return replace(self, functions=functions)
 
     def remove_functions(self, digests: Iterable[str]) -> "Graph":
@@ -134,7 +137,12 @@ class Graph:
         return replace(self, functions=left)
 
     def add_link(self, link: Link) -> "Graph":
-        """Add a link; ValueError if there is one to the feature, or its function is unknown."""
+        """Add a link; ValueError if another one is there to the feature, or its function unknown.
+
+        A program that starts anew adds all its links again; what is there already is as it wants.
+        """
+        if link in self.links:
+            return self
         if any(it.feature == link.feature for it in self.links):
             raise ValueError(f"the graph has a link to {link.feature} already")
         if len(self.links) == MOST_LINKS:

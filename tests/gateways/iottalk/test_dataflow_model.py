@@ -27,6 +27,12 @@ def test_a_wrong_digest_is_refused_and_a_known_function_may_come_again() -> None
     assert graph().add_functions([TO_INT], [digest_of(TO_INT)]) == graph()
 
 
+def test_the_functions_of_a_graph_have_a_limit_together() -> None:
+    large = [f"# {number}\n" + "#" * 60_000 for number in range(18)]
+    with pytest.raises(ValueError, match="at most 1048576 characters"):
+        graph().add_functions(large, map(digest_of, large))
+
+
 def test_a_function_in_use_stays() -> None:
     used = graph().set_join(None, Use.of(digest_of(TO_INT), {"square": digest_of(SQUARE)}))
     with pytest.raises(ValueError, match="in use"):
@@ -41,6 +47,7 @@ def test_input_and_output_of_one_name_are_two_features() -> None:
     assert [link.feature for link in both.outputs] == [SCREEN]
     with pytest.raises(ValueError, match="already"):
         both.add_link(Link(MEOW))
+    assert both.add_link(Link(SCREEN)) == both
     assert both.remove_link(MEOW).remove_link(SCREEN) == graph()
 
 
