@@ -91,12 +91,7 @@ def address_of(
         raise ConfigError(
             f"Broker: {broker!r} has more than an address; only mqtts:// takes ?{CA_OPTION}=FILE"
         )
-    password = ""
-    if password_file is not None:
-        try:
-            password = password_file.expanduser().read_text().strip()
-        except (OSError, RuntimeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"PasswordFile: {error}") from None
+    password = password_in(password_file, "PasswordFile")
     user = unquote(parts.username or "")
     address = BrokerAddress(
         parts.hostname, port or (TLS_PORT if tls else PORT), tls, user, password, ca_file
@@ -109,3 +104,22 @@ def address_of(
     if warning := service.drops(address.host, address.port):
         log.warning("%s", warning)
     return address
+
+
+def password_in(file: Path | None, setting: str) -> str:
+    """Return the password that a file holds, empty without a file; ConfigError names `setting`."""
+    if file is None:
+        return ""
+    try:
+        return file.expanduser().read_text().strip()
+    except (OSError, RuntimeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{setting}: {error}") from None
+
+
+def web_socket_of(broker: str, config: Config) -> int | None:
+    """Return the port of MQTT over WebSocket, which is known of a Broker by its Codifier only."""
+    component = config.components.get(broker)
+    if component is None or component.type != "Broker":
+        return None
+    port = component.settings.get("WebSocket")
+    return port if isinstance(port, int) else None

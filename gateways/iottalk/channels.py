@@ -7,7 +7,7 @@ not waited for. So they have a connection of their own, and wait for no commit.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gateways.address import BrokerAddress
@@ -50,7 +50,6 @@ class Channels:
         self.seen_ms: dict[str, int] = {}  # by device
         self.codifiers: Codifiers = {}
         self.last: dict[tuple[str, str], tuple[int, list[object]]] = {}
-        self.controlled: dict[str, tuple[Feature, int, int]] = {}  # by Codifier
         self._secret = secret
         self._mapping = mapping
         self._push = push
@@ -84,15 +83,19 @@ class Channels:
     def take(self, known: Known, proxies: Proxies, changed: Iterable[str]) -> None:
         """Take the devices that have changed; those that are not known have left."""
         for identifier in changed:
-            for found, key in self._taken.pop(identifier, ()):
-                found.pop(key, None)
+            before = self._taken.pop(identifier, [])
             device = known.devices.get(identifier)
+            if device is not None and not device.is_internal:
+                # First what it has now, so that no value falls between.
+                self._taken[identifier] = list(self._put(device, proxies))
+            there = {(id(found), key) for found, key in self._taken.get(identifier, ())}
+            for found, key in before:
+                if (id(found), key) not in there:
+                    found.pop(key, None)
             if device is None:
                 self.seen_ms.pop(identifier, None)
                 for key in [key for key in list(self.last) if key[0] == identifier]:
                     self.last.pop(key, None)
-            elif not device.is_internal:
-                self._taken[identifier] = list(self._put(device, proxies))
 
     def _put(self, device: Device, proxies: Proxies) -> Iterator[tuple[dict[Any, Any], object]]:
         """Note what a device has; yield each place and key where it is noted."""
@@ -104,13 +107,9 @@ class Channels:
             else:
                 self._outputs[device.id, feature.name] = topic
                 yield self._outputs, (device.id, feature.name)
-        found: tuple[tuple[dict[Any, Any], Mapping[Any, Any]], ...] = (
-            (self.codifiers, proxies.codifiers(device)),
-            (self.controlled, proxies.outputs(device)),
-        )
-        for into, some in found:
-            into.update(some)
-            yield from ((into, key) for key in some)
+        for key, some in proxies.codifiers(device).items():
+            self.codifiers[key] = some
+            yield self.codifiers, key
 
     def refusals(self) -> list[Refusal]:
         """Return the values that were refused since the last call, the last ones if many were."""

@@ -16,14 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateways.address import DEFAULT_BROKER, address_of
+from gateways.address import DEFAULT_BROKER, address_of, password_in, web_socket_of
 from gateways.http import JsonServer, home_token, listen
 from gateways.inlet import Inlet
 from gateways.iottalk import control, requests, tables
 from gateways.iottalk.bus import Bus, identifier
 from gateways.iottalk.channels import VALUES, Channels
 from gateways.iottalk.dataflow.engine import Engine
-from gateways.iottalk.devices import Device
+from gateways.iottalk.devices import Device, Reached
 from gateways.iottalk.functions import Sandbox, Workers
 from gateways.iottalk.proxies import AttributeOf, Proxies
 from gateways.iottalk.register import RESPONSES, Draft, Known, Register, refusal
@@ -37,7 +37,7 @@ from gateways.schema import note_refusals
 from gateways.store import DEFAULT_STORE, Store
 from jph.bus.wire import Reading
 from jph.config.model import Config
-from jph.errors import SensorError, StoreError
+from jph.errors import ConfigError, SensorError, StoreError
 from jph.faults import MOST_TEXT
 from jph.node.channel import Channel
 from jph.node.process import STATE
@@ -64,6 +64,12 @@ class IotTalk:
     password_file: Path | None = setting(
         None, doc="path of the file with the password of the user in the URL"
     )
+    device_user: str = setting(
+        "", doc="account at the broker that each device gets when it registers; empty: none"
+    )
+    device_password_file: Path | None = setting(
+        None, doc="path of the file with the password of this account"
+    )
     port: int = setting(PORT, ge=0, le=65535, doc="TCP port where devices register; 0: any free")
     host: str = setting("127.0.0.1", doc="address it listens on; 0.0.0.0: all of this machine")
     store: str = setting(DEFAULT_STORE, doc="URL of the store, sqlite:///… or postgresql://…")
@@ -88,8 +94,10 @@ class IotTalk:
 
     @staticmethod
     def check_settings(given: Given[str, Any], codifiers: Collection[str]) -> None:
-        """Refuse a range of Codifiers that is none."""
+        """Refuse a range of Codifiers that is none, and an account without its password."""
         check_codifiers(given)
+        if bool(given.get("device_user")) != (given.get("device_password_file") is not None):
+            raise ConfigError("DeviceUser and DevicePasswordFile go together: give both, or none")
 
     @staticmethod
     def rights(settings: Given[str, Any]) -> Rights:
@@ -97,13 +105,21 @@ class IotTalk:
         return Rights(
             own=("+/ctrl/o", f"{RESPONSES}/#", f"{VALUES}/o"),
             devices=("%s/ctrl/i", VALUES),
+            reads=("%s/ctrl/o", f"{VALUES}/o"),
             programs=(requests.TOPICS,),
         )
 
     def __post_init__(self) -> None:
         address = address_of(self.broker, self.password_file, self.config, self.home)
         codifier = self.channel.codifier
-        self._address = address
+        self._reached = Reached(
+            "" if is_loopback(address.host) else address.host,
+            address.port,
+            address.tls,
+            web_socket_of(self.broker, self.config),
+            self.device_user,
+            password_in(self.device_password_file, "DevicePasswordFile"),
+        )
         self._proxies = Proxies(self.proxy)
         self._unread = "not read yet"  # why what is kept is not known; empty if it is
         self._reading = threading.Lock()
@@ -152,15 +168,14 @@ class IotTalk:
     def _app(self, token: str) -> Any:
         from gateways.iottalk.routes import Service, app_of  # Flask takes a while
 
-        host = "" if is_loopback(self._address.host) else self._address.host
         return app_of(
             Service(
                 self._register,
                 self._channels,
                 self._engine,
                 token,
-                mqtt=(host, self._address.port),
-                state=self.state,
+                self._reached,
+                self.state,
             )
         )
 
@@ -245,7 +260,8 @@ class IotTalk:
         Raises:
             SensorError: there is no such feature now, or it is a step.
         """
-        found = self._channels.controlled.get(codifier)
+        devices = self._register.known.devices.values()
+        found = self._proxies.output(codifier, devices)
         if found is None:
             raise SensorError("no registered device has this output feature; see Proxy")
         if flag != "A":

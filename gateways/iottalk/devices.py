@@ -118,6 +118,37 @@ class Device:
         return replace(self, online=False, connected=frozenset(), unanswered=())
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How devices reach the broker.
+
+    Args:
+        host: its name; empty: the one by which we are asked.
+        web_socket: port of MQTT over WebSocket, for device applications in browsers.
+        user: account that devices get, if they need one.
+    """
+
+    host: str
+    port: int
+    tls: bool
+    web_socket: int | None
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+    def answer(self, asked: str) -> dict[str, object]:
+        """Return what a registration is told of it."""
+        s = "s" if self.tls else ""
+        url = {
+            "scheme": f"mqtt{s}",
+            "host": self.host or asked,
+            "port": self.port,
+            "ws_scheme": f"ws{s}",
+            "ws_port": self.web_socket,
+        }
+        account = {"username": self.user, "password": self.password} if self.user else {}
+        return {"url": url, **account}
+
+
 def _listed(given: Iterable[tuple[str, Iterable[str | None]]]) -> Features:
     return tuple((name, tuple(units)) for name, units in given)
 

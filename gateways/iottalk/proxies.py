@@ -1,6 +1,6 @@
 """Which values of which features are on the bus, and under which Codifier."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from gateways.iottalk.dataflow.model import Feature
@@ -39,13 +39,16 @@ class Proxies:
             found.setdefault(key, []).append((entry.codifier, entry.index))
         return found
 
-    def outputs(self, device: Device) -> dict[str, tuple[Feature, int, int]]:
-        """Return for Codifiers of output features the feature, the index, and how many values."""
-        return {
-            entry.codifier: (feature, entry.index, device.dimension(feature) or 1)
-            for feature, entry in self._found(device)
-            if feature.kind == "odf"
-        }
+    def output(self, codifier: str, devices: Iterable[Device]) -> tuple[Feature, int, int] | None:
+        """Return the output feature with a Codifier, the index, and how many values it has.
+
+        Of several devices of one name it is one that is online.
+        """
+        for device in sorted(devices, key=lambda it: not it.online):
+            for feature, entry in self._found(device):
+                if entry.codifier == codifier and feature.kind == "odf":
+                    return feature, entry.index, device.dimension(feature) or 1
+        return None
 
     def _found(self, device: Device) -> list[tuple[Feature, AttributeOf]]:
         if device.is_internal:

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from gateways.iottalk.dataflow.model import Feature, Graph, Link, Use
+from gateways.iottalk.dataflow.values import MOST_VALUES
 from gateways.iottalk.devices import KINDS, identified
 from gateways.iottalk.register import RESPONSES, Attached, Draft, key_of, refusal
 from gateways.iottalk.values import object_of
@@ -25,6 +26,7 @@ TOPICS = f"{REQUESTS}/#"
 MOST_GRAPHS = 1_000
 MOST_PIECES, MOST_KEPT = 16, 1 << 16  # topics whose lines are kept, and bytes of each
 MOST_CLIENTS = 100  # that are told of devices
+MOST_NAME = 200  # characters of a program or a graph
 
 Answer = dict[str, Any]
 
@@ -86,7 +88,10 @@ def asked(draft: Draft, place: str, request: Mapping[str, Any]) -> Answer:
         place: the levels of its topic behind `iottalk/api/req/`.
     """
     try:
-        match place.split("/"):
+        names = place.split("/")
+        if any(len(name) > MOST_NAME or set(name) & set("+#\0") for name in names):
+            raise ValueError(f"a name has at most {MOST_NAME} characters, and no + and #")
+        match names:
             case [client, "graph", name] if client and name:
                 answer = _of_graph(draft, request, client, name)
             case [client] | [client, "graph" | "device"] if client:
@@ -236,6 +241,8 @@ def _texts(request: Mapping[str, Any], key: str) -> list[str]:
 
 def _count(request: Mapping[str, Any], key: str) -> int | None:
     count = request.get(key)
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
-        raise ValueError(f"{key}: a whole number")
+    if count is None:
+        return None
+    if isinstance(count, bool) or not isinstance(count, int) or not 0 <= count <= MOST_VALUES:
+        raise ValueError(f"{key}: a whole number from 0 to {MOST_VALUES}")
     return count

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, Response, request
 from pydantic import JsonValue
@@ -21,7 +22,14 @@ from gateways.iottalk import requests
 from gateways.iottalk.channels import Channels
 from gateways.iottalk.dataflow.engine import Engine
 from gateways.iottalk.dataflow.model import Feature
-from gateways.iottalk.devices import Device, NoProtocol, NotRecognized, identified, registered
+from gateways.iottalk.devices import (
+    Device,
+    NoProtocol,
+    NotRecognized,
+    Reached,
+    identified,
+    registered,
+)
 from gateways.iottalk.register import RESPONSES, Attached, Register, key_of
 from gateways.iottalk.values import json_of
 from jph.errors import StoreError
@@ -34,7 +42,6 @@ class Service:
     """What the routes know of the gateway that serves them.
 
     Args:
-        mqtt: host name and port of the broker; no host: the one by which we are asked.
         state: gives what the pages show of the gateway.
     """
 
@@ -42,7 +49,7 @@ class Service:
     channels: Channels
     engine: Engine
     token: str
-    mqtt: tuple[str, int]
+    broker: Reached
     state: Callable[[], Mapping[str, Any]]
 
 
@@ -102,17 +109,15 @@ def _put(service: Service, identifier: str) -> Response:
             now, then = device.public(), before.public()
             changed = {key: value for key, value in now.items() if then[key] != value}
             draft.announce("changed", {**changed, "id": identifier})
-    host, port = service.mqtt
-    host = host or request.host.rsplit(":", 1)[0].strip("[]")
-    url = {"scheme": "mqtt", "host": host, "port": port, "ws_scheme": "ws", "ws_port": None}
+    host = urlsplit(f"//{request.host}").hostname or ""
     return answered(
         {
             "id": identifier,
             "state": "ok",
             "name": device.name,
             "rev": device.rev,
-            "url": url,
             "ctrl_chans": device.channels,
+            **service.broker.answer(host),
         }
     )
 
@@ -240,8 +245,8 @@ def ask_graph(service: Service, client: str, graph: str, body: Asked) -> object:
     """Send a request of the management API on a graph; return its answer."""
     with service.register.change() as draft:
         answer = requests.asked(draft, f"{client}/graph/{graph}", body.request)
-        topic = f"{RESPONSES}/{client}/graph/{graph}"
-        draft.say(topic, answer)  # as the others who work on this graph expect it
+        if answer["state"] == "ok":  # the others who work on this graph expect it
+            draft.say(f"{RESPONSES}/{client}/graph/{graph}", answer)
     return answer
 
 

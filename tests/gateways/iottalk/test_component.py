@@ -4,6 +4,7 @@ import contextlib
 import json
 import struct
 import time
+from uuid import uuid4
 
 import pytest
 
@@ -140,6 +141,13 @@ def test_features_are_on_the_bus_without_a_graph(mosquitto, tmp_path):
         phone.push("acc", [0.1, 0.2, 0.3])
         heard = peer.hear("data", lambda it: it["source"] == "p1" and it["flag"] == "j")
         assert json.loads(heard["value"]) == {"value": 0.3}
+        peer.command("A", "p2", 1.0)
+        assert phone.value() == ("lamp", [1])
+        # Another one of this name comes and leaves.
+        other = str(uuid4())
+        assert ask(component, "PUT", f"/{other}", phone.body)[0] == 200
+        rev = ask(component, "GET", f"/{other}")[1]["rev"]
+        assert ask(component, "DELETE", f"/{other}", {"rev": rev})[0] == 200
         peer.command("A", "p2", 1.0)
         assert phone.value() == ("lamp", [1])
         heard = peer.hear("data", lambda it: it["source"] == "p2" and it["flag"] != "n")

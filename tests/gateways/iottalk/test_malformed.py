@@ -17,7 +17,7 @@ NO_OBJECT = [
     *(b'{"op": NaN}', b'{"op": Infinity}', b'{"op": ' + b"9" * 5000 + b"}"),
 ]
 WRONG = [None, 1, 1.5, True, "", "x", "x" * 300, [], {}, [1], {"a": 1}, ["x"], "\0", "é", "+", "#"]
-LINK = {"op": "add_link", "da_id": "…", "idf": "in", "func": None}
+LINK = {"op": "add_link", "da_id": "…", "odf": "free", "func": None}
 REQUESTS = [
     {},
     *({"op": op} for op in (None, 1, [], {}, "unknown", "x" * 10_000)),
@@ -25,12 +25,13 @@ REQUESTS = [
     *({"op": "add_funcs", "codes": ["x"], "digests": digests} for digests in WRONG),
     *({"op": "rm_funcs", "digests": digests} for digests in (None, 1, "x", {}, [1], ["x"])),
     *({**LINK, "da_id": given} for given in WRONG),
-    *({**LINK, "idf": given} for given in WRONG),
-    *({**LINK, "func": given} for given in WRONG if given is not None),
+    *({**LINK, "odf": given} for given in WRONG),
+    *({**LINK, "func": given} for given in WRONG if given not in (None, "")),
     *({**LINK, "depends": given} for given in (1, "x", [1], {"a": 1}, {"a b": "x"})),
     *({**LINK, "input_type": given} for given in (1, "x", [1], {"a": 1})),
     *({**LINK, "param_no": given} for given in (-1, 1.5, True, "1", [], {}, 10**9)),
     *({**LINK, "tag_param_no": given} for given in (-1, 1.5, True, "1", [], {}, 10**9)),
+    {**LINK, "idf": "in"},
     {**LINK, "odf": "out"},
     {"op": "add_link", "da_id": "…"},
     {"op": "rm_link", "da_id": "…", "idf": "unknown"},
@@ -50,7 +51,8 @@ def rig(mqtt_broker, tmp_path):
         connected(mqtt_broker.port, "device") as of_device,
         connected(mqtt_broker.port, "gui") as of_gui,
     ):
-        device = Device(of_device, component, [("in", [None])], [("out", [None])])
+        odf = [("out", [None]), ("free", [None])]
+        device = Device(of_device, component, [("in", [None])], odf)
         device.register()
         program = Program(of_gui)
         program.must("attach")
@@ -75,7 +77,9 @@ def refused(component) -> int:
 
 def test_every_request_with_a_mistake_is_answered_and_changes_nothing(rig):
     component, device, program = rig
-    before = component._register.known
+    register = component._register
+    eventually(lambda: not register.known.devices[device.id].unanswered, what="all is answered")
+    before = register.known
 
     for request in REQUESTS:
         text = json.dumps(request).replace("\\u2026", device.id)
@@ -84,9 +88,11 @@ def test_every_request_with_a_mistake_is_answered_and_changes_nothing(rig):
         assert topic == "iottalk/api/res/gui/graph/1"
         assert answer["state"] == "error", (request, answer)
         assert answer["reason"], request
-    known = component._register.known
-    assert known.graphs == before.graphs
-    assert known.devices == before.devices
+    # What is wrong is each time the one thing.
+    assert program.ask("add_link", da_id=device.id, odf="free", param_no=4096)["state"] == "ok"
+    assert program.ask("rm_link", da_id=device.id, odf="free")["state"] == "ok"
+    assert register.known.graphs == before.graphs
+    eventually(lambda: register.known.devices == before.devices, what="all is as it was")
     assert refused(component) == len(REQUESTS)
     goes_on(device)
 
@@ -194,3 +200,31 @@ def test_registrations_of_every_wrong_kind(rig):
     assert ask(component, "DELETE", f"/{device.id}", {"rev": "x"})[0] == 400
     assert ask(component, "GET", "/no-uuid")[0] == 404
     goes_on(device)
+
+
+def test_a_device_that_says_it_is_offline_just_after_it_left_breaks_no_rule(mqtt_broker, tmp_path):
+    with (
+        gateway(network(mqtt_broker), tmp_path) as (_, component),
+        connected(mqtt_broker.port, "device") as client,
+    ):
+        device = Device(client, component, [("a", [None])])
+        device.register()
+        known = component._register
+        eventually(lambda: known.known.devices[device.id].online)
+        assert ask(component, "DELETE", f"/{device.id}", {"rev": device.rev})[0] == 200
+        device.say("offline")
+        device.say("online")
+        eventually(lambda: component._counts()["refused"])
+        assert component._counts()["refused"] == 1  # only who says that it is there
+
+
+@pytest.mark.parametrize("name", ["+", "%23", "a%00", "x" * 201])
+def test_our_pages_name_no_graph_that_has_no_topic(mosquitto, tmp_path, name):
+    with gateway(network(mosquitto), tmp_path) as (_, component):
+        token = (tmp_path / "gateways" / "token").read_text().strip()
+        asked = {"request": {"op": "attach"}}
+        status, answer = ask(component, "POST", f"/jph/graphs/jph/{name}", asked, token)
+        assert (status, answer["state"]) == (200, "error"), answer
+        assert "at most 200 characters" in answer["reason"]
+        assert not component.state()["waiting_for_the_broker"]
+        assert not component._register.known.graphs
