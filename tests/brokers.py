@@ -120,6 +120,22 @@ def connected(
         client.loop_stop()
 
 
+def is_refused(port: int, user: str = "", password: str | None = None) -> bool:
+    """Tell whether a broker refuses who comes in so; it has to answer."""
+    answers: list[bool] = []
+    client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2, reconnect_on_failure=False)
+    client.on_connect = lambda *arguments: answers.append(arguments[3].is_failure)
+    if user:
+        client.username_pw_set(user, password)
+    client.connect(LOOPBACK, port)
+    client.loop_start()
+    try:
+        return eventually(lambda: answers, ANSWER_S, "the broker answers")[0]
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
 class Mosquitto(Broker):
     """A mosquitto that everybody may use; it writes its state when it ends."""
 
