@@ -3,14 +3,13 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 
 import pytest
 
 import web.app
 from jph.errors import ChannelError, ConfigError
 from jph.settings import settings_of
-from tests.helpers import naming
+from tests.helpers import eventually, naming
 from tests.web.bus import component, config_of
 from tests.web.client import Client, LiveReader
 from web.service import Web
@@ -45,10 +44,8 @@ def test_the_port_is_free_again_after_the_close(make_web):
 
 def test_a_server_that_is_closed_at_once_leaves_nothing(make_web):
     before = threading.active_count()
-    began_s = time.monotonic()
     make_web().close()
-    assert time.monotonic() - began_s < 2
-    assert threading.active_count() == before
+    eventually(lambda: threading.active_count() == before)
 
 
 def test_pages_are_served_although_another_thread_disturbs_the_compiler(make_web, monkeypatch):
