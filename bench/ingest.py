@@ -1,10 +1,11 @@
 """Messages of Tenta's sensors from an MQTT broker into a store: how many in a second?
 
-    python -m bench.ingest [--messages 20000] [--rounds 3]
+    python -m bench.ingest [--messages 20000] [--rounds 3] [--store sqlite|postgresql]
 
 The messages wait in mosquitto, with QoS 1, for the session of each program in turn; what is
 measured is the time from the first that arrives to the last one that is stored.
 
+    mosquitto  only paho, which acknowledges each message at once and drops it
     bare loop  paho with manual acknowledgements, pydantic, one insert and commit in each 20 ms
     gateway    what the component Tenta does with them, all its rules and tables
 """
@@ -18,15 +19,17 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
+import psycopg2
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from psycopg2.extras import execute_values
 from pydantic import BaseModel, TypeAdapter
 
 from bench import common
@@ -40,6 +43,7 @@ from gateways.tenta.models import subscriptions
 from gateways.tenta.proxies import Proxies
 from tests.brokers import running_mosquitto
 from tests.helpers import LOOPBACK
+from tests.servers import PostgresServer, running_postgres
 
 LIMITS = (
     "max_queued_messages 0",
@@ -48,7 +52,8 @@ LIMITS = (
 TOPIC = "measurements/+"
 BATCH_S = 0.02
 SENSORS = 10
-KINDS = ("bare", "gateway")
+KINDS = {"limit": "mosquitto", "bare": "bare loop", "gateway": "gateway"}
+STORED_LEAST = 50_000  # readings in a second, a hundred in each message
 
 
 class Measurement(BaseModel, strict=True, extra="forbid", allow_inf_nan=False):
@@ -106,9 +111,82 @@ def _length(size: int) -> bytes:
             return bytes(digits)
 
 
-def drain_bare(port: int, folder: Path, count: int) -> float:
+def subscribed(port: int, name: str, *, manual_ack: bool) -> mqtt.Client:
+    """Return a client of paho with a session of its own, which is subscribed when it is asked."""
+    version = mqtt.MQTTv5
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, name, protocol=version, manual_ack=manual_ack)
+    client.on_connect = lambda client, *_: client.subscribe(TOPIC, qos=1)
+    properties = Properties(PacketTypes.CONNECT)
+    properties.SessionExpiryInterval = 3600
+    properties.ReceiveMaximum = 4000
+    client.connect(LOOPBACK, port, clean_start=False, properties=properties)
+    return client
+
+
+def make_session(port: int, name: str) -> None:
+    """Let the broker keep messages for a client."""
+    client = subscribed(port, name, manual_ack=False)
+    done: list[object] = []
+    client.on_subscribe = lambda *some: done.append(some)
+    while not done:
+        client.loop(0.1)
+    client.disconnect()
+
+
+def drain_limit(port: int, count: int) -> float:
+    """Take messages and do nothing with them."""
+    times: list[float] = []
+    arrived = 0
+
+    def on_message(client: mqtt.Client, data: object, message: mqtt.MQTTMessage) -> None:
+        nonlocal arrived
+        if not times:
+            times.append(time.perf_counter())
+        arrived += 1
+
+    client = subscribed(port, "limit", manual_ack=False)
+    client.on_message = on_message
+    while arrived < count:
+        client.loop(0.1)
+    took_s = time.perf_counter() - times[0]
+    client.disconnect()
+    return took_s
+
+
+Rows = list[tuple[str, float, str, float, int]]
+
+
+@contextmanager
+def bare_table(folder: Path, url: str) -> Iterator[Callable[[Rows], object]]:
+    """Make a table without an index; give what inserts rows and commits."""
+    columns = "(sensor TEXT, time FLOAT, name TEXT, value FLOAT, revision INT)"
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(folder / "bare.sqlite", isolation_level=None)) as file:
+            file.execute("PRAGMA journal_mode = WAL")
+            file.execute("PRAGMA synchronous = FULL")
+            file.execute(f"CREATE TABLE m {columns}")
+
+            def insert(rows: Rows) -> None:
+                file.execute("BEGIN")
+                file.executemany("INSERT INTO m VALUES (?, ?, ?, ?, ?)", rows)
+                file.execute("COMMIT")
+
+            yield insert
+        return
+    with closing(psycopg2.connect(url)) as server, server.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE m {columns}")
+        server.commit()
+
+        def insert_there(rows: Rows) -> None:
+            execute_values(cursor, "INSERT INTO m VALUES %s", rows, page_size=len(rows))
+            server.commit()
+
+        yield insert_there
+
+
+def drain_bare(port: int, folder: Path, url: str, count: int) -> float:
     """Store messages by the simplest loop that acknowledges what it has committed."""
-    rows: list[tuple[str, float, str, float, int]] = []
+    rows: Rows = []
     waiting: list[int] = []
     times: list[float] = []
 
@@ -121,36 +199,22 @@ def drain_bare(port: int, folder: Path, count: int) -> float:
                 rows.append((sensor, measured.timestamp, name, value, measured.revision))
         waiting.append(message.mid)
 
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, "bare", protocol=mqtt.MQTTv5, manual_ack=True)
+    client = subscribed(port, "bare", manual_ack=True)
     client.on_message = on_message
-    client.on_connect = lambda client, *_: client.subscribe(TOPIC, qos=1)
-    subscribed: list[object] = []
-    client.on_subscribe = lambda *some: subscribed.append(some)
-    properties = Properties(PacketTypes.CONNECT)
-    properties.SessionExpiryInterval = 3600
-    properties.ReceiveMaximum = 4000
-    client.connect(LOOPBACK, port, clean_start=False, properties=properties)
     done = 0
-    with closing(sqlite3.connect(folder / "bare.sqlite", isolation_level=None)) as file:
-        file.execute("PRAGMA journal_mode = WAL")
-        file.execute("PRAGMA synchronous = FULL")
-        file.execute("CREATE TABLE IF NOT EXISTS m (sensor, time, name, value, revision)")
-        while done < count or not (count or subscribed):
+    with bare_table(folder, url) as insert:
+        while done < count:
             until_s = time.perf_counter() + BATCH_S
             while (left_s := until_s - time.perf_counter()) > 0 and done + len(waiting) < count:
                 client.loop(left_s)
-            if not count:
-                client.loop(0.1)
             if waiting:
-                file.execute("BEGIN")
-                file.executemany("INSERT INTO m VALUES (?, ?, ?, ?, ?)", rows)
-                file.execute("COMMIT")
+                insert(rows)
                 for identifier in waiting:
                     client.ack(identifier, 1)
                 done += len(waiting)
                 rows.clear()
                 waiting.clear()
-        took_s = time.perf_counter() - times[0] if times else 0.0
+        took_s = time.perf_counter() - times[0]
     client.disconnect()
     return took_s
 
@@ -187,8 +251,13 @@ def drain_gateway(port: int, folder: Path, url: str, count: int) -> float:
 
 def drain(kind: str, port: int, folder: Path, url: str, count: int) -> float:
     """Take so many messages in this process; with 0 of them only make the session."""
+    if kind != "gateway" and not count:
+        make_session(port, kind)
+        return 0.0
+    if kind == "limit":
+        return drain_limit(port, count)
     if kind == "bare":
-        return drain_bare(port, folder, count)
+        return drain_bare(port, folder, url, count)
     return drain_gateway(port, folder, url, count)
 
 
@@ -249,10 +318,11 @@ def rate(kind: str, url: str, count: int, readings: int) -> float:
 
 
 def main() -> None:
-    """Print the table, or take messages as one of its programs."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    """Print the tables, or take messages as one of its programs."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--store", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--drain", choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument("--port", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -261,27 +331,40 @@ def main() -> None:
     if chosen.drain:
         print(drain(chosen.drain, chosen.port, chosen.folder, chosen.url, chosen.messages))
         return
-    url = "sqlite:///gateways.sqlite"
-    for readings in (1, 100):
-        count = chosen.messages // (1 if readings == 1 else 20)
-        compare(url, count, readings, chosen.rounds)
+    with ExitStack() as opened:
+        server = None
+        if chosen.store == "postgresql":
+            server = opened.enter_context(running_postgres(durable=True))
+        for readings in (1, 100):
+            count = chosen.messages // (1 if readings == 1 else 20)
+            compare(server, count, readings, chosen.rounds)
 
 
-def compare(url: str, count: int, readings: int, rounds: int) -> None:
+def compare(server: PostgresServer | None, count: int, readings: int, rounds: int) -> None:
     """Measure all programs in turn, and print a table."""
-    measures = {
-        name: partial(rate, kind, url, count, readings)
-        for kind, name in zip(KINDS, ("bare loop", "gateway"), strict=True)
-    }
+
+    def measured(kind: str) -> float:
+        url = server.url(server.create_database()) if server else "sqlite:///gateways.sqlite"
+        return rate(kind, url, count, readings)
+
+    measures = {name: partial(measured, kind) for kind, name in KINDS.items()}
     results = common.interleaved(measures, rounds)
     medians = {name: common.median(values) for name, values in results.items()}
+    of_limit, of_bare = medians["mosquitto"], medians["bare loop"]
     rows = []
     for name, middle in medians.items():
-        least = 0.6 if readings == 1 and name == "gateway" else None
-        goal = common.verdict(middle / medians["bare loop"], least=least)
-        rows.append([name, f"{middle:,.0f}", *goal])
-    title = f"{count:,} messages of {readings} readings, in readings/s"
-    common.print_table(title, ["", "median", "to the bare loop", "goal", ""], rows)
+        goal: list[str] = []
+        if name == "gateway":
+            ratio, least = middle / of_bare, 0.6
+            if readings > 1:
+                ratio, least = middle / STORED_LEAST, 1.0
+            goal = common.verdict(ratio, least=least)[1:]
+        ratios = [f"{middle / each:.2f}" for each in (of_limit, of_bare)]
+        rows.append([name, f"{middle:,.0f}", *ratios, *goal])
+    where = "PostgreSQL" if server else "SQLite"
+    title = f"{count:,} messages of {readings} readings into {where}, in readings/s"
+    heads = ["", "median", "to mosquitto", "to the bare loop", "goal", ""]
+    common.print_table(title, heads, rows)
 
 
 if __name__ == "__main__":

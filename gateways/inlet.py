@@ -30,7 +30,11 @@ __all__ = ["Inlet", "InletStatus", "Message"]
 log = logging.getLogger(__name__)
 
 MOST_IN_BATCH = 1_000
+# Of a batch, unless it is one message: a reading of 60 bytes takes ten times as much on its way.
+BATCH_BYTES = 128 << 10
 BATCH_S = 0.02  # a message waits so long for others, which share the commit with it
+MOST_BYTES = 1 << 20  # of what waits
+MOST_PACKET = 2 << 20  # larger messages the broker does not send
 OVERHEAD_BYTES = 500  # of one message in memory, besides its topic and payload
 
 
@@ -84,7 +88,7 @@ class Inlet:
         refused: Callable[[Message, BaseException], object] = lambda message, error: None,
         on_state: Callable[[bool, str], object] = lambda connected, reason: None,
         most_messages: int = 10_000,
-        most_bytes: int = 16 << 20,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
         self._commit_batch = commit
         self._refused = refused
@@ -111,7 +115,7 @@ class Inlet:
             self._has_room,
             self._take,
             self._note_state,
-            most_bytes,
+            MOST_PACKET,
         )
         self._writer = component_thread("inlet", self._write)
 
@@ -175,7 +179,7 @@ class Inlet:
             waiting = len(self._queue)
             if waiting == 1:
                 self._began_s = time.monotonic()
-            if waiting == 1 or waiting == MOST_IN_BATCH:
+            if waiting == 1 or self._is_full():
                 self._changed.notify()
         self._messages += 1
         self._bytes += len(message.payload)
@@ -194,11 +198,21 @@ class Inlet:
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._is_closing)
             self._changed.wait_for(
-                lambda: len(self._queue) >= MOST_IN_BATCH or self._is_closing,
+                lambda: self._is_full() or self._is_closing,
                 self._began_s + BATCH_S - time.monotonic(),
             )
             self._taken_s = time.monotonic()
-            return list(islice(self._queue, MOST_IN_BATCH))
+            batch: list[Arrival] = []
+            size = 0
+            for arrival in islice(self._queue, MOST_IN_BATCH):
+                size += _size(arrival.message)
+                if batch and size > BATCH_BYTES:
+                    break
+                batch.append(arrival)
+            return batch
+
+    def _is_full(self) -> bool:
+        return len(self._queue) >= MOST_IN_BATCH or self._queued_bytes >= BATCH_BYTES
 
     def _commit(self, batch: list[Arrival]) -> int:
         """Store a batch and acknowledge it; return how many messages of it are done with."""

@@ -13,7 +13,6 @@ from jph.files import identity_of
 from jph.stores.sqlite.file import ADVICE, ERRORS, code_of, connect, opened, put_aside, set_up
 
 JOURNAL_BYTES = 32 << 20
-CACHE_KB = 16_384  # pages of the readings of many sensors, which are written in turn
 AGAIN = "users, sensors and readings begin anew: put a copy back if you have one"
 
 # Several stores of one file write in turn.
@@ -43,7 +42,6 @@ class SqliteBackend:
                 raise StoreError(
                     f"{self.path}: its file system allows no WAL: name a file on a local disk"
                 )
-            connection.execute(f"PRAGMA cache_size = -{CACHE_KB}")
             connection.execute("PRAGMA foreign_keys = ON")
             prepare(connection)
 

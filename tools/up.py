@@ -25,6 +25,7 @@ from jph.node.node import Node
 from jph.node.probe import Answers, StartProbe
 from jph.node.reload import Reloader
 from jph.node.systemd import Notifier, from_environment
+from jph.threads import share_pools
 from tools import crash, options, places
 from tools.change_on_trial import EX_TEMPFAIL, change_on_trial
 from tools.service import Service
@@ -98,6 +99,7 @@ def _main(
     def runs(entry: Mapping[str, object]) -> bool:
         return runs_here(entry) if codifiers is None else entry.get("Codifier") in codifiers
 
+    share_pools()
     notifier = from_environment()  # which has it for the first who asks
     with change_on_trial(home, runs) as change:
         _run(source, home, port, codifiers, take_over, runs, notifier)

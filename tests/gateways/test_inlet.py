@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from gateways.address import BrokerAddress
-from gateways.inlet import Inlet
+from gateways.inlet import BATCH_BYTES, Inlet
 from gateways.message import Message
 from gateways.recent import MOST_RECENT, first_seen
 from jph.errors import StoreError
@@ -165,6 +165,20 @@ def test_the_queue_is_bounded_in_bytes(mosquitto):
         taken.error = None
         eventually(lambda: len(taken.messages) == 40)
     assert taken.payloads == large
+
+
+def test_a_batch_is_bounded_in_bytes(mosquitto):
+    taken = Taken()
+    taken.error = StoreError("away")  # so that they wait when it takes them
+    large = [bytes([number]) * (BATCH_BYTES // 4) for number in range(15)]
+    with inlet_to(mosquitto, taken) as inlet, mosquitto.client() as client:
+        connected(inlet)
+        publish(client, [b"first", *large, bytes(BATCH_BYTES * 2), b"last"])
+        eventually(lambda: inlet.status.queued > 8)
+        taken.error = None
+        eventually(lambda: len(taken.messages) == 18)
+    assert taken.payloads[:16] == [b"first", *large]
+    assert max(taken.batches) <= 5 and 1 in taken.batches
 
 
 def test_poison_is_refused_and_the_rest_is_stored(mqtt_broker):
