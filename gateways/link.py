@@ -7,15 +7,12 @@ store -> Outbox -> broker
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any
 
 from gateways.address import BrokerAddress
 from gateways.inlet import Inlet
 from gateways.mapping import Mapping as BusMapping
 from gateways.outbox import Outbox
 from gateways.store import Store
-from jph.config.adopt import codifiers_in
-from jph.errors import ConfigError
 from jph.faults import MOST_TEXT
 from jph.node.channel import Channel
 from jph.node.process import STATE
@@ -97,12 +94,3 @@ def client_id(kind: str, token: str, codifier: str) -> str:
     It is the same at each start, since the broker keeps for it what comes meanwhile.
     """
     return f"jph-{kind}-{sha256(f'{token} {codifier}'.encode()).hexdigest()[:8]}"
-
-
-def check_codifiers(given: Mapping[str, Any]) -> None:
-    """Refuse a range of Codifiers that is none."""
-    if given.get("codifiers"):
-        try:
-            codifiers_in(given["codifiers"])
-        except ValueError as error:
-            raise ConfigError(f"Codifiers: {error}") from None

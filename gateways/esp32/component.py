@@ -11,32 +11,30 @@ told, and no LED switches minutes later.
 
 import threading
 import time
-from collections.abc import Collection, Sequence
 from collections.abc import Mapping as Given
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateways.address import DEFAULT_BROKER, address_of
 from gateways.esp32 import retention, tables
 from gateways.esp32.boards import Board
 from gateways.esp32.ingest import Ingest
 from gateways.esp32.protocol import COMMAND, FROM_BOARDS, FROM_US, QOS_COMMAND
 from gateways.esp32.proxies import Proxies, ValueOf
 from gateways.esp32.service import GoneError, Service
-from gateways.http import JsonServer, home_token, listen
+from gateways.gateway import Gateway
+from gateways.http import JsonServer
 from gateways.inlet import Inlet
-from gateways.link import Link, check_codifiers, client_id
-from gateways.mapping import MappedReading, Mapping
+from gateways.link import Link, client_id
+from gateways.mapping import MappedReading
 from gateways.outbox import Outbox
 from gateways.rights import Rights
-from gateways.store import DEFAULT_STORE, Store
 from jph.config.model import Config
 from jph.errors import SensorError, StoreError
-from jph.node.channel import Channel
 from jph.node.process import STATE
-from jph.settings import arguments, setting
+from jph.settings import setting
 from jph.tcp import is_loopback
 from jph.threads import component_thread
 
@@ -48,7 +46,7 @@ THREADS = 64  # each page that is open keeps one, for what changes
 
 
 @dataclass
-class Esp32:
+class Esp32(Gateway):
     """Serve ESP32 boards with an LED, a button and a photoresistor.
 
     Its own data is {"value": messages stored per minute, "boards": how many are connected,
@@ -56,31 +54,15 @@ class Esp32:
     absent if they do}, every SensorInterval.
     """
 
-    channel: Channel
-    config: Config
-    home: Path
-    broker: str = setting(DEFAULT_BROKER, doc="URL of the broker, or Codifier of a Broker")
-    password_file: Path | None = setting(
-        None, doc="path of the file with the password of the user in the URL"
-    )
     port: int = setting(PORT, ge=0, le=65535, doc="TCP port of the pages; 0 for any free one")
     host: str = setting("127.0.0.1", doc="address of the pages; 0.0.0.0: all of this machine")
     page_password_file: Path | None = setting(
         None, doc="path of the file with the password of the pages, where Host is no loopback one"
     )
-    store: str = setting(DEFAULT_STORE, doc="URL of the store, sqlite:///… or postgresql://…")
-    store_password_file: Path | None = setting(
-        None, doc="path of the file with the password of the store"
-    )
     keep_days: float | None = setting(
         None, gt=0, doc="age of the values that are kept, days; absent: all are"
     )
     proxy: tuple[ValueOf, ...] = setting((), doc="what goes on the bus, each value a proxy")
-    codifiers: str = setting(
-        "", doc="range that jph gateway adopt and the pages take new Codifiers from, as e0-ez"
-    )
-
-    live_settings = ("Proxy",)
 
     @staticmethod
     def listens_on(host: str = "127.0.0.1", port: int = PORT, **others: object) -> tuple[str, int]:
@@ -88,31 +70,19 @@ class Esp32:
         return host, port
 
     @staticmethod
-    def check_settings(given: Given[str, Any], codifiers: Collection[str]) -> None:
-        """Refuse a range of Codifiers that is none."""
-        check_codifiers(given)
-
-    @staticmethod
     def rights(settings: Given[str, Any]) -> Rights:
         """Return what a Broker lets boards do: say who they are and report, and hear us only."""
         return Rights(own=FROM_US, devices=FROM_BOARDS, reads=FROM_US)
 
     def __post_init__(self) -> None:
-        address = address_of(self.broker, self.password_file, self.config, self.home)
         codifier = self.channel.codifier
         self._proxies = Proxies(self.proxy)
         self._stopping = threading.Event()
         with ExitStack() as opened:
-            listener = listen(self.host, self.port)
-            opened.callback(listener.close)
-            token = home_token(self.home)
-            self._store = Store.open(self.store, self.home, self.store_password_file, tables.STEPS)
-            opened.callback(self._store.close)
-            self._mapping = Mapping(self.channel)
-            opened.callback(self._mapping.close)
+            listener, token = self._open(opened, self.host, self.port, tables.STEPS)
             self._ingest = Ingest(self._store, codifier, self._send)
             self._inlet = Inlet(
-                address,
+                self._address,
                 client_id("esp32", token, codifier),
                 FROM_BOARDS,
                 self._ingest.commit,
@@ -122,7 +92,7 @@ class Esp32:
             self._ingest.wake = outbox.wake
             self._link = Link(
                 self.channel,
-                address,
+                self._address,
                 self._store,
                 self._inlet,
                 outbox,
@@ -190,16 +160,8 @@ class Esp32:
 
     def on_config(self, config: Config) -> None:
         """Take a new list of proxies, and their new entries."""
-        entry = config.components[self.channel.codifier]
-        given = arguments(type(self), entry.settings, f"Sensors[{entry.index}].Sensor")
-        self.proxy = given.get("proxy", ())  # type: ignore[assignment]
+        self.proxy = self._proxies_in(config)
         self._proxies = Proxies(self.proxy)
-        self._mapping.reconfigure()
-
-    @property
-    def fault(self) -> str:
-        """Why the broker or the store takes nothing; empty if they do."""
-        return self._link.fault
 
     def state(self) -> dict[str, object]:
         """Return what the pages and tools show of it."""

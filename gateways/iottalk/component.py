@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateways.address import DEFAULT_BROKER, address_of, password_in, web_socket_of
-from gateways.http import JsonServer, home_token, listen
+from gateways.address import password_in, web_socket_of
+from gateways.gateway import Gateway
+from gateways.http import JsonServer
 from gateways.inlet import Inlet
 from gateways.iottalk import control, requests, tables
 from gateways.iottalk.bus import Bus, identifier
@@ -27,21 +28,18 @@ from gateways.iottalk.devices import Device, Reached
 from gateways.iottalk.functions import Sandbox, Workers
 from gateways.iottalk.proxies import AttributeOf, Proxies
 from gateways.iottalk.register import RESPONSES, Draft, Known, Register, refusal
-from gateways.link import Link, check_codifiers, client_id
-from gateways.mapping import Mapping
+from gateways.link import Link, client_id
 from gateways.message import Message
 from gateways.outbox import Outbox
 from gateways.recent import first_seen
 from gateways.rights import Rights
 from gateways.schema import note_refusals
-from gateways.store import DEFAULT_STORE, Store
 from jph.bus.wire import Reading
 from jph.config.model import Config
 from jph.errors import ConfigError, SensorError, StoreError
 from jph.faults import MOST_TEXT
-from jph.node.channel import Channel
 from jph.node.process import STATE
-from jph.settings import arguments, setting
+from jph.settings import setting
 from jph.tcp import is_loopback
 
 PORT = 9992
@@ -49,7 +47,7 @@ MOST_REMINDERS = 5  # of a signal that nobody answers
 
 
 @dataclass
-class IotTalk:
+class IotTalk(Gateway):
     """Serve the devices and programs of IoTtalk, and run their graphs.
 
     Its own data is {"value": messages per minute, "refused": those that broke a rule, "functions":
@@ -57,13 +55,6 @@ class IotTalk:
     store takes nothing; the last three absent if all is well}, every SensorInterval.
     """
 
-    channel: Channel
-    config: Config
-    home: Path
-    broker: str = setting(DEFAULT_BROKER, doc="URL of the broker, or Codifier of a Broker")
-    password_file: Path | None = setting(
-        None, doc="path of the file with the password of the user in the URL"
-    )
     device_user: str = setting(
         "", doc="account at the broker that each device gets when it registers; empty: none"
     )
@@ -72,20 +63,11 @@ class IotTalk:
     )
     port: int = setting(PORT, ge=0, le=65535, doc="TCP port where devices register; 0: any free")
     host: str = setting("127.0.0.1", doc="address it listens on; 0.0.0.0: all of this machine")
-    store: str = setting(DEFAULT_STORE, doc="URL of the store, sqlite:///… or postgresql://…")
-    store_password_file: Path | None = setting(
-        None, doc="path of the file with the password of the store"
-    )
     sandbox: Sandbox = setting(
         "confine",
         doc="functions run confined, or not at all; limits-only: also where the kernel cannot",
     )
     proxy: tuple[AttributeOf, ...] = setting((), doc="what goes on the bus, each value a proxy")
-    codifiers: str = setting(
-        "", doc="range that jph gateway adopt and the pages take new Codifiers from, as i0-iz"
-    )
-
-    live_settings = ("Proxy",)
 
     @staticmethod
     def listens_on(host: str = "127.0.0.1", port: int = PORT, **others: object) -> tuple[str, int]:
@@ -95,7 +77,7 @@ class IotTalk:
     @staticmethod
     def check_settings(given: Given[str, Any], codifiers: Collection[str]) -> None:
         """Refuse a range of Codifiers that is none, and an account without its password."""
-        check_codifiers(given)
+        Gateway.check_settings(given, codifiers)
         if bool(given.get("device_user")) != (given.get("device_password_file") is not None):
             raise ConfigError("DeviceUser and DevicePasswordFile go together: give both, or none")
 
@@ -110,16 +92,7 @@ class IotTalk:
         )
 
     def __post_init__(self) -> None:
-        address = address_of(self.broker, self.password_file, self.config, self.home)
         codifier = self.channel.codifier
-        self._reached = Reached(
-            "" if is_loopback(address.host) else address.host,
-            address.port,
-            address.tls,
-            web_socket_of(self.broker, self.config),
-            self.device_user,
-            password_in(self.device_password_file, "DevicePasswordFile"),
-        )
         self._proxies = Proxies(self.proxy)
         self._unread = "not read yet"  # why what is kept is not known; empty if it is
         self._reading = threading.Lock()
@@ -127,13 +100,16 @@ class IotTalk:
         self._waited: dict[str, int] = {}  # looks, by identifier of a signal without an answer
         self._pieces = requests.Pieces()
         with ExitStack() as opened:
-            listener = listen(self.host, self.port)
-            opened.callback(listener.close)
-            token = home_token(self.home)
-            self._store = Store.open(self.store, self.home, self.store_password_file, tables.STEPS)
-            opened.callback(self._store.close)
-            self._mapping = Mapping(self.channel)
-            opened.callback(self._mapping.close)
+            listener, token = self._open(opened, self.host, self.port, tables.STEPS)
+            address = self._address
+            self._reached = Reached(
+                "" if is_loopback(address.host) else address.host,
+                address.port,
+                address.tls,
+                web_socket_of(self.broker, self.config),
+                self.device_user,
+                password_in(self.device_password_file, "DevicePasswordFile"),
+            )
             self._workers = Workers(self.sandbox)
             self._engine = Engine(self._workers, self._output, self._report)
             opened.callback(self._engine.close)
@@ -300,11 +276,8 @@ class IotTalk:
 
     def on_config(self, config: Config) -> None:
         """Take a new list of proxies, and the components of the bus."""
-        entry = config.components[self.channel.codifier]
-        given = arguments(type(self), entry.settings, f"Sensors[{entry.index}].Sensor")
-        self.proxy = given.get("proxy", ())  # type: ignore[assignment]
+        self.proxy = self._proxies_in(config)
         self._proxies = Proxies(self.proxy)
-        self._mapping.reconfigure()
         self._bus.take(config)
         with suppress(StoreError), self._register.change() as draft:
             self._put_bus(draft)

@@ -13,17 +13,14 @@ from collections.abc import Collection
 from collections.abc import Mapping as Given
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from gateways.address import DEFAULT_BROKER, address_of
-from gateways.http import JsonServer, home_token, listen
+from gateways.gateway import Gateway
+from gateways.http import JsonServer
 from gateways.inlet import Inlet
-from gateways.link import Link, check_codifiers, client_id
-from gateways.mapping import Mapping
+from gateways.link import Link, client_id
 from gateways.outbox import Outbox
 from gateways.rights import Rights
-from gateways.store import DEFAULT_STORE, Store
 from gateways.tenta import configurations, tables
 from gateways.tenta.ingest import Ingest
 from gateways.tenta.models import KINDS, subscriptions
@@ -32,9 +29,8 @@ from gateways.tenta.retention import Keep, Retention
 from gateways.tenta.service import Flavour, Service
 from jph.config.model import Config
 from jph.errors import ConfigError, StoreError
-from jph.node.channel import Channel
 from jph.node.process import STATE
-from jph.settings import arguments, setting
+from jph.settings import setting
 from jph.tcp import is_loopback
 from jph.threads import component_thread
 
@@ -43,38 +39,22 @@ RETENTION_S = 3600.0
 
 
 @dataclass
-class Tenta:
+class Tenta(Gateway):
     """Serve the sensors and programs of Tenta and hermes.
 
     Its own data is {"value": messages stored per minute, "refused": messages that broke a rule,
     "fault": why the broker or the store takes nothing; absent if they do}, every SensorInterval.
     """
 
-    channel: Channel
-    config: Config
-    home: Path
-    broker: str = setting(DEFAULT_BROKER, doc="URL of the broker, or Codifier of a Broker")
-    password_file: Path | None = setting(
-        None, doc="path of the file with the password of the user in the URL"
-    )
     port: int = setting(PORT, ge=0, le=65535, doc="TCP port of the REST API; 0 for any free one")
     host: str = setting("127.0.0.1", doc="address the API listens on; 0.0.0.0: all of this machine")
     base_topic: str = setting("", doc="before all topics; hermes often has sensortopic/")
-    store: str = setting(DEFAULT_STORE, doc="URL of the store, sqlite:///… or postgresql://…")
-    store_password_file: Path | None = setting(
-        None, doc="path of the file with the password of the store"
-    )
     registration: bool | None = setting(
         None, doc="whether anybody may make a user; absent: only if Host is a loopback address"
     )
     flavour: Flavour = setting("tenta", doc="shape of the API's answers: tenta or hermes")
     keep: Keep | None = setting(None, doc="how long what sensors sent is kept")
     proxy: tuple[AttributeOf, ...] = setting((), doc="what goes on the bus, each value a proxy")
-    codifiers: str = setting(
-        "", doc="range that jph gateway adopt and the pages take new Codifiers from, as t0-tz"
-    )
-
-    live_settings = ("Proxy",)
 
     @staticmethod
     def listens_on(host: str = "127.0.0.1", port: int = PORT, **others: object) -> tuple[str, int]:
@@ -84,7 +64,7 @@ class Tenta:
     @staticmethod
     def check_settings(given: Given[str, Any], codifiers: Collection[str]) -> None:
         """Refuse a range of Codifiers that is none, and topics that no broker takes."""
-        check_codifiers(given)
+        Gateway.check_settings(given, codifiers)
         base = given.get("base_topic", "")
         if base and (not base.endswith("/") or set(base) & {"+", "#", "\0"}):
             raise ConfigError(f"BaseTopic: {base!r} must end with / and have no + and no #")
@@ -100,22 +80,15 @@ class Tenta:
         )
 
     def __post_init__(self) -> None:
-        address = address_of(self.broker, self.password_file, self.config, self.home)
         codifier = self.channel.codifier
         self._stopping = threading.Event()
         with ExitStack() as opened:
-            listener = listen(self.host, self.port)
-            opened.callback(listener.close)
-            token = home_token(self.home)
-            self._store = Store.open(self.store, self.home, self.store_password_file, tables.STEPS)
-            opened.callback(self._store.close)
-            self._mapping = Mapping(self.channel)
-            opened.callback(self._mapping.close)
+            listener, token = self._open(opened, self.host, self.port, tables.STEPS)
             self._ingest = Ingest(
                 self._store, codifier, self.base_topic, Proxies(self.proxy), self._mapping.send
             )
             self._inlet = Inlet(
-                address,
+                self._address,
                 client_id("tenta", token, codifier),
                 subscriptions(self.base_topic),
                 self._ingest.commit,
@@ -131,7 +104,7 @@ class Tenta:
             )
             self._link = Link(
                 self.channel,
-                address,
+                self._address,
                 self._store,
                 self._inlet,
                 self._outbox,
@@ -158,7 +131,7 @@ class Tenta:
                 token,
                 flavour=self.flavour,
                 registration=registration,
-                mqtt=(self._link.address.host, self._link.address.port),
+                mqtt=(self._address.host, self._address.port),
                 wake=self._outbox.wake,
                 state=self.state,
                 codifiers=lambda: {(it.device, it.attribute): it.codifier for it in self.proxy},
@@ -171,16 +144,8 @@ class Tenta:
 
     def on_config(self, config: Config) -> None:
         """Take a new list of proxies, and their new entries."""
-        entry = config.components[self.channel.codifier]
-        given = arguments(type(self), entry.settings, f"Sensors[{entry.index}].Sensor")
-        self.proxy = given.get("proxy", ())  # type: ignore[assignment]
+        self.proxy = self._proxies_in(config)
         self._ingest.proxies = Proxies(self.proxy)
-        self._mapping.reconfigure()
-
-    @property
-    def fault(self) -> str:
-        """Why the broker or the store takes nothing; empty if they do."""
-        return self._link.fault
 
     def state(self) -> dict[str, object]:
         """Return what the pages and tools show of it."""
