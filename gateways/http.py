@@ -99,6 +99,7 @@ class JsonServer:
             channel_timeout=24 * 3600,  # ours is shorter, and a slow request does not lengthen it
             max_request_header_size=32 * 1024,
             max_request_body_size=MOST_BODY,
+            clear_untrusted_proxy_headers=False,  # they tell pages that a proxy stands before them
             ident=None,
             log_socket_errors=False,
         )

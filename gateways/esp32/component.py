@@ -57,7 +57,7 @@ class Esp32(Gateway):
     port: int = setting(PORT, ge=0, le=65535, doc="TCP port of the pages; 0 for any free one")
     host: str = setting("127.0.0.1", doc="address of the pages; 0.0.0.0: all of this machine")
     page_password_file: Path | None = setting(
-        None, doc="path of the file with the password of the pages, where Host is no loopback one"
+        None, doc="path of the file with the password of the pages"
     )
     keep_days: float | None = setting(
         None, gt=0, doc="age of the values that are kept, days; absent: all are"
@@ -118,7 +118,7 @@ class Esp32(Gateway):
         from gateways.esp32.pages import app_of, password_of  # Flask takes a while
 
         password = None
-        if not is_loopback(self.host):
+        if self.page_password_file or not is_loopback(self.host):
             password = password_of(self.home, self.page_password_file)
         app = app_of(self.service, token, host=self.host, password=password)
         return JsonServer(listener, app, threads=THREADS)

@@ -1,8 +1,8 @@
 """Who may see the pages of the boards.
 
-On the loopback interface everybody of this machine may; elsewhere people sign in with the one
-password of the pages, or programs give it by basic authentication. Pages of other sites may do
-nothing, and a name that a stranger gave to 127.0.0.1 is none of ours.
+On the loopback interface everybody of this machine may, unless a password is set; elsewhere people
+sign in with the one password of the pages, or programs give it by basic authentication. Pages of
+other sites may do nothing, and a name that a stranger gave to 127.0.0.1 is none of ours.
 """
 
 import hashlib
@@ -17,6 +17,7 @@ from jph.tcp import is_loopback
 
 SAFE = ("GET", "HEAD", "OPTIONS")
 OPEN = ("sign_in", "file")  # endpoints that need no password
+OF_PROXIES = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "Via")
 FAILED = 10  # of one address in a minute
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:;"
@@ -48,6 +49,8 @@ def protect(app: Flask, token: str, host: str, password: str | None) -> None:
     def check() -> ResponseReturnValue | None:
         if password is None and not _is_own_name(request.host, host):
             abort(421, "This server does not go by that name.")
+        if password is None and any(name in request.headers for name in OF_PROXIES):
+            abort(403, "Behind a proxy people have to sign in: set PagePasswordFile.")
         if request.endpoint in OPEN and request.method in SAFE:
             return None
         if _is_foreign():
@@ -108,8 +111,9 @@ def _is_foreign() -> bool:
     does_something = request.method not in SAFE or request.endpoint == "switch"
     if site is not None:
         return site not in ("same-origin", "none") and (does_something or not is_link)
-    origin = request.headers.get("Origin")  # of older browsers
-    return origin is not None and urlsplit(origin).netloc != request.host
+    # What older browsers tell: Origin of what is posted, and Referer of links, too.
+    told = [request.headers.get("Origin"), request.headers.get("Referer") if does_something else ""]
+    return any(urlsplit(each).netloc != request.host for each in told if each)
 
 
 def _is_own_name(given: str, host: str) -> bool:

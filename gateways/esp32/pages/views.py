@@ -1,5 +1,7 @@
 """The pages of the boards: a card for each, what they reported last, and the switch of the LED."""
 
+import math
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,6 +20,7 @@ from jph.paths import static_dir, templates_dir
 FILES = ("css/jph.css", "css/boards.css", "js/boards.js")
 ON, OFF = ("1", "on", "true"), ("0", "off", "false")
 MOST_BODY = 16 << 10
+MOST_BOARDS = 50  # of one page of the history
 
 
 def pages(service: Service, token: str, host: str, password: str | None) -> Flask:
@@ -45,8 +48,16 @@ def pages(service: Service, token: str, host: str, password: str | None) -> Flas
 
     @app.get("/historique")
     def history() -> str:
-        some = [(board, service.history(board.name)) for board in service.boards()]
-        return render_template("boards/historique.html", boards=some, here="historique")
+        boards = service.boards()
+        pages = max(1, math.ceil(len(boards) / MOST_BOARDS))
+        page = min(max(1, request.args.get("page", 1, int)), pages)
+        some = []
+        for board in boards[(page - 1) * MOST_BOARDS : page * MOST_BOARDS]:
+            with suppress(GoneError):  # somebody has just forgotten it
+                some.append((board, service.history(board.name)))
+        return render_template(
+            "boards/historique.html", boards=some, page=page, pages=pages, here="historique"
+        )
 
     @app.get("/live")
     def stream() -> Response:

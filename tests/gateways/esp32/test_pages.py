@@ -105,6 +105,7 @@ def test_pages_of_other_sites_switch_nothing(component, board):
     assert ask(component, f"/led/capteur01?{query}", **foreign).status == 403
     assert ask(component, "/led/capteur01", given, **foreign).status == 403
     assert ask(component, "/led/capteur01", given, Origin="http://elsewhere").status == 403
+    assert ask(component, f"/led/capteur01?{query}", Referer="http://elsewhere/").status == 403
     assert ask(component, "/live", Sec_Fetch_Site="same-site").status == 403
     assert ask(component, "/capteurs", Host="elsewhere:8000").status == 421
     assert ask(component, "/capteurs", **foreign).status == 200  # a link that somebody follows
@@ -169,6 +170,33 @@ def test_off_the_loopback_interface_people_sign_in(mosquitto, tmp_path, boards):
         for _ in range(12):
             last = ask(component, "/sign-in", {"password": "wrong"})
         assert last.status == 429
+
+
+def test_nobody_passes_by_a_proxy_on_this_machine_unless_there_is_a_password(mosquitto, tmp_path):
+    proxy = {"X_Forwarded_For": "192.0.2.7"}
+    with gateway(network(mosquitto.url, URL), tmp_path) as (_, component):
+        assert ask(component, "/capteurs", **proxy).status == 403
+    (tmp_path / "password").write_text("a password\n")
+    more = {"PagePasswordFile": str(tmp_path / "password")}
+    with gateway(network(mosquitto.url, URL, **more), tmp_path) as (_, component):
+        assert ask(component, "/capteurs").status == 401
+        given = {"password": "a password"}
+        assert ask(component, "/sign-in", given, **proxy).status == 303
+
+
+def test_the_history_of_many_boards_has_several_pages(component, mosquitto):
+    with mosquitto.client() as client:
+        for number in range(1, 121):
+            client.publish("state/join", mac_of(number), 1)
+        eventually(lambda: len(component.service.boards()) == 120, 60)
+    names = []
+    for page in (1, 2, 3):
+        text = ask(component, f"/historique?page={page}").text
+        assert f"page {page} of 3" in text
+        names += re.findall('data-id="([^"]+)"', text)
+    assert names == [board.name for board in component.service.boards()]
+    for page in ("0", "99", "x"):
+        assert ask(component, f"/historique?page={page}").status == 200
 
 
 def test_the_password_of_the_pages_may_be_in_a_file(tmp_path):
