@@ -46,6 +46,8 @@ def why_not() -> str:
     if machine() is None:
         return f"there is no filter for processors of the kind {os.uname().machine}"
     if _landlock_version() < 1:
+        if ctypes.get_errno() == errno.EPERM:
+            return "the systemd unit or the container that this runs in refuses Landlock"
         return "the kernel has no Landlock, or it is switched off"
     if (
         _libc().prctl(_PR_SET_SECCOMP, _FILTER, None, 0, 0) == 0

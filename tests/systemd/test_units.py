@@ -165,6 +165,22 @@ def test_the_shipped_network_runs_confined(bus, fresh_home, free_tcp_port):
     assert "not permitted" not in said
 
 
+@pytest.mark.parametrize("name", SERVICES)
+def test_code_of_other_people_is_locked_in_further(name):
+    program = """
+from jph.workers.functions import Function, Worker
+source = "def run(path):\\n    return open(path).read()\\n"
+worker = Worker()
+print(worker.call_many(Function("f", source), [["/etc/passwd"]])[0].text)
+worker.end()
+"""
+    command = [sys.executable, CONFINED, UNITS / name, sys.executable, "-c", program]
+    environment = os.environ | {"PYTHONPATH": str(TOP)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.stderr == ""
+    assert "PermissionError" in ended.stdout
+
+
 def test_batches_are_received_confined(bus, tmp_path):
     """By recvmmsg through ctypes, which must not need memory that can be written and executed."""
     program = f"""

@@ -42,7 +42,7 @@ def test_what_needs_a_kernel_that_confines(ask, monkeypatch):
     monkeypatch.setattr(confinement, "_landlock_version", lambda: -1)
     answer = ask(CALCULATION, CONFINED)
     assert answer.exit_code == 1
-    assert "confinement: none: the kernel has no Landlock" in answer.stdout
+    assert re.search("confinement: none: .*Landlock", answer.stdout)
     assert "C1" not in answer.stderr
     assert "C2 (Python): " in answer.stderr and "limits-only" in answer.stderr
 
