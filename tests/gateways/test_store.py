@@ -9,6 +9,8 @@ from sqlalchemy import insert, inspect, select, text
 from sqlalchemy.exc import DataError, IntegrityError
 
 from gateways import schema
+from gateways.esp32 import tables as of_esp32
+from gateways.iottalk import tables as of_iottalk
 from gateways.schema import Refusal, microseconds_of, put_out
 from gateways.steps import Step
 from gateways.store import Store
@@ -18,7 +20,12 @@ from tests.helpers import eventually, free_tcp_port
 from tests.small_disk import small_disk
 
 SCHEMAS = Path(__file__).parents[1] / "data" / "schemas"
-STEPS = {"gateways": schema.STEPS, "tenta": tables.STEPS}
+STEPS = {
+    "gateways": schema.STEPS,
+    "tenta": tables.STEPS,
+    "esp32": of_esp32.STEPS,
+    "iottalk": of_iottalk.STEPS,
+}
 G = "TG"
 
 

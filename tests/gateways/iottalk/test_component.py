@@ -62,8 +62,8 @@ def test_the_cat_of_the_description_meows_squared(mqtt_broker, tmp_path):
 
 
 @confined
-def test_graphs_and_connections_return_by_themselves(mqtt_broker, tmp_path):
-    config = network(mqtt_broker)
+def test_graphs_and_connections_return_by_themselves(mqtt_broker, store_url, tmp_path):
+    config = network(mqtt_broker, Store=store_url)
     with clients(mqtt_broker, "a", "b", "gui") as (first, second, third):
         with gateway(config, tmp_path) as (_, component):
             sensor = Device(first, component, [("t", [None])])
