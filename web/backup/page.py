@@ -23,7 +23,7 @@ from flask import (
 from flask.typing import ResponseReturnValue
 
 from jph.errors import ConfigError, JphError, StoreError
-from web.backup import content, upload
+from web.backup import content, upload, writing
 from web.context import site
 from web.history.long_history import begun, streamed
 from web.people import audit
@@ -136,7 +136,10 @@ def _restore(stream: IO[bytes], name: str) -> ResponseReturnValue:
 def _page(error: str = "") -> str:
     here = site()
     history = content.history_file(here.config, here.home)
-    size = history.stat().st_size if history is not None and history.exists() else 0
+    size = 0
+    if history is not None and history.exists():
+        found = writing.large(here.home, history, whole=True)
+        size = sum(path.stat().st_size for _, path in found)
     return render_template(
         "backup.html",
         error=error,
