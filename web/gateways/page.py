@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -10,8 +11,10 @@ from werkzeug.exceptions import NotFound
 
 from jph.config import document
 from jph.config.adopt import adopt as adopted
-from jph.devices import Gateway, gateways, is_named, name_of
+from jph.config.model import Component
+from jph.devices import PORTS, Gateway, gateways, is_named, name_of
 from jph.errors import ConfigError, GatewayError, JphError
+from jph.tcp import is_loopback, netloc
 from web.context import site
 from web.formatting import digits
 from web.people import audit
@@ -26,6 +29,7 @@ MOST_NEW_REVISIONS = 5  # on the pages of a device's values
 MOST_NEW_LINES = 10
 MOST_BODY = 256 * 1024  # bytes of a configuration, with what a form makes of it
 TIMEOUT_S = 600  # silence after which a new value counts as silent
+OWN_PAGES = {"Esp32": "capteurs"}  # by type: where the pages of a gateway begin
 OWNERS = {"device": "identifier", "network": "network_identifier"}  # of a JSON Schema
 PROGRESS = {
     "none": "has none",
@@ -193,6 +197,7 @@ def _attributes(device: Mapping[str, Any]) -> set[str]:
 def _shown(gateway: Gateway) -> dict[str, Any]:
     """Return what the page shows of a gateway; why it does not answer, if so."""
     shown: dict[str, Any] = {"component": gateway.component, "fault": "", "facts": []}
+    shown["pages"] = _own_pages(gateway.component)
     shown |= {"devices": [], "refusals": [], "refused": {}}
     try:
         state = gateway.ask("state", deadline_s=ASK_S)
@@ -205,10 +210,25 @@ def _shown(gateway: Gateway) -> dict[str, Any]:
     return shown
 
 
+def _own_pages(component: Component) -> str | None:
+    """Return the address of the pages that a gateway has of its own, as this browser reaches it.
+
+    None: it has none, or listens on this machine alone while the browser is elsewhere.
+    """
+    if component.type not in OWN_PAGES:
+        return None
+    asked = urlsplit(request.host_url).hostname or ""
+    host = str(component.settings.get("Host") or "127.0.0.1")
+    if is_loopback(host) and not is_loopback(asked):
+        return None
+    port = int(str(component.settings.get("Port", PORTS[component.type])))
+    return f"http://{netloc(asked, port)}/{OWN_PAGES[component.type]}"
+
+
 def _shown_value(value: object) -> str:
     """Return the last value of a device, which may be any JSON, and none yet."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return digits(value)
+        return digits(value, is_whole=float(value).is_integer())
     if value is None:
         return "none yet"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

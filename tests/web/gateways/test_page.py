@@ -288,7 +288,9 @@ def test_a_board_has_no_configurations(make_web, tmp_path):
             )
             client = Client(web.bound_port)
             client.follow_link(web.sign_in_url())
-            assert board.name in client.get("/settings/gateways").text
+            shown = client.get("/settings/gateways").text
+            assert board.name in shown
+            assert f'href="http://127.0.0.1:{server.port}/capteurs">Its pages' in shown
             page = client.get(f"/settings/gateways/EG/device?device={quote(board.name)}")
             assert page.status == 200 and mac in page.text
             assert 'id="revisions"' not in page.text and "textarea" not in page.text
