@@ -25,6 +25,7 @@ from gateways.schema import Refusal, note_refusals, put_out
 from gateways.store import Store
 
 RESPONSES = "iottalk/api/res"
+MOST_DEVICES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +154,19 @@ class Draft:
 
     def remove_device(self, identifier: str) -> None:
         """Forget a device."""
-        del self.devices[identifier]
+        device = self.devices.pop(identifier)
         self.changed.add(("device", identifier))
+        self.say(device.channels[0], b"", retain=True)  # nobody is to find it online later
+
+    def has_room(self) -> bool:
+        """Tell whether one more device may come; one that is away and unused leaves for it."""
+        if len(self.devices) < MOST_DEVICES:
+            return True
+        for device in self.devices.values():
+            if not (device.online or device.is_internal or self.wanted(device)):
+                self.remove_device(device.id)
+                return True
+        return False
 
     def announce(self, kind: str, what: object) -> None:
         """Tell all programs that asked for it that a device is online, changed or offline."""

@@ -30,7 +30,7 @@ from gateways.iottalk.devices import (
     identified,
     registered,
 )
-from gateways.iottalk.register import RESPONSES, Attached, Register, key_of
+from gateways.iottalk.register import MOST_DEVICES, RESPONSES, Attached, Register, key_of
 from gateways.iottalk.values import json_of
 from jph.errors import StoreError
 
@@ -104,6 +104,8 @@ def _put(service: Service, identifier: str) -> Response:
             return _error(403, identifier, str(error))
         except NoProtocol as error:
             return _error(510, identifier, str(error))
+        if before is None and not draft.has_room():
+            return _error(503, identifier, f"there are {MOST_DEVICES} devices, and all are in use")
         draft.put_device(device)
         if before is not None and before.online:
             now, then = device.public(), before.public()
@@ -154,7 +156,6 @@ def _delete(service: Service, identifier: str) -> Response:
         draft.remove_device(identifier)
         if device.online:
             draft.announce("offline", identifier)
-        draft.say(device.channels[0], b"", retain=True)  # nobody is to find it online later
     return answered({"id": identifier, "state": "ok"})
 
 

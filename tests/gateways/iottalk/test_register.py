@@ -193,3 +193,18 @@ def test_a_signal_is_repeated_as_it_was_until_it_is_answered(register):
     with register.change() as draft:
         control.remind(draft)
         assert not draft.messages
+
+
+def test_a_device_that_nobody_uses_leaves_when_there_are_too_many(register, monkeypatch):
+    monkeypatch.setattr("gateways.iottalk.register.MOST_DEVICES", 2)
+    with register.change() as draft:
+        assert draft.has_room()
+        draft.put_device(registered(OTHER, BODY))
+    ask(register, "add_link", da_id=OTHER, idf="meow")
+    with register.change() as draft:
+        assert not draft.has_room()  # one is online, and a graph has the other one
+    ask(register, "rm_link", da_id=OTHER, idf="meow")
+    with register.change() as draft:
+        assert draft.has_room()
+        assert draft.devices.keys() == {IDENTIFIER}
+        assert draft.messages == [(f"{OTHER}/ctrl/i", b"", True)]
