@@ -40,7 +40,9 @@ def allow_functions(endpoint: str | None, values: dict[str, Any] | None) -> None
 @blueprint.get("/graphs")
 def page(codifier: str) -> str:
     """Show the editor."""
-    return render_template("dataflow.html", gateway=_gateway(codifier).component)
+    return render_template(
+        "dataflow.html", gateway=_gateway(codifier).component, part_of="gateways"
+    )
 
 
 @blueprint.get("/graphs/now")

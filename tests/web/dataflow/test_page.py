@@ -74,7 +74,8 @@ def graphs(client):
 def test_a_graph_is_made_and_works(admin, cat):
     gateways = admin.get("/settings/gateways").text
     assert "Its graphs" in gateways and "none yet" in gateways
-    assert admin.get("/settings/gateways/IT/graphs").status == 200
+    page = admin.get("/settings/gateways/IT/graphs")
+    assert page.status == 200 and 'aria-current="page">Gateways<' in page.text
     for what in (
         {"request": {"op": "attach"}},
         {"request": {"op": "add_link", "da_id": cat.id, "idf": "meow"}},
