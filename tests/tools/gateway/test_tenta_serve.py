@@ -19,7 +19,8 @@ from tools.gateway.tenta_serve import NETWORK
 
 DEPLOY = TOP / "deploy" / "tenta"
 PASSWORD = "of the broker # with 'signs'"
-FIRST = ("gateway", "tenta", "serve", "--env-file", ".env")
+TENTA = ("gateway", "tenta")
+FIRST = (*TENTA, "serve", "--env-file", ".env")
 
 
 class Deployed(brokers.Mosquitto):
@@ -144,3 +145,17 @@ def test_the_first_network_is_on_the_bus_of_the_shipped_one() -> None:
     shipped = json.loads((static_dir() / "config.json").read_text())
 
     assert NETWORK["Multicast"] == shipped["Multicast"]
+
+
+@pytest.mark.postgres
+def test_the_database_is_initialized_by_the_same_file(tmp_path: Path, postgres_url: str) -> None:
+    write_env(tmp_path, 1883, postgres_url)
+
+    made = jph(tmp_path, *TENTA, "initialize", "--env-file", ".env", "--populate")
+
+    assert made.returncode == 0, made.stderr
+    assert "has the tables of Tenta\n12 new example sensors\n" in made.stdout
+    assert "user of the API: example, password: " in made.stdout
+    assert "of the database" not in (tmp_path / "config.json").read_text() + made.stdout
+    users = jph(tmp_path, *TENTA, "user", "list", "--config", "config.json")
+    assert users.stdout == "example  has greenhouse, roof\n", users.stderr
