@@ -36,3 +36,24 @@ def test_a_time_that_was_taken_late_does_not_set_the_clock_back(web, open_page):
     sign_in(page, web)
     is_live(page)
     assert page.evaluate(LATE) == pytest.approx(60_000, abs=1_000)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_what_is_gone_to_is_not_below_the_bar(web, open_page, width):
+    page = open_page("about:blank", viewport={"width": width, "height": 500})
+    sign_in(page, web)
+    page.goto(f"{web.address}component/A1")
+    is_live(page)
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    top, bottom = page.evaluate(
+        """() => {
+            const element = document.querySelector('main a.back');
+            element.scrollIntoView({block: 'start', behavior: 'instant'});
+            return [element.getBoundingClientRect().top,
+                document.querySelector('body > .bar').getBoundingClientRect().bottom];
+        }"""
+    )
+    assert top >= bottom > 0
+    page.evaluate("scrollTo(0, document.documentElement.scrollHeight)")
+    page.locator("main .actions button").first.focus()
+    assert page.locator("main .actions button").first.bounding_box()["y"] >= bottom
