@@ -195,13 +195,15 @@ class IotTalk(Gateway):
     def _commit(self, messages: Sequence[Message]) -> None:
         if not self._read():
             raise StoreError(self._unread)
+        pieces = self._pieces.copy()
         with self._register.change() as draft:
             for message in first_seen(draft.connection, self.channel.codifier, messages):
                 if message.topic.startswith(f"{requests.REQUESTS}/"):
-                    requests.take(draft, message, self._pieces)
+                    requests.take(draft, message, pieces)
                 else:
                     control.take(draft, message)
             refused = len(draft.refusals)
+        self._pieces = pieces
         self._refused += refused
         self._requests += len(messages)
 

@@ -12,6 +12,7 @@ or with "state": "error" and the reason.
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from gateways.iottalk.dataflow.model import Feature, Graph, Link, Use
@@ -38,8 +39,12 @@ class Pieces:
     of each `\\n`, as that of Debian does, `mosquitto_pub -l` sends one request as several messages.
     """
 
-    def __init__(self) -> None:
-        self._kept: dict[str, bytes] = {}  # by topic: what no JSON began
+    def __init__(self, kept: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        self._kept = dict(kept)  # by topic: what no JSON began
+
+    def copy(self) -> "Pieces":
+        """Return pieces of their own, for a change that may fail and be tried again."""
+        return Pieces(self._kept)
 
     def whole(self, topic: str, payload: bytes) -> dict[str, Any]:
         """Return the request that a message is, or that it ends.
