@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from gateways.esp32.service import Service
 
 MOST_PAGES = 48  # each has a thread of the server, and other requests need some, too
 LOOK_S = 1.0
+FRAME_S = 0.2  # between two events; with 500 boards something changes 250 times a second
 
 
 class Live:
@@ -38,8 +40,14 @@ class Live:
                 yield _event(board)
             while True:
                 changed = changes.get(LOOK_S)
-                # Something must be sent, or nobody would notice that the page was closed.
-                yield ":\n\n" if changed is None else _event(changed)
+                if changed is None:  # who left is noticed only when something is sent
+                    yield ":\n\n"
+                    continue
+                events = [_event(changed)]
+                while (changed := changes.get(0)) is not None:
+                    events.append(_event(changed))
+                yield "".join(events)
+                time.sleep(FRAME_S)  # meanwhile a board may change often, and is sent once
 
 
 def as_json(board: Board) -> dict[str, Any]:

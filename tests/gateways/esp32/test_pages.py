@@ -6,12 +6,14 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
+from contextlib import closing
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from gateways.esp32.examples.boards import mac_of
 from gateways.esp32.pages import password_of
+from gateways.esp32.pages.live import Live
 from jph.errors import ConfigError
 from tests.gateways.esp32.conftest import gateway, network
 from tests.helpers import eventually
@@ -144,6 +146,22 @@ def test_what_changes_is_streamed_and_a_closed_page_frees_its_place(component, b
     thread.join(60)
     assert heard[-1]["light"] == [5, 58, 77]
     eventually(lambda: not component.service._listeners, 60, "the place is free")
+
+
+def test_a_board_that_changes_often_is_sent_now_and_then(component, board):
+    with closing(Live(component.service)._events()) as events:
+        assert [next(events).partition("\n")[0][:5] for _ in range(3)] == [
+            "retry",
+            "event",
+            "data:",
+        ]
+        for value in range(40):
+            board.do("report", "photoresistor", value)
+        sent = [next(events)]
+        while "38, 39]" not in sent[-1]:
+            assert len(sent) < 100, sent[-1]
+            sent.append(next(events))
+    assert len([each for each in sent if "data:" in each]) < 30
 
 
 def test_off_the_loopback_interface_people_sign_in(mosquitto, tmp_path, boards):
