@@ -1,5 +1,6 @@
 """`jph gateway list` and `log`: what devices sent, and what was refused of it."""
 
+import json
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from tools.gateway import asking
 from tools.gateway.asking import ask, code, gateways, only, printable
 
 MOST_PAYLOAD = 200  # letters of a refused message
+MOST_VALUE = 40  # letters of a value that is no number
 
 
 @click.command("list")
@@ -26,7 +28,7 @@ def list_(code: str | None, new: bool, source: str, home: Path) -> None:
             name = printable(name_of(device))
             for each in device["attributes"]:
                 if not (new and each["codifier"]):
-                    value, when = f"{each['value']:.7g}", shown(each["at_ms"])
+                    value, when = _value(each["value"]), shown(each["at_ms"])
                     attribute = printable(each["attribute"])
                     rows.append((name, attribute, value, when, each["codifier"] or "-"))
             if not device["attributes"] and not new:
@@ -69,6 +71,16 @@ def shown(at_ms: int | None) -> str:
     if at_ms is None:
         return "never"
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at_ms / 1000))
+
+
+def _value(value: object) -> str:
+    """Return a value as JSON allows it; None: there was none yet."""
+    if value is None:
+        return "-"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:.7g}"
+    text = printable(value if isinstance(value, str) else json.dumps(value))
+    return text[:MOST_VALUE] + "…" * (len(text) > MOST_VALUE)
 
 
 def _print(rows: Sequence[Sequence[str]]) -> None:
