@@ -36,7 +36,8 @@ def gateways(config: Config, home: Path, codifier: str | None) -> list[Gateway]:
         one for one in all_gateways(config, home) if codifier in (None, one.component.codifier)
     ]
     if not found:
-        types = " or ".join(PORTS)
+        *others, last = PORTS
+        types = f"{', '.join(others)} or {last}"
         which = f"no gateway {codifier}" if codifier else f"no component of type {types}"
         raise click.ClickException(f"there is {which} in {config.source}")
     return found

@@ -158,4 +158,4 @@ def test_the_gateway_has_to_be_clear(home):
     assert "several gateways (T1, T2)" in home.run("log").output
     assert "T2 does not answer at http://127.0.0.1:2" in home.run("log", "-c", "T2").output
     home.configure({"Codifier": "A1", "Type": "Pipe"})
-    assert "no component of type Esp32 or Tenta" in home.run("list").output
+    assert "no component of type Esp32, IotTalk or Tenta" in home.run("list").output
