@@ -35,7 +35,7 @@ View = Callable[..., Any]
 # Called with the service and the values of the path; gives the view further arguments.
 Guard = Callable[[Any, Mapping[str, Any]], AbstractContextManager[Mapping[str, Any]]]
 
-PREFLIGHT = CORS_HEADERS | {
+PREFLIGHT = {  # beside CORS_HEADERS, which all answers have
     "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, DELETE",
     "Access-Control-Allow-Headers": "Authorization, Content-Type",
     "Access-Control-Max-Age": "600",

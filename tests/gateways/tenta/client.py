@@ -43,7 +43,9 @@ class Client:
         self._connection.request(method, path, data, sent)
         response = self._connection.getresponse()
         text = response.read()
-        found = {name.lower(): value for name, value in response.getheaders()}
+        found: dict[str, str] = {}
+        for name, value in response.getheaders():  # as a browser joins those that are there twice
+            found[name.lower()] = ", ".join(filter(None, (found.get(name.lower()), value)))
         if text:
             assert found["content-type"] == "application/json", text
         return Answer(response.status, json.loads(text) if text else None, found)
