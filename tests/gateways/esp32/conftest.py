@@ -11,10 +11,9 @@ from gateways.address import BrokerAddress
 from gateways.esp32 import tables
 from gateways.esp32.examples.boards import Fleet, Habits, SimulatedBoard, mac_of
 from gateways.store import Store
-from jph.node.building import build
-from jph.node.node import Node
+from tests.gateways.node import gateway_of
 from tests.helpers import LOOPBACK, eventually
-from tests.network import config_of, running
+from tests.network import config_of
 
 PROXY = [
     {"Codifier": "e0", "Device": mac_of(1).lower(), "Attribute": "photoresistor"},
@@ -45,21 +44,9 @@ def network(broker, store_url, *more, **settings):
     )
 
 
-@contextlib.contextmanager
 def gateway(config, home):
     """Run the gateway; give the node and the component."""
-    made = []
-
-    def build_and_keep(channel):
-        callbacks = build(channel)
-        made.append(callbacks.close.__self__)
-        return callbacks
-
-    node = Node(config, home)
-    node.add(config.components["EG"], build_and_keep)
-    with running(node):
-        eventually(lambda: made and made[0]._inlet.status.connected, what="it is connected")
-        yield node, made[0]
+    return gateway_of(config, "EG", home)
 
 
 class Boards:

@@ -10,10 +10,9 @@ from typing import Any
 from uuid import uuid4
 
 from gateways.iottalk.dataflow.model import digest_of
-from jph.node.building import build
-from jph.node.node import Node
+from tests.gateways.node import gateway_of
 from tests.helpers import eventually
-from tests.network import config_of, running
+from tests.network import config_of
 
 WAIT_S = 30.0
 
@@ -36,19 +35,9 @@ def network(broker, *more, **settings):
 @contextlib.contextmanager
 def gateway(config, home):
     """Run the gateway; give the node and the component."""
-    made = []
-
-    def build_and_keep(channel):
-        callbacks = build(channel)
-        made.append(callbacks.close.__self__)
-        return callbacks
-
-    node = Node(config, home)
-    node.add(config.components["IT"], build_and_keep)
-    with running(node):
-        eventually(lambda: made and made[0]._inlet.status.connected, what="it is connected")
-        eventually(lambda: made[0]._channels.is_connected, what="it hears values")
-        yield node, made[0]
+    with gateway_of(config, "IT", home) as (node, component):
+        eventually(lambda: component._channels.is_connected, what="it hears values")
+        yield node, component
 
 
 def ask(component, method, path, content=None, token=None, kind="application/json"):

@@ -14,13 +14,12 @@ from gateways.store import Store
 from gateways.tenta import configurations, readings, tables
 from jph import child
 from jph.config.model import build as build_config
-from jph.node.building import build
-from jph.node.node import Node
 from jph.node.process import STATE
 from tests.brokers import running_mosquitto
+from tests.gateways.node import gateway_of
 from tests.gateways.tenta.sensors import NOBODY, SENSOR, add_sensors
 from tests.helpers import eventually
-from tests.network import Peer, config_of, running
+from tests.network import Peer, config_of
 
 PROXY = {"Codifier": "t1", "Device": f"greenhouse/{SENSOR.hex}", "Attribute": "temperature"}
 
@@ -34,21 +33,9 @@ def network(broker, store_url, *more, **settings):
     )
 
 
-@contextlib.contextmanager
 def gateway(config, home):
     """Run the gateway; give the node and the component."""
-    made = []
-
-    def build_and_keep(channel):
-        callbacks = build(channel)
-        made.append(callbacks.close.__self__)
-        return callbacks
-
-    node = Node(config, home)
-    node.add(config.components["TG"], build_and_keep)
-    with running(node):
-        eventually(lambda: made and made[0]._inlet.status.connected, what="it is connected")
-        yield node, made[0]
+    return gateway_of(config, "TG", home)
 
 
 @pytest.fixture
