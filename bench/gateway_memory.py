@@ -5,6 +5,7 @@
 Two runs of `jph up` with the shipped network, in processes of their own; one has a gateway, too. A
 browser opens the pages in both. The gateway's is read when it has started, when it has stored
 messages of ten sensors with a hundred readings each, and when programs have read pages of these.
+The history of both is on the same kind of store as the gateway's, in a database of its own.
 The API of the pages loads pydantic, too, when the first program asks it.
 """
 
@@ -38,14 +39,17 @@ PAGES = 300
 SETTLE_S = 8.0
 
 
-def configuration(net: Network, port: int, gateway: dict[str, object] | None) -> Path:
-    """Return the shipped configuration, with a gateway if its settings are given."""
+def configuration(net: Network, port: int, gateway: dict[str, object] | None, history: str) -> Path:
+    """Return the shipped configuration with its history there, and a gateway if it is given."""
     path = memory.shipped(net, port)
+    document = json.loads(path.read_text())
     if gateway is not None:
-        document = json.loads(path.read_text())
         document["Sensors"].append({"Codifier": "TG", "Type": "Tenta", "Sensor": gateway})
         path = net.folder / "gateway.json"
-        path.write_text(json.dumps(document))
+    for entry in document["Sensors"]:
+        if entry["Type"] == "HistoryWriter":
+            entry["Sensor"]["URL"] = history
+    path.write_text(json.dumps(document))
     return path
 
 
@@ -80,13 +84,13 @@ def sensors_of(url: str, home: Path) -> tuple[list[UUID], UUID, str]:
         return sensors, network, people.create_session(connection, owner)
 
 
-def of_gateway(net: Network, port: int, url: str, count: int) -> dict[str, float]:
+def of_gateway(net: Network, port: int, url: str, history: str, count: int) -> dict[str, float]:
     """Return the memory of a node with a gateway, in MB, at each stage."""
     found = {}
     with running_mosquitto(*LIMITS) as broker:
         api_port = common.free_port()
         settings = {"Broker": broker.url, "Port": api_port, "Store": url}
-        file = configuration(net, port, settings)
+        file = configuration(net, port, settings, history)
         home = net.folder / "gateway"
         with node(net, "gateway", file, port) as pid:
             gateway = Gateway(build(json.loads(file.read_text()), "bench").components["TG"], home)
@@ -124,17 +128,17 @@ def main() -> None:
     chosen = parser.parse_args()
     with ExitStack() as opened:
         net = opened.enter_context(common.network())
-        url = "sqlite:///gateways.sqlite"
+        url, history = "sqlite:///gateways.sqlite", "sqlite:///history.sqlite"
         if chosen.store == "postgresql":
             server = opened.enter_context(running_postgres(durable=True))
-            url = server.url(server.create_database())
+            url, history = (server.url(server.create_database()) for _ in range(2))
         port = common.free_port()
-        with node(net, "plain", configuration(net, port, None), port) as pid:
+        with node(net, "plain", configuration(net, port, None, history), port) as pid:
             plain_mb = memory.resident_mb(pid)
             asked = f"http://{common.LOOPBACK}:{port}/api/v1/states/LA"
             urllib.request.urlopen(asked, timeout=30).close()
             with_api_mb = memory.resident_mb(pid)
-        stages = of_gateway(net, port, url, chosen.messages)
+        stages = of_gateway(net, port, url, history, chosen.messages)
     rows = [
         ["without a gateway", f"{plain_mb:.1f}"],
         ["the same, asked by a program", f"{with_api_mb:.1f}"],

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST_BODY = 1 << 20  # bytes of a request
-THREADS = 16
+THREADS = 8
 MOST_CONNECTIONS = 512
 BACKLOG = 128
 IDLE_S = 60.0  # longest wait for a whole request
