@@ -96,6 +96,8 @@ def test_a_taken_port_is_taken_back_and_the_old_one_serves_again(begin, fresh_ho
         saved = up.save(base=0, codifier="W1", entry=web_on(other.getsockname()[1]))
         eventually(lambda: path.read_text() == before, 40)
     eventually(lambda: answers(up.client.port))
+    # The old server notes it when it serves again.
+    eventually(lambda: "state" in store.find(fresh_home, saved["number"]).outcome, 20)
     outcome = store.find(fresh_home, saved["number"]).outcome
     assert outcome["state"] == "taken back"
     assert "is taken" in outcome["reason"]
