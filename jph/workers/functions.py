@@ -78,7 +78,7 @@ class Worker:
             StartError: it does not start.
         """
         if self._process is not None and not self._process.is_running:
-            self._end()
+            self.end()
         if self._process is None:
             process = Process(self._command, {}, folder="/")
             with self._lock:
@@ -127,10 +127,10 @@ class Worker:
             return results
         except Exception as error:  # the function may have the process answer anything
             lost = self._lost(process, error, function, timeout_s)
-            self._end()
+            self.end()
             raise lost from None
         except BaseException:
-            self._end()
+            self.end()
             raise
 
     def close(self) -> None:
@@ -142,9 +142,6 @@ class Worker:
 
     def end(self) -> None:
         """End the process and free what it took; the next call would start another."""
-        self._end()
-
-    def _end(self) -> None:
         with self._lock:
             process, self._process = self._process, None
         self._sent = set()

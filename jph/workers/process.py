@@ -67,8 +67,8 @@ class Process:
         self._to, self._from = self._process.stdin.fileno(), self._process.stdout.fileno()
         os.set_blocking(self._to, False)
         try:
-            self.first = self.receive(time.monotonic() + START_S)
-            if not isinstance(self.first, dict) or self.first.get("op") != "ready":
+            first = self.receive(time.monotonic() + START_S)
+            if not isinstance(first, dict) or first.get("op") != "ready":
                 raise ValueError("its first message is not the one of a worker")
         except (OSError, EOFError, ValueError) as error:
             last = self.traced().strip().rpartition("\n")[2]

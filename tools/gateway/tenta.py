@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from jph.config.model import Component, Config
-from jph.errors import ConfigError, StoreError
+from jph.errors import ConfigError
 from jph.paths import state_dir, static_dir
 from tools import options
 from tools.gateway.tenta_component import component_in, store_of
@@ -65,14 +65,12 @@ def initialize(
     with options.wrong_config(source):
         gateway = component_in(options.load(source, home), code)
         url, password_file = store_of(gateway)
-    try:
-        with (
-            closing(Store.open(url, home, password_file, tables.STEPS)) as store,
-            store.writing(),
-        ):
-            name = store.name
-    except (ConfigError, StoreError) as error:
-        raise click.ClickException(str(error)) from error
+    with (
+        options.telling_why(),
+        closing(Store.open(url, home, password_file, tables.STEPS)) as store,
+        store.writing(),
+    ):
+        name = store.name
     click.echo(f"{name} has the tables of Tenta")
     if populate:
         _populate(gateway, home)
@@ -82,11 +80,9 @@ def _populate(gateway: Component, home: Path) -> None:
     """Put the examples into the store of a gateway, and say how to ask for them."""
     from gateways.tenta.examples import component as examples
 
-    try:
+    with options.telling_why():
         added = examples.populate(gateway, home)
         password = examples.add_user(gateway, home)
-    except (ConfigError, StoreError) as error:
-        raise click.ClickException(str(error)) from error
     click.echo(f"{added} new example sensors")
     if password is None:
         click.echo(
@@ -156,15 +152,13 @@ def import_(
     if to is None:
         with options.wrong_config(source):
             to, to_password_file = store_in(options.load(source, home), code)
-    try:
-        with (
-            closing(Store.open(to, home, to_password_file, tables.STEPS)) as store,
-            closing(Original(url, password_file)) as original,
-        ):
-            imported = take_over(original, store, _Shown())
-            _tell(imported, original.name, store)
-    except (ConfigError, StoreError) as error:
-        raise click.ClickException(str(error)) from error
+    with (
+        options.telling_why(),
+        closing(Store.open(to, home, to_password_file, tables.STEPS)) as store,
+        closing(Original(url, password_file)) as original,
+    ):
+        imported = take_over(original, store, _Shown())
+        _tell(imported, original.name, store)
 
 
 def store_in(config: Config, code: str | None) -> tuple[str, Path | None]:

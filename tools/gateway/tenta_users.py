@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from jph.errors import ConfigError, StoreError
 from tools import options
 from tools.gateway.tenta_component import component_in, store_of
 
@@ -124,11 +123,9 @@ def _writing(code: str | None, source: str, home: Path) -> "Iterator[Connection]
 
     with options.wrong_config(source):
         url, password_file = store_of(component_in(options.load(source, home), code))
-    try:
-        with (
-            closing(Store.open(url, home, password_file, tables.STEPS)) as store,
-            store.writing() as connection,
-        ):
-            yield connection
-    except (ConfigError, StoreError) as error:
-        raise click.ClickException(str(error)) from error
+    with (
+        options.telling_why(),
+        closing(Store.open(url, home, password_file, tables.STEPS)) as store,
+        store.writing() as connection,
+    ):
+        yield connection

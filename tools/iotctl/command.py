@@ -16,7 +16,6 @@ from typing import Any
 import click
 
 from jph.config.loading import OWN
-from jph.errors import ConfigError, StoreError
 from tools import options
 from tools.gateway.own_network import bring_in_line, network_of
 from tools.iotctl import ini, pid_file
@@ -154,12 +153,10 @@ def _store(settings: ini.Settings) -> Any:
         from gateways.store import Store
     except ImportError as error:
         raise click.ClickException(_needs(error)) from error
-    try:
+    with options.telling_why():
         store = Store.open(str(settings.core["Store"]), settings.userdir, None, tables.STEPS)
         with store.writing():
             return store
-    except (ConfigError, StoreError) as error:
-        raise click.ClickException(str(error)) from error
 
 
 def _run(settings: ini.Settings, server: str) -> None:
