@@ -1,9 +1,19 @@
 """Functions that run in the process of the test."""
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
+
 from gateways.iottalk.dataflow.runner import Failure, Function, Lost
+from jph.workers import confinement
+
+# Functions are refused where the kernel cannot confine; CI fails then, as nothing else would tell.
+confined = pytest.mark.skipif(
+    bool(confinement.why_not()) and "CI" not in os.environ,
+    reason=f"functions are refused here: {confinement.why_not()}",
+)
 
 
 class Local:

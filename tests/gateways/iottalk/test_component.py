@@ -6,11 +6,10 @@ import struct
 import time
 from uuid import uuid4
 
-import pytest
-
 from gateways.iottalk import channels, paced
 from jph.workers import confinement
 from tests.brokers import connected
+from tests.gateways.iottalk.local import confined
 from tests.gateways.iottalk.programs import Device, Program, ask, gateway, network
 from tests.helpers import eventually
 from tests.network import Peer
@@ -22,10 +21,6 @@ FAN = {"Codifier": "F1", "Type": "Fan", "Control": "enabled"}
 PROXIES = (
     {"Codifier": "p1", "Type": "Proxy", "DataType": "double"},
     {"Codifier": "p2", "Type": "Proxy", "Control": "enabled"},
-)
-
-confined = pytest.mark.skipif(
-    bool(confinement.why_not()), reason=f"functions are refused here: {confinement.why_not()}"
 )
 
 

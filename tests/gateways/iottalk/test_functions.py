@@ -10,12 +10,10 @@ from gateways.iottalk.dataflow.engine import Engine
 from gateways.iottalk.dataflow.model import Feature, Graph, Link, Use, digest_of
 from gateways.iottalk.functions import BEHIND, Workers
 from jph.workers import confinement
+from tests.gateways.iottalk.local import confined
 from tests.helpers import eventually
 
-pytestmark = pytest.mark.skipif(
-    bool(confinement.why_not()) and not os.environ.get("CI"),
-    reason=f"functions are refused here: {confinement.why_not()}",
-)
+pytestmark = confined
 
 DEVICE = "7b1c5ac5-6f39-4a5b-8c1e-1df2ba6c3c11"
 GOOD = "def run(x): return x + 1"
