@@ -195,6 +195,15 @@ def running_nats(*config: str) -> contextlib.AbstractContextManager[Broker]:
     return _running(Nats, *config)
 
 
+# As of the broker that JPH runs, but for its limit.
+LIKE_OURS = ("max_queued_messages 0", "max_queued_bytes 0", "autosave_interval 30")
+
+
+def running_like_ours(engine: str) -> contextlib.AbstractContextManager[Broker]:
+    """Run a broker that keeps what comes while a gateway is away, by the name of its engine."""
+    return running_nats() if engine == "nats" else running_mosquitto(*LIKE_OURS)
+
+
 @pytest.fixture
 def mosquitto() -> Iterator[Broker]:
     """Return a mosquitto that runs and has nothing."""
@@ -213,3 +222,10 @@ def nats() -> Iterator[Broker]:
 def mqtt_broker(request: pytest.FixtureRequest) -> Broker:
     """Return each of the brokers in turn."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=["mosquitto", "nats"])
+def broker_like_ours(request: pytest.FixtureRequest) -> Iterator[Broker]:
+    """Return each of the brokers in turn, as JPH runs them."""
+    with running_like_ours(request.param) as broker:
+        yield broker

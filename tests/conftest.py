@@ -14,7 +14,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from tests import helpers
-from tests.brokers import mosquitto, mqtt_broker, nats  # noqa: F401
+from tests.brokers import broker_like_ours, mosquitto, mqtt_broker, nats  # noqa: F401
 from tests.http_server import server  # noqa: F401
 from tests.servers import (  # noqa: F401
     postgres_database,
@@ -31,6 +31,8 @@ NEEDS = {
     "mosquitto": "mosquitto",
     "running_mosquitto": "mosquitto",
     "mqtt_broker": "mosquitto",
+    "broker_like_ours": "mosquitto",
+    "mosquitto_like_ours": "mosquitto",
     "redis_process": "redis",
     "running_redis": "redis",
     "postgres_process": "postgres",

@@ -25,9 +25,9 @@ from pathlib import Path
 
 from gateways.address import BrokerAddress
 from gateways.esp32.examples.boards import Fleet, Habits, SimulatedBoard, mac_of
-from tests.brokers import Broker, running_mosquitto, running_nats
+from tests.brokers import Broker, running_like_ours
 from tests.faults.gateway_process import GatewayProcess
-from tests.faults.mqtt import LIKE_OURS, MOST_MB
+from tests.faults.mqtt import MOST_MB
 from tests.faults.mqtt_rig import QUIET_S, Sensor
 from tests.helpers import LOOPBACK, eventually
 
@@ -236,8 +236,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--rate", type=float, default=250)
     chosen = parser.parse_args()
-    running = running_nats() if chosen.broker == "nats" else running_mosquitto(*LIKE_OURS)
-    with running as broker:
+    with running_like_ours(chosen.broker) as broker:
         if chosen.fault == "kills":
             verdict = kills(broker, chosen.messages, chosen.kills or 50)
         elif chosen.fault == "away":

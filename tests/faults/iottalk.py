@@ -26,9 +26,8 @@ from types import SimpleNamespace
 
 from jph.devices import Gateway as Asked
 from jph.errors import GatewayError
-from tests.brokers import Broker, connected, running_mosquitto, running_nats
+from tests.brokers import Broker, connected, running_like_ours
 from tests.faults.gateway_process import GatewayProcess
-from tests.faults.mqtt import LIKE_OURS
 from tests.faults.mqtt_rig import QUIET_S, Sensor
 from tests.gateways.iottalk.programs import Device, Program
 from tests.helpers import eventually, free_tcp_port
@@ -237,8 +236,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int)
     parser.add_argument("--seconds", type=float, default=60)
     chosen = parser.parse_args()
-    running = running_nats() if chosen.broker == "nats" else running_mosquitto(*LIKE_OURS)
-    with running as broker:
+    with running_like_ours(chosen.broker) as broker:
         if chosen.fault == "kills":
             verdict = kills(broker, chosen.requests, chosen.kills or 50)
         elif chosen.fault == "away":

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from tests.brokers import Broker, running_mosquitto, running_nats
+from tests.brokers import Broker, running_like_ours
 from tests.faults import poison
 from tests.faults.mqtt_rig import (
     QUIET_S,
@@ -39,8 +39,6 @@ from tests.servers import PostgresServer, running_postgres
 from tests.small_disk import mounted_disk
 
 MOST_MB = 60  # more than a queue of 16 MB takes
-# As of the broker that JPH runs.
-LIKE_OURS = ("max_queued_messages 0", "max_queued_bytes 0", "autosave_interval 30")
 FAULTS = ("kills", "broker", "away", "disk", "flood", "poison")
 DISK_MB = 24
 
@@ -190,8 +188,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=500)
     chosen = parser.parse_args()
     with ExitStack() as opened:
-        running = running_nats() if chosen.broker == "nats" else running_mosquitto(*LIKE_OURS)
-        broker = opened.enter_context(running)
+        broker = opened.enter_context(running_like_ours(chosen.broker))
         server = None
         if chosen.store == "postgresql":
             server = opened.enter_context(running_postgres(durable=True))

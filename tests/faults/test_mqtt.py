@@ -3,10 +3,9 @@
 import pytest
 
 from gateways.tenta.models import Refused, parse
-from tests.brokers import running_mosquitto, running_nats
+from tests.brokers import running_like_ours
 from tests.faults import poison
 from tests.faults.mqtt import (
-    LIKE_OURS,
     MOST_MB,
     away,
     broker_kills,
@@ -18,16 +17,9 @@ from tests.faults.mqtt import (
 from tests.gateways.tenta.sensors import SENSOR
 
 
-@pytest.fixture(params=["mosquitto", "nats"])
-def broker(request):
-    running = running_nats() if request.param == "nats" else running_mosquitto(*LIKE_OURS)
-    with running as started:
-        yield started
-
-
 @pytest.fixture
-def ours():
-    with running_mosquitto(*LIKE_OURS) as started:
+def mosquitto_like_ours():
+    with running_like_ours("mosquitto") as started:
         yield started
 
 
@@ -38,37 +30,37 @@ def check(verdict, least):
     assert verdict.grown_mb < MOST_MB, str(verdict)
 
 
-def test_a_killed_gateway_loses_nothing_and_stores_nothing_twice(broker):
-    check(kills(broker, messages=1500, kills=3), 1500)
+def test_a_killed_gateway_loses_nothing_and_stores_nothing_twice(broker_like_ours):
+    check(kills(broker_like_ours, messages=1500, kills=3), 1500)
 
 
-def test_a_file_that_is_locked_loses_nothing(ours):
-    check(away(ours, seconds=4, rate=500), 2500)
+def test_a_file_that_is_locked_loses_nothing(mosquitto_like_ours):
+    check(away(mosquitto_like_ours, seconds=4, rate=500), 2500)
 
 
-def test_a_server_that_is_away_loses_nothing(broker, postgres_server):
-    check(away(broker, seconds=4, rate=500, server=postgres_server), 2500)
+def test_a_server_that_is_away_loses_nothing(broker_like_ours, postgres_server):
+    check(away(broker_like_ours, seconds=4, rate=500, server=postgres_server), 2500)
 
 
-def test_a_killed_broker_is_found_again(broker):
-    verdict = broker_kills(broker, kills=2)
+def test_a_killed_broker_is_found_again(broker_like_ours):
+    verdict = broker_kills(broker_like_ours, kills=2)
     assert verdict.back_s < 10, str(verdict)
-    if broker.is_nats:
+    if broker_like_ours.is_nats:
         assert not verdict.lost, str(verdict)
 
 
-def test_a_full_disk_loses_nothing(ours):
-    check(full_disk(ours, seconds=3, rate=300), 1200)
+def test_a_full_disk_loses_nothing(mosquitto_like_ours):
+    check(full_disk(mosquitto_like_ours, seconds=3, rate=300), 1200)
 
 
-def test_a_flood_of_unknown_sensors_is_counted(broker):
-    verdict = flood(broker, messages=3000)
+def test_a_flood_of_unknown_sensors_is_counted(broker_like_ours):
+    verdict = flood(broker_like_ours, messages=3000)
     check(verdict, 110)
     assert verdict.refused == 3000
 
 
-def test_what_breaks_a_rule_is_refused_once_and_stops_nothing(broker):
-    check(poisoned(broker), 60)
+def test_what_breaks_a_rule_is_refused_once_and_stops_nothing(broker_like_ours):
+    check(poisoned(broker_like_ours), 60)
 
 
 @pytest.mark.parametrize("kind", poison.GOOD)
