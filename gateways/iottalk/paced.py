@@ -52,7 +52,7 @@ class Paced:
                 due = {it: now_s - self._due_s(it) for it in self._pending}
                 late = {it: self._pending.pop(it) for it, left_s in due.items() if left_s >= 0}
                 self._last |= {it: (now_s, value) for it, value in late.items()}
-                if not late:
+                if not late and not self._is_closing:
                     self._woken.wait(-max(due.values()) if due else None)
                 if self._is_closing:
                     return
