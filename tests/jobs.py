@@ -89,6 +89,13 @@ class Owner:
         """Wait until a place of the page has a text."""
         expect(self.page.locator(place).first).to_contain_text(text)
 
+    def save(self, what: str) -> None:
+        """Click on what saves a change, and wait until the page tells what became of it."""
+        # The page of a revision tells what became of that one before it is taken back.
+        with self.page.expect_response("**/settings/save"):
+            self.click(what)
+        self.sees_outcome()
+
     def sees_outcome(self) -> None:
         """Wait until the page tells what became of a change of the configuration."""
         self.sees("#outcome", re.compile("took|in force|answer", re.IGNORECASE))
@@ -225,8 +232,7 @@ def change(owner: Owner) -> None:
     owner.navigate("Settings")
     owner.click(owner.page.locator(".entries a").filter(has_text="Load, average"))
     owner.page.get_by_label("Name", exact=True).fill("Busyness")
-    owner.click("Save")
-    owner.sees_outcome()
+    owner.save("Save")
     owner.page.goto(ADDRESS)
     expect(owner.card("LA").locator("h3 a")).to_have_attribute("title", "Busyness")
 
@@ -235,8 +241,7 @@ def change(owner: Owner) -> None:
 def take_back(owner: Owner) -> None:
     owner.navigate("Settings")
     owner.click(owner.page.get_by_role("link", name=re.compile(r"^revision \d+$")))
-    owner.click("Take this change back")
-    owner.sees_outcome()
+    owner.save("Take this change back")
     owner.page.goto(ADDRESS)
     expect(owner.card("LA").locator("h3 a")).to_have_attribute("title", "Load, average of 1 minute")
 
@@ -270,8 +275,7 @@ def accept(owner: Owner) -> None:
     owner.click(owner.page.locator("#strangers a").first)
     owner.click(owner.page.locator("#stranger-table a").first)
     owner.page.get_by_label("Name", exact=True).fill("Not a stranger")
-    owner.click("Save")
-    owner.sees_outcome()
+    owner.save("Save")
 
 
 @contextmanager
