@@ -333,6 +333,7 @@ class Connection:
             time.time_ns() // 1000,
             identifier if is_v5 else message.qos,
             is_numbered=is_v5,
+            connection=self._number,
         )
         self._on_arrival(Arrival(arrived, self._number, identifier))
 

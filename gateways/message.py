@@ -14,6 +14,7 @@ class Message:
         identifier: the same when the broker sends it again; 0 with QoS 0, which is sent once.
         is_numbered: equal messages that were sent twice have different identifiers.
         retried: its commit failed, and may have succeeded all the same.
+        connection: the number of the connection on which it came.
     """
 
     topic: str
@@ -24,3 +25,4 @@ class Message:
     identifier: int = 0
     retried: bool = False
     is_numbered: bool = True
+    connection: int = 0

@@ -224,6 +224,13 @@ def mqtt_broker(request: pytest.FixtureRequest) -> Broker:
     return request.getfixturevalue(request.param)
 
 
+@pytest.fixture
+def mosquitto_like_ours() -> Iterator[Broker]:
+    """Return a mosquitto that keeps whatever comes while a gateway is away."""
+    with running_like_ours("mosquitto") as broker:
+        yield broker
+
+
 @pytest.fixture(params=["mosquitto", "nats"])
 def broker_like_ours(request: pytest.FixtureRequest) -> Iterator[Broker]:
     """Return each of the brokers in turn, as JPH runs them."""

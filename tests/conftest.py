@@ -14,7 +14,13 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from tests import helpers
-from tests.brokers import broker_like_ours, mosquitto, mqtt_broker, nats  # noqa: F401
+from tests.brokers import (  # noqa: F401
+    broker_like_ours,
+    mosquitto,
+    mosquitto_like_ours,
+    mqtt_broker,
+    nats,
+)
 from tests.http_server import server  # noqa: F401
 from tests.servers import (  # noqa: F401
     postgres_database,

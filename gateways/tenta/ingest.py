@@ -13,7 +13,7 @@ from uuid import UUID
 
 from gateways.mapping import MappedReading
 from gateways.message import Message
-from gateways.recent import first_seen
+from gateways.recent import Resumption, first_seen
 from gateways.schema import Refusal, note_refusals, note_seen
 from gateways.store import Store
 from gateways.tenta.models import Refused, parse
@@ -44,6 +44,7 @@ class Ingest:
         self._base_topic = base_topic
         self.proxies = proxies
         self._send = send
+        self._resumption = Resumption()
         self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._seen: Counter[str] = Counter()  # messages of sensors, not in the store yet
@@ -62,7 +63,7 @@ class Ingest:
             StoreError: the store is away; nothing of the batch is stored.
         """
         with self._store.writing() as connection:
-            new = first_seen(connection, self._gateway, messages)
+            new = first_seen(connection, self._gateway, messages, self._resumption)
             batch, taken, refusals = self._read(new)
             written = write(connection, batch)
             if written.unknown:

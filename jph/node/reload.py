@@ -89,7 +89,8 @@ class Reloader:
         ends: list[threading.Event] = []
         for codifier, runner in runners:
             component = config.components.get(codifier)
-            if component is not None and runner.goes_on(component):
+            goes_on = component is not None and runner.goes_on(component)
+            if goes_on:
                 runner.post_config(config)
             if named is not None and runner not in named:
                 continue
@@ -102,7 +103,7 @@ class Reloader:
             elif named is None and runner.awaited is not None and codifier not in differing:
                 pass  # it is about to begin, under this configuration
             elif named is not None or not runner.is_built or codifier in differing:
-                log.info("%s starts again", codifier)
+                log.info("%s %s", codifier, "takes its entry" if goes_on else "starts again")
                 begins.append(runner)
             else:
                 runner.channel.carry_on(component)

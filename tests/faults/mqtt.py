@@ -209,8 +209,11 @@ def main() -> int:
     print(f"{chosen.fault}, {chosen.broker}, {chosen.store}: {verdict}")
     of_mosquitto = chosen.fault == "broker" and chosen.broker == "mosquitto"
     is_good = of_mosquitto or not verdict.lost
-    is_once = chosen.fault == "broker" or not verdict.twice  # a sensor sends again what it must
-    return 0 if is_good and is_once and verdict.grown_mb < MOST_MB and verdict.back_s < 10 else 1
+    return (
+        0
+        if is_good and not verdict.twice and verdict.grown_mb < MOST_MB and verdict.back_s < 10
+        else 1
+    )
 
 
 if __name__ == "__main__":

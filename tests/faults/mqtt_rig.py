@@ -1,14 +1,14 @@
 """A gateway of Tenta as faults meet it: `jph run` with a broker and a store, and a sensor.
 
 Every message has a number of its own. What the broker acknowledged to the sensor has to be in the
-store in the end; and none twice, unless the sensor itself sent it twice.
+store in the end; and none twice, unless the sensor may have sent it twice.
 """
 
 import json
 import subprocess
 import tempfile
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -39,7 +39,9 @@ class Verdict:
 
     Args:
         acknowledged: messages that the broker acknowledged to the sensor.
-        twice: messages that are stored more than once.
+        twice: messages that are stored more than once, and were sent once.
+        sent_twice: messages that are stored more than once since the sensor may have sent them
+            again: their acknowledgment was lost with the broker.
         grown_mb: memory that the gateway took meanwhile.
         back_s: longest time from the broker's return to the gateway's.
         refused: messages that the gateway refused, by reason.
@@ -49,6 +51,7 @@ class Verdict:
     acknowledged: int = 0
     lost: int = 0
     twice: int = 0
+    sent_twice: int = 0
     grown_mb: float = 0.0
     back_s: float = 0.0
     refused: int = 0
@@ -56,7 +59,8 @@ class Verdict:
 
     def __str__(self) -> str:
         return (
-            f"{self.acknowledged:,} acknowledged, {self.lost} lost, {self.twice} stored twice, "
+            f"{self.acknowledged:,} acknowledged, {self.lost} lost, {self.twice} stored twice "
+            f"and {self.sent_twice} sent twice, "
             f"{self.refused:,} refused; memory +{self.grown_mb:.1f} MB; "
             f"back after {self.back_s:.1f} s at most, all stored after {self.drained_s:.1f} s"
         )
@@ -143,6 +147,10 @@ class Sensor:
         self._client.reconnect_delay_set(1, 1)
         self._answers: deque[int] = deque()  # packets, also some that are not in `_numbers` yet
         self._client.on_publish = lambda client, data, packet, *_: self._answers.append(packet)
+        self.unanswered: set[int] = set()  # numbers without an answer when a connection was lost
+        self._client.on_disconnect = lambda *_: self.unanswered.update(
+            self._numbers.copy().values()
+        )
         self._client.connect(LOOPBACK, broker.port)
         self._client.loop_start()
         self.next = 0
@@ -229,6 +237,8 @@ def judge(
     verdict.drained_s = time.monotonic() - began_s
     verdict.acknowledged = len(sensor.acknowledged)
     verdict.lost = len(sensor.acknowledged - set(numbers))
-    verdict.twice = len(numbers) - len(set(numbers))
+    again = {number for number, count in Counter(numbers).items() if count > 1}
+    verdict.twice = len(again - sensor.unanswered)
+    verdict.sent_twice = len(again & sensor.unanswered)
     verdict.refused = sum(gateway.refused().values())
     return verdict

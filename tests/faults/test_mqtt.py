@@ -3,7 +3,6 @@
 import pytest
 
 from gateways.tenta.models import Refused, parse
-from tests.brokers import running_like_ours
 from tests.faults import poison
 from tests.faults.mqtt import (
     MOST_MB,
@@ -15,12 +14,6 @@ from tests.faults.mqtt import (
     poisoned,
 )
 from tests.gateways.tenta.sensors import SENSOR
-
-
-@pytest.fixture
-def mosquitto_like_ours():
-    with running_like_ours("mosquitto") as started:
-        yield started
 
 
 def check(verdict, least):
@@ -45,6 +38,7 @@ def test_a_server_that_is_away_loses_nothing(broker_like_ours, postgres_server):
 def test_a_killed_broker_is_found_again(broker_like_ours):
     verdict = broker_kills(broker_like_ours, kills=2)
     assert verdict.back_s < 10, str(verdict)
+    assert not verdict.twice, str(verdict)
     if broker_like_ours.is_nats:
         assert not verdict.lost, str(verdict)
 

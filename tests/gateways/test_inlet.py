@@ -10,7 +10,7 @@ from sqlalchemy import text
 from gateways.address import BrokerAddress
 from gateways.inlet import BATCH_BYTES, Inlet
 from gateways.message import Message
-from gateways.recent import MOST_RECENT, first_seen
+from gateways.recent import MOST_RECENT, Resumption, first_seen
 from jph.errors import StoreError
 from tests.brokers import running_mosquitto
 from tests.helpers import LOOPBACK, eventually
@@ -356,6 +356,29 @@ def test_what_is_recent(store):
     assert seen(store, *[message(b"f", 7, retried=True)] * 2) == [b"f", b"f"]
     assert seen(store, *[message(b"f", 7, retried=True)] * 2) == []
     assert seen(store) == []
+
+
+def test_what_a_killed_broker_sends_as_if_it_were_new(store):
+    resumption = Resumption()
+
+    def seen(connection, *topics_and_payloads, is_numbered=False, **more):
+        batch = [
+            Message(topic, payload, False, False, 0, 1, is_numbered=is_numbered,
+                    connection=connection, **more)
+            for topic, payload in topics_and_payloads
+        ]  # fmt: skip
+        with store.writing() as transaction:
+            return [m.payload for m in first_seen(transaction, G, batch, resumption)]
+
+    a, b, c, d = (("a/1", name) for name in (b"a", b"b", b"c", b"d"))
+    other, more = ("b/1", b"other"), ("b/2", b"more")
+    assert seen(2, a, b, other, c) == [b"a", b"b", b"other", b"c"]
+    assert seen(2, c) == [b"c"]  # a device sent it again
+    assert seen(4, b) == []  # the end of what came before, in its order
+    assert seen(4, c, more, d, other) == [b"more", b"d", b"other"]
+    assert seen(4, b) == [b"b"]
+    assert seen(2, c) == [b"c"]  # of the connection before: it waited here
+    assert seen(6, d, is_numbered=True) == [b"d"]
 
 
 def test_a_transaction_that_fails_remembers_nothing(store):

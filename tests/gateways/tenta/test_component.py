@@ -15,7 +15,6 @@ from gateways.tenta import configurations, readings, tables
 from jph import child
 from jph.config.model import build as build_config
 from jph.node.process import STATE
-from tests.brokers import running_mosquitto
 from tests.gateways.node import gateway_of
 from tests.gateways.tenta.sensors import NOBODY, SENSOR, add_sensors
 from tests.helpers import eventually
@@ -211,17 +210,10 @@ def test_what_is_refused_is_counted_and_stops_nothing(mqtt_broker, filled, store
         assert len([each for each in last if each["reason"] == "unknown sensor"]) == 20
 
 
-@pytest.fixture
-def patient():
-    """Return a mosquitto that keeps for a session whatever comes; its default drops after 1,000."""
-    with running_mosquitto("max_queued_messages 0") as broker:
-        yield broker
-
-
-def test_nothing_is_lost_or_doubled_when_it_is_killed(patient, tmp_path):
+def test_nothing_is_lost_or_doubled_when_it_is_killed(mosquitto_like_ours, tmp_path):
     """The node runs in a process of its own, which is killed while a sensor publishes."""
     url = "sqlite:///gateways.sqlite"
-    config = network(patient, url)
+    config = network(mosquitto_like_ours, url)
     with contextlib.closing(Store.open(url, tmp_path, steps=tables.STEPS)) as store:
         with store.writing() as connection:
             add_sensors(connection, SENSOR)
@@ -243,7 +235,7 @@ def test_nothing_is_lost_or_doubled_when_it_is_killed(patient, tmp_path):
                 with store.reading() as connection:
                     return tuple(connection.execute(query).one())
 
-            with patient.client() as client, Peer(config) as peer:
+            with mosquitto_like_ours.client() as client, Peer(config) as peer:
                 own_data(peer, lambda own: "fault" not in own)
                 for _ in range(5):
                     before = rows()[1]

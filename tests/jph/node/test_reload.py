@@ -331,8 +331,9 @@ def test_many_who_ask_at_once_get_few_loads_and_block_nobody(network):
     ],
 )
 def test_what_takes_configurations_is_built_again_for_other_settings_or_another_type(
-    network, change, is_built_again
+    network, change, is_built_again, caplog
 ):
+    caplog.set_level("INFO")
     told, closed = [], []
     callbacks = Callbacks(
         on_config=told.append, close=lambda: closed.append(1), live_settings=frozenset({"Pipe"})
@@ -345,6 +346,8 @@ def test_what_takes_configurations_is_built_again_for_other_settings_or_another_
         peer.command("C")
         peer.hear("control", flag("N", source="B1"), 15)
         assert (len(told), len(closed)) == ((0, 1) if is_built_again else (1, 0))
+        assert ("B1 starts again" in caplog.messages) == is_built_again
+        assert ("B1 takes its entry" in caplog.messages) != is_built_again
         network.node.runners.pop("B1")
 
 
