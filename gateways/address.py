@@ -106,6 +106,18 @@ def address_of(
     return address
 
 
+def has_accounts(broker: str, config: Config) -> bool:
+    """Tell whether devices need an account at the broker that a setting `Broker` means.
+
+    It is not known of one elsewhere, and taken for granted where we have one ourselves.
+    """
+    component = config.components.get(broker)
+    if component is not None and component.type == "Broker":
+        host = component.settings.get("Host", "127.0.0.1")
+        return not accounts.lets_anybody_in(host, component.settings.get("Anonymous"))
+    return bool(urlsplit(broker).username)
+
+
 def password_in(file: Path | None, setting: str) -> str:
     """Return the password that a file holds, empty without a file; ConfigError names `setting`."""
     if file is None:

@@ -44,6 +44,7 @@ RECEIVE_MAXIMUM = 4_000
 MOST_IN_FLIGHT = 20
 MOST_AT_ONCE = 200  # messages read before acknowledgements and other packets are sent
 ONLY_NEW = 1  # retained messages come with a new subscription, not with each connection
+DEAF_US = 2_000_000  # the thread looks every second, unless it or the machine stood still
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 8.0  # subscribed again within 10 s of a broker's return
 
 
@@ -112,6 +113,7 @@ class Connection:
         self._client: mqtt.Client | None = None  # while it is subscribed
         self._number = 0  # of the present connection
         self._arrived = 0
+        self._listening_us = 0
         self._reason = ""
         self._fault = Fault(log)
         self._backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
@@ -136,6 +138,14 @@ class Connection:
     def number(self) -> int:
         """The number of the present connection; 0 while there is none."""
         return self._number if self._client else 0
+
+    @property
+    def listening_since_us(self) -> int:
+        """Since when all messages are read as they come; now, while there is no connection.
+
+        Who was silent before was perhaps just not heard.
+        """
+        return self._listening_us if self._client else time.time_ns() // 1000
 
     def wake(self) -> None:
         """Let the thread look again at what there is to do."""
@@ -230,9 +240,14 @@ class Connection:
         poll = select.poll()
         poll.register(self._woken, select.POLLIN)
         self._number += 1
-        next_look_s = 0.0
+        next_look_s, looked_us = 0.0, 0
         while sock := client.socket():
             has_room = self._has_room()
+            now_us = time.time_ns() // 1000  # which may be set, as when a machine has started
+            goes_on = has_room and looked_us <= now_us < looked_us + DEAF_US
+            if not (goes_on and self._client):
+                self._listening_us = now_us
+            looked_us = now_us
             events = select.POLLIN * has_room | select.POLLOUT * client.want_write()
             if events:
                 poll.register(sock, events)

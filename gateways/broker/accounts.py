@@ -14,6 +14,7 @@ from pathlib import Path
 from gateways.kept_secret import kept_secret
 from jph.errors import ConfigError
 from jph.files import write_file
+from jph.tcp import is_loopback
 
 OWN = "jph"
 ITERATIONS = (
@@ -45,6 +46,11 @@ def own_password(home: Path) -> str:
         return kept_secret(folder_of(home) / "account")
     except OSError as error:
         raise ConfigError(f"the account at the broker cannot be kept: {error}") from None
+
+
+def lets_anybody_in(host: object, anonymous: object) -> bool:
+    """Tell whether devices need no account, by the settings of a Broker."""
+    return is_loopback(str(host)) if anonymous is None else bool(anonymous)
 
 
 def accounts(home: Path) -> dict[str, dict[str, str | bool]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from gateways.broker.accounts import file_of
+from gateways.broker.accounts import file_of, lets_anybody_in
 from gateways.broker.engines import Engine, Listening, Mosquitto, Nats
 from gateways.rights import rights_on
 from jph import child
@@ -27,7 +27,7 @@ from jph.files import Identity, changed_ns, identity_of
 from jph.node.channel import Channel
 from jph.node.process import STATE
 from jph.settings import setting
-from jph.tcp import is_loopback, listening, where_it_answers
+from jph.tcp import listening, where_it_answers
 from jph.threads import component_thread
 from jph.tls import load, pinned
 
@@ -72,7 +72,7 @@ class Broker:
             raise ConfigError("Certificate and Key go together: name both files, or none")
 
     def __post_init__(self) -> None:
-        anonymous = is_loopback(self.host) if self.anonymous is None else self.anonymous
+        anonymous = lets_anybody_in(self.host, self.anonymous)
         self._files: tuple[Path, Path] | None = None  # of the certificate
         if self.certificate is not None and self.key is not None:
             self._files = (self.certificate.absolute(), self.key.absolute())

@@ -4,6 +4,8 @@
     assigned  MAC on state/join, answered         not connected
     used      a value without name;session        not connected
     started   name;session on state/join          connected
+    leaving   name;session on state/leave, in     connected, since others may have said so
+              doubt
     left      name;session on state/leave, or     not connected
               silence of a minute
 
@@ -13,7 +15,12 @@ MAC address begins a new session, and what comes with the older one is refused: 
 two boards that have one MAC address, of which the last one to join goes on.
 
 A leave ends nothing that goes on: a value that comes a second later shows the board as connected
-again. So a leave in another board's name has no lasting effect.
+again.
+
+Where boards have accounts, one of them must not end the session of another; but MQTT does not tell
+who published a message. So a session that was heard within ten seconds goes on, whatever is said: a
+MAC address begins no new one, name;session begins it not anew, and a leave counts when the ten
+seconds are over. A board that has restarted repeats its MAC address, and is answered then.
 """
 
 from collections import ChainMap
@@ -32,10 +39,27 @@ from gateways.esp32.protocol import (
     time_of,
 )
 
-Stage = Literal["assigned", "used", "started", "left"]
+Stage = Literal["assigned", "used", "started", "leaving", "left"]
 
 MOST_LIGHT = 10  # values that are shown
 OVERTAKEN_MS = 1000  # messages of before a leave may come so much after it
+# Boards report every 2 s, and a broker closes the connection of one that is silent for one and a
+# half of its keep-alive, which is less than 6 s: MQTT 3.1.1, section 3.1.2.10.
+QUIET_MS = 10_000
+SILENT_MS = 60_000  # after which a board has left though nobody said so
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """How boards are heard.
+
+    Args:
+        since_ms: since when everything is read as it comes; their silence of before tells nothing.
+        accounts: each board has one, and is not to end the session of another.
+    """
+
+    since_ms: int = 0
+    accounts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +77,7 @@ class Board:
         led_ms, button_ms: when it told so.
         light: the last ten values of its photoresistor in percent, with their times, oldest first.
         forgotten: it is no board of ours any more.
+        left_ms: when somebody said that it leaves, which is in doubt; None: not in this process.
     """
 
     mac: str
@@ -69,11 +94,17 @@ class Board:
     led_ms: int | None = None
     button_ms: int | None = None
     forgotten: bool = False
+    left_ms: int | None = None
 
     @property
     def connected(self) -> bool:
         """Whether its session goes on."""
-        return self.stage == "started"
+        return self.stage in ("started", "leaving")
+
+    def is_heard(self, now_ms: int, within_ms: int, listening: Listening) -> bool:
+        """Tell whether it was heard lately, or might have been if everything had been read."""
+        seen_ms = self.seen_ms if self.seen_ms <= now_ms else 0  # the clock was put back
+        return now_ms - max(seen_ms, listening.since_ms) < within_ms
 
 
 class Boards:
@@ -106,9 +137,20 @@ class Boards:
         board = self._boards.get(self._macs.get(name, ""))
         return board if board is not None and name in (board.name, board.own_name) else None
 
-    def draft(self) -> "Draft":
+    def silent(self, now_ms: int, listening: Listening) -> list[Board]:
+        """Return the connected boards that were not heard for so long that they have left."""
+        return [
+            board
+            for board in self
+            if board.connected
+            and not board.is_heard(
+                now_ms, QUIET_MS if board.stage == "leaving" else SILENT_MS, listening
+            )
+        ]
+
+    def draft(self, listening: Listening = Listening()) -> "Draft":
         """Return changes that may be applied later."""
-        return Draft(self)
+        return Draft(self, listening)
 
     def apply(self, draft: "Draft") -> None:
         """Take the changes of a draft of ours."""
@@ -131,10 +173,16 @@ class Boards:
 
 
 class Draft(Boards):
-    """What the messages of a transaction make of boards, until it is committed."""
+    """What the messages of a transaction make of boards, until it is committed.
 
-    def __init__(self, boards: Boards) -> None:
+    Attributes:
+        false_leaves: those that are known as such now, each with when it came.
+    """
+
+    def __init__(self, boards: Boards, listening: Listening) -> None:
         super().__init__()
+        self.false_leaves: list[tuple[int, Leave]] = []
+        self._listening = listening
         self._changed: dict[str, Board | None] = {}
         self._boards = ChainMap(self._changed, boards._boards)
         self._macs = ChainMap({}, boards._macs)
@@ -147,11 +195,18 @@ class Draft(Boards):
         return [board for board in self._changed.values() if board is not None]
 
     def join(self, message: Join, now_us: int) -> Board:
-        """Give a board a session, or the one that waits for it."""
+        """Give a board a session, or the one that waits for it.
+
+        Raises:
+            Refused: the one that it has goes on.
+        """
         now_ms = now_us // 1000
         board = self.of_mac(message.mac)
-        if board is not None and not board.forgotten and board.stage == "assigned":
-            return self._changed_to(replace(board, seen_ms=now_ms))
+        if board is not None and not board.forgotten:
+            if board.stage == "assigned":
+                return self._changed_to(replace(board, seen_ms=now_ms))
+            if self._goes_on(board, now_ms):
+                raise Refused("session goes on")
         session = session_of(max(now_us, self._newest_us + 1))
         if board is None or board.forgotten:
             name = self._free_name()
@@ -173,9 +228,11 @@ class Draft(Boards):
         """Begin a session.
 
         Raises:
-            Refused: it is not the board's last one.
+            Refused: it is not the board's last one, or goes on already.
         """
         board = self._speaking(message)
+        if board.connected and self._goes_on(board, now_ms):
+            raise Refused("session goes on")
         since_ms = board.since_ms if board.connected else now_ms
         return self._changed_to(
             replace(board, stage="started", since_ms=since_ms, joined_ms=now_ms, seen_ms=now_ms)
@@ -188,14 +245,19 @@ class Draft(Boards):
             Refused: it is not the board's last one.
         """
         board = self._speaking(message)
+        if self._goes_on(board, now_ms):
+            if board.stage == "used":
+                raise Refused("false leave")
+            if board.stage == "leaving":
+                return board
+            return self._changed_to(replace(board, stage="leaving", left_ms=now_ms))
         since_ms = now_ms if board.connected else board.since_ms
         return self._changed_to(replace(board, stage="left", since_ms=since_ms))
 
-    def leave_silent(self, before_ms: int, now_ms: int) -> None:
-        """End the sessions of boards that were not heard since a time."""
-        for board in self:
-            if board.connected and board.seen_ms < before_ms:
-                self._changed_to(replace(board, stage="left", since_ms=now_ms))
+    def leave_silent(self, now_ms: int) -> None:
+        """End the sessions of boards that were not heard for long."""
+        for board in self.silent(now_ms, self._listening):
+            self._changed_to(replace(board, stage="left", since_ms=now_ms))
 
     def report(self, message: Report, now_ms: int) -> Board:
         """Take a value.
@@ -204,8 +266,12 @@ class Draft(Boards):
             Refused: it is not of the board's last session.
         """
         board = self._speaking(message)
-        stage, since_ms = board.stage, board.since_ms
-        if stage == "assigned":
+        stage, since_ms, left_ms = board.stage, board.since_ms, board.left_ms
+        if stage == "leaving" and now_ms - (left_ms or 0) >= OVERTAKEN_MS:
+            leave = Leave(board.own_name, board.session)
+            self.false_leaves.append((left_ms or now_ms, leave))
+            stage = "started"
+        elif stage == "assigned":
             stage = "used"
         elif stage == "left" and now_ms - since_ms >= OVERTAKEN_MS:
             stage, since_ms = "started", now_ms
@@ -233,6 +299,7 @@ class Draft(Boards):
                 light,
                 led_ms,
                 button_ms,
+                left_ms=left_ms,
             )
         )
 
@@ -266,6 +333,14 @@ class Draft(Boards):
             if board.name == name:
                 return board
         raise LookupError(f"there is no board {name}")
+
+    def _goes_on(self, board: Board, now_ms: int) -> bool:
+        """Tell whether nobody may end a board's session, as it has an account and was heard."""
+        return (
+            self._listening.accounts
+            and board.stage not in ("assigned", "left")
+            and board.is_heard(now_ms, QUIET_MS, self._listening)
+        )
 
     def _speaking(self, message: Start | Leave | Report) -> Board:
         board = self.of_session(message.session)

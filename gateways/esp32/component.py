@@ -18,8 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gateways.address import has_accounts
 from gateways.esp32 import retention, tables
-from gateways.esp32.boards import Board
+from gateways.esp32.boards import Board, Listening
 from gateways.esp32.ingest import Ingest
 from gateways.esp32.protocol import COMMAND, FROM_BOARDS, FROM_US, QOS_COMMAND
 from gateways.esp32.proxies import Proxies, ValueOf
@@ -40,8 +41,7 @@ from jph.threads import component_thread
 
 PORT = 8000
 RETENTION_S = 3600.0
-LOOK_S = 10.0
-SILENT_S = 60.0  # boards measure every 2 s
+LOOK_S = 1.0
 THREADS = 64  # each page that is open keeps one, for what changes
 
 
@@ -88,6 +88,8 @@ class Esp32(Gateway):
                 self._ingest.commit,
                 refused=self._ingest.refuse,
             )
+            self._accounts = has_accounts(self.broker, self.config)
+            self._ingest.listening = self._listening
             outbox = Outbox(self._store, codifier, self._inlet)
             self._ingest.wake = outbox.wake
             self._link = Link(
@@ -159,7 +161,8 @@ class Esp32(Gateway):
             raise SensorError(str(error)) from None
 
     def on_config(self, config: Config) -> None:
-        """Take a new list of proxies, and their new entries."""
+        """Take a new list of proxies, their new entries, and whether boards have accounts."""
+        self._accounts = has_accounts(self.broker, config)
         self.proxy = self._proxies_in(config)
         self._proxies = Proxies(self.proxy)
 
@@ -192,27 +195,21 @@ class Esp32(Gateway):
         connection = self._inlet.connection
         return connection.publish(COMMAND, payload, QOS_COMMAND, False) is not None
 
+    def _listening(self) -> Listening:
+        return Listening(self._inlet.connection.listening_since_us // 1000, self._accounts)
+
     def _keep(self) -> None:
         self._ingest.load()
         next_retention_s = time.monotonic() + RETENTION_S
         while not self._stopping.wait(LOOK_S):
             now_ms = time.time_ns() // 1_000_000
             with suppress(StoreError):  # the inlet says so; the next time will do
-                self._leave_silent(now_ms)
+                # Wills may have been lost: a broker keeps none with QoS 0 for a gateway that is
+                # away, and none at all when it is killed. Whoever is there after all is back with
+                # the next value.
+                self._ingest.leave_silent(now_ms)
                 if time.monotonic() > next_retention_s:
                     next_retention_s = time.monotonic() + RETENTION_S
                     retention.apply(
                         self._store, self.keep_days, now_ms, lambda: not self._stopping.is_set()
                     )
-
-    def _leave_silent(self, now_ms: int) -> None:
-        """Let boards leave that have been silent for long, as their wills may have been lost.
-
-        A broker keeps none with QoS 0 for a gateway that is away, and none at all when it is
-        killed. Whoever is there after all is back with its next value.
-        """
-        status, silent_ms = self._inlet.status, int(SILENT_S * 1000)
-        if status.connected and status.since_us // 1000 < now_ms - silent_ms:
-            before_ms = now_ms - silent_ms
-            if any(it.connected and it.seen_ms < before_ms for it in self._ingest.boards()):
-                self._ingest.change(lambda draft: draft.leave_silent(before_ms, now_ms))

@@ -11,14 +11,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from gateways.esp32 import tables
-from gateways.esp32.boards import Board, Boards, Draft
+from gateways.esp32.boards import Board, Boards, Draft, Listening
 from gateways.esp32.protocol import (
     ASSIGN,
+    LEAVE,
     QOS_ASSIGN,
     STATUS,
     Join,
@@ -61,6 +63,7 @@ class Ingest:
     ) -> None:
         self.on_change: Callable[[Sequence[Board]], object] = lambda boards: None
         self.wake = wake
+        self.listening: Callable[[], Listening] = Listening
         self._store = store
         self._gateway = gateway
         self._send = send
@@ -72,6 +75,7 @@ class Ingest:
         self._counts: Counter[str] = Counter()
         self._unsaved: dict[str, Board] = {}  # whose `seen_ms` is not in the store yet
         self._seen_s = 0.0
+        self._failed_ms = 0  # when a transaction failed last
 
     @property
     def counts(self) -> dict[str, int]:
@@ -87,6 +91,15 @@ class Ingest:
         """Read the boards from the store, if it is there; else the first message does."""
         with suppress(StoreError):
             self.change(lambda draft: None)
+
+    def leave_silent(self, now_ms: int) -> None:
+        """End the sessions of boards that were not heard for long.
+
+        Raises:
+            StoreError: the store is away, and nothing is changed.
+        """
+        if self._shown.silent(now_ms, self._heard()):
+            self.change(lambda draft: draft.leave_silent(now_ms))
 
     def save(self) -> None:
         """Write when boards were heard last."""
@@ -115,13 +128,15 @@ class Ingest:
                     log.debug("%s %r: %s", message.topic, message.payload, refused.reason)
                 else:
                     log.debug("%s %r", message.topic, message.payload)
+            false = [_false_leave(at_ms, leave) for at_ms, leave in draft.false_leaves]
+            refusals.extend(false)
             for mac, answer in answers.items():
                 log.debug("answered: %s %r", ASSIGN, answer)
                 key = f"join {mac}"
                 put_out(connection, self._gateway, ASSIGN, answer, key=key, qos=QOS_ASSIGN)
             note_refusals(connection, self._gateway, refusals)
             counts.update(
-                messages=len(new) - len(refusals),
+                messages=len(new) + len(false) - len(refusals),  # they were counted before
                 refused=len(refusals),
                 skipped=len(messages) - len(new),
                 values=len(readings),
@@ -166,18 +181,24 @@ class Ingest:
                         boards = Boards(tables.boards(connection, self._gateway))
                         self._numbers = tables.numbers(connection, self._gateway)
                         self._boards = self._shown = boards
-                    draft = boards.draft()
+                    draft = boards.draft(self._heard())
                     make(draft, connection)
                     changed = draft.changed
                     self._keep(connection, boards, changed)
                     tables.add_readings(connection, readings, self._numbers)
             except BaseException:
                 self._boards = None
+                self._failed_ms = time.time_ns() // 1_000_000
                 raise
             boards.apply(draft)
         if changed:
             self.on_change(changed)
         return changed
+
+    def _heard(self) -> Listening:
+        """Return how boards are heard: not well while the store is away and the broker waits."""
+        listening = self.listening()
+        return replace(listening, since_ms=max(listening.since_ms, self._failed_ms))
 
     def _keep(self, connection: Connection, boards: Boards, changed: Sequence[Board]) -> None:
         """Write boards, where more of them changed than when they were heard."""
@@ -217,7 +238,7 @@ def _take(
     now_ms = message.received_us // 1000
     match heard:
         case Join():
-            board = draft.join(heard, time.time_ns() // 1000)
+            board = draft.join(heard, message.received_us)
             answers[heard.mac] = assignment(heard.sent, board.own_name, board.session)
         case Start():
             draft.start(heard, now_ms)
@@ -234,6 +255,11 @@ def _is_due(before: Board | None, now: Board) -> bool:
         or now.forgotten
         or (now.stage, now.name, now.session) != (before.stage, before.name, before.session)
     )
+
+
+def _false_leave(at_ms: int, leave: Leave) -> Refusal:
+    payload = f"{leave.name};{leave.session}".encode()
+    return Refusal(at_ms * 1000, LEAVE, "false leave", payload)
 
 
 def _refusal(message: Message, reason: str) -> Refusal:

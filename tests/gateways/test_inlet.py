@@ -149,6 +149,32 @@ def test_a_full_queue_stops_the_reading_and_loses_nothing(mosquitto, qos):
     assert taken.payloads == numbered(1000)
 
 
+def test_it_tells_since_when_it_reads_all_that_comes(mosquitto):
+    taken = Taken()
+    with inlet_to(mosquitto, taken, most_messages=2) as inlet, mosquitto.client() as client:
+        connected(inlet)
+
+        def is_steady():
+            since_us = inlet.connection.listening_since_us
+            time.sleep(0.3)
+            return since_us == inlet.connection.listening_since_us
+
+        eventually(is_steady, 60)
+        publish(client, [b"1"])
+        eventually(lambda: taken.messages)
+        eventually(is_steady, 60)
+        taken.error = StoreError("away")
+        publish(client, [b"2", b"3"])
+        eventually(lambda: inlet.status.queued == 2)
+        eventually(lambda: not is_steady(), 60, "a full queue is noticed")
+        taken.error = None
+        eventually(lambda: len(taken.messages) == 3)
+        eventually(is_steady, 60)
+        mosquitto.kill()
+        eventually(lambda: not inlet.status.connected)
+        assert not is_steady()
+
+
 def test_the_queue_is_bounded_in_bytes(mosquitto):
     taken = Taken()
     taken.error = StoreError("away")

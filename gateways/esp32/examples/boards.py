@@ -136,7 +136,7 @@ class SimulatedBoard:
     def _connect(self, topic: str, connected: Callable[[], None], will: str = "") -> None:
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
-            f"esp32-{self.mac.replace(':', '')}",
+            "",  # the broker chooses one, which nobody else can take
             protocol=self._habits.protocol,
             reconnect_on_failure=False,
         )

@@ -1,8 +1,10 @@
 """What messages make of boards: sessions, names, stages."""
 
+from dataclasses import replace
+
 import pytest
 
-from gateways.esp32.boards import OVERTAKEN_MS, Boards
+from gateways.esp32.boards import OVERTAKEN_MS, QUIET_MS, SILENT_MS, Boards, Listening
 from gateways.esp32.protocol import Join, Leave, Refused, Report, Start
 
 MAC, OTHER = "61:EC:ED:3B:25:B1", "61:EC:ED:3B:25:B2"
@@ -13,13 +15,16 @@ NOW_MS = NOW_US // 1000
 class Rig:
     """Boards to which each message is a transaction of its own."""
 
-    def __init__(self):
+    def __init__(self, accounts=False):
         self.boards = Boards()
+        self.listening = Listening(accounts=accounts)
+        self.false_leaves = []
 
     def do(self, what, *arguments):
-        draft = self.boards.draft()
+        draft = self.boards.draft(self.listening)
         made = getattr(draft, what)(*arguments)
         self.boards.apply(draft)
+        self.false_leaves += draft.false_leaves
         return made
 
     def join(self, mac=MAC, now_us=NOW_US):
@@ -32,6 +37,13 @@ class Rig:
     def report(self, board, value=1, kind="photoresistor", now_ms=NOW_MS):
         return self.do("report", Report(kind, board.own_name, board.session, value), now_ms)
 
+    def leave(self, board, now_ms):
+        return self.do("leave", Leave(board.own_name, board.session), now_ms)
+
+    def look(self, now_ms, mac=MAC):
+        self.do("leave_silent", now_ms)
+        return self.boards.of_mac(mac)
+
     def refused(self, what, *arguments):
         with pytest.raises(Refused) as refused:
             self.do(what, *arguments)
@@ -41,6 +53,12 @@ class Rig:
 @pytest.fixture
 def rig():
     return Rig()
+
+
+@pytest.fixture
+def guarded():
+    """Return boards that have an account each."""
+    return Rig(accounts=True)
 
 
 def test_boards_are_named_one_after_the_other(rig):
@@ -175,3 +193,102 @@ def test_what_is_not_applied_has_not_been(rig):
     draft.join(Join(OTHER), NOW_US + 1)
     assert rig.boards.named("capteur01").connected
     assert rig.boards.named("capteur02") is None
+
+
+def test_a_board_that_is_silent_for_a_minute_has_left(rig):
+    board = rig.started()
+    assert rig.look(NOW_MS + SILENT_MS - 1).connected
+    gone = rig.look(NOW_MS + SILENT_MS)
+    assert (gone.connected, gone.since_ms) == (False, NOW_MS + SILENT_MS)
+    assert rig.report(board, now_ms=NOW_MS + SILENT_MS + OVERTAKEN_MS).connected
+
+
+def test_silence_counts_while_boards_are_listened_to(rig):
+    rig.started()
+    rig.listening = Listening(NOW_MS + 2 * SILENT_MS)
+    assert rig.look(NOW_MS + 2 * SILENT_MS).connected
+    assert not rig.look(NOW_MS + 3 * SILENT_MS).connected
+
+
+def test_with_accounts_a_leave_counts_when_the_board_is_silent(guarded):
+    board = guarded.started()
+    doubted = guarded.leave(board, NOW_MS + 3000)
+    assert (doubted.connected, doubted.since_ms) == (True, board.since_ms)
+    assert guarded.leave(board, NOW_MS + 4000) == doubted
+    assert guarded.look(NOW_MS + QUIET_MS - 1).connected
+    gone = guarded.look(NOW_MS + QUIET_MS)
+    assert (gone.connected, gone.since_ms) == (False, NOW_MS + QUIET_MS)
+    assert not guarded.false_leaves
+
+
+def test_with_accounts_a_value_shows_that_a_leave_is_false(guarded):
+    board = guarded.started()
+    guarded.leave(board, NOW_MS + 100)
+    # A value of before may be overtaken by the board's will, which is in doubt still.
+    assert guarded.report(board, now_ms=NOW_MS + 200).stage == "leaving"
+    assert not guarded.false_leaves
+    board = guarded.report(board, now_ms=NOW_MS + 100 + OVERTAKEN_MS)
+    assert board.stage == "started"
+    assert guarded.false_leaves == [(NOW_MS + 100, Leave(board.own_name, board.session))]
+    assert guarded.look(NOW_MS + 100 + QUIET_MS).connected
+    assert board.since_ms == NOW_MS
+
+
+def test_with_accounts_a_leave_of_who_is_silent_already_counts_at_once(guarded):
+    board = guarded.started()
+    assert not guarded.leave(board, NOW_MS + QUIET_MS).connected
+
+
+def test_with_accounts_a_mac_begins_no_session_while_one_goes_on(guarded):
+    board = guarded.started()
+    for after_ms in (0, 5000, 9999):
+        now_us = NOW_US + after_ms * 1000
+        assert guarded.refused("join", Join(MAC), now_us) == "session goes on"
+    assert guarded.boards.of_mac(MAC) == board  # its silence goes on, too
+    joined = guarded.join(now_us=NOW_US + QUIET_MS * 1000)
+    assert (joined.stage, joined.name) == ("assigned", board.name)
+    assert joined.session != board.session
+
+
+def test_with_accounts_a_session_that_is_used_or_in_doubt_goes_on(guarded):
+    used = guarded.report(guarded.join(), 5)
+    assert guarded.refused("join", Join(MAC), NOW_US) == "session goes on"
+    leave = Leave(used.own_name, used.session)
+    assert guarded.refused("leave", leave, NOW_MS) == "false leave"
+    other = guarded.started(OTHER)
+    guarded.leave(other, NOW_MS)
+    assert guarded.refused("join", Join(OTHER), NOW_US) == "session goes on"
+
+
+def test_with_accounts_name_and_session_of_a_started_session_change_nothing(guarded):
+    board = guarded.started()
+    again = Start(board.name, board.session)
+    assert guarded.refused("start", again, NOW_MS + 5000) == "session goes on"
+    assert guarded.boards.of_mac(MAC) == board
+    guarded.leave(board, NOW_MS + 5000)
+    assert guarded.refused("start", again, NOW_MS + 6000) == "session goes on"
+    assert not guarded.look(NOW_MS + QUIET_MS).connected
+    assert guarded.do("start", again, NOW_MS + QUIET_MS + 1).connected
+
+
+def test_with_accounts_silence_of_before_a_restart_of_ours_tells_nothing(guarded):
+    board = guarded.started()
+    guarded.leave(board, NOW_MS)
+    guarded.boards = Boards(replace(each, left_ms=None) for each in guarded.boards)
+    back_ms = NOW_MS + 100_000
+    guarded.listening = Listening(back_ms, accounts=True)
+    assert guarded.refused("join", Join(MAC), (back_ms + 1) * 1000) == "session goes on"
+    assert guarded.look(back_ms + QUIET_MS - 1).connected
+    report = Report("photoresistor", board.own_name, board.session, 5)
+    draft = guarded.boards.draft(guarded.listening)
+    draft.report(report, back_ms + 1)
+    assert draft.false_leaves == [(back_ms + 1, Leave(board.own_name, board.session))]
+    assert not guarded.look(back_ms + QUIET_MS).connected
+
+
+def test_with_accounts_a_clock_that_is_put_back_keeps_nobody_out_for_long(guarded):
+    guarded.started()
+    early_us = NOW_US - 3_600_000_000
+    guarded.listening = Listening(early_us // 1000, accounts=True)
+    assert guarded.refused("join", Join(MAC), early_us) == "session goes on"
+    assert guarded.join(now_us=early_us + QUIET_MS * 1000).stage == "assigned"

@@ -173,7 +173,7 @@ def test_a_board_whose_will_was_lost_is_silent(
     mqtt_broker, store_url, tmp_path, boards, monkeypatch
 ):
     monkeypatch.setattr("gateways.esp32.component.LOOK_S", 0.2)
-    monkeypatch.setattr("gateways.esp32.component.SILENT_S", 5)
+    monkeypatch.setattr("gateways.esp32.boards.SILENT_MS", 5000)
     config = network(mqtt_broker.url, store_url)
     some = boards(mqtt_broker.port)
     with gateway(config, tmp_path) as (_, component):
