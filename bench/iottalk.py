@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import socket
+import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -37,7 +38,8 @@ INPUT = "def run(x): return x"
 JOIN = "def run(*slots): return slots[-1]"
 SUM = "def run(a, b): return a"
 OUTPUT = "def run(x): return x"
-LOOP = "def run(x):\n    while x > 0: pass\n    return x"
+LOOP = "def run(x):\n    while x > 0: pass\n    return x  # {}"
+ROUNDS, ROUND_S = 7, 3.0
 WAIT_S = 30.0
 
 
@@ -128,6 +130,9 @@ def rig(broker: int, port: int, features: int) -> Iterator[Rig]:
     def on_signal(client: mqtt.Client, userdata: object, message: mqtt.MQTTMessage) -> None:
         signal = json.loads(message.payload)
         kind = "idf" if "idf" in signal else "odf"
+        if signal["command"] == "DISCONNECT":
+            made.topics.pop((kind, signal[kind]), None)
+            return
         if kind == "odf":
             client.message_callback_add(signal["topic"], on_value)
             client.subscribe(signal["topic"])
@@ -187,10 +192,11 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def show(found: list[float], lost: int) -> None:
-    """Print percentiles."""
+def show(found: list[float], lost: int) -> tuple[float, float, float]:
+    """Print percentiles and the longest, and return them."""
     p50, p99 = (found[min(len(found) - 1, int(len(found) * part))] for part in (0.5, 0.99))
     print(f"p50 {p50:.1f} ms, p99 {p99:.1f} ms, longest {found[-1]:.0f} ms, {lost} lost")
+    return p50, p99, found[-1]
 
 
 def latency(it: Rig, pid: int, seconds: float) -> None:
@@ -231,21 +237,25 @@ def graphs(it: Rig, pid: int, seconds: float) -> list[str]:
 
 
 def loop(it: Rig, pid: int, seconds: float) -> None:
-    """Measure the same while a function of another graph loops."""
+    """Measure the same with and without a function that loops in another graph, by turns.
+
+    Each round has a function of its own that loops, since one is off after three failures: a round
+    lasts as long as they do. The medians of all rounds are compared, as the machine has other work.
+    """
     names = graphs(it, pid, seconds)
-    it.graph("loop", ("i3",), "o3", LOOP, False)
-    done = threading.Event()
-
-    def feed() -> None:
-        while not done.wait(1):
+    found: dict[str, list[tuple[float, float, float]]] = {"alone": [], "beside": []}
+    for number in range(ROUNDS):
+        print(f"round {number + 1} of {ROUNDS}: alone, then beside a loop")
+        found["alone"].append(show(*it.run(names, LATENCY_PER_S, ROUND_S)))
+        it.graph(f"loop-{number}", ("i3",), "o3", LOOP.format(number), False)
+        for _ in range(3):
             it.client.publish(it.topics["idf", "i3"], b"[1]", 1)
-
-    feeding = threading.Thread(target=feed)
-    feeding.start()
-    print("the same while another graph's function loops, and is switched off after 3 s of that:")
-    show(*it.run(names, LATENCY_PER_S, seconds))
-    done.set()
-    feeding.join()
+        found["beside"].append(show(*it.run(names, LATENCY_PER_S, ROUND_S)))
+        it.request(f"loop-{number}", op="detach")
+        wait(lambda: ("idf", "i3") not in it.topics, "DISCONNECT")
+    for place, each in found.items():
+        p50, p99, longest = (statistics.median(column) for column in zip(*each, strict=True))
+        print(f"  {place}: p50 {p50:.1f} ms, p99 {p99:.1f} ms, longest {longest:.0f} ms (medians)")
 
 
 def main() -> None:

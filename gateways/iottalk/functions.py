@@ -1,7 +1,6 @@
 """Functions of graphs in confined processes of `jph.workers`."""
 
 import logging
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -9,13 +8,13 @@ from gateways.iottalk.dataflow.runner import Function, Refused, Runner
 from jph.faults import Fault
 from jph.workers import confinement
 from jph.workers.functions import Sandbox, Worker
+from jph.workers.priority import LOWEST, step_behind
 from jph.workers.process import StartError
 
 __all__ = ["Sandbox", "Workers"]
 
 log = logging.getLogger(__name__)
 
-BEHIND = 10  # so much nicer is a process whose functions are slow or fail
 TIMEOUT_S = 1.0  # of one call, or of several in a row
 
 
@@ -89,11 +88,10 @@ class _Process:
 
     def _set_priority(self) -> None:
         pid = self._worker.pid
-        if self._is_behind and pid is not None and pid != self._pid:
+        if not self._is_behind or pid is None or pid == self._pid:
+            return
+        if step_behind(pid, LOWEST):
             self._pid = pid
-            with suppress(OSError):  # it has ended
-                others = os.getpriority(os.PRIO_PROCESS, pid)
-                os.setpriority(os.PRIO_PROCESS, pid, others + BEHIND)
 
     def stop(self) -> None:
         self._worker.close()

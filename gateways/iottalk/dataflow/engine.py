@@ -38,7 +38,7 @@ class Engine:
             else:
                 running.change(graph)
             self._find_inputs()
-        if running.uses:
+        if running.graph.uses:
             self._lanes.start()
 
     def remove(self, key: str) -> None:
@@ -81,7 +81,7 @@ class Engine:
         running = self._graphs.get(key)
         if running is None:
             return None
-        worker = self._lanes.where(running) if running.uses else "none"
+        worker = self._lanes.where(running) if running.graph.uses else "none"
         return {**running.status(), "worker": worker}
 
     def close(self) -> None:

@@ -2,7 +2,8 @@
 
 All graphs share one lane, turn about. One whose turn takes long, or costs the process, keeps that
 lane for itself, and the others go on in a spare one that stands ready with its process started. It
-comes back to them when it has been quick for a while.
+comes back to them when it has been quick for a while. A graph with a function that is new begins in
+the spare lane, so that one which loops from the start keeps nobody waiting but other new ones.
 """
 
 import logging
@@ -117,7 +118,8 @@ class Lanes:
         return lane
 
     def _queue(self, running: Running) -> None:
-        lane = self._homes.get(running, self._shared)
+        general = self._spare if running.is_new and self._spare else self._shared
+        lane = self._homes.get(running, general)
         lane.ready.append(running)
         lane.woken.notify()
 
@@ -130,9 +132,9 @@ class Lanes:
         lane.woken.notify()
 
     def _set_apart(self, lane: Lane) -> None:
-        """Give the shared lane to the graph whose turn it is; the others go on in the spare one."""
+        """Give a lane to the graph whose turn it is; the others go on in the spare one."""
         running = lane.present
-        if lane is not self._shared or running is None or self._is_closing:
+        if lane not in (self._shared, self._spare) or running is None or self._is_closing:
             return
         if self._spare is None or len(self._own) + 2 >= MOST_LANES:
             if self._own:  # the lane of another slow one, from its next turn on
@@ -145,12 +147,13 @@ class Lanes:
         lane.slow_s = time.monotonic()
         self._own.append(lane)
         self._homes[running] = lane
-        self._shared, self._spare = self._spare, None
+        if lane is self._shared:
+            self._shared = self._spare
+        self._spare = self._open(start=True)
         waiting = list(lane.ready)
         lane.ready.clear()
         for other in waiting:
             self._queue(other)
-        self._spare = self._open(start=True)
         log.info("graph %s is slow or failed; it has a process of its own", running.graph.key)
 
     # In threads of their own
@@ -204,12 +207,13 @@ class Lanes:
             time.sleep(_TICK_S)
             now_s = time.monotonic()
             with self._lock:
-                lane = self._shared
-                lane.looks += 1
-                if lane.present is not None and lane.looks > MOST_LOOKS:
-                    self._set_apart(lane)
-                for own in [it for it in self._own if it.present is None]:
-                    if now_s - own.slow_s > BACK_S:
+                for lane in filter(None, (self._spare, self._shared)):
+                    lane.looks += 1
+                    if lane.present is not None and lane.looks > MOST_LOOKS:
+                        self._set_apart(lane)
+                for own in list(self._own):
+                    own.runner.step_back()  # the kernel may not have taken it yet
+                    if own.present is None and now_s - own.slow_s > BACK_S:
                         for running in own.graphs:
                             self._homes.pop(running, None)
                         self._retire(own)

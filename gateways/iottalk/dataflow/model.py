@@ -91,6 +91,11 @@ class Graph:
     join: Use | None = None
 
     @property
+    def uses(self) -> list[Use]:
+        """The functions where they are used."""
+        return [use for use in (self.join, *(link.use for link in self.links)) if use]
+
+    @property
     def inputs(self) -> tuple[Link, ...]:
         """Links to input features."""
         return tuple(link for link in self.links if link.feature.kind == "idf")

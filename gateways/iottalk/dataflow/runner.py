@@ -38,7 +38,10 @@ class Runner(Protocol):
         """
 
     def step_back(self) -> None:
-        """Leave the processor to others from now on; for any thread, never waits."""
+        """Leave the processor to others from now on; for any thread, never waits.
+
+        To be called again now and then: the system may take no such order at this moment.
+        """
 
     def stop(self) -> None:
         """Let a call under way fail; for any thread."""

@@ -8,7 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateways.iottalk.dataflow.model import Feature, Graph, Link, Use
-from gateways.iottalk.dataflow.runner import Failure, Lost, Refused, Runner, function_of
+from gateways.iottalk.dataflow.runner import (
+    Failure,
+    Function,
+    Lost,
+    Refused,
+    Runner,
+    function_of,
+)
 from gateways.iottalk.dataflow.values import as_list, checked, difference, fitted, flat
 
 log = logging.getLogger(__name__)
@@ -20,6 +27,7 @@ TURN_S = 0.02  # what a turn may take, by what the calls before took
 MOST_FAILURES = 3  # that cost a process; then the function is off
 AGAIN_S = 1.0  # between two reports of the same place
 FORGOTTEN_S = 3600.0  # failures before that do not count
+MOST_TRIALS = 64  # calls of a graph in which a function is new
 
 Output = Callable[[str, str, list[object]], object]
 Report = Callable[[str, dict[str, object]], object]
@@ -76,12 +84,14 @@ class Running:
         self._slots: dict[Feature, list[object]] = {}
         self._before: dict[Feature, list[object]] = {}
         self._most = MOST_AT_ONCE
+        self._used = frozenset(self.graph.uses)
+        self._first_calls: dict[Use, _FirstCalls] = {}
+        self._trials = 0
 
     @property
-    def uses(self) -> list[Use]:
-        """The functions where they are used."""
-        graph = self.graph
-        return [use for use in (graph.join, *(link.use for link in graph.links)) if use]
+    def is_new(self) -> bool:
+        """Whether one of its functions was not called yet, so that nobody knows what it does."""
+        return not self._used <= self._first_calls.keys() and self._trials < MOST_TRIALS
 
     def add(self, feature: Feature, value: object, size: int = 0) -> None:
         """Let a value of an input, of so many bytes, wait for its turn."""
@@ -102,7 +112,8 @@ class Running:
         """Take a new state of the graph; a function that is used no more may begin anew later."""
         with self._lock:
             self.graph = graph
-            used = {digest for use in self.uses for digest in use.digests()}
+            self._used = frozenset(self.graph.uses)
+            used = {digest for use in self._used for digest in use.digests()}
             for digest in self._off.keys() | self._failures.keys():
                 if digest not in used:
                     self._forget(digest)
@@ -151,7 +162,7 @@ class Running:
         if graph is not self._known:
             self._take(graph)
         with self._lock:
-            count = min(self._most, len(self._waiting))
+            count = min(1 if self.is_new else self._most, len(self._waiting))
             batch = [self._waiting.popleft() for _ in range(count)]
             self._waiting_bytes -= sum(size for _, _, size in batch)
         if not count:
@@ -177,6 +188,9 @@ class Running:
             for it, values in self._before.items()
             if it in inputs and inputs[it].input_type == before.get(it)
         }
+        used = set(graph.uses)
+        self._first_calls = {use: it for use, it in self._first_calls.items() if use in used}
+        self._trials = 0
         self._known = graph
 
     def _arrived(
@@ -258,6 +272,34 @@ class Running:
                 message.outputs.append(shown)
                 self._last[feature] = shown
 
+    def called(
+        self, use: Use, function: Function, runner: Runner, arguments: Sequence[list[object]]
+    ) -> list[object]:
+        """Call a function; where it goes on elsewhere than it was tried, with what it has by then.
+
+        It is called there again with what it was tried with, and the results are left: so its
+        global variables are as if it had been there from the start.
+        """
+        first = self._first_calls.get(use)
+        again: list[list[object]] = []
+        if first is None:
+            first = _FirstCalls(runner, [])
+        elif first.runner is not runner:
+            again, first = first.arguments, _FirstCalls(runner, [])
+        try:
+            results = runner.call(function, [*again, *arguments])
+        except Lost:
+            self._first_calls[use] = _FirstCalls(runner, [])
+            raise
+        is_trial = self.is_new
+        self._first_calls[use] = first
+        if is_trial:
+            self._trials += len(arguments)
+            first.arguments += arguments
+        else:
+            first.arguments = []
+        return results[len(again) :]
+
     # What goes wrong
 
     def is_off(self, digest: str) -> bool:
@@ -295,6 +337,14 @@ class Running:
         log.debug("graph %s, %s: %s (%d)", self.graph.key, where, text, count)
         data = {"msg": text, "src": where, "digest": digest, "count": count}
         self._report(self.graph.key, {"op": "esm_error", "data": data})
+
+
+@dataclass(slots=True)
+class _FirstCalls:
+    """Where a function was called last, and with what while the graph was new."""
+
+    runner: Runner
+    arguments: list[list[object]]
 
 
 class _Message:
@@ -343,7 +393,8 @@ class _Calls:
         if running.is_off(use.digest):
             return nothing
         try:
-            results = self._runner.call(function_of(use, self._graph), arguments)
+            function = function_of(use, self._graph)
+            results: Sequence[object] = running.called(use, function, self._runner, arguments)
         except Refused as refused:
             running.note(where, use.digest, str(refused))
             return nothing

@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 from gateways.iottalk.dataflow.engine import Engine
 from gateways.iottalk.dataflow.model import Feature, Graph, Link, Use, digest_of
 from gateways.iottalk.dataflow.runner import Lost, function_of
-from gateways.iottalk.dataflow.running import MOST_WAITING, MOST_WAITING_BYTES
+from gateways.iottalk.dataflow.running import (
+    MOST_TRIALS,
+    MOST_WAITING,
+    MOST_WAITING_BYTES,
+    Running,
+)
 from tests.gateways.iottalk.local import Local
 
 DEVICE = "7b1c5ac5-6f39-4a5b-8c1e-1df2ba6c3c11"
@@ -208,6 +213,67 @@ def test_a_graph_that_hangs_keeps_nobody_waiting_and_drops_its_oldest(heard: Hea
     assert 0 < dropped <= 300
     heard.wait(lambda: len(heard.of("slow")) == total - dropped)
     assert heard.of("slow") == sorted(heard.of("slow"))
+
+
+def test_a_new_function_that_hangs_keeps_only_new_graphs_waiting(heard: Heard) -> None:
+    go_on = threading.Event()
+    heard.names["go_on"] = go_on
+    heard.engine.put(graph("a", join="def run(x): return x"))
+    for value in range(3):
+        heard.engine.push(DEVICE, "a", value)
+    heard.wait(lambda: len(heard.of()) == 3)
+    place = heard.engine._lanes._shared
+    slow = "def run(x): go_on.wait(60); return x"
+    heard.engine.put(graph("b", join=slow, key="slow", out=Feature(DEVICE, "slow", "odf")))
+    other = Feature(DEVICE, "new", "odf")
+    heard.engine.put(graph("c", join="def run(x): return -x", key="new", out=other))
+    for feature in "bca":
+        heard.engine.push(DEVICE, feature, 7)
+    heard.wait(lambda: heard.of("new") == [[-7]] and heard.of()[-1] == [7])
+    lanes = heard.engine._lanes
+    heard.wait(lambda: heard.engine.status("slow")["worker"] == "own")
+    assert place in (lanes._shared, *lanes._own)  # own: this machine was slow
+    assert place.present is None
+    go_on.set()
+    heard.wait(lambda: heard.of("slow") == [[7]])
+
+
+def test_a_function_keeps_what_it_has_when_it_was_tried_elsewhere() -> None:
+    total = "total = 0\ndef run(x):\n    global total\n    total += x\n    return total"
+    count = "n = 0\ndef run(a, b):\n    global n\n    n += 1\n    return [a, b, n]"
+    heard: list[object] = []
+    running = Running(
+        graph("a", "b", join=count, a=total),
+        lambda device, feature, values: heard.append(values),
+        lambda key, message: None,
+    )
+    trial, shared = Local({}), Local({})
+
+    def take(feature: str, value: int) -> None:
+        running.add(Feature(DEVICE, feature, "idf"), value)
+        running.turn(trial if running.is_new else shared, lambda: None)
+
+    for value in (1, 2, 3):
+        take("a", value)
+    assert running.is_new  # the join was not called yet
+    take("b", 0)
+    assert not running.is_new
+    for value in (4, 5):
+        take("a", value)
+    assert heard == [[6, 0, 1], [10, 0, 2], [15, 0, 3]]
+
+
+def test_a_graph_is_new_for_some_values_at_most() -> None:
+    running = Running(
+        graph("a", "b", join="def run(a, b): pass", a="def run(x): return x"),
+        lambda device, feature, values: None,
+        lambda key, message: None,
+    )
+    for value in range(MOST_TRIALS):
+        assert running.is_new
+        running.add(Feature(DEVICE, "a", "idf"), value)
+        running.turn(Local({}), lambda: None)
+    assert not running.is_new
 
 
 def test_large_messages_wait_in_bounded_memory(heard: Heard) -> None:
