@@ -17,8 +17,28 @@ function word(value, yes, no) {
   return value === null ? "unknown" : value ? yes : no;
 }
 
-function cardOf(mac) {
-  return list.querySelector(`[data-mac="${CSS.escape(mac)}"]`);
+// The cards by MAC address: their parts, and the board that each shows. Hundreds of boards report
+// every 2 s, so only what is not shown yet is written.
+const cards = new Map();
+
+function partsOf(card) {
+  const part = (selector) => card.querySelector(selector);
+  return {
+    card,
+    shown: {},
+    name: part(".name"),
+    rename: part(".rename"),
+    forget: part(".forget"),
+    input: part(".rename input[name=name]"),
+    stage: part(".stage"),
+    since: part(".state"),
+    led: part(".led"),
+    ledWord: part(".led .word"),
+    button: part(".button .word"),
+    light: part(".light .now"),
+    values: part(".values"),
+    bars: part(".bars path"),
+  };
 }
 
 function newCard(board) {
@@ -27,49 +47,64 @@ function newCard(board) {
   card.querySelector("details > p:last-child").textContent = board.mac;
   const behind = [...list.children].find((other) => other.dataset.id > board.name);
   list.insertBefore(card, behind ?? null);
-  return card;
+  const parts = partsOf(card);
+  cards.set(board.mac, parts);
+  return parts;
+}
+
+function remove(mac) {
+  cards.get(mac)?.card.remove();
+  cards.delete(mac);
 }
 
 function show(board) {
-  const known = cardOf(board.mac);
-  if (board.forgotten) {
-    known?.remove();
-  } else {
-    fill(known ?? newCard(board), board);
-  }
-  document.querySelector(".none").hidden = list.children.length > 0;
+  if (board.forgotten) remove(board.mac);
+  else fill(cards.get(board.mac) ?? newCard(board), board);
+  tellOfNone();
 }
 
-function fill(card, board) {
+function tellOfNone() {
+  document.querySelector(".none").hidden = cards.size > 0;
+}
+
+function fill(parts, board) {
+  const { card, shown } = parts;
+  parts.shown = board;
   if (card.dataset.id !== board.name) {
     card.dataset.id = board.name;
-    card.querySelector(".name").textContent = board.name;
+    parts.name.textContent = board.name;
     const path = `/capteurs/${encodeURIComponent(board.name)}`;
-    card.querySelector(".rename").action = `${path}/name`;
-    card.querySelector(".forget").action = `${path}/forget`;
-    card.querySelector(".rename input").value = board.name;
+    parts.rename.action = `${path}/name`;
+    parts.forget.action = `${path}/forget`;
+    parts.input.value = board.name;
   }
-  card.dataset.sessionId = board.session;
-  card.dataset.connected = board.connected;
-  card.querySelector(".stage").textContent = board.connected ? "connected" : "not connected";
-  card.querySelector(".state time").dataset.ms = board.since_ms;
-  const led = card.querySelector(".led");
-  led.disabled = !board.connected;
-  led.setAttribute("aria-checked", Boolean(board.led));
-  led.querySelector(".word").textContent = word(board.led, "on", "off");
-  card.querySelector(".button .word").textContent = word(board.button, "pressed", "released");
+  if (shown.session !== board.session) card.dataset.sessionId = board.session;
+  if (shown.connected !== board.connected) {
+    card.dataset.connected = board.connected;
+    parts.stage.textContent = board.connected ? "connected" : "not connected";
+    parts.led.disabled = !board.connected;
+  }
+  if (shown.since_ms !== board.since_ms) {
+    parts.since.querySelector("time").dataset.ms = board.since_ms;
+    showTimes(parts.since);
+  }
+  if (shown.led !== board.led) {
+    parts.led.setAttribute("aria-checked", Boolean(board.led));
+    parts.ledWord.textContent = word(board.led, "on", "off");
+  }
+  if (shown.button !== board.button) {
+    parts.button.textContent = word(board.button, "pressed", "released");
+  }
   const light = board.light;
-  card.querySelector(".light .now").textContent = light.length ? `${light.at(-1)} %` : "unknown";
-  card.querySelector(".values").textContent = light.length ? `Last: ${light.join(" ")} %` : "";
-  card.querySelector(".bars").replaceChildren(...light.map(bar));
-  showTimes(card);
+  if (shown.light?.join() !== light.join()) {
+    parts.light.textContent = light.length ? `${light.at(-1)} %` : "unknown";
+    parts.values.textContent = light.length ? `Last: ${light.join(" ")} %` : "";
+    parts.bars.setAttribute("d", light.map(bar).join(""));
+  }
 }
 
 function bar(value, place) {
-  const rect = document.createElementNS("http://www.w3.org/2000/svg", "rect");
-  const all = { x: place * 10 + 1, width: 8, y: 40 - value * 0.4, height: value * 0.4 };
-  for (const [name, number] of Object.entries(all)) rect.setAttribute(name, number);
-  return rect;
+  return `M${place}1 100v-${value}h8v${value}`;
 }
 
 async function switchLed(led) {
@@ -77,11 +112,12 @@ async function switchLed(led) {
   const said = card.querySelector(".said");
   const cmd = led.getAttribute("aria-checked") === "true" ? "0" : "1";
   const body = new URLSearchParams({ cmd, ssnid: card.dataset.sessionId });
+  const headers = { "X-CSRF-Token": document.querySelector("meta[name=csrf-token]").content };
   led.setAttribute("aria-busy", "true");
   said.textContent = "";
   try {
     const path = `/led/${encodeURIComponent(card.dataset.id)}`;
-    const answer = await fetch(path, { method: "POST", body });
+    const answer = await fetch(path, { method: "POST", body, headers });
     if (answer.ok) show(await answer.json());
     else said.textContent = (await answer.text()).trim();
   } catch {
@@ -107,13 +143,14 @@ function follow() {
   stream.addEventListener("message", (event) => show(JSON.parse(event.data)));
   stream.addEventListener("boards", (event) => {
     const macs = new Set(JSON.parse(event.data));
-    for (const card of [...list.children]) if (!macs.has(card.dataset.mac)) card.remove();
-    document.querySelector(".none").hidden = list.children.length > 0;
+    for (const mac of [...cards.keys()]) if (!macs.has(mac)) remove(mac);
+    tellOfNone();
   });
 }
 
 showTimes(document);
 if (list) {
+  for (const card of list.children) cards.set(card.dataset.mac, partsOf(card));
   list.addEventListener("click", (event) => {
     const led = event.target.closest(".led");
     if (led) switchLed(led);

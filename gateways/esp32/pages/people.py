@@ -3,13 +3,19 @@
 On the loopback interface everybody of this machine may, unless a password is set; elsewhere people
 sign in with the one password of the pages, or programs give it by basic authentication. Pages of
 other sites may do nothing, and a name that a stranger gave to 127.0.0.1 is none of ours.
+
+Forms send back a token of the session, since not every browser tells which site a form came from,
+and behind some proxies we have another name than the browser knows. An LED is switched without,
+as by programs of the original: whoever does so knows the session of the board.
 """
 
 import hashlib
 import hmac
+import secrets
 from urllib.parse import urlsplit
 
 from flask import Flask, Response, abort, redirect, render_template, request, session, url_for
+from flask.sessions import SecureCookieSessionInterface
 from flask.typing import ResponseReturnValue
 
 from gateways.limits import Attempts, TooMany
@@ -25,10 +31,19 @@ CONTENT_POLICY = (
 )
 
 
+class Cookies(SecureCookieSessionInterface):
+    """Sessions in cookies that a browser sends by https alone, if it came so to a proxy."""
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Tell whether the present request came by https."""
+        return request.headers.get("X-Forwarded-Proto") == "https"
+
+
 def protect(app: Flask, token: str, host: str, password: str | None) -> None:
     """Add the checks before every request, and the headers after it."""
     secret = f"{token} {password}".encode()  # another password ends all sessions
     app.secret_key = hashlib.sha256(secret).digest()
+    app.session_interface = Cookies()
     app.config.update(
         SESSION_COOKIE_NAME="jph-boards",
         SESSION_COOKIE_HTTPONLY=True,
@@ -53,8 +68,11 @@ def protect(app: Flask, token: str, host: str, password: str | None) -> None:
             abort(403, "Behind a proxy people have to sign in: set PagePasswordFile.")
         if request.endpoint in OPEN and request.method in SAFE:
             return None
-        if _is_foreign():
-            abort(403, "Pages of other sites get nothing here.")
+        if not _has_token():
+            if _is_foreign():
+                abort(403, "Pages of other sites get nothing here.")
+            if request.method not in SAFE and request.endpoint != "switch":
+                abort(403, "The page is too old or not ours: load it again.")
         if password is None or request.endpoint in OPEN or session.get("in"):
             return None
         given = request.authorization
@@ -72,6 +90,7 @@ def protect(app: Flask, token: str, host: str, password: str | None) -> None:
             return render_template("boards/sign_in.html")
         try:
             if is_right(request.form.get("password", "")):
+                session.clear()  # somebody else may know the token of before
                 session["in"] = session.permanent = True
                 return redirect("/", 303)
         except TooMany:
@@ -98,7 +117,19 @@ def protect(app: Flask, token: str, host: str, password: str | None) -> None:
     def wait(error: TooMany) -> ResponseReturnValue:
         return "Too many wrong passwords.\n", 429, {"Retry-After": str(error.retry_after_s)}
 
-    app.context_processor(lambda: {"has_password": password is not None})
+    app.context_processor(lambda: {"has_password": password is not None, "csrf_token": _csrf_token})
+
+
+def _csrf_token() -> str:
+    if "csrf" not in session:
+        session["csrf"] = secrets.token_urlsafe(24)
+    return str(session["csrf"])
+
+
+def _has_token() -> bool:
+    given = request.headers.get("X-CSRF-Token") or request.form.get("csrf", "")
+    expected = session.get("csrf")
+    return bool(expected) and hmac.compare_digest(given.encode(), str(expected).encode())
 
 
 def _is_foreign() -> bool:

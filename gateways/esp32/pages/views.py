@@ -86,7 +86,8 @@ def pages(service: Service, token: str, host: str, password: str | None) -> Flas
 
     for error, code in ((GoneError, 404), (TimeoutError, 504), (StoreError, 503)):
         app.register_error_handler(error, lambda found, code=code: _plain(str(found), code))
-    app.register_error_handler(400, lambda error: _plain(error.description, 400))
+    for code in (400, 403, 421):
+        app.register_error_handler(code, lambda error, code=code: _plain(error.description, code))
     app.register_error_handler(404, lambda error: _plain("There is no such page.", 404))
     return app
 

@@ -65,6 +65,15 @@ def ask(component, path, given=None, **headers):
             return Answer(error)
 
 
+def post(component, path, given, page="/capteurs", **headers):
+    """Send a form as a browser does that has loaded a page with it."""
+    loaded = ask(component, page, **{key: it for key, it in headers.items() if key != "Origin"})
+    token = re.search(r'name="csrf" value="([^"]+)"', loaded.text)[1]
+    if cookie := loaded.headers["Set-Cookie"]:
+        headers["Cookie"] = cookie.partition(";")[0]
+    return ask(component, path, {**given, "csrf": token}, **headers)
+
+
 def test_the_pages_show_each_board_and_its_last_values(component, board):
     assert ask(component, "/").headers["Location"] == "/capteurs"
     shown = ask(component, "/capteurs")
@@ -115,14 +124,14 @@ def test_pages_of_other_sites_switch_nothing(component, board):
 
 
 def test_a_board_gets_another_name_and_is_forgotten(component, board):
-    renamed = ask(component, "/capteurs/capteur01/name", {"name": "Küche 1"})
+    renamed = post(component, "/capteurs/capteur01/name", {"name": "Küche 1"})
     assert (renamed.status, renamed.headers["Location"]) == (303, "/capteurs")
     assert component.service.boards()[0].name == "Küche 1"
-    wrong = ask(component, f"/capteurs/{urllib.parse.quote('Küche 1')}/name", {"name": "a;b"})
+    wrong = post(component, f"/capteurs/{urllib.parse.quote('Küche 1')}/name", {"name": "a;b"})
     assert wrong.status == 400
     assert "keeps its name: the name has a ; or a /" in wrong.text
-    assert ask(component, "/capteurs/nobody/name", {"name": "x"}).status == 404
-    assert ask(component, f"/capteurs/{urllib.parse.quote('Küche 1')}/forget", {}).status == 303
+    assert post(component, "/capteurs/nobody/name", {"name": "x"}).status == 404
+    assert post(component, f"/capteurs/{urllib.parse.quote('Küche 1')}/forget", {}).status == 303
     assert not component.service.boards()
 
 
@@ -164,6 +173,29 @@ def test_a_board_that_changes_often_is_sent_now_and_then(component, board):
     assert len([each for each in sent if "data:" in each]) < 30
 
 
+def test_forms_need_the_token_of_the_page(component, board):
+    forms = (("/capteurs/capteur01/name", {"name": "x"}), ("/capteurs/capteur01/forget", {}))
+    for path, given in forms:  # as browsers send it that tell nothing of where it comes from
+        refused = ask(component, path, given)
+        assert (refused.status, refused.text) == (
+            403,
+            "The page is too old or not ours: load it again.\n",
+        )
+        assert ask(component, path, {**given, "csrf": ""}).status == 403
+        assert ask(component, path, {**given, "csrf": "é"}, Cookie="jph-boards=x").status == 403
+    mine, other = (ask(component, "/capteurs") for _ in range(2))
+    token = re.search(r'name="csrf-token" content="([^"]+)"', other.text)[1]
+    cookie = mine.headers["Set-Cookie"].partition(";")[0]
+    path, given = forms[0]
+    assert ask(component, path, {**given, "csrf": token}, Cookie=cookie).status == 403
+    assert component.service.boards()[0].name == "capteur01"
+    assert post(component, path, given).status == 303
+
+
+def sign_in(component, password, **headers):
+    return post(component, "/sign-in", {"password": password}, page="/sign-in", **headers)
+
+
 def test_off_the_loopback_interface_people_sign_in(mosquitto, tmp_path, boards):
     config = network(mosquitto.url, URL, Host="0.0.0.0")
     with gateway(config, tmp_path) as (_, component):
@@ -178,15 +210,15 @@ def test_off_the_loopback_interface_people_sign_in(mosquitto, tmp_path, boards):
         assert ask(component, "/led/capteur01", given).status == 401
         assert not board.led
         assert ask(component, "/sign-in").status == 200
-        assert ask(component, "/sign-in", {"password": "wrong"}).status == 401
-        come = ask(component, "/sign-in", {"password": password})
+        assert sign_in(component, "wrong").status == 401
+        come = sign_in(component, password)
         assert come.status == 303
         cookie = come.headers["Set-Cookie"].partition(";")[0]
         assert ask(component, "/capteurs", Cookie=cookie).status == 200
         assert ask(component, "/led/capteur01", given, Cookie=cookie).status == 200
         assert board.led
         for _ in range(12):
-            last = ask(component, "/sign-in", {"password": "wrong"})
+            last = sign_in(component, "wrong")
         assert last.status == 429
 
 
@@ -198,8 +230,15 @@ def test_nobody_passes_by_a_proxy_on_this_machine_unless_there_is_a_password(mos
     more = {"PagePasswordFile": str(tmp_path / "password")}
     with gateway(network(mosquitto.url, URL, **more), tmp_path) as (_, component):
         assert ask(component, "/capteurs").status == 401
-        given = {"password": "a password"}
-        assert ask(component, "/sign-in", given, **proxy).status == 303
+        assert sign_in(component, "a password", **proxy).status == 303
+        https = sign_in(component, "a password", X_Forwarded_Proto="https", **proxy)
+        assert "; Secure" in https.headers["Set-Cookie"]
+        # As an older browser behind a proxy that calls us otherwise than the browser does.
+        older = {**proxy, "Origin": "https://boards.example", "Host": "127.0.0.1:8000"}
+        cookie = https.headers["Set-Cookie"].partition(";")[0]
+        assert ask(component, "/sign-out", {}, Cookie=cookie, **older).status == 403
+        out = post(component, "/sign-out", {}, Cookie=cookie, **older)
+        assert (out.status, out.headers["Location"]) == (303, "/sign-in")
 
 
 def test_the_history_of_many_boards_has_several_pages(component, mosquitto):
@@ -229,6 +268,38 @@ def test_the_password_of_the_pages_may_be_in_a_file(tmp_path):
             password_of(tmp_path, wrong)
 
 
+def is_good_at_all_sizes(page):
+    for width in (360, 1280):
+        page.set_viewport_size({"width": width, "height": 740})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            found = Axe().run(page).response["violations"]
+            assert [f"{it['id']}: {it['nodes'][0]['target']}" for it in found] == []
+        wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wide <= 0, f"{page.url} is {wide} px wider than {width} px"
+
+
+@pytest.mark.browser
+def test_a_person_signs_in_and_out(mosquitto, tmp_path, open_page):  # noqa: F811
+    (tmp_path / "password").write_text("a password\n")
+    more = {"PagePasswordFile": str(tmp_path / "password")}
+    with gateway(network(mosquitto.url, URL, **more), tmp_path) as (_, component):
+        url = f"http://127.0.0.1:{component.bound_port}/historique"
+        page = open_page(url, complains=["401"])
+        assert page.url.endswith("/sign-in")
+        is_good_at_all_sizes(page)
+        page.keyboard.type("wrong")  # where one types is chosen already
+        page.keyboard.press("Enter")
+        page.wait_for_selector("[role=alert]:text('That is not the password.')")
+        is_good_at_all_sizes(page)
+        page.get_by_label("Password").fill("a password")
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_selector("h1:text('Boards')")
+        is_good_at_all_sizes(page)
+        page.get_by_role("button", name="Sign out").click()
+        page.wait_for_selector("h1:text('Sign in')")
+
+
 @pytest.mark.browser
 def test_a_person_sees_boards_change_and_switches_one(component, board, open_page):  # noqa: F811
     page = open_page(f"http://127.0.0.1:{component.bound_port}/capteurs")
@@ -242,20 +313,26 @@ def test_a_person_sees_boards_change_and_switches_one(component, board, open_pag
     assert board.led
     board.do("report", "photoresistor", 77)
     page.wait_for_selector("text=Last: 5 58 77 %")
+    # With hundreds of boards a browser has time to write what changed, and no more.
+    page.evaluate(
+        """() => {
+          window.written = [];
+          const note = (all) => window.written.push(...all.map((it) => it.target.className));
+          const what = { subtree: true, childList: true, attributes: true };
+          new MutationObserver(note).observe(document.querySelector(".boards"), what);
+        }"""
+    )
+    board.do("report", "photoresistor", 42)
+    page.wait_for_selector("text=Last: 5 58 77 42 %")
+    written = page.evaluate("window.written.map((it) => it.baseVal ?? it)")
+    assert sorted(written) == ["", "now", "values quiet"]
     card.get_by_text("Name, forget").click()
     card.get_by_label("Name").fill("LeBron")
     card.get_by_role("button", name="Rename").click()
     page.wait_for_selector("h2:text('LeBron')")
     for path in ("capteurs", "historique"):
         page.goto(f"http://127.0.0.1:{component.bound_port}/{path}")
-        for width in (360, 1280):
-            page.set_viewport_size({"width": width, "height": 740})
-            for scheme in ("light", "dark"):
-                page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-                found = Axe().run(page).response["violations"]
-                assert [f"{it['id']}: {it['nodes'][0]['target']}" for it in found] == []
-            wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
-            assert wide <= 0, f"{path} is {wide} px wider than {width} px"
+        is_good_at_all_sizes(page)
     page.goto(f"http://127.0.0.1:{component.bound_port}/capteurs")
     page.wait_for_selector(".connection[data-connection=live]")
     board.end()
