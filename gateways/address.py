@@ -26,6 +26,7 @@ class BrokerAddress:
     Args:
         ca_file: path of the only certificates that its own may be signed by; empty: of the system.
         certificate: path of its own certificate, where that is one of ours.
+        is_v5: whether it may speak MQTT 5.
     """
 
     host: str
@@ -35,6 +36,7 @@ class BrokerAddress:
     password: str = field(default="", repr=False)
     ca_file: str = ""
     certificate: str = ""
+    is_v5: bool = True
 
     def trust(self) -> ssl.SSLContext:
         """Return which certificate the broker may have.
@@ -70,7 +72,9 @@ def address_of(
         password = accounts.own_password(home)
         certificate = str(settings.get("Certificate") or "")
         return BrokerAddress(
-            host, port, bool(certificate), accounts.OWN, password, certificate=certificate
+            *(host, port, bool(certificate), accounts.OWN, password),
+            certificate=certificate,
+            is_v5=settings.get("Engine") != "nats",
         )
     try:
         parts = urlsplit(broker)

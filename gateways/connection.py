@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from paho.mqtt import client as mqtt
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -109,7 +109,7 @@ class Connection:
         self._most_bytes = most_bytes
         self._will = will
         self._keeps = keeps
-        self._version = mqtt.MQTTv5
+        self._version = self._best_version
         self._client: mqtt.Client | None = None  # while it is subscribed
         self._number = 0  # of the present connection
         self._arrived = 0
@@ -186,7 +186,7 @@ class Connection:
                 if sock := client.socket():
                     sock.close()
             if was_connected:
-                self._version = mqtt.MQTTv5  # it may be another broker that comes next
+                self._version = self._best_version  # another broker may come next
             elif version != self._version:
                 continue
             if not self._closing.is_set():
@@ -195,6 +195,10 @@ class Connection:
                 self._fault.note(reason, f"no connection to the MQTT broker {reason}; trying again")
                 self._on_state(False, reason)
                 self._closing.wait(self._backoff.next_s())
+
+    @property
+    def _best_version(self) -> MQTTProtocolVersion:
+        return mqtt.MQTTv5 if self._address.is_v5 else mqtt.MQTTv311
 
     def _new_client(self) -> mqtt.Client:
         is_v5 = self._version == mqtt.MQTTv5

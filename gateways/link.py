@@ -36,6 +36,7 @@ class Link:
     counts: Callable[[], Mapping[str, int]]
     _rate: Rate = field(default_factory=Rate)
     _counted: int = 0  # messages, when the rate was last looked at
+    _per_minute: float | None = None  # what was last published; None: nothing yet
 
     def start(self) -> None:
         """Begin to connect; never waits for broker or store."""
@@ -56,7 +57,8 @@ class Link:
         stored = counts.get("messages", 0)
         self._rate.add(stored - self._counted)
         self._counted = stored
-        own = {"value": self._rate.take(), "refused": counts.get("refused", 0), **more}
+        self._per_minute = self._rate.take()
+        own = {"value": self._per_minute, "refused": counts.get("refused", 0), **more}
         fault = self.fault
         if fault:
             own["fault"] = fault[:MOST_TEXT]
@@ -74,6 +76,7 @@ class Link:
             "broker": connected if status.connected else status.reason,
             "fault": self.fault,
             "active": self.channel.is_active,
+            "messages_per_minute": self._per_minute,
             **{name: count for name, count in self.counts().items() if name != "refused"},
             "waiting_for_the_store": status.queued,
             "waiting_for_the_broker": waiting,

@@ -157,7 +157,10 @@ class Broker:
                 *lines, said = said[-(1 << 16) :].split(b"\n")
                 for line in lines:
                     last = line.decode(errors="replace").strip()
-                    log.info("%s: %s", self.engine, last)
+                    is_usual = any(words in last for words in self._engine.usual)
+                    log.log(
+                        logging.DEBUG if is_usual else logging.INFO, "%s: %s", self.engine, last
+                    )
             if self._fault and self._answers():
                 self._fault.end(f"{self.channel.codifier}: {self.engine} runs again")
             if time.monotonic() - began_s > LASTED_S:

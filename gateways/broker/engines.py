@@ -42,7 +42,13 @@ class Listening:
 
 
 class Engine(ABC):
-    """A program that is a broker; its files are in a folder of the home directory."""
+    """A program that is a broker; its files are in a folder of the home directory.
+
+    Attributes:
+        usual: what is in lines of its log that tell nothing to people.
+    """
+
+    usual: tuple[str, ...] = ()
 
     def __init__(self, home: Path, listening: Listening) -> None:
         self.home = home
@@ -133,6 +139,9 @@ def _acl(rights: Rights, known: Mapping[str, Mapping[str, object]], anonymous: b
 
 class Nats(Engine):
     """nats-server, of its wheel or installed."""
+
+    # That of who has no account is the only password in plain text; disks are slow at first.
+    usual = ("[INF]", "Plaintext passwords detected", "Readloop processing time")
 
     def command(self) -> list[str]:
         """Return the command that starts it."""

@@ -60,6 +60,9 @@ class Channel:
         """Go on under a new configuration in which this component is the same."""
         self.component = component
         self.loaded_ms = self.process.config.loaded_ms
+        for codifier, stream in self._streams.items():
+            if entry := self.config.components.get(codifier or component.codifier):
+                stream.data_type = entry.data_type
 
     @property
     def config(self) -> Config:

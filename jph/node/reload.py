@@ -89,8 +89,7 @@ class Reloader:
         ends: list[threading.Event] = []
         for codifier, runner in runners:
             component = config.components.get(codifier)
-            goes_on = component is not None and runner.goes_on(component)
-            if goes_on:
+            if component is not None and runner.goes_on(component):
                 runner.post_config(config)
             if named is not None and runner not in named:
                 continue
@@ -102,10 +101,14 @@ class Reloader:
                 ends.append(ended)
             elif named is None and runner.awaited is not None and codifier not in differing:
                 pass  # it is about to begin, under this configuration
-            elif named is not None or not runner.is_built or codifier in differing:
-                log.info("%s %s", codifier, "takes its entry" if goes_on else "starts again")
+            elif named is not None or not (
+                runner.is_built and (codifier not in differing or runner.carries_on(component))
+            ):
+                log.info("%s starts again", codifier)
                 begins.append(runner)
             else:
+                if codifier in differing:
+                    log.info("%s takes its new entry", codifier)
                 runner.channel.carry_on(component)
                 runner.sign()
         for codifier in list(standby):

@@ -253,6 +253,15 @@ class ComponentRunner:
             and self._fixed(component) == self._fixed(before)
         )
 
+    def carries_on(self, component: Component) -> bool:
+        """Tell whether nobody on the bus has to notice its new entry."""
+        before = self.channel.component
+        return (
+            self.awaited is None
+            and self.goes_on(component)
+            and _besides_settings(component) == _besides_settings(before)
+        )
+
     def _fixed(self, component: Component) -> dict[str, object]:
         live = self.callbacks.live_settings
         return {key: value for key, value in component.settings.items() if key not in live}
@@ -425,3 +434,7 @@ class ComponentRunner:
         fault.end(f"{self.channel.codifier}: its {kind} callback works again")
         if self.state == STATE.FAILED and not self._faults:
             self._note(STATE.GOOD, None)
+
+
+def _besides_settings(component: Component) -> dict[str, object]:
+    return {key: value for key, value in component.entry.items() if key != "Sensor"}

@@ -105,7 +105,8 @@ def ours(config, home):
         yield it
 
 
-def test_it_runs_and_ends_with_the_component(engine, tmp_path):
+def test_it_runs_and_ends_with_the_component(engine, tmp_path, caplog):
+    caplog.set_level("INFO", "gateways.broker")
     config = network(engine)
     with broker(config, tmp_path) as node:
         eventually(lambda: state(node) == STATE.GOOD)
@@ -115,6 +116,8 @@ def test_it_runs_and_ends_with_the_component(engine, tmp_path):
             eventually(lambda: us.heard == [("a/b", "hello")])
     with pytest.raises(OSError):
         mqtt.Client(mqtt.CallbackAPIVersion.VERSION2).connect("127.0.0.1", port_of(config))
+    if engine == "nats":  # it has nothing to say to people
+        assert [line for line in caplog.messages if line.startswith("nats: ")] == []
 
 
 def test_its_home_may_be_named_from_here(engine, tmp_path, monkeypatch):
@@ -160,6 +163,14 @@ def gateway(config, home):
 
 def is_gone(inlet):
     return lambda: not inlet.status.connected
+
+
+def test_a_gateway_speaks_to_nats_as_it_understands(tmp_path, caplog):
+    caplog.set_level("INFO", "gateways.broker")
+    config = network("nats")
+    with broker(config, tmp_path), gateway(config, tmp_path) as (inlet, _):
+        eventually(lambda: inlet.status.connected, 60)
+    assert "protocol version" not in caplog.text
 
 
 def test_subscriptions_return_within_10_s_of_a_kill(engine, tmp_path):

@@ -169,7 +169,7 @@ def test_another_list_of_proxies_is_taken_without_a_new_connection(
             {"Codifier": "t2", "Device": str(SENSOR), "Attribute": "humidity"}
         )
         changed = build_config(document, "test")
-        assert runner.goes_on(changed.components["TG"])
+        assert runner.carries_on(changed.components["TG"])
         since_us = component._inlet.status.since_us
         node.move(changed)
         runner.post_config(changed)
@@ -201,6 +201,7 @@ def test_what_is_refused_is_counted_and_stops_nothing(mqtt_broker, filled, store
         eventually(lambda: stored(filled) == [{"temperature": 1.0}])
         token = (tmp_path / "gateways" / "token").read_text().strip()
         state = ask(component, "/jph/state", token=token)
+        assert isinstance(state["messages_per_minute"], float)
         assert state["refused"] == {
             **{"not UTF-8": 1, "too deep": 1, "invalid timestamp": 1, "empty": 1},
             **{"invalid identifier": 1, "unknown sensor": 200},

@@ -322,16 +322,16 @@ def test_many_who_ask_at_once_get_few_loads_and_block_nobody(network):
 
 
 @pytest.mark.parametrize(
-    "change, is_built_again",
+    "change, is_built_again, said",
     [
-        ({"Name": "Other"}, False),
-        ({"Sensor": {"Pipe": "/dev/null"}}, False),
-        ({"Sensor": {"Port": 2}}, True),
-        ({"Type": "Simulated"}, True),
+        ({"Name": "Other"}, False, "N"),
+        ({"Sensor": {"Pipe": "/dev/null"}}, False, "I"),
+        ({"Sensor": {"Port": 2}}, True, "N"),
+        ({"Type": "Simulated"}, True, "N"),
     ],
 )
 def test_what_takes_configurations_is_built_again_for_other_settings_or_another_type(
-    network, change, is_built_again, caplog
+    network, change, is_built_again, said, caplog
 ):
     caplog.set_level("INFO")
     told, closed = [], []
@@ -343,11 +343,15 @@ def test_what_takes_configurations_is_built_again_for_other_settings_or_another_
     network.document["Sensors"][1].update(change)
     with Peer(network.config) as peer, running(network.node):
         peer.hear("control", flag("N", source="D1"))
+        runner.channel.is_active = False  # somebody halted it
         peer.command("C")
-        peer.hear("control", flag("N", source="B1"), 15)
+        heard = peer.hear("control", lambda m: m["source"] == "B1" and m["flag"] in "NI", 15)
+        assert heard["flag"] == said
+        eventually(lambda: told or closed)
         assert (len(told), len(closed)) == ((0, 1) if is_built_again else (1, 0))
-        assert ("B1 starts again" in caplog.messages) == is_built_again
-        assert ("B1 takes its entry" in caplog.messages) != is_built_again
+        assert runner.channel.is_active == (said == "N")
+        assert ("B1 starts again" in caplog.messages) == (said == "N")
+        assert ("B1 takes its new entry" in caplog.messages) == (said == "I")
         network.node.runners.pop("B1")
 
 
