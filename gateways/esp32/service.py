@@ -1,5 +1,6 @@
 """What pages and components ask of the boards: who is there, their values, their LED."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from gateways.store import Store
 __all__ = ["Board", "Changes", "GoneError", "Service"]
 
 ANSWER_S = 4.0
+PARTS = re.compile(r"([^0-9]*)([0-9]*)")  # of a name: text, and the number behind it
 
 
 class GoneError(LookupError):
@@ -45,6 +47,10 @@ class Changes:
             return self._boards.pop(next(iter(self._boards)))
 
 
+def _by_number(name: str) -> list[tuple[str, int]]:
+    return [(text, int(digits or 0)) for text, digits in PARTS.findall(name)]
+
+
 @dataclass
 class Service:
     """The boards of a gateway, for threads of any kind.
@@ -69,8 +75,8 @@ class Service:
         self.ingest.on_change = self._tell
 
     def boards(self) -> list[Board]:
-        """Return all boards, by name."""
-        return sorted(self.ingest.boards(), key=lambda board: board.name)
+        """Return all boards, by name; the numbers in names count as numbers."""
+        return sorted(self.ingest.boards(), key=lambda board: _by_number(board.name))
 
     def board(self, name: str) -> Board | None:
         """Return a board."""

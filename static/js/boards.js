@@ -4,6 +4,8 @@ const list = document.querySelector(".boards");
 const today = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 const anyDay = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
+const names = new Intl.Collator("en", { numeric: true });
+
 function showTimes(within) {
   for (const time of within.querySelectorAll("time[data-ms]")) {
     const at = new Date(Number(time.dataset.ms));
@@ -45,7 +47,7 @@ function newCard(board) {
   const card = document.querySelector("#card").content.firstElementChild.cloneNode(true);
   card.dataset.mac = board.mac;
   card.querySelector("details > p:last-child").textContent = board.mac;
-  const behind = [...list.children].find((other) => other.dataset.id > board.name);
+  const behind = [...list.children].find((other) => names.compare(other.dataset.id, board.name) > 0);
   list.insertBefore(card, behind ?? null);
   const parts = partsOf(card);
   cards.set(board.mac, parts);

@@ -11,6 +11,7 @@ from tools import options
 
 TYPE = "Esp32"
 SHOWN_EVERY_S = 5.0
+FIRST = 1001  # those before are of components of type Esp32Examples
 
 
 @click.group()
@@ -22,13 +23,21 @@ def esp32() -> None:
 @click.option(
     "-n", "--boards", type=click.IntRange(1, 1000), default=4, show_default=True, help="How many."
 )
+@click.option(
+    "--first",
+    type=click.IntRange(1, 1_000_000),
+    default=FIRST,
+    show_default=True,
+    help="Number of the first one, of which its MAC address is made.",
+)
 @click.option("-c", "--code", metavar="CODE", help="The Esp32 component, if not the first one.")
 @options.network
-def simulate(boards: int, code: str | None, source: str, home: Path) -> None:
+def simulate(boards: int, first: int, code: str | None, source: str, home: Path) -> None:
     """Be boards at the broker of the gateway, until Ctrl-C.
 
     They do what the firmware does: join, report light every 2 s and a button now and then, and
-    switch their LED when they are told to.
+    switch their LED when they are told to. Whoever runs this twice at a time gives the second one
+    another number to begin with, as two boards with one MAC address disturb each other.
     """
     from gateways.esp32.examples.boards import fleet_of
     from gateways.examples import broker_of
@@ -47,7 +56,7 @@ def simulate(boards: int, code: str | None, source: str, home: Path) -> None:
     ending = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: ending.set())
-    fleet = fleet_of(boards, address)
+    fleet = fleet_of(boards, address, first=first)
     click.echo(f"{boards} boards at {address.host}:{address.port}; Ctrl-C ends them")
 
     def tell() -> None:

@@ -255,10 +255,13 @@ class Fleet:
                 board.close()
 
 
-def fleet_of(count: int, address: BrokerAddress, habits: Habits | None = None) -> Fleet:
-    """Return simulated boards."""
+def fleet_of(
+    count: int, address: BrokerAddress, habits: Habits | None = None, first: int = 1
+) -> Fleet:
+    """Return simulated boards; the first one has the MAC address of a number."""
     habits = habits or Habits()
-    return Fleet([SimulatedBoard(mac_of(n), address, habits) for n in range(1, count + 1)])
+    numbers = range(first, first + count)
+    return Fleet([SimulatedBoard(mac_of(number), address, habits) for number in numbers])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

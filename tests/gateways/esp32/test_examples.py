@@ -60,6 +60,8 @@ def test_the_command_is_boards_at_the_broker_of_the_gateway(mosquitto, tmp_path)
             eventually(lambda: component.state()["connected_boards"] == 3, 60)
             names = [board.name for board in component.service.boards()]
             assert names == ["capteur01", "capteur02", "capteur03"]
+            macs = {board.mac for board in component.service.boards()}
+            assert macs == {mac_of(number) for number in (1001, 1002, 1003)}  # no example has them
         finally:
             process.send_signal(signal.SIGINT)
             said, _ = process.communicate(timeout=30)
