@@ -208,8 +208,13 @@ def _answering(endpoint: Endpoint, service: object, *, explains: bool) -> Callab
         if endpoint.body is not None:
             given["body"] = sent
         guard = endpoint.guard(service, given) if endpoint.guard else nullcontext({})
-        with guard as more:
-            found = endpoint.view(service, **more, **given)
+        try:
+            with guard as more:
+                found = endpoint.view(service, **more, **given)
+        except StoreError as error:
+            if explains:
+                raise Refuse(503, str(error)) from error
+            raise
         return found if isinstance(found, Response) else answered(found, endpoint.code)
 
     return answer

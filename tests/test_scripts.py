@@ -142,6 +142,20 @@ def test_options_reach_the_program(installed):
     assert ended.stdout.splitlines()[:7] == expected.replace(" ", "|", 1).split("|")
 
 
+def test_run_starts_tenta_by_the_env_file_of_its_own_server(installed):
+    python = installed / ".venv" / "bin" / "python"
+    python.unlink()
+    python.write_text("#!/bin/sh\n")  # it has every package
+    python.chmod(0o755)
+    stamp = "source scripts/lib.sh; for it in web gateways postgres; do fingerprint >$venv/.has-$it"
+    stamp = stamp.replace("$venv/.has-$it", '"$venv/.has-$it"') + "; done"
+    subprocess.run(["bash", "-c", stamp], cwd=installed, check=True)
+    done = run(installed / "scripts/run", "--env-file", "my .env", "--home=there")
+    wanted = ["gateway", "tenta", "serve", "--home", "there", "--env-file", "my .env"]
+    assert done.stdout.splitlines()[:7] == wanted
+    assert run(installed / "scripts/run", "--env-file", ".env", "--port", "1").returncode == 2
+
+
 def test_run_passes_on_that_it_is_to_take_over(installed):
     assert "--take-over" in run(installed / "scripts" / "run", "--take-over").stdout.splitlines()
 

@@ -50,7 +50,9 @@ def network(command: Callable[..., T]) -> Callable[..., T]:
         found = [] if source is not None else [f"configuration {document}"]
         found += [] if home is not None else [f"home {place.home}"]
         if found:
-            click.echo(f"jph: {', '.join(found)} ({place.reason})", err=True)
+            is_of_home = home is not None and document != place.source
+            why = "that of the home" if is_of_home else place.reason
+            click.echo(f"jph: {', '.join(found)} ({why})", err=True)
         return command(*arguments, source=place.source, home=place.home, **named)
 
     return with_network

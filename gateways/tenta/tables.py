@@ -109,7 +109,8 @@ BEGIN
     IF found LIKE '%codifier%' THEN
         RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'this database holds a history of JPH, '
             'which has a table measurement, too: name another database for the gateways';
-    ELSIF found IS NOT NULL AND found NOT LIKE '%attribute%' THEN
+    ELSIF found NOT LIKE '%attribute%' OR found IS NULL AND to_regclass('measurements') IS NOT NULL
+            AND to_regclass('sensors') IS NOT NULL THEN
         RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = 'this database holds the tables of an '
             'earlier Tenta or hermes: name a new database, and take the old one over with '
             'jph gateway tenta import postgresql://…';

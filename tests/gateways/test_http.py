@@ -48,6 +48,10 @@ def client(endpoints):
     def state(service):
         return {}
 
+    @hidden.add("GET", "/away")
+    def away(service):
+        raise StoreError("the disk is full")
+
     app = make_app("me", endpoints, hidden)
     with (
         closing(JsonServer(listen("127.0.0.1", 0), app)) as server,
@@ -68,6 +72,7 @@ def test_every_error_is_json(client, caplog):
     ]:
         answer = client.get(path)
         assert (answer.status, answer.json) == (status, {"details": details}), path
+    assert client.get("/jph/away").json == {"details": "the disk is full"}  # to those of the home
     assert client.get("/length").headers["allow"] == "POST"
     assert "ZeroDivisionError" in caplog.text
 

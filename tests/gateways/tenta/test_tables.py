@@ -6,7 +6,7 @@ from sqlalchemy import select, text
 from gateways.store import Store
 from gateways.tenta import tables
 from jph.errors import StoreError
-from tests.gateways.tenta.originals import OTHER, TENTA
+from tests.gateways.tenta.originals import EARLIER, HERMES, OTHER, TENTA
 
 
 @contextmanager
@@ -79,17 +79,22 @@ def test_an_aggregate_of_timescaledb_is_left_alone(postgres_server, postgres_url
 
 
 @pytest.mark.parametrize(
-    ("columns", "said"),
+    ("script", "said"),
     [
-        ("codifier text, timestamp bigint, value double precision", "holds a history of JPH"),
-        ("sensor_identifier uuid, value jsonb", "jph gateway tenta import"),
+        (
+            "CREATE TABLE measurement (codifier text, timestamp bigint, value double precision);",
+            "holds a history of JPH",
+        ),
+        (EARLIER, "jph gateway tenta import"),
+        (HERMES, "jph gateway tenta import"),
     ],
+    ids=["history", "earlier", "hermes"],
 )
 def test_a_database_of_another_kind_is_refused_and_left_as_it_was(
-    columns, said, postgres_server, postgres_url, tmp_path
+    script, said, postgres_server, postgres_url, tmp_path
 ):
     database = postgres_url.rpartition("/")[2]
-    assert postgres_server.psql(f"CREATE TABLE measurement ({columns});", database).returncode == 0
+    assert postgres_server.psql(script, database).returncode == 0
     before = columns_of(postgres_server, database)
     store = Store.open(postgres_url, tmp_path, steps=tables.STEPS)
     with closing(store), pytest.raises(StoreError, match=said), store.reading():
