@@ -112,7 +112,7 @@ def no_thread_left() -> Iterator[None]:
     """Fail a test after which a thread goes on running."""
     before = set(threading.enumerate())
     yield
-    until_s = time.monotonic() + 2
+    until_s = time.monotonic() + 20
     while left := [thread for thread in threading.enumerate() if thread not in before]:
         if time.monotonic() > until_s:
             pytest.fail(f"threads left running: {', '.join(thread.name for thread in left)}")

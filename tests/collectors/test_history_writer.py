@@ -281,11 +281,10 @@ def test_callbacks_do_not_wait_for_the_store(channel, tmp_path, path, monkeypatc
     with closing(HistoryWriter(channel, tmp_path, batch_rows=1)) as writer, locked(path):
         writer.on_batch(readings(1))
         wait_for(lambda: writer._writing._offer)
-        began_s = time.monotonic()
         for n in range(1, 100):
             writer.on_batch(readings(1, first=n))
             writer.on_timer(START, "", 0.0)
-        assert time.monotonic() - began_s < 5
+        assert writer._writing._offer  # it still waits for the file
     assert len(rows_of(path)) == 100
 
 

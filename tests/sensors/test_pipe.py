@@ -11,7 +11,7 @@ from jph import SensorError, registry
 from jph.config import checks
 from jph.settings import arguments
 from sensors.pipe import Pipe
-from tests.helpers import naming, new_bus
+from tests.helpers import eventually, naming, new_bus
 
 
 def value(text: str, tmp_path, **settings) -> float:
@@ -234,14 +234,11 @@ def test_a_command_that_takes_too_long_is_ended_with_all_it_started(tmp_path, th
     pid_file = tmp_path / "pid"
     script = f"sleep 60 & echo $! > {pid_file}; {then}"
     began_s = time.monotonic()
-    with pytest.raises(SensorError, match=naming("/bin/sh", "0.3 s")):
-        Pipe("A1", ("/bin/sh", "-c", script), timeout_s=0.3).read()
-    assert time.monotonic() - began_s < 3
+    with pytest.raises(SensorError, match=naming("/bin/sh", "1 s")):
+        Pipe("A1", ("/bin/sh", "-c", script), timeout_s=1).read()
+    assert time.monotonic() - began_s < 20
     child = int(pid_file.read_text())
-    until_s = time.monotonic() + 3
-    while time.monotonic() < until_s and _is_alive(child):
-        time.sleep(0.01)
-    assert not _is_alive(child)
+    eventually(lambda: not _is_alive(child))
 
 
 def test_a_fifo_that_nobody_writes_to_is_given_up_and_read_when_somebody_does(tmp_path):
@@ -251,7 +248,7 @@ def test_a_fifo_that_nobody_writes_to_is_given_up_and_read_when_somebody_does(tm
         reading = pool.submit(Pipe("A1", str(path), timeout_s=0.2).read)
         try:
             with pytest.raises(SensorError, match=naming("fifo", "0.2 s")):
-                reading.result(5)
+                reading.result(20)
         finally:
             os.close(os.open(path, os.O_RDWR))  # lets go who waits for a writer
         reading = pool.submit(Pipe("A1", str(path), timeout_s=10).read)
@@ -322,4 +319,4 @@ def test_no_descriptor_is_left_open():
         Pipe("A1", ("/bin/echo", "5")).read()
         with pytest.raises(SensorError):
             Pipe("A1", ("/bin/sleep", "9"), timeout_s=0.05).read()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before

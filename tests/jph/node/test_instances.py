@@ -139,9 +139,9 @@ def test_a_replaced_component_is_closed_and_says_nothing_and_comes_back_when_the
         node.add(config.components[codifier], build_one)
     with Peer(config) as peer, running(node):
         peer.hear("control", flag("N", source="B1"))
+        began_s = time.monotonic()
         claim(peer, "A1", config.loaded_ms + 1)
         eventually(lambda: closed == ["A1"])
-        began_s = time.monotonic()
         peer.drain("control")
         peer.command("P", "@@")
         peer.command("H", "@@")

