@@ -6,6 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,8 +50,8 @@ NEEDS = {
     "analyze": "systemd",
     "CONFINED": "systemd",
 }
-# Files whose tests share what takes long to make: all of one run in the same worker.
-TOGETHER = {"tests/systemd/test_machine.py", "tests/test_install.py", "tests/web/test_browser.py"}
+# Files whose tests all run in the same worker, beside those that open pages in a browser.
+TOGETHER = {"tests/systemd/test_machine.py", "tests/test_install.py"}
 
 # A busy machine is no mistake: Hypothesis would look for the smallest example that takes 0.2 s. And
 # examples may share what the fixtures of their test made, such as a folder. What lands is judged by
@@ -80,12 +81,18 @@ def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
             item.add_marker(NEEDS[name])
 
 
+@cache
+def _is_together(file: str) -> bool:
+    """Tell whether the tests of a file share what takes long to make, such as a browser."""
+    return file in TOGETHER or "open_page" in (Path(__file__).parents[1] / file).read_text()
+
+
 class Together(LoadScopeScheduling):
     """Gives each test to the next worker that is free, and those of some files to one."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return file if file in TOGETHER else nodeid
+        return file if _is_together(file) else nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Together:

@@ -124,10 +124,10 @@ class Running:
     def __exit__(self, *exception):
         self.process.terminate()
         try:
-            self.process.wait(10)
+            self.process.wait(30)
         finally:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(30)
 
     @property
     def out(self):

@@ -189,7 +189,7 @@ def test_signals_reach_the_program(installed, number):
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
         assert f"pid {process.pid}\n" in iter(process.stdout.readline, "")
         process.send_signal(number)
-        assert process.wait(10) == -number
+        assert process.wait(30) == -number
 
 
 @pytest.mark.parametrize("change", ["pyproject.toml", "package-lock.json", ".venv/.unfinished"])
@@ -231,7 +231,7 @@ def test_a_second_first_start_waits_for_the_first(checkout, lock):
         assert process.poll() is None
         fcntl.flock(lock, fcntl.LOCK_UN)
         assert process.stderr.readline() == "jph: PYTHON=/nonexistent/python3: no such program\n"
-        assert process.wait(10) == 1
+        assert process.wait(30) == 1
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -248,7 +248,7 @@ def test_a_signal_ends_an_installation_with_all_that_it_started(checkout, tmp_pa
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         pid = eventually(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text())
         process.send_signal(number)
-        assert process.wait(10) == 128 + number
+        assert process.wait(30) == 128 + number
     eventually(lambda: not Path("/proc", pid.strip()).exists())
 
 

@@ -158,7 +158,7 @@ class Worker:
             return Lost("memory", f"it needs more than {self._memory_mb} MB, or keeps half of that")
         if isinstance(error, Flood):
             return Lost("flood", "its results are too large")
-        ended = process.ended() if isinstance(error, EOFError) else ""
+        ended = process.ended() if isinstance(error, (EOFError, OSError)) else ""
         where = line_in(process.traced(), file_name(function.digest))
         how = ended or "broke the connection to its process"
         return Lost("crash", f"it {how}{where and ', in' + where}")

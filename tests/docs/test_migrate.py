@@ -85,7 +85,7 @@ class Terminal:
         for process in self._started:
             process.send_signal(signal.SIGTERM)
         for process in self._started:
-            process.wait(10)
+            process.wait(30)
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ def test_the_guide_moves_a_network_machine_by_machine(bus, document, terminal):
         terminal.start("JPH_HOST=pi1 jph up")
         eventually(lambda: a1.was_replaced)
         pi2.send_signal(signal.SIGTERM)
-        pi2.wait(10)
+        pi2.wait(30)
         peer.drain("control")
         terminal.start("jph run")
         begun(peer, "B2")

@@ -42,7 +42,7 @@ def test_the_own_sensor_works_as_printed(bus, tmp_path):
             assert halted["active"] is False
         finally:
             program.terminate()
-            program.wait(10)
+            program.wait(30)
 
 
 def test_every_document_that_it_names_is_there():

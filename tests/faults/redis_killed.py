@@ -100,7 +100,7 @@ def kill(server: RedisServer, kills: int, rate: int) -> Verdict:
                     judge(verdict, client, load)
             finally:
                 cache.send_signal(signal.SIGTERM)
-                cache.wait(10)
+                cache.wait(30)
     return verdict
 
 

@@ -115,7 +115,7 @@ class Writer:
             return
         self._process.terminate()
         try:
-            self._process.wait(10)
+            self._process.wait(30)
         except subprocess.TimeoutExpired:
             self.kill()
         self._process = None

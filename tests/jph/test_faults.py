@@ -125,7 +125,7 @@ def test_many_threads_begin_one_fault(caplog):
     together = threading.Barrier(8)
 
     def fail():
-        together.wait(10)
+        together.wait(30)
         for _ in range(100):
             fault.note("gone")
 

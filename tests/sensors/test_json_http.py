@@ -84,7 +84,7 @@ def test_nobody_there_is_an_error(server, free_tcp_port):
 
 def test_a_server_that_does_not_answer_costs_no_more_than_the_timeout(server):
     release = threading.Event()
-    server.answers["/"] = lambda handler: release.wait(10)
+    server.answers["/"] = lambda handler: release.wait(30)
     try:
         with pytest.raises(SensorError, match=r"within 0\.2 s"):
             reader(server, Timeout=0.2).read()

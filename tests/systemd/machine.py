@@ -70,7 +70,7 @@ class Machine:
             self._container.wait(BOOT_S)
         finally:
             self._container.kill()
-            self._container.wait(10)
+            self._container.wait(30)
 
     def _lay_out(self) -> None:
         """Make the folders that the machine sees as /etc/systemd/system, /etc/jph and /opt/jph."""

@@ -158,7 +158,7 @@ def test_the_shipped_network_runs_confined(bus, fresh_home, free_tcp_port):
             assert process.wait(30) == 0
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(30)
         err.seek(0)
         said = err.read()
     assert "ERROR" not in said

@@ -283,7 +283,7 @@ class Watch:
 
     def __exit__(self, *exception):
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(30)
 
     @property
     def lines(self):

@@ -105,7 +105,7 @@ def up(home):
         assert process.wait(20) == 0
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(30)
 
 
 def feed(document, start_ms):

@@ -84,7 +84,7 @@ class Programs:
     def stop_all(self) -> None:
         for program in self._running:
             program.kill()
-            program.wait(10)
+            program.wait(30)
 
 
 @pytest.fixture
@@ -150,7 +150,7 @@ def test_what_takes_over_for_a_while_gives_back(path, programs, peer):
     assert second.poll() is None
     answers(peer, "LB")
     second.kill()
-    second.wait(10)
+    second.wait(30)
     peer.drain("control")
     peer.hear("control", lambda m: m["flag"] == "N" and m["source"] == "LA")
     assert first.poll() is None
@@ -183,7 +183,7 @@ class KilledOnce:
         self._path = path
         killed = programs.start_in(home, "up", "-u", path, begins=["LA", "LB", "LC"])
         killed.kill()
-        killed.wait(10)
+        killed.wait(30)
 
     def start(self, *arguments, begins=()):
         command = [sys.executable, "-c", WAITING]

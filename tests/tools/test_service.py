@@ -61,7 +61,7 @@ class Service:
     def __exit__(self, *exception):
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(10)
+        self.process.wait(30)
         self._manager.close()
 
     @property
@@ -279,7 +279,7 @@ def test_a_terminal_that_closes_stops_it(path, fresh_home):
         assert "stopped" in (fresh_home / "err").read_text()
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(30)
         os.close(ours)
 
 

@@ -52,7 +52,8 @@ def test_a_handler_may_set_it_in_the_middle_of_a_wait():
     stop = Stop()
     before = signal.signal(signal.SIGUSR1, lambda number, frame: stop.set())
     try:
-        sender = threading.Timer(0.05, signal.raise_signal, [signal.SIGUSR1])
+        to_us = threading.get_ident(), signal.SIGUSR1
+        sender = threading.Timer(0.05, signal.pthread_kill, to_us)
         sender.start()
         assert stop.wait(20) is True
         sender.join()

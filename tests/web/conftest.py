@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from jph.config.model import Component
 from tests.web.browser import ARGUMENTS
@@ -69,6 +76,7 @@ def owner(web: Web) -> Client:
 @pytest.fixture(scope="module")  # asyncio.run fails while Playwright runs
 def browser(chromium: str) -> Iterator[Browser]:
     """Return a running Chromium."""
+    expect.set_options(timeout=30_000)  # a busy machine may take long
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield started

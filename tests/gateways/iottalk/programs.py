@@ -64,6 +64,7 @@ class Device:
         self.body = {"accept_protos": ["mqtt"], "profile": {"model": "AI"}, **more}
         self.body |= {"idf_list": [list(it) for it in idf], "odf_list": [list(it) for it in odf]}
         self.topics: dict[str, str] = {}
+        self._heard: set[str] = set()
         self.signals: queue.Queue[dict[str, Any]] = queue.Queue()
         self.values: queue.Queue[tuple[str, Any]] = queue.Queue()
 
@@ -85,15 +86,18 @@ class Device:
     def _on_signal(self, client, userdata, message) -> None:
         signal = json.loads(message.payload)
         name = signal.get("odf") or signal["idf"]
+        is_new = signal["msg_id"] not in self._heard  # what is not answered at once comes again
+        self._heard.add(signal["msg_id"])
         if signal["command"] == "CONNECT":
             self.topics[name] = signal["topic"]
             if "odf" in signal:
                 client.message_callback_add(signal["topic"], self._on_value(name))
                 client.subscribe(signal["topic"])
         else:
-            self.topics.pop(name)
+            self.topics.pop(name, None)
         client.publish(self.up, json.dumps({"msg_id": signal["msg_id"], "state": "ok"}), 2)
-        self.signals.put(signal)
+        if is_new:
+            self.signals.put(signal)
 
     def _on_value(self, name: str) -> Callable[..., None]:
         return lambda client, userdata, message: self.values.put(

@@ -1,7 +1,6 @@
 """Functions in their confined processes, through graphs: what one does costs no other."""
 
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -167,10 +166,11 @@ def test_a_function_keeps_what_it_has_between_values(graphs):
 
 def test_a_process_that_is_killed_is_replaced(graphs):
     lanes = graphs.engine._lanes
-    for lane in (lanes._shared, lanes._spare, *lanes._own):
-        if pid := lane.runner._worker.pid:
-            os.kill(pid, 9)
-    time.sleep(0.1)
+    workers = [lane.runner._worker for lane in (lanes._shared, lanes._spare, *lanes._own)]
+    processes = [worker._process for worker in workers if worker.pid]
+    for process in processes:
+        os.kill(process.pid, 9)
+    eventually(lambda: not any(process.is_running for process in processes))
     graphs.good(1)
     graphs.good(2)
 

@@ -84,6 +84,7 @@ def test_every_request_with_a_mistake_is_answered_and_changes_nothing(rig):
     for request in REQUESTS:
         text = json.dumps(request).replace("\\u2026", device.id)
         program.send("/graph/1", text.encode())
+    for request in REQUESTS:
         topic, answer = program.answers.get(timeout=30)
         assert topic == "iottalk/api/res/gui/graph/1"
         assert answer["state"] == "error", (request, answer)

@@ -10,11 +10,11 @@ def test_it_ends_though_it_is_closed_while_it_sends():
 
     def send(codifier, value):
         sending.set()
-        closing.wait(10)
+        closing.wait(30)
 
     paced = Paced("paced", send)
     paced.offer("F1", 1)
-    assert sending.wait(10)
+    assert sending.wait(30)
     closer = threading.Thread(target=paced.close)
     closer.start()
     closer.join(0.2)  # it waits for the thread that sends

@@ -45,7 +45,7 @@ def test_jobs_of_one_mailbox_are_done_in_order_one_at_a_time(pool):
 def test_a_mailbox_that_blocks_holds_up_no_other(pool):
     release, done = threading.Event(), []
     for _ in range(10):
-        pool.mailbox().post(lambda: release.wait(10))
+        pool.mailbox().post(lambda: release.wait(30))
     pool.mailbox().post(lambda: done.append(1))
     relieved(pool, lambda: done)
     release.set()
@@ -71,7 +71,7 @@ def test_a_mailbox_with_many_jobs_lets_others_in_between(pool):
 
 def test_close_names_the_threads_that_are_stuck():
     made, release = Pool("stuck"), threading.Event()
-    made.mailbox().post(lambda: release.wait(10))
+    made.mailbox().post(lambda: release.wait(30))
     eventually(lambda: not made.crowded())
     assert made.close(0.05) == ["stuck-1"]
     release.set()

@@ -504,7 +504,7 @@ def test_a_component_that_is_too_far_behind_loses_the_newest_counted(config, tmp
     heard = []
 
     def on_batch(readings):
-        release.wait(10)
+        release.wait(30)
         heard.extend(readings)
 
     node = node_of(config, tmp_path, A1=Callbacks(on_batch=on_batch))

@@ -224,7 +224,7 @@ class Stuck:
     def __init__(self, member) -> None:
         self._go, begun = threading.Event(), threading.Event()
         member.mailbox.post(lambda: (begun.set(), self._go.wait(30)))
-        begun.wait(10)
+        begun.wait(30)
 
     def __enter__(self):
         return self

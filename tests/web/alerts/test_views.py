@@ -72,7 +72,7 @@ def test_the_beginning_and_the_end_are_events(warm):
         return [it.text for it in found if it.kind == "alert"]
 
     expected = ["Boiler is above 30 °C", "Over: Boiler is above 30 °C"]
-    eventually(lambda: texts() == expected, 100)
+    eventually(lambda: texts() == expected)
 
 
 @pytest.mark.parametrize(

@@ -140,7 +140,7 @@ def test_a_switch_has_a_line_of_time(web, open_page):
     page = open_page(f"{web.address}component/A2")
     is_live(page)
     expect(page.locator("#bars .states li")).to_have_text(
-        [re.compile(r"off: 6 min 4\d s, 2 times"), "on: 3 min 20 s, 1 time"]
+        [re.compile(r"off: 6 min [45]\d s, 2 times"), "on: 3 min 20 s, 1 time"]
     )
     expect(page.locator("#bars rect")).to_have_count(3)
     page.get_by_role("button", name="Show as table").last.click()
@@ -187,7 +187,7 @@ def test_an_outage_has_begin_end_and_reason_also_after_a_restart(
         expect(rows.nth(0)).to_contain_text("/dev/x is missing")
         expect(rows.nth(1)).to_contain_text("Nothing on <pi1> was heard.")
         expect(rows.nth(1)).to_contain_text("1 h")
-        expect(part(page, "outages", "share")).to_have_text(re.compile(r"^(90|89\.99\d?)%$"))
+        expect(part(page, "outages", "share")).to_have_text(re.compile(r"^(90|89\.9\d+)%$"))
         page.close()
         web.close()
 

@@ -115,7 +115,7 @@ def test_a_redis_that_goes_away_is_on_the_page_within_5_s(tmp_path):
                 eventually(lambda: fault() is None, 5)
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(30)
 
 
 def test_a_fault_of_the_state_cache_is_an_alert_of_its_own(make_web):
@@ -150,7 +150,7 @@ def test_after_a_restart_without_redis_the_pages_know_what_was(tmp_path):
             return eventually(until, 30)
         finally:
             up.terminate()
-            up.wait(10)
+            up.wait(30)
 
     heard_ms = run(lambda: client.get("/sensor/A1").json[0]["DTimestamp"])
     file.unlink()
