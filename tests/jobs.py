@@ -98,7 +98,7 @@ class Owner:
 
     def sees_outcome(self) -> None:
         """Wait until the page tells what became of a change of the configuration."""
-        self.sees("#outcome", re.compile("took|in force|answer", re.IGNORECASE))
+        self.sees("#outcome h2", "It is in force.")
 
     def sees_lines(self, count: int) -> None:
         """Wait until a graph has so many lines."""

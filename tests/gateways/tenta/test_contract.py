@@ -41,7 +41,7 @@ def test_schemathesis_finds_nothing(mine, store, tmp_path):
         write(connection, batch)
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run"),
-        *("--checks=all", "--max-examples=15", "--seed=7", "--no-shrink", "--warnings=off"),
+        *("--checks=all", "--max-examples=10", "--seed=7", "--no-shrink", "--warnings=off"),
         *("--request-timeout=30", "--suppress-health-check=all", "--no-color"),
         *("--header", f"Authorization: Bearer {mine.token}"),
         f"http://127.0.0.1:{mine.port}/openapi.json",

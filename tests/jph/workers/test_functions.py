@@ -312,6 +312,13 @@ def test_another_thread_ends_it() -> None:
         )
 
 
+def test_how_it_ended_is_told_though_it_never_heard_the_call() -> None:
+    worker = Worker()
+    worker.close()
+    with pytest.raises(Lost, match="SIGKILL"):
+        worker.call_many(ADD_ONE, [[1]])
+
+
 def test_it_ends_with_the_node(tmp_path: Path) -> None:
     """A function that runs when the node dies does not go on for ever."""
     listener = socket.create_server(("127.0.0.1", 0))

@@ -29,7 +29,7 @@ def test_schemathesis_finds_nothing(make_web, tmp_path):
     (tmp_path / "schemathesis.toml").write_text(SETTINGS)
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run"),
-        *("--checks=all", "--max-examples=15", "--seed=7", "--no-shrink", "--warnings=off"),
+        *("--checks=all", "--max-examples=10", "--seed=7", "--no-shrink", "--warnings=off"),
         *("--request-timeout=20", "--suppress-health-check=all", "--no-color"),
         *("--header", f"Authorization: Bearer {program.token}"),
         f"{web.address}api/v1/openapi.json",
