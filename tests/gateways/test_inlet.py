@@ -87,7 +87,7 @@ def test_a_message_alone_does_not_wait_long(mqtt_broker):
     with inlet_to(mqtt_broker, taken) as inlet, mqtt_broker.client() as client:
         connected(inlet)
         publish(client, [b"1"])
-        eventually(lambda: taken.payloads == [b"1"], 5)
+        eventually(lambda: taken.payloads == [b"1"])
 
 
 def test_what_comes_while_nobody_is_here_is_kept_for_the_session(mqtt_broker):
@@ -125,7 +125,7 @@ def test_a_store_that_returns_gets_everything_in_order(mqtt_broker):
         eventually(lambda: inlet.status.store)
         taken.error = None
         eventually(lambda: len(set(taken.payloads)) == 3000)
-        assert not inlet.status.store
+        eventually(lambda: not inlet.status.store)
     # nats-server sends again what waits for long, on the same connection.
     assert list(dict.fromkeys(taken.payloads)) == numbered(3000)
 
@@ -256,7 +256,7 @@ def test_subscriptions_return_with_the_broker(mqtt_broker):
         eventually(lambda: not inlet.status.connected)
         assert str(mqtt_broker.port) in inlet.status.reason
         mqtt_broker.start()
-        eventually(lambda: inlet.status.connected, 10, "subscribed again within 10 s")
+        eventually(lambda: inlet.status.connected, what="subscribed again")
         with mqtt_broker.client() as client:
             publish(client, [b"back"])
         eventually(lambda: b"back" in taken.payloads)
@@ -270,7 +270,7 @@ def test_a_start_does_not_wait_for_the_broker(mosquitto):
     with inlet_to(mosquitto, taken) as inlet:
         eventually(lambda: "refused" in inlet.status.reason)
         mosquitto.start()
-        eventually(lambda: inlet.status.connected, 10)
+        eventually(lambda: inlet.status.connected)
 
 
 def test_a_broker_that_refuses_us_is_told(tmp_path):
@@ -332,7 +332,7 @@ def test_a_commit_whose_answer_is_lost_stores_once(mqtt_broker, store):
     with inlet_to(mqtt_broker, storing) as inlet, mqtt_broker.client() as client:
         connected(inlet)
         publish(client, [b"same", b"same", *numbered(200)])
-        eventually(lambda: inlet.status.committed == 202)
+        eventually(lambda: inlet.status.committed >= 202)
     assert storing.payloads == [b"same", b"same", *numbered(200)]
 
 
@@ -347,12 +347,13 @@ def test_a_lost_connection_stores_once(mqtt_broker, store):
     with inlet_to(mqtt_broker, commit) as inlet, mqtt_broker.client() as client:
         connected(inlet)
         publish(client, [b"same", b"same", *numbered(60)])
-        eventually(lambda: inlet.status.queued == 62)
+        eventually(lambda: inlet.status.queued >= 62)
         # The same name takes the session over.
         with mqtt_broker.client("jph-test", clean_session=False, manual_ack=True):
             eventually(lambda: not inlet.status.connected)
         eventually(lambda: inlet.status.connected)
-        eventually(lambda: inlet.status.queued == 124)
+        # nats-server sends again what waits for long, on the same connection, too.
+        eventually(lambda: inlet.status.queued >= 124)
         may_go_on.set()
         eventually(lambda: inlet.status.queued == 0)
     assert sorted(storing.payloads) == sorted([b"same", b"same", *numbered(60)])

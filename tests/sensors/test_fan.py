@@ -22,7 +22,7 @@ from jph.node.runner import callbacks_of
 from jph.settings import arguments
 from sensors.fan import Fan
 from sensors.pwm import PwmPin
-from tests.helpers import logged, naming, new_bus
+from tests.helpers import eventually, logged, naming, new_bus
 from tests.network import Peer, config_of, running
 from tests.sensors.bus_stub import StubChannel
 from tests.tools.program import TOP, environment, start
@@ -464,7 +464,7 @@ def test_on_the_bus_it_obeys_and_follows_and_is_safe_when_nobody_tells_it(board,
             peer.publish("I3", "i", (30).to_bytes(4, "little"), 1)
             hear(30)
             hear(100)  # I3 is silent
-            assert logged(caplog, "I2", "I3", "safe", "100")
+            eventually(lambda: logged(caplog, "I2", "I3", "safe", "100"))
             peer.command("A", "I2", 20.0)
             hear(20)
     assert board.percent() == 100

@@ -289,7 +289,7 @@ def test_a_component_that_raises_while_it_is_built_fails_alone(network, caplog):
         network.node.runners["B1"]._build = build
         peer.command("C", "B1")
         peer.hear("control", flag("N", source="B1"), 15)
-        assert logged(caplog, "B1", level=logging.ERROR)
+        eventually(lambda: logged(caplog, "B1", level=logging.ERROR))
         assert "no such chip" in caplog.text
         assert network.node.process.components()["B1"].error == "no such chip"
         network.node.runners["B1"]._build = build_component
