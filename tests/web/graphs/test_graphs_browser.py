@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import re
+import shutil
+from contextlib import closing
 from datetime import UTC, datetime
 from urllib.parse import parse_qs, urlsplit
 
@@ -32,12 +34,11 @@ COMPONENTS = (
 )
 
 
-@pytest.fixture
-def web(make_web):
-    """Return the pages of a small network; A1 and others have a history of 400 days."""
-    web = make_web(*COMPONENTS)
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """Return a home with a history of 400 days."""
+    home = tmp_path_factory.mktemp("filled")
     now_ms = time_now_ms()
-    history = open_history("sqlite:///history.sqlite", web.home)
     rows = []
     for n in range(400 * 24):
         time_ms = now_ms - n * HOUR_MS - 1000
@@ -56,11 +57,19 @@ def web(make_web):
         time_ms = now_ms - 2 * DAY_MS - n * 2400
         row = reading("A1", 50.0 + n % 11, timestamp_ms=time_ms, sequence=100_000 + n)
         rows.append(row_of(row))
-    history.append(rows)
-    while history.statistics.compute(now_ms):
-        pass
-    history.close()
-    return web
+    with closing(open_history("sqlite:///history.sqlite", home)) as history:
+        history.append(rows)
+        while history.statistics.compute(now_ms):
+            pass
+    return home
+
+
+@pytest.fixture
+def web(make_web, filled, tmp_path):
+    """Return the pages of a small network; A1 and others have a history of 400 days."""
+    for file in filled.glob("history.sqlite*"):
+        shutil.copy(file, tmp_path)
+    return make_web(*COMPONENTS)
 
 
 def shown(page):
