@@ -111,7 +111,7 @@ class RedisState:
                     break
                 if retry_s:
                     self._stopping.wait(retry_s)
-                else:
+                elif not self._stopping.is_set():  # else the round trip may have cleared the event
                     self._changed.wait(BEAT_S)
                     self._stopping.wait(began_s + PAUSE_S - time.monotonic())
         except Exception:

@@ -11,6 +11,7 @@ import pytest
 from jph.bus.sequence import SequenceTracker
 from jph.bus.wire import Control
 from jph.errors import StoreError
+from jph.stores.redis import store as store_module
 from jph.stores.redis.store import PAUSE_S
 from tests.helpers import LOOPBACK, eventually, free_tcp_port
 from tests.jph.stores.kept import KeptStates
@@ -212,6 +213,25 @@ def test_a_stop_does_not_wait_for_a_server_that_does_not_answer(redis_server):
             began_s = time.monotonic()
             cache.store.close()
             assert time.monotonic() - began_s < 8  # it gives up after 2.5 s
+
+
+def test_a_stop_in_the_middle_of_a_round_trip_is_not_missed(redis_server, monkeypatch):
+    monkeypatch.setattr(store_module, "BEAT_S", 60.0)
+    with watched(redis_server.url) as cache:
+        cache.hear("C1")
+        store = cache.store.store
+        round_trip = store._round_trip
+
+        def stopped():
+            store._stopping.set()
+            store._changed.set()
+            round_trip()
+
+        eventually(lambda: store._client)
+        store._round_trip = stopped
+        cache.hear("C2")
+        store._thread.join(20)
+        assert not store._thread.is_alive()
 
 
 def test_away_from_the_start_it_gets_the_state_when_it_comes():
