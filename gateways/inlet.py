@@ -30,8 +30,10 @@ __all__ = ["Inlet", "InletStatus", "Message"]
 log = logging.getLogger(__name__)
 
 MOST_IN_BATCH = 1_000
-# Of a batch, unless it is one message: a reading of 60 bytes takes ten times as much on its way.
-BATCH_BYTES = 128 << 10
+# What a batch takes in memory on its way to the store, about, unless it is one message: a reading
+# of 60 bytes in JSON becomes ten times as much, and each message is an object or two.
+BATCH_BYTES = 1 << 20
+TIMES_PAYLOAD = 10
 BATCH_S = 0.02  # a message waits so long for others, which share the commit with it
 MOST_BYTES = 1 << 20  # of what waits
 MOST_PACKET = 2 << 20  # larger messages the broker does not send
@@ -96,7 +98,7 @@ class Inlet:
         self._most_messages = most_messages
         self._most_bytes = most_bytes
         self._queue: deque[Arrival] = deque()  # the first of them are being committed
-        self._queued_bytes = 0
+        self._queued_bytes = self._queued_work = 0
         self._began_s = 0.0  # when the first message came into an empty queue
         self._taken_s = 0.0  # when the present batch was taken
         self._changed = threading.Condition()
@@ -176,6 +178,7 @@ class Inlet:
         with self._changed:
             self._queue.append(arrival)
             self._queued_bytes += size
+            self._queued_work += _work(message)
             waiting = len(self._queue)
             if waiting == 1:
                 self._began_s = time.monotonic()
@@ -203,16 +206,16 @@ class Inlet:
             )
             self._taken_s = time.monotonic()
             batch: list[Arrival] = []
-            size = 0
+            work = 0
             for arrival in islice(self._queue, MOST_IN_BATCH):
-                size += _size(arrival.message)
-                if batch and size > BATCH_BYTES:
+                work += _work(arrival.message)
+                if batch and work > BATCH_BYTES:
                     break
                 batch.append(arrival)
             return batch
 
     def _is_full(self) -> bool:
-        return len(self._queue) >= MOST_IN_BATCH or self._queued_bytes >= BATCH_BYTES
+        return len(self._queue) >= MOST_IN_BATCH or self._queued_work >= BATCH_BYTES
 
     def _commit(self, batch: list[Arrival]) -> int:
         """Store a batch and acknowledge it; return how many messages of it are done with."""
@@ -258,6 +261,7 @@ class Inlet:
             for arrival in batch:
                 self._queue.popleft()
                 self._queued_bytes -= _size(arrival.message)
+                self._queued_work -= _work(arrival.message)
             self._began_s = self._taken_s  # what is left came since
         self._connection.acknowledge(batch)
 
@@ -279,3 +283,7 @@ def _again(arrival: Arrival) -> Arrival:
 
 def _size(message: Message) -> int:
     return len(message.topic) + len(message.payload) + OVERHEAD_BYTES
+
+
+def _work(message: Message) -> int:
+    return TIMES_PAYLOAD * len(message.payload) + OVERHEAD_BYTES

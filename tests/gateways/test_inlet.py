@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from gateways.address import BrokerAddress
-from gateways.inlet import BATCH_BYTES, Inlet
+from gateways.inlet import BATCH_BYTES, TIMES_PAYLOAD, Inlet
 from gateways.message import Message
 from gateways.recent import MOST_RECENT, Resumption, first_seen
 from jph.errors import StoreError
@@ -196,10 +196,11 @@ def test_the_queue_is_bounded_in_bytes(mosquitto):
 def test_a_batch_is_bounded_in_bytes(mosquitto):
     taken = Taken()
     taken.error = StoreError("away")  # so that they wait when it takes them
-    large = [bytes([number]) * (BATCH_BYTES // 4) for number in range(15)]
+    most = BATCH_BYTES // TIMES_PAYLOAD
+    large = [bytes([number]) * (most // 4) for number in range(15)]
     with inlet_to(mosquitto, taken) as inlet, mosquitto.client() as client:
         connected(inlet)
-        publish(client, [b"first", *large, bytes(BATCH_BYTES * 2), b"last"])
+        publish(client, [b"first", *large, bytes(most * 2), b"last"])
         eventually(lambda: inlet.status.queued > 8)
         taken.error = None
         eventually(lambda: len(taken.messages) == 18)
