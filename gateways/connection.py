@@ -18,6 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +81,8 @@ class Connection:
             wrong though it is.
         most_bytes: of one message, where the broker speaks MQTT 5.
         will: topic and payload that the broker publishes, retained, when we are gone.
+        renewed: gives a name and a will that is not retained for each connection, in place of
+            `client_id` and `will`; called before each try.
         keeps: whether the broker keeps what comes while we are away; else each connection
             begins with the retained messages.
     """
@@ -95,10 +98,12 @@ class Connection:
         most_bytes: int,
         will: tuple[str, bytes] | None = None,
         keeps: bool = True,
+        renewed: Callable[[], tuple[str, tuple[str, bytes]]] | None = None,
     ) -> None:
         self.on_published: Callable[[int, str], object] = lambda identifier, refusal: None
         self.on_subscribed: Callable[[], object] = lambda: None
         self.protocol = ""
+        self.is_resumed = False  # whether the broker knew the session when it was connected
         self.most_in_flight = MOST_IN_FLIGHT  # messages that we publish ahead of their PUBACK
         self._address = address
         self._client_id = client_id
@@ -109,6 +114,7 @@ class Connection:
         self._most_bytes = most_bytes
         self._will = will
         self._keeps = keeps
+        self._renewed = renewed
         self._version = self._best_version
         self._client: mqtt.Client | None = None  # while it is subscribed
         self._number = 0  # of the present connection
@@ -202,6 +208,8 @@ class Connection:
 
     def _new_client(self) -> mqtt.Client:
         is_v5 = self._version == mqtt.MQTTv5
+        if self._renewed:
+            self._client_id, self._will = self._renewed()
         client = mqtt.Client(
             CallbackAPIVersion.VERSION2,
             self._client_id,
@@ -213,7 +221,7 @@ class Connection:
         if self._address.user:
             client.username_pw_set(self._address.user, self._address.password)
         if self._will:
-            client.will_set(*self._will, qos=1, retain=True)
+            client.will_set(*self._will, qos=1, retain=not self._renewed)
         if self._address.tls:
             context = self._address.trust()
             context.sslsocket_class = TlsSocket
@@ -270,8 +278,11 @@ class Connection:
                 next_look_s = time.monotonic() + 1
                 client.loop_misc()
             if self._closing.is_set() and not self._committed and not client.want_write():
-                client.disconnect()
-                client.loop_write()
+                if self._renewed:
+                    _leave_to_will(sock)
+                else:
+                    client.disconnect()
+                    client.loop_write()
                 return
 
     def _read(self, client: mqtt.Client) -> None:
@@ -303,6 +314,7 @@ class Connection:
                 self._version = mqtt.MQTTv311
             self._reason = f"the broker refuses: {reason}"
             return
+        self.is_resumed = flags.session_present
         self.most_in_flight = min(MOST_IN_FLIGHT, getattr(more, "ReceiveMaximum", MOST_IN_FLIGHT))
         if self._version == mqtt.MQTTv5:
             options = SubscribeOptions(qos=1, retainHandling=ONLY_NEW)
@@ -375,6 +387,12 @@ class Connection:
         more: Properties | None,
     ) -> None:
         self._reason = self._reason or str(reason)
+
+
+def _leave_to_will(sock: Any) -> None:
+    """End a connection without a word, so that the broker publishes the will."""
+    with suppress(OSError):  # the broker was faster
+        sock.shutdown(socket.SHUT_WR)
 
 
 def _send_at_once(client: mqtt.Client, userdata: object, sock: Any) -> None:

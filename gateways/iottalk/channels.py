@@ -18,6 +18,7 @@ from gateways.iottalk.paced import Paced, Value
 from gateways.iottalk.proxies import Proxies
 from gateways.iottalk.register import Known, refusal
 from gateways.iottalk.values import MOST_BYTES, NotTaken, payload_of, values_of
+from gateways.iottalk.wills import Wills
 from gateways.mapping import MappedReading
 from gateways.mapping import Mapping as BusMapping
 from gateways.schema import Refusal
@@ -35,13 +36,14 @@ class Channels:
 
     Args:
         secret: from which topics are made.
+        wills: gives its connections their names, and is told of them.
         push: called as push(device, feature, values, bytes) with what a device sends.
     """
 
     def __init__(
         self,
         address: BrokerAddress,
-        client_id: str,
+        wills: Wills,
         secret: str,
         mapping: BusMapping,
         push: Callable[[str, str, object, int], object],
@@ -51,6 +53,7 @@ class Channels:
         self.codifiers: Codifiers = {}
         self.last: dict[tuple[str, str], tuple[int, list[object]]] = {}
         self._secret = secret
+        self._wills = wills
         self._mapping = mapping
         self._push = push
         self._inputs: dict[str, Feature] = {}  # by topic
@@ -59,13 +62,14 @@ class Channels:
         self._refused: deque[Refusal] = deque(maxlen=MOST_REFUSALS)
         self._connection = Connection(
             address,
-            client_id,
+            "",
             (VALUES,),
             has_room=lambda: True,
             on_arrival=self._on_arrival,
-            on_state=lambda connected, reason: None,
+            on_state=lambda connected, reason: wills.note("data", connected),
             most_bytes=MOST_BYTES,
             keeps=False,
+            renewed=wills.renewed,
         )
         self._connection.on_subscribed = self._on_connected
         self._connection.on_published = self._on_published
@@ -125,21 +129,29 @@ class Channels:
 
     def publish(self, topic: str, message: object) -> None:
         """Publish JSON, if there is a connection now, and the broker reads what it is sent."""
-        payload = payload_of(message)
+        is_taken = self._publish(topic, payload_of(message), 0)
+        self.counts["published" if is_taken else "not_published"] += 1
+
+    def say_began(self) -> None:
+        """Say that the present connection began; see `Wills`."""
+        self._publish(self._wills.topic, self._wills.began(), 1)
+
+    def _publish(self, topic: str, payload: bytes, qos: int) -> bool:
         with self._lock:
             is_taken = self._leaving_bytes < MOST_LEAVING
             if is_taken:
                 self._leaving.append(len(payload))
                 self._leaving_bytes += len(payload)
-        if is_taken and self._connection.publish(topic, payload, 0, False) is None:
+        if is_taken and self._connection.publish(topic, payload, qos, False) is None:
             is_taken = False
             self._on_published(0, "")
-        self.counts["published" if is_taken else "not_published"] += 1
+        return is_taken
 
     def _on_connected(self) -> None:
         with self._lock:
             self._leaving.clear()
             self._leaving_bytes = 0
+        self.say_began()
 
     def _on_published(self, identifier: int, refusal: str) -> None:
         with self._lock:

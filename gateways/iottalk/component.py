@@ -8,6 +8,7 @@
 While it is halted graphs go on between devices; only the bus hears nothing, and is not heard.
 """
 
+import logging
 import threading
 from collections.abc import Collection, Sequence
 from collections.abc import Mapping as Given
@@ -28,6 +29,7 @@ from gateways.iottalk.devices import Device, Reached
 from gateways.iottalk.functions import Sandbox, Workers
 from gateways.iottalk.proxies import AttributeOf, Proxies
 from gateways.iottalk.register import RESPONSES, Draft, Known, Register, refusal
+from gateways.iottalk.wills import Wills, is_due, leave
 from gateways.link import Link, client_id
 from gateways.message import Message
 from gateways.outbox import Outbox
@@ -41,6 +43,8 @@ from jph.faults import MOST_TEXT
 from jph.node.process import STATE
 from jph.settings import setting
 from jph.tcp import is_loopback
+
+log = logging.getLogger(__name__)
 
 PORT = 9992
 MOST_REMINDERS = 5  # of a signal that nobody answers
@@ -118,12 +122,20 @@ class IotTalk(Gateway):
             opened.callback(self._bus.close)
             name = client_id("iottalk", token, codifier)
             push = self._engine.push
-            self._channels = Channels(address, f"{name}-data", token, self._mapping, push)
+            self._wills = Wills(name)
+            self._channels = Channels(address, self._wills, token, self._mapping, push)
             self._register = Register(
                 self._store, codifier, token, lambda it: self._proxies.features(it), self._apply
             )
-            topics = (control.TOPICS, requests.TOPICS)
-            self._inlet = Inlet(address, name, topics, self._commit, refused=self._refuse)
+            topics = (control.TOPICS, requests.TOPICS, self._wills.topic)
+            self._inlet = Inlet(
+                address,
+                name,
+                topics,
+                self._commit,
+                refused=self._refuse,
+                on_state=lambda connected, reason: self._wills.note("control", connected),
+            )
             self._outbox = Outbox(self._store, codifier, self._inlet)
             self._link = Link(
                 self.channel,
@@ -166,6 +178,7 @@ class IotTalk(Gateway):
                         self._put_bus(draft)
                         draft.look_again(set(draft.devices))  # other proxies than before
                         control.remind(draft)
+                        self._wills.end(draft)  # those of an earlier process
                     self._unread = ""
                 except StoreError as error:
                     self._unread = str(error)
@@ -200,8 +213,10 @@ class IotTalk(Gateway):
             for message in first_seen(draft.connection, self.channel.codifier, messages):
                 if message.topic.startswith(f"{requests.REQUESTS}/"):
                     requests.take(draft, message, pieces)
+                elif message.topic == self._wills.topic:
+                    self._wills.take(draft, message)
                 else:
-                    control.take(draft, message)
+                    control.take(draft, message, self._inlet.connection.is_resumed)
             refused = len(draft.refusals)
         self._pieces = pieces
         self._refused += refused
@@ -253,6 +268,7 @@ class IotTalk(Gateway):
         """Publish messages per minute, and the fault if there is one."""
         if self._read():
             self._remind()
+            self._look_for_wills()
         if some := self._channels.refusals():
             with suppress(StoreError), self._store.writing() as connection:
                 note_refusals(connection, self.channel.codifier, some)
@@ -275,6 +291,18 @@ class IotTalk(Gateway):
         if again:
             with suppress(StoreError), self._register.change() as draft:
                 control.remind(draft, again)
+
+    def _look_for_wills(self) -> None:
+        """Let devices leave whose wills the broker lost."""
+        connections = self._register.known.connections
+        if self._channels.is_connected and self._wills.present not in connections:
+            self._channels.say_began()  # nobody heard it
+        listening_us = self._inlet.connection.listening_since_us
+        if not any(is_due(ended_us, listening_us) for ended_us in connections.values()):
+            return
+        with suppress(StoreError), self._register.change() as draft:
+            left = leave(draft, listening_us, lambda it: self._channels.seen_ms.get(it, 0) * 1000)
+            log.info("the broker lost wills; devices that did not come back: %s", left or "none")
 
     def on_config(self, config: Config) -> None:
         """Take a new list of proxies, and the components of the bus."""

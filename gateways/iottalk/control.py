@@ -16,8 +16,13 @@ from gateways.message import Message
 TOPICS = "+/ctrl/i"
 
 
-def take(draft: Draft, message: Message) -> None:
-    """Take what a device says on its control channel."""
+def take(draft: Draft, message: Message, is_resumed: bool = True) -> None:
+    """Take what a device says on its control channel.
+
+    Args:
+        is_resumed: whether the broker kept for us what was said while we were away. Where it did
+            not, it has forgotten all, and what it retains was said since.
+    """
     if not message.payload:
         return  # a retained message was taken away
     try:
@@ -37,14 +42,23 @@ def take(draft: Draft, message: Message) -> None:
     if said.get("rev") != device.rev:
         return _refused(draft, message, "of another registration")
     if said["state"] == "online":
-        if message.retained and device.online:
+        is_old = message.retained and is_resumed
+        if is_old and device.online:
             return  # nats-server sends what it retains with each connection of ours
         # It may have connected anew, and knows no topics then.
-        draft.put_device(replace(device.gone(), online=True))
+        heard_us = device.heard_us if is_old else message.received_us
+        draft.put_device(replace(device.gone(), online=True, heard_us=heard_us))
         draft.announce("online", device.public())
     elif device.online:
         draft.put_device(device.gone())
         draft.announce("offline", device.id)
+
+
+def lost(draft: Draft, device: Device) -> None:
+    """Take a device for offline, and say so in place of the will that the broker lost."""
+    draft.put_device(device.gone())
+    draft.announce("offline", device.id)
+    draft.say(device.channels[0], {"state": "offline", "rev": device.rev}, retain=True)
 
 
 def _answered(draft: Draft, device: Device, said: dict[str, Any], message: Message) -> None:
@@ -52,7 +66,7 @@ def _answered(draft: Draft, device: Device, said: dict[str, Any], message: Messa
     if said.get("state") == "error":
         _refused(draft, message, "a device refuses a signal")
     if left != device.unanswered:
-        draft.devices[device.id] = replace(device, unanswered=left)
+        draft.devices[device.id] = replace(device, unanswered=left, heard_us=message.received_us)
         draft.changed.add(("device", device.id))
 
 

@@ -33,6 +33,7 @@ class Device:
         connected: features that were told their topic since it came online.
         unanswered: features by the identifier of the message that told them.
         is_internal: it is no program elsewhere, and always online.
+        heard_us: when it came online, or answered a signal last.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Device:
     connected: frozenset[Feature] = frozenset()
     unanswered: tuple[tuple[str, Feature], ...] = ()
     is_internal: bool = False
+    heard_us: int = field(default=0, compare=False)
 
     @property
     def channels(self) -> tuple[str, str]:
@@ -84,6 +86,7 @@ class Device:
                 "connected": [[it.kind, it.name] for it in sorted(self.connected, key=str)],
                 "unanswered": [[key, it.kind, it.name] for key, it in self.unanswered],
                 "is_internal": self.is_internal,
+                "heard_us": self.heard_us,
             }
         )
 

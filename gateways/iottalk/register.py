@@ -113,11 +113,18 @@ def _use(kept: list[object] | None) -> Use | None:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All that is known at one moment; `clients` are told of devices."""
+    """All that is known at one moment.
+
+    Args:
+        clients: programs that are told of devices.
+        connections: our data connections by their names, and when they ended, 0 while they have
+            not; those whose end the broker told are not among them.
+    """
 
     devices: Mapping[str, Device]
     graphs: Mapping[str, Attached]
     clients: frozenset[str]
+    connections: Mapping[str, int]
 
 
 class Draft:
@@ -134,6 +141,7 @@ class Draft:
         self.devices = dict(known.devices)
         self.graphs = dict(known.graphs)
         self.clients = set(known.clients)
+        self.connections = dict(known.connections)
         self.refusals: list[Refusal] = []
         self.messages: list[tuple[str, object, bool]] = []  # topic, JSON or bytes, retain
         self.changed: set[tuple[str, str]] = set()  # kind and key
@@ -242,8 +250,20 @@ class Draft:
         (self.clients.add if is_there else self.clients.discard)(client)
         self.changed.add(("client", client))
 
+    def put_connection(self, name: str, ended_us: int | None) -> None:
+        """Take the state of one of our data connections; None: the broker told its end."""
+        if ended_us is None:
+            if self.connections.pop(name, None) is None:
+                return
+        else:
+            self.connections[name] = ended_us
+        self.changed.add(("connection", name))
+
     def document(self, kind: str, key: str) -> str | None:
         """Return what is to be kept; None: nothing."""
+        if kind == "connection":
+            ended_us = self.connections.get(key)
+            return None if ended_us is None else json.dumps({"ended_us": ended_us})
         if kind == "client":
             return "{}" if key in self.clients else None
         some: Mapping[str, Device | Attached] = self.devices if kind == "device" else self.graphs
@@ -270,7 +290,7 @@ class Register:
         self.store = store
         self.gateway = gateway
         self.secret = secret
-        self.known = Known({}, {}, frozenset())
+        self.known = Known({}, {}, frozenset(), {})
         self._mapped = mapped
         self._applied = applied
         self._is_loaded = False
@@ -290,7 +310,9 @@ class Register:
             if not self._is_loaded:
                 changed |= {("device", it) for it in draft.devices}
                 changed |= {("graph", it) for it in draft.graphs}
-            self.known = Known(draft.devices, draft.graphs, frozenset(draft.clients))
+            self.known = Known(
+                draft.devices, draft.graphs, frozenset(draft.clients), draft.connections
+            )
             self._is_loaded = True
             self._applied(self.known, changed)
 
@@ -320,14 +342,17 @@ class Register:
         devices: dict[str, Device] = {}
         graphs: dict[str, Attached] = {}
         clients: set[str] = set()
+        connections: dict[str, int] = {}
         for kind, key, document in tables.documents(connection, self.gateway):
             if kind == "device":
                 devices[key] = Device.kept(document)
             elif kind == "graph":
                 graphs[key] = Attached.kept(document)
+            elif kind == "connection":
+                connections[key] = json.loads(document)["ended_us"]
             else:
                 clients.add(key)
-        return Known(devices, graphs, frozenset(clients))
+        return Known(devices, graphs, frozenset(clients), connections)
 
 
 def refusal(topic: str, reason: str, payload: bytes) -> Refusal:

@@ -1,0 +1,144 @@
+"""Devices that die with their broker, whose wills are lost with it."""
+
+import contextlib
+import json
+
+import pytest
+
+from gateways.iottalk import wills
+from tests.brokers import connected
+from tests.gateways.iottalk.programs import Device, Program, gateway, network
+from tests.helpers import eventually
+
+EVER_S = 1e6
+
+
+@pytest.fixture
+def patience(monkeypatch):
+    """Return what sets how long a gateway waits for devices; for ever at first."""
+    monkeypatch.setattr(wills, "PATIENCE_S", EVER_S)
+    return lambda seconds: monkeypatch.setattr(wills, "PATIENCE_S", seconds)
+
+
+@contextlib.contextmanager
+def clients(broker, *names):
+    with contextlib.ExitStack() as opened:
+        yield [opened.enter_context(connected(broker.port, name)) for name in names]
+
+
+def with_will(client, component, name):
+    """Return a device that comes online whenever it connects, as iottalk-py does."""
+    device = Device(client, component, [("t", [None])], name=name)
+    device.register()
+
+    def on_connect(*_):
+        client.subscribe(device.down, 2)
+        client.publish(device.up, json.dumps({"state": "online", "rev": device.rev}), 2, True)
+
+    client.on_connect = on_connect
+    client.reconnect_delay_set(1, 1)
+    return device
+
+
+def online(component):
+    known = component._register.known.devices.values()
+    return {device.name for device in known if device.online and not device.is_internal}
+
+
+def is_settled(component):
+    """Tell whether its data connection is known, and none whose end was not told."""
+    known = set(component._register.known.connections)
+    component.on_timer(0, "", 0)
+    return known == {component._wills.present} and component._channels.is_connected
+
+
+def test_who_died_with_the_broker_is_offline_and_who_came_back_is_online(
+    mqtt_broker, tmp_path, patience
+):
+    with (
+        gateway(network(mqtt_broker), tmp_path) as (_, component),
+        clients(mqtt_broker, "a", "b", "c", "gui") as (first, second, third, of_gui),
+    ):
+        dead = with_will(first, component, "dead")
+        with_will(second, component, "alive")
+        silent = Device(third, component, [("t", [None])], name="only values")
+        silent.register()
+        gui = Program(of_gui)
+        gui.must("attach")
+        for device in (dead, silent):
+            gui.must("add_link", da_id=device.id, idf="t")
+        assert silent.signal() == ("CONNECT", "t")
+        eventually(lambda: is_settled(component), 60, "its connection is known")
+        eventually(lambda: online(component) == {"dead", "alive", "only values"}, 60)
+        heard_us = {it.name: it.heard_us for it in component._register.known.devices.values()}
+
+        mqtt_broker.kill()
+        first.loop_stop()  # it ends, too, and nobody publishes its will
+        mqtt_broker.start()
+        eventually(lambda: component._inlet.connection.number, 60, "it is connected again")
+
+        def came_back():
+            known = component._register.known.devices.values()
+            (alive,) = [it for it in known if it.name == "alive"]
+            silent.push("t", [1])
+            return (
+                alive.heard_us > heard_us["alive"]
+                and component._channels.counts["values"]
+                and component._channels.is_connected
+            )
+
+        eventually(came_back, 60, "one is back, and another one sends values")
+        eventually(lambda: len(component._register.known.connections) == 2, 60)
+        component.on_timer(0, "", 0)
+        assert online(component) == {"dead", "alive", "only values"}
+        patience(0)
+        eventually(lambda: is_settled(component), 60, "the lost will has its consequence")
+        assert online(component) == {"alive", "only values"}
+
+    patience(EVER_S)
+    with gateway(network(mqtt_broker), tmp_path) as (_, component):
+        # What the broker retains of it says so, too.
+        eventually(lambda: is_settled(component), 60)
+        assert online(component) == {"alive", "only values"}
+
+
+def test_all_three_died_at_once(mqtt_broker, tmp_path, patience):
+    with clients(mqtt_broker, "a", "b") as (first, second):
+        with gateway(network(mqtt_broker), tmp_path) as (_, component):
+            with_will(first, component, "dead")
+            with_will(second, component, "alive")
+            eventually(lambda: is_settled(component), 60)
+            eventually(lambda: online(component) == {"dead", "alive"}, 60)
+            mqtt_broker.kill()
+            first.loop_stop()
+        mqtt_broker.start()
+        eventually(second.is_connected, 60)
+        with gateway(network(mqtt_broker), tmp_path) as (_, component):
+            of = component._register
+            eventually(lambda: len(of.known.connections) == 2, 60)
+            started_us = component._wills._started_us
+            eventually(
+                lambda: any(it.heard_us > started_us for it in of.known.devices.values()), 60
+            )
+        with gateway(network(mqtt_broker), tmp_path) as (_, component):  # it waits anew
+            eventually(
+                lambda: component._wills.present in component._register.known.connections, 60
+            )
+            assert online(component) == {"dead", "alive"}
+            patience(0)
+            eventually(lambda: is_settled(component), 60)
+            assert online(component) == {"alive"}
+
+
+def test_a_restart_of_the_gateway_alone_takes_nobody_offline(mqtt_broker, tmp_path, patience):
+    with clients(mqtt_broker, "a") as (client,):
+        for number in range(3):
+            with gateway(network(mqtt_broker), tmp_path) as (_, component):
+                if not number:
+                    with_will(client, component, "alive")
+                eventually(lambda it=component: is_settled(it), 60, "the broker told of the last")
+                eventually(lambda it=component: online(it) == {"alive"}, 60)
+                patience(0)
+                component.on_timer(0, "", 0)
+                assert online(component) == {"alive"}
+                patience(EVER_S)
