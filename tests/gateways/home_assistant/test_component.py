@@ -133,9 +133,9 @@ def test_a_command_sets_the_component_and_no_other_does(broker, tmp_path, caplog
         assert logged(caplog, "command to S1", "not within 5 and 30")
 
 
-def test_a_command_that_was_retained_is_not_obeyed(mosquitto, tmp_path):
-    config = network(mosquitto, TARGET)
-    with house_of(mosquitto) as house, Peer(config) as peer:
+def test_a_command_that_was_retained_is_not_obeyed(broker, tmp_path):
+    config = network(broker, TARGET)
+    with house_of(broker) as house, Peer(config) as peer:
         house.sends("jph/S1/set", "25", retain=True)
         with gateway(config, tmp_path):
             eventually(lambda: house.last("jph/status") == "online")
@@ -155,19 +155,19 @@ def test_what_left_the_configuration_is_taken_away_after_a_restart_too(broker, t
         assert house.last("homeassistant/device/jph_A1/config")
 
 
-def test_a_reload_announces_what_is_new_and_takes_away_what_is_gone(mosquitto, tmp_path):
-    config = network(mosquitto, BOILER)
-    with house_of(mosquitto) as house, gateway(config, tmp_path) as node:
+def test_a_reload_announces_what_is_new_and_takes_away_what_is_gone(broker, tmp_path):
+    config = network(broker, BOILER)
+    with house_of(broker) as house, gateway(config, tmp_path) as node:
         eventually(lambda: len(house.devices()) == 1)
-        changed = replace(config, components=network(mosquitto, TARGET).components)
+        changed = replace(config, components=network(broker, TARGET).components)
         node.runners["HA"].post_config(changed)
         eventually(lambda: house.last("homeassistant/device/jph_A1/config") == "")
         eventually(lambda: "homeassistant/device/jph_S1/config" in house.devices())
 
 
-def test_a_home_assistant_that_starts_later_gets_the_values(mosquitto, tmp_path):
-    config = network(mosquitto, BOILER)
-    with house_of(mosquitto) as house, Peer(config) as peer, gateway(config, tmp_path):
+def test_a_home_assistant_that_starts_later_gets_the_values(broker, tmp_path):
+    config = network(broker, BOILER)
+    with house_of(broker) as house, Peer(config) as peer, gateway(config, tmp_path):
         with Sensors(peer) as sensors:
             sensors.values["A1"] = 21.5
             eventually(lambda: house.last("jph/A1/state") == "21.5")
@@ -177,25 +177,25 @@ def test_a_home_assistant_that_starts_later_gets_the_values(mosquitto, tmp_path)
         eventually(lambda: house.last("jph/A1/state") == "21.5")
 
 
-def test_a_broker_that_comes_back_is_told_everything_again(mosquitto, tmp_path):
-    config = network(mosquitto, BOILER)
+def test_a_broker_that_comes_back_is_told_everything_again(broker, tmp_path):
+    config = network(broker, BOILER)
     with Peer(config) as peer, Sensors(peer) as sensors, gateway(config, tmp_path) as node:
         sensors.values["A1"] = 21.5
-        with house_of(mosquitto) as house:
+        with house_of(broker) as house:
             eventually(lambda: house.last("jph/A1/state") == "21.5")
-        mosquitto.kill()
+        broker.kill()
         eventually(lambda: state(node) == STATE.WITHERRORS)
-        mosquitto.start()
-        with house_of(mosquitto) as house:
+        broker.start()
+        with house_of(broker) as house:
             eventually(lambda: house.devices() and house.last("jph/A1/status") == "online")
             eventually(lambda: state(node) == STATE.GOOD)
 
 
-def test_a_gateway_that_is_killed_is_offline_by_its_will(mosquitto, tmp_path):
+def test_a_gateway_that_is_killed_is_offline_by_its_will(broker, tmp_path):
     file = tmp_path / "config.json"
-    file.write_text(json.dumps(network(mosquitto, BOILER).document))
+    file.write_text(json.dumps(network(broker, BOILER).document))
     command = [sys.executable, "-m", "tools.main", "run", "HA", "--config", str(file)]
-    with house_of(mosquitto) as house:
+    with house_of(broker) as house:
         process = subprocess.Popen([*command, "--home", str(tmp_path)], stderr=subprocess.DEVNULL)
         try:
             eventually(lambda: house.last("jph/status") == "online", 60)

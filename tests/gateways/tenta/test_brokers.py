@@ -30,6 +30,7 @@ from tests.tools.program import JPH, TOP, environment
 
 pytestmark = pytest.mark.mosquitto
 PASSWORD = "a password of the sensor"
+BASE = "sensortopic/"
 # What the documented commands need and a test must not do, or cannot: rights of root, a service,
 # a person at the prompt.
 SHELL = """
@@ -73,6 +74,7 @@ class Place:
 
     Args:
         sensor: user and password.
+        base: before all topics.
         others: whether a sensor may speak for another one.
         forges: whether it may give configurations.
     """
@@ -81,12 +83,13 @@ class Place:
     gateway: dict[str, object]
     component: dict[str, object] | None = None
     sensor: tuple[str, str] | tuple[()] = ()
+    base: str = ""
     others: bool = False
     forges: bool = False
 
 
 @contextlib.contextmanager
-def own(home: Path, engine: str, **more: object) -> Iterator[Place]:
+def own(home: Path, engine: str, base: str = "", **more: object) -> Iterator[Place]:
     port = free_tcp_port()
     sensor = () if more.get("Anonymous", True) else (str(SENSOR), PASSWORD)
     if sensor:
@@ -96,7 +99,8 @@ def own(home: Path, engine: str, **more: object) -> Iterator[Place]:
         )
     settings = {"Engine": engine, "Port": port, **more}
     component = {"Codifier": "BR", "Type": "Broker", "SensorInterval": 1, "Sensor": settings}
-    yield Place(port, {"Broker": "BR"}, component, sensor, others=not sensor)
+    gateway = {"Broker": "BR", "BaseTopic": base}
+    yield Place(port, gateway, component, sensor, base, others=not sensor)
 
 
 @contextlib.contextmanager
@@ -124,7 +128,8 @@ def debian_as_documented(home: Path) -> Iterator[Place]:
 
 PLACES = {
     "our mosquitto": lambda home: own(home, "mosquitto"),
-    "our mosquitto with accounts": lambda home: own(home, "mosquitto", Anonymous=False),
+    "our mosquitto with accounts": lambda home: own(home, "mosquitto", BASE, Anonymous=False),
+    "our nats": lambda home: own(home, "nats", BASE),
     "our nats with accounts": lambda home: own(home, "nats", Anonymous=False),
     "that of Debian": debian,
     "that of Debian with accounts": debian_as_documented,
@@ -175,11 +180,23 @@ class Sensor:
 
     def publish(self, topic: str, content: object) -> None:
         with self.connected() as client, contextlib.suppress(RuntimeError):  # nats hangs up
+            topic = self.place.base + topic
             client.publish(topic, json.dumps(content), 1).wait_for_publish(20)
 
     def measure(self, value: float, sensor: object = SENSOR) -> None:
         entry = {"timestamp": time.time(), "value": {"t": value}}
         self.publish(f"measurements/{sensor}", [entry])
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[list[tuple[object, bool]]]:
+        """Give what comes for it: each configuration, and whether the broker kept it."""
+        heard: list[tuple[object, bool]] = []
+        with self.connected() as client:
+            client.on_message = lambda _, __, message: heard.append(
+                (json.loads(message.payload), message.retain)
+            )
+            client.subscribe(f"{self.place.base}configurations/{SENSOR}", 1)
+            yield heard
 
     def connected(self) -> contextlib.AbstractContextManager:
         return brokers.connected(self.place.port, "", *self.place.sensor)
@@ -188,17 +205,19 @@ class Sensor:
 @pytest.mark.parametrize("name", PLACES)
 def test_a_sensor_is_stored_and_configured_and_speaks_for_itself(name, tmp_path):
     with PLACES[name](tmp_path) as place, network(place, tmp_path) as (client, store):
-        sensor, heard = Sensor(place), []
+        sensor = Sensor(place)
         sensor.measure(1.0)
         eventually(lambda: values(store, SENSOR) == [{"t": 1.0}], 60)
-        with sensor.connected() as listener:
-            listener.on_message = lambda _, __, message: heard.append(json.loads(message.payload))
-            listener.subscribe(f"configurations/{SENSOR}", 1)
-            given = {"configuration": {"interval": 5}}
+        first, second = ({"revision": n, "configuration": {"interval": n}} for n in (0, 1))
+
+        def give(wanted: dict[str, object]) -> None:
+            given = {"configuration": wanted["configuration"]}
             posted = client.post(f"/jph/devices/{SENSOR}/configurations", given)
-            assert (posted.status, posted.json) == (201, {"revision": 0})
-            wanted = {"revision": 0, "configuration": {"interval": 5}}
-            eventually(lambda: heard == [wanted], 60)
+            assert (posted.status, posted.json) == (201, {"revision": wanted["revision"]})
+
+        with sensor.listening() as heard:
+            give(first)
+            eventually(lambda: [it for it, _ in heard] == [first], 60)
             forged = {"revision": 1, "configuration": {}}
             sensor.publish(f"configurations/{SENSOR}", forged)
             taken = {"revision": 0, "timestamp": time.time(), "success": True}
@@ -211,10 +230,11 @@ def test_a_sensor_is_stored_and_configured_and_speaks_for_itself(name, tmp_path)
             for stranger in ((), (str(OTHER), PASSWORD), (str(SENSOR), "a wrong password")):
                 if place.sensor:
                     assert brokers.is_refused(place.port, *stranger)
-            if place.forges:
-                eventually(lambda: forged in heard, 60)
-            else:
-                assert heard == [wanted]
+            give(second)
+            wanted = [first, forged, second] if place.forges else [first, second]
+            eventually(lambda: [it for it, _ in heard] == wanted, 60)
+        with sensor.listening() as heard:  # one that comes later gets the newest
+            eventually(lambda: heard == [(second, True)], 60)
 
 
 def test_the_client_of_pypi_comes_in_by_tls_and_its_account(tmp_path):
