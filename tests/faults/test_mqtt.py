@@ -13,7 +13,14 @@ from tests.faults.mqtt import (
     kills,
     poisoned,
 )
+from tests.faults.mqtt_rig import SQLITE
 from tests.gateways.tenta.sensors import SENSOR
+
+
+@pytest.fixture
+def url(broker_like_ours, request):
+    """Return a store for each broker: of PostgreSQL for mosquitto, of SQLite for nats-server."""
+    return SQLITE if broker_like_ours.is_nats else request.getfixturevalue("postgres_url")
 
 
 def check(verdict, least):
@@ -23,8 +30,9 @@ def check(verdict, least):
     assert verdict.grown_mb < MOST_MB, str(verdict)
 
 
-def test_a_killed_gateway_loses_nothing_and_stores_nothing_twice(broker_like_ours):
-    check(kills(broker_like_ours, messages=1500, kills=3), 1500)
+@pytest.mark.postgres
+def test_a_killed_gateway_loses_nothing_and_stores_nothing_twice(broker_like_ours, url):
+    check(kills(broker_like_ours, messages=1500, kills=3, url=url), 1500)
 
 
 def test_a_file_that_is_locked_loses_nothing(mosquitto_like_ours):
@@ -47,14 +55,16 @@ def test_a_full_disk_loses_nothing(mosquitto_like_ours):
     check(full_disk(mosquitto_like_ours, seconds=3, rate=300), 1200)
 
 
-def test_a_flood_of_unknown_sensors_is_counted(broker_like_ours):
-    verdict = flood(broker_like_ours, messages=3000)
+@pytest.mark.postgres
+def test_a_flood_of_unknown_sensors_is_counted(broker_like_ours, url):
+    verdict = flood(broker_like_ours, messages=3000, url=url)
     check(verdict, 110)
     assert verdict.refused == 3000
 
 
-def test_what_breaks_a_rule_is_refused_once_and_stops_nothing(broker_like_ours):
-    check(poisoned(broker_like_ours), 60)
+@pytest.mark.postgres
+def test_what_breaks_a_rule_is_refused_once_and_stops_nothing(broker_like_ours, url):
+    check(poisoned(broker_like_ours, url), 60)
 
 
 @pytest.mark.parametrize("kind", poison.GOOD)
