@@ -54,7 +54,7 @@ class Broker:
     host: str = setting("127.0.0.1", doc="address it listens on; 0.0.0.0: all of this machine")
     port: int = setting(1883, ge=1, le=65535, doc="TCP port of MQTT")
     web_socket: int | None = setting(
-        None, ge=1, le=65535, doc="TCP port of MQTT over WebSocket, for browsers"
+        None, ge=1, le=65535, doc="TCP port of MQTT over WebSocket, for browsers, path /mqtt"
     )
     anonymous: bool | None = setting(
         None, doc="whether devices need no account; absent: only on the loopback interface"

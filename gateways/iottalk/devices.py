@@ -11,6 +11,7 @@ from gateways.iottalk.dataflow.model import Feature, Kind
 MOST_FEATURES = 1_000
 MOST_NAME = 200  # characters
 MOST_DIMENSIONS = 256
+WEB_SOCKET_PATH = "/mqtt"  # where nats-server has MQTT; mosquitto has it at any path
 KINDS: tuple[Kind, Kind] = ("idf", "odf")
 
 Features = tuple[tuple[str, tuple[str | None, ...]], ...]  # name, and a unit for each value
@@ -147,6 +148,7 @@ class Reached:
             "port": self.port,
             "ws_scheme": f"ws{s}",
             "ws_port": self.web_socket,
+            "ws_path": WEB_SOCKET_PATH,
         }
         account = {"username": self.user, "password": self.password} if self.user else {}
         return {"url": url, **account}

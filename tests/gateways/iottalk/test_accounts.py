@@ -51,9 +51,17 @@ def test_a_device_gets_the_account_that_devices_share_or_has_its_own(engine, tmp
             "port": port,
             "ws_scheme": "ws",
             "ws_port": web_socket,
+            "ws_path": "/mqtt",
         }
         with (
-            connected(port, "1", told["username"], told["password"]) as first,
+            # As a device application in a browser does; paho takes this very path.
+            connected(
+                told["url"]["ws_port"],
+                "1",
+                told["username"],
+                told["password"],
+                transport="websockets",
+            ) as first,
             connected(port, "2", lonely, OWN) as second,
             connected(port, "3", "gui", PROGRAM) as third,
         ):
