@@ -17,9 +17,10 @@ from jph.files import write_file
 from jph.tcp import is_loopback
 
 OWN = "jph"
-ITERATIONS = (
-    20_000  # mosquitto_passwd takes 101; a random password needs none, one of a person does
-)
+# How long a guess takes, of PBKDF2 and bcrypt: of who has the file, and of a broker at each
+# connection. Nobody guesses a password that we made, and hundreds of boards may connect at once.
+ITERATIONS, COST = 20_000, 10
+ITERATIONS_MADE, COST_MADE = 101, 4
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FOLDER = "broker"
 
@@ -74,7 +75,13 @@ def accounts(home: Path) -> dict[str, dict[str, str | bool]]:
 
 
 def add(
-    home: Path, name: str, password: str, *, all_devices: bool = False, program: bool = False
+    home: Path,
+    name: str,
+    password: str,
+    *,
+    all_devices: bool = False,
+    program: bool = False,
+    is_made: bool = False,
 ) -> None:
     """Add an account, or change its password.
 
@@ -82,6 +89,7 @@ def add(
         name: the identifier of the sensor that uses it.
         all_devices: it may publish for every sensor, whatever its own name is.
         program: it may read everything and give commands, as Home Assistant does.
+        is_made: the password is random, and long.
 
     Raises:
         ConfigError: no such name or password can be taken.
@@ -95,7 +103,7 @@ def add(
     if not 8 <= len(password.encode()) <= 72:
         raise ConfigError("the password must have 8 to 72 bytes")
     rights = {"all": all_devices, "program": program}
-    _write(home, {**accounts(home), name: {**hashes(password), **rights}})
+    _write(home, {**accounts(home), name: {**hashes(password, is_made), **rights}})
 
 
 def remove(home: Path, name: str) -> None:
@@ -110,16 +118,21 @@ def remove(home: Path, name: str) -> None:
     _write(home, found)
 
 
-def hashes(password: str) -> dict[str, str | bool]:
-    """Return the hashes of a password that the engines know."""
+def hashes(password: str, is_made: bool) -> dict[str, str | bool]:
+    """Return the hashes of a password that the engines know.
+
+    Args:
+        is_made: it is random, and long.
+    """
     import bcrypt
 
+    iterations, cost = (ITERATIONS_MADE, COST_MADE) if is_made else (ITERATIONS, COST)
     salt = secrets.token_bytes(12)
-    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, ITERATIONS)
+    digest = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, iterations)
     encoded = (base64.b64encode(part).decode() for part in (salt, digest))
     return {
-        "mosquitto": f"$7${ITERATIONS}${'$'.join(encoded)}",
-        "nats": bcrypt.hashpw(password.encode(), bcrypt.gensalt(10, prefix=b"2a")).decode(),
+        "mosquitto": f"$7${iterations}${'$'.join(encoded)}",
+        "nats": bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost, prefix=b"2a")).decode(),
     }
 
 

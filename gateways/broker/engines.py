@@ -111,7 +111,7 @@ class Mosquitto(Engine):
             "connection_messages false",
         ]
         known = accounts(self.home)
-        passwords = {OWN: hashes(own_password(self.home)), **known}
+        passwords = {OWN: hashes(own_password(self.home), is_made=True), **known}
         _write(folder / "passwd", [f"{name}:{it['mosquitto']}" for name, it in passwords.items()])
         _write(folder / "acl", list(_acl(rights, known, listening.anonymous)))
         _write(folder / "mosquitto.conf", lines)
@@ -159,7 +159,7 @@ class Nats(Engine):
             chain, key = (_quoted(str(path)) for path in listening.certificate)
             tls = f", tls: {{cert_file: {chain}, key_file: {key}}}"
         everything = [topic.replace("%s", "+") for topic in rights.devices]
-        users = [_user(OWN, hashes(own_password(self.home))["nats"])]
+        users = [_user(OWN, hashes(own_password(self.home), is_made=True)["nats"])]
         if listening.anonymous:
             allowed = _permissions([*everything, *rights.programs], rights.own)
             users.append(_user(ANYBODY, "", allowed))

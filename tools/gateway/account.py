@@ -42,7 +42,8 @@ def add(name: str, all_devices: bool, program: bool, ask: bool, home: Path) -> N
     given = options.ask_password() if ask or not sys.stdin.isatty() else ""
     password = given or secrets.token_urlsafe(18)
     with options.telling_why():
-        accounts.add(home, name, password, all_devices=all_devices, program=program)
+        rights = {"all_devices": all_devices, "program": program}
+        accounts.add(home, name, password, **rights, is_made=not given)
     click.echo(f"{name} may {_right(accounts.accounts(home)[name])}")
     if not given:
         click.echo(f"password: {password}")
