@@ -2,6 +2,7 @@
 
 import re
 
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
 from web.service import Web
@@ -22,6 +23,20 @@ def sign_in(page: Page, web: Web) -> None:
     if page.url.endswith("/welcome"):
         page.get_by_role("link", name="Not now").click()
         page.wait_for_url(web.address)
+
+
+def violations(page: Page, part: str | None = None) -> list[str]:
+    """Return what axe finds wrong with a page, or with a part of it, by its selector."""
+    if page.evaluate("!globalThis.axe"):
+        page.evaluate(AXE_SCRIPT)
+    found = page.evaluate(
+        """async (part) => {
+            const found = await axe.run(part ?? document, { resultTypes: ['violations'] });
+            return found.violations;
+        }""",
+        part,
+    )
+    return [f"{one['id']}: {[node['target'] for node in one['nodes'][:4]]}" for one in found]
 
 
 def is_live(page: Page) -> None:

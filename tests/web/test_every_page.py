@@ -1,13 +1,11 @@
 """What holds for every page: structure, accessibility, width, and texts that stay texts."""
 
 import re
-from functools import cache
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
-from tests.web.browser import sign_in
+from tests.web.browser import sign_in, violations
 from tests.web.bus import component, control, reading
 from web.app import AREAS
 from web.navigation import PAGES, SETTINGS
@@ -42,11 +40,6 @@ def paths() -> list[str]:
     there = {module.blueprint.name for module in AREAS}
     entries = [e for e in (*PAGES, *SETTINGS) if e.endpoint.partition(".")[0] in there]
     return [*dict.fromkeys(e.endpoint for e in entries), "A1", "A3", "B1", "F1", "N0"]
-
-
-@cache
-def axe() -> Axe:
-    return Axe()
 
 
 @pytest.fixture
@@ -93,9 +86,7 @@ def test_page(network, open_page, endpoint):
         assert wide <= 0, f"the page is {wide} px wider than the screen of a {size}"
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            found = axe().run(page).response["violations"]
-            wrong = [f"{v['id']}: {[n['target'] for n in v['nodes'][:4]]}" for v in found]
-            assert wrong == [], f"{size}, {scheme}"
+            assert violations(page) == [], f"{size}, {scheme}"
     check_focus(page)
 
 

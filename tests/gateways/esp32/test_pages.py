@@ -9,7 +9,6 @@ import urllib.request
 from contextlib import closing
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 
 from gateways.esp32.examples.boards import mac_of
 from gateways.esp32.pages import password_of
@@ -17,6 +16,7 @@ from gateways.esp32.pages.live import Live
 from jph.errors import ConfigError
 from tests.gateways.esp32.conftest import gateway, network
 from tests.helpers import eventually
+from tests.web.browser import violations
 from tests.web.conftest import browser, open_page  # noqa: F401
 
 URL = "sqlite:///gateways.sqlite"
@@ -273,8 +273,7 @@ def is_good_at_all_sizes(page):
         page.set_viewport_size({"width": width, "height": 740})
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            found = Axe().run(page).response["violations"]
-            assert [f"{it['id']}: {it['nodes'][0]['target']}" for it in found] == []
+            assert violations(page) == []
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, f"{page.url} is {wide} px wider than {width} px"
 

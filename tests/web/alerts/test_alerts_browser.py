@@ -4,12 +4,12 @@ import json
 import re
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.helpers import eventually
 from tests.http_server import says
 from tests.web.alerts.conftest import STRANGE
+from tests.web.browser import violations
 
 NTFY = {"Kind": "ntfy", "Topic": "y", "URL": "http://127.0.0.1:9/"}
 WARM = {"Name": "Too warm", "Kind": "above", "Limit": 30, "Sensors": ["A1"]}
@@ -294,5 +294,4 @@ def test_axe_finds_nothing_with_everything_open(start, open_page, width, scheme)
     expect(page.locator("#trial-chart .u-wrap")).to_be_visible(timeout=30_000)
     page.locator(".contacts [data-new]").click()
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-    found = Axe().run(page).response["violations"]
-    assert [f"{v['id']}: {[n['target'] for n in v['nodes'][:4]]}" for v in found] == []
+    assert violations(page) == []
