@@ -11,6 +11,7 @@ from jph.state import FIELDS
 from tests.helpers import eventually
 from tests.web.browser import is_live
 from tests.web.bus import SENDER, component, control, reading, source
+from tests.web.test_overview import slow
 from web.table import COLUMNS, KEYS
 
 EVIL = ['=HYPERLINK("x")', '"><img src=x onerror=alert(1)>', "חממה 🌱", "+1", "W" * 200]
@@ -20,9 +21,9 @@ EVIL = ['=HYPERLINK("x")', '"><img src=x onerror=alert(1)>', "חממה 🌱", "+
 def web(make_web):
     """Serve components of all kinds."""
     made = make_web(
-        component("A1", name="Air", symbol="°C", area="Greenhouse/North", labels=("wet", "mains")),
-        component("A2", name="Bed", host="pi2", data_type="string"),
-        component("A3", name="Count", data_type="integer"),
+        slow("A1", name="Air", symbol="°C", area="Greenhouse/North", labels=("wet", "mains")),
+        slow("A2", name="Bed", host="pi2", data_type="string"),
+        slow("A3", name="Count", data_type="integer"),
         component("A4", name="Door", type="JSON"),
         component("W1", name="Pages", type="Web", sensor_interval_s=None),
     )
