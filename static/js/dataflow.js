@@ -62,12 +62,16 @@ async function change(body, done) {
   }
 }
 
-const button = (text, onClick, attributes = {}) => {
+/** A button; where it has gone after its work, what `next` names has the focus. */
+const button = (text, onClick, attributes = {}, next = 'graph') => {
   const made = element('button', { type: 'button', class: 'action', ...attributes }, text);
   made.addEventListener('click', async () => {
     made.disabled = true;
     await onClick(made);
     made.disabled = false;
+    if (document.activeElement !== document.body) return; // somebody went on meanwhile
+    const place = [made, attributes.id, next, 'graph'].map((it) => (typeof it === 'string' ? $(it) : it)).find((it) => it?.isConnected);
+    place?.focus();
   });
   return made;
 };
@@ -77,14 +81,15 @@ const button = (text, onClick, attributes = {}) => {
 /** The text of a function, to be changed by an admin. */
 function functionOf(kind, at, use, key, title) {
   const source = use ? (graph().functions[use[0]] ?? '') : '';
-  const part = element('details', { id: `${idOf(key)}-function` });
-  part.append(element('summary', {}, use ? 'Function' : (isAdmin ? 'Add a function' : 'No function')));
+  const id = idOf(key);
+  const part = element('details', { id: `${id}-function` });
+  part.append(element('summary', { id: `${id}-summary` }, use ? 'Function' : (isAdmin ? 'Add a function' : 'No function')));
   if (!isAdmin) {
     if (source) part.append(element('pre', { tabindex: '0', 'aria-label': `Function of ${title}` }, source));
     return part;
   }
   const text = element('textarea', {
-    id: `${idOf(key)}-source`, spellcheck: 'false', autocomplete: 'off', 'aria-label': `Function of ${title}, Python that defines run`,
+    id: `${id}-source`, spellcheck: 'false', autocomplete: 'off', 'aria-label': `Function of ${title}, Python that defines run`,
   });
   text.value = source || STARTS[kind] || startOfJoin();
   text.defaultValue = text.value;
@@ -93,8 +98,8 @@ function functionOf(kind, at, use, key, title) {
     text.defaultValue = text.value; // as saved: the columns may be made anew
     if (!await change({ at, source: content }, done)) text.defaultValue = before;
   };
-  const buttons = element('div', { class: 'buttons' }, button('Save', () => give(text.value, 'The function is saved.'), { class: 'action main', 'aria-label': `Save the function of ${title}` }));
-  if (use) buttons.append(button('Take it out', () => { text.value = ''; return give('', 'The function is out.'); }, { 'aria-label': `Take the function of ${title} out` }));
+  const buttons = element('div', { class: 'buttons' }, button('Save', () => give(text.value, 'The function is saved.'), { id: `${id}-save`, class: 'action main', 'aria-label': `Save the function of ${title}` }));
+  if (use) buttons.append(button('Take it out', () => { text.value = ''; return give('', 'The function is out.'); }, { 'aria-label': `Take the function of ${title} out` }, `${id}-summary`));
   part.append(text, buttons);
   return part;
 }
@@ -122,7 +127,7 @@ function linkCard(link) {
     functionOf(kind, { [kind]: name, da_id: device }, use, key, title),
   );
   if (isAdmin) {
-    made.append(button('Remove', () => change({ request: { op: 'rm_link', da_id: device, [kind]: name } }, `${title} is out.`), { 'aria-label': `Remove ${title}` }));
+    made.append(button('Remove', () => change({ request: { op: 'rm_link', da_id: device, [kind]: name } }, `${title} is out.`), { 'aria-label': `Remove ${title}` }, `add-${kind}-button`));
   }
   return made;
 }
@@ -155,7 +160,7 @@ function adder(kind) {
     const [id, name] = JSON.parse(select.value);
     return change({ request: { op: 'add_link', da_id: id, [kind]: name } }, `${namesOf(id, name).feature} is in.`);
   };
-  return element('div', { class: 'add' }, element('label', {}, word, select), button('Add', add, { 'aria-label': word }));
+  return element('div', { class: 'add' }, element('label', {}, word, select), button('Add', add, { id: `add-${kind}-button`, 'aria-label': word }));
 }
 
 function stage(kind, cards) {
@@ -218,19 +223,19 @@ function fill() {
       place.classList.toggle('is-offline', text !== 'online');
       place.replaceChildren(icon(text === 'online' ? 'active' : 'unseen'), ` ${text}`);
     }
-    wrong(card, link.use, (where) => isAt(where, link));
+    wrong(card, link.use, (error) => isAt(error, link));
   }
   const join = document.getElementById(idOf('join'));
   if (join) {
     put(join, 'joined', words(last.join));
-    wrong(join, it.join, (where) => where === 'join');
+    wrong(join, it.join, ({ where }) => where === 'join');
   }
 }
 
 /** Say at a place why its function is off, or what went wrong last; it is marked while it goes on. */
 function wrong(card, use, isHere) {
   const why = use && graph().off?.[use[0]];
-  const [error] = (graph().errors ?? []).filter(({ where }) => isHere(where)).sort((a, b) => b.time_ms - a.time_ms);
+  const [error] = (graph().errors ?? []).filter(isHere).sort((a, b) => b.time_ms - a.time_ms);
   put(card, 'wrong', why ? `Off: ${why}` : (error ? `Last error: ${error.text}` : ''));
   const seen = Number(card.dataset.errors ?? 0);
   card.dataset.errors = error?.count ?? 0;
@@ -242,9 +247,9 @@ function errors() {
   const listed = it?.errors ?? [];
   const notes = listed.map((one) => {
     const times = one.count > 1 ? ` (${localNumber(String(one.count))} times)` : '';
-    const row = element('li', { 'data-key': `${one.where} ${one.digest}` }, element('span', {}, element('b', {}, placeOf(one.where)), `: ${one.text}${times}`));
+    const row = element('li', { 'data-key': `${one.where} ${one.digest}` }, element('span', {}, element('b', {}, placeOf(one)), `: ${one.text}${times}`));
     if (one.off && isAdmin) {
-      row.append(button('Switch it on again', () => change({ resume: one.digest }, 'The function is on again.')));
+      row.append(button('Switch it on again', () => change({ resume: one.digest }, 'The function is on again.'), {}, one.da_id ? `${idOf(keyOf(one.da_id, one.kind, one.feature))}-summary` : `${idOf('join')}-summary`));
     }
     return row;
   });
@@ -258,12 +263,12 @@ function errors() {
 }
 
 /** Tell whether an error is one of a link. */
-const isAt = (where, { device, name, kind }) => where.startsWith(`${kind} `) && where.endsWith(` of ${device}`) && where.includes(name);
+const isAt = (error, link) => error.da_id === link.device && error.kind === link.kind && error.feature === link.name;
 
 /** The place of an error in words. */
-function placeOf(where) {
-  const link = graph().links.find((it) => isAt(where, it));
-  if (!link) return where === 'join' ? 'The join' : where;
+function placeOf(error) {
+  const link = graph().links.find((it) => isAt(error, it));
+  if (!link) return error.where === 'join' ? 'The join' : error.where;
   const names = namesOf(link.device, link.name);
   return `${names.device}: ${names.feature}`;
 }
@@ -364,6 +369,7 @@ $('new-graph')?.addEventListener('submit', async (event) => {
 $('remove-graph')?.addEventListener('click', async () => {
   if (confirm(`Remove the graph ${graph().name}, with its functions?`)) {
     await change({ request: { op: 'detach' } }, 'The graph is removed.');
+    ($('graph').disabled ? $('new-graph').elements.name : $('graph')).focus();
   }
 });
 

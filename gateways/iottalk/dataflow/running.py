@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from gateways.iottalk.dataflow.model import Feature, Graph, Link, Use
 from gateways.iottalk.dataflow.runner import (
@@ -29,6 +30,7 @@ AGAIN_S = 1.0  # between two reports of the same place
 FORGOTTEN_S = 3600.0  # failures before that do not count
 MOST_TRIALS = 64  # calls of a graph in which a function is new
 
+Place = Feature | Literal["join"]  # of a graph, where something goes wrong
 Output = Callable[[str, str, list[object]], object]
 Report = Callable[[str, dict[str, object]], object]
 
@@ -37,7 +39,7 @@ Report = Callable[[str, dict[str, object]], object]
 class Trouble:
     """What went wrong at one place of a graph, by its last occurrence."""
 
-    where: str
+    where: Place
     digest: str | None
     text: str
     count: int
@@ -47,13 +49,20 @@ class Trouble:
     def shown(self, off: bool) -> dict[str, object]:
         """Return it as the pages get it."""
         return {
-            "where": self.where,
+            "where": str(self.where),
+            **_named(self.where),
             "digest": self.digest,
             "text": self.text,
             "count": self.count,
             "time_ms": self.time_ms,
             "off": off,
         }
+
+
+def _named(place: Place) -> dict[str, object]:
+    if place == "join":
+        return {}
+    return {"da_id": place.device, "kind": place.kind, "feature": place.name}
 
 
 class Running:
@@ -74,7 +83,7 @@ class Running:
         self._lock = threading.Lock()
         self._waiting: deque[tuple[Feature, object, int]] = deque()
         self._waiting_bytes = 0
-        self._troubles: dict[tuple[str, str | None], Trouble] = {}
+        self._troubles: dict[tuple[Place, str | None], Trouble] = {}
         self._failures: dict[str, list[float]] = {}  # by digest: when it cost a process
         self._off: dict[str, str] = {}  # by digest: why
         self._last: dict[Feature, dict[str, object]] = {}
@@ -119,7 +128,7 @@ class Running:
                     self._forget(digest)
             features = {link.feature for link in graph.links}
             self._last = {it: last for it, last in self._last.items() if it in features}
-            places = {"join", *map(str, features)}
+            places = {"join", *features}
             self._troubles = {key: it for key, it in self._troubles.items() if it.where in places}
 
     def resume(self, digest: str) -> bool:
@@ -211,7 +220,7 @@ class Running:
                         continue  # the first one differs from nothing
                     values = difference(values, before, link.param_no)
             except ValueError as error:
-                self.note(str(feature), None, str(error))
+                self.note(feature, None, str(error))
                 continue
             messages.append(_Message(link, values))
         return messages
@@ -221,7 +230,7 @@ class Running:
         for message in messages:
             by_link.setdefault(message.link, []).append(message)
         for link, of_link in by_link.items():
-            results = calls.call(str(link.feature), link.use, [it.values for it in of_link])
+            results = calls.call(link.feature, link.use, [it.values for it in of_link])
             for message, slot in zip(of_link, results, strict=True):
                 message.slot = slot
             self._last[link.feature] = of_link[-1].shown_input()
@@ -258,7 +267,7 @@ class Running:
         arguments = [message.joined or [] for message in complete]
         for link in graph.outputs if complete else ():
             feature = link.feature
-            results = calls.call(str(feature), link.use, arguments)
+            results = calls.call(feature, link.use, arguments)
             for message, result in zip(complete, results, strict=True):
                 if result is None:
                     continue
@@ -306,7 +315,7 @@ class Running:
         """Tell whether a function is switched off."""
         return digest in self._off
 
-    def failed(self, where: str, digest: str, lost: Lost) -> None:
+    def failed(self, where: Place, digest: str, lost: Lost) -> None:
         """Count a call that cost a process; with the last of them the function is off."""
         now_s = self.last_failure_s = time.monotonic()
         with self._lock:
@@ -320,7 +329,7 @@ class Running:
             text = f"switched off after {MOST_FAILURES} failures, the last: {lost}"
         self.note(where, digest, text, at_once=True)
 
-    def note(self, where: str, digest: str | None, text: str, at_once: bool = False) -> None:
+    def note(self, where: Place, digest: str | None, text: str, at_once: bool = False) -> None:
         """Keep what went wrong at a place, and report it, unless the same was just reported."""
         now_s = time.monotonic()
         with self._lock:
@@ -335,7 +344,7 @@ class Running:
             trouble.reported_s = now_s
             count = trouble.count
         log.debug("graph %s, %s: %s (%d)", self.graph.key, where, text, count)
-        data = {"msg": text, "src": where, "digest": digest, "count": count}
+        data = {"msg": text, "src": str(where), "digest": digest, "count": count}
         self._report(self.graph.key, {"op": "esm_error", "data": data})
 
 
@@ -384,7 +393,7 @@ class _Calls:
         self._on_lost = on_lost
 
     def call(
-        self, where: str, use: Use | None, arguments: Sequence[list[object]]
+        self, where: Place, use: Use | None, arguments: Sequence[list[object]]
     ) -> Sequence[list[object] | None]:
         """Return a list of values for each of the arguments, None where nothing goes on."""
         if use is None:

@@ -43,7 +43,8 @@ def web(served, make_web):
 @pytest.fixture
 def cat(served):
     made, client = served
-    cat = Device(client, made, [("meow", ["dB"])], [("purr", ["dB"])], name="BetaCat")
+    inputs = [("meow", ["dB"]), ("me", [None])]
+    cat = Device(client, made, inputs, [("purr", ["dB"])], name="BetaCat")
     cat.register()
     return cat
 
@@ -138,15 +139,20 @@ def test_a_graph_is_made_by_keyboard_and_shows_its_values(web, admin, cat, open_
     for stage, kind, feature in ((inputs, "input", "meow"), (outputs, "output", "purr")):
         box = stage.get_by_label(f"Add an {kind}").and_(page.locator("select"))
         box.select_option(label=feature)
-        stage.get_by_role("button", name=f"Add an {kind}").press("Enter")
+        add = stage.get_by_role("button", name=f"Add an {kind}")
+        add.press("Enter")
         card = stage.locator("article")
         expect(card).to_contain_text(f"BetaCat · {feature}", timeout=PATIENCE_MS)
         expect(card).to_contain_text("online")
+        if kind == "input":
+            expect(add).to_be_focused()
     page.locator('[data-stage="join"] summary').press("Enter")
     source = page.get_by_label("Function of the join", exact=False).and_(page.locator("textarea"))
     source.fill("def run(x):\n    return x ** 2\n")
-    page.get_by_role("button", name="Save the function of the join").press("Enter")
+    save = page.get_by_role("button", name="Save the function of the join")
+    save.press("Enter")
     expect(page.locator('[data-stage="join"]')).to_contain_text("All inputs, joined")
+    expect(save).to_be_focused()
     for _ in range(2):
         assert cat.signal()[0] == "CONNECT"
     cat.push("meow", 12)
@@ -203,10 +209,11 @@ def test_the_bus_is_a_device_with_names_of_components(web, admin, open_page):
 def test_the_editor_fits_everybody(web, admin, cat, served, open_page):
     change(admin, request={"op": "attach"})
     change(admin, request={"op": "add_link", "da_id": cat.id, "idf": "meow"})
+    change(admin, request={"op": "add_link", "da_id": cat.id, "idf": "me"})
     change(admin, request={"op": "add_link", "da_id": cat.id, "odf": "purr"})
     text = "def run(x):\n    return x / 0\n"
     change(admin, at={"idf": "meow", "da_id": cat.id}, source=text)
-    for _ in range(2):
+    for _ in range(3):
         assert cat.signal()[0] == "CONNECT"
     cat.push("meow", 1)
     page = open_page(web.address)
@@ -215,6 +222,8 @@ def test_the_editor_fits_everybody(web, admin, cat, served, open_page):
         page.set_viewport_size({"width": width, "height": height})
         page.goto(f"{web.address}settings/gateways/IT/graphs")
         expect(page.locator("#errors")).to_contain_text("ZeroDivisionError", timeout=PATIENCE_MS)
+        wrong = page.locator('[data-stage="idf"] .wrong')
+        expect(wrong).to_have_text([re.compile("ZeroDivisionError"), ""])
         for summary in page.locator(".card summary").all():
             summary.click()
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
