@@ -21,8 +21,8 @@ PROXY = [
     {"Codifier": "e2", "Device": mac_of(1), "Attribute": "led"},
 ]
 QUICK = {"pause_s": 0.1, "measures": False}
-PAPER = {"qos_join": 2, "qos_led": 1, "qos_value": 0}
-REAL = {"qos_join": 0, "qos_led": 0, "qos_value": 1}
+PAPER = {"qos_join": 2, "qos_will": 2, "qos_led": 1, "qos_value": 0, "qos_heard": 2}
+REAL = {"qos_join": 0, "qos_will": 0, "qos_led": 0, "qos_value": 1, "qos_heard": 0}
 V311, V5 = MQTTProtocolVersion.MQTTv311, MQTTProtocolVersion.MQTTv5
 
 
@@ -79,9 +79,13 @@ class Boards:
         """Let a board do something in its thread."""
         board.after(0, lambda: getattr(board, what)(*arguments))
 
-    def end(self, board):
-        """Take a board's power."""
+    def switch_off(self, board):
+        """Take a board's power; nobody tells the broker."""
         self._fleet.boards = [each for each in self._fleet.boards if each is not board]
+
+    def end(self, board):
+        """Take a board's power, and close its connection."""
+        self.switch_off(board)
         board.close()
 
     def _goes_on(self):

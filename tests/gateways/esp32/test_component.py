@@ -94,6 +94,40 @@ def joins_and_leaves(broker, store, store_url, tmp_path, boards, habits):
         assert not refused(store)
 
 
+def test_answers_have_qos_2_and_commands_1(mqtt_broker, tmp_path, boards):
+    config = network(mqtt_broker.url, "sqlite:///gateways.sqlite")
+    heard = []
+    with gateway(config, tmp_path) as (_, component), mqtt_broker.client() as client:
+        client.on_message = lambda _, __, message: heard.append(
+            (message.topic, message.qos, message.retain)
+        )
+        ready = []
+        client.on_subscribe = lambda *_: ready.append(1)
+        client.subscribe([("state/nameAssign", 2), ("led/command", 2)])
+        eventually(lambda: ready)
+        board = boards(mqtt_broker.port).started()
+        eventually(lambda: only(component).connected)
+        component.service.switch(board.name, board.session, True)
+        eventually(lambda: len(set(heard)) == 2, 60)
+    assert set(heard) == {("state/nameAssign", 2, False), ("led/command", 1, False)}
+
+
+def test_a_board_without_power_has_left_when_its_keep_alive_is_over(
+    mqtt_broker, tmp_path, boards, monkeypatch
+):
+    monkeypatch.setattr("gateways.esp32.examples.boards.KEEPALIVE_S", 2)
+    monkeypatch.setattr("gateways.esp32.boards.SILENT_MS", 3_600_000)
+    config = network(mqtt_broker.url, "sqlite:///gateways.sqlite")
+    with gateway(config, tmp_path) as (_, component):
+        some = boards(mqtt_broker.port)
+        board = some.started()
+        eventually(lambda: only(component).connected)
+        some.switch_off(board)  # its connection is open, as its broker knows
+        eventually(lambda: not only(component).connected, 60, "the will has come")
+        assert time.time() - only(component).since_ms / 1000 < 50  # not by a minute of silence
+        board.close()
+
+
 def test_a_value_on_the_bus_switches_the_led(mosquitto, store_url, tmp_path, boards):
     config = network(mosquitto.url, store_url)
     with gateway(config, tmp_path), Peer(config) as peer:

@@ -79,7 +79,12 @@ def test_what_breaks_a_rule_is_refused_by_its_reason(topic, payload, reason):
 @pytest.mark.parametrize("topic", FROM_BOARDS)
 @pytest.mark.parametrize(
     ("payload", "reason"),
-    [(b"", "empty"), (b"\xff;\xfe", "not UTF-8"), (b"a" * 201, "too long")],
+    [
+        (b"", "empty"),
+        (b"\xff;\xfe", "not UTF-8"),
+        (b"a" * 201, "too long"),
+        (b";" * 200, "wrong number of parts"),
+    ],
 )
 def test_rules_of_all_topics(topic, payload, reason):
     with pytest.raises(Refused) as refused:
