@@ -133,6 +133,11 @@ class Fleet:
         self._ending.set()
         self._thread.join(30)
 
+    def _lost(self, board: Board, error: OSError) -> None:
+        self.failed.append(str(error))
+        board.close()
+        board.next_s = time.monotonic() + REPEAT_S
+
     def _run(self) -> None:
         poll = select.epoll()
         by_number: dict[int, Board] = {}
@@ -141,16 +146,19 @@ class Fleet:
             for board in self.boards:
                 if now_s >= board.next_s:
                     before = board.socket
-                    board.work(now_s)
+                    try:
+                        board.work(now_s)
+                    except OSError as error:
+                        self._lost(board, error)
                     if board.socket is not before and board.socket is not None:
                         poll.register(board.socket, select.EPOLLIN)
                         by_number[board.socket.fileno()] = board
             for number, _ in poll.poll(0.01):
+                board = by_number[number]
                 try:
-                    by_number[number].read(time.monotonic())
+                    board.read(time.monotonic())
                 except OSError as error:
-                    self.failed.append(str(error))
-                    by_number[number].close()
+                    self._lost(board, error)
         for board in self.boards:
             board.close()
         poll.close()
