@@ -129,7 +129,11 @@ class Running:
             features = {link.feature for link in graph.links}
             self._last = {it: last for it, last in self._last.items() if it in features}
             places = {"join", *features}
-            self._troubles = {key: it for key, it in self._troubles.items() if it.where in places}
+            self._troubles = {
+                key: it
+                for key, it in self._troubles.items()
+                if it.where in places and it.digest in {None, *used}
+            }
 
     def resume(self, digest: str) -> bool:
         """Switch a function on again; tell whether it was off."""

@@ -158,6 +158,7 @@ def test_an_error_costs_one_value_and_is_kept_and_reported(heard: Heard) -> None
     (kept,) = heard.engine.status("g")["errors"]
     assert (kept["where"], kept["count"], kept["off"]) == ("join", 1, False)
     heard.engine.put(graph("a", join="def run(x): return x"))
+    assert heard.engine.status("g")["errors"] == []  # that function is out
     heard.engine.push(DEVICE, "a", 5)
     heard.wait(lambda: heard.of()[-1] == [5])
 
