@@ -100,7 +100,9 @@ class Tenta(Gateway):
                 codifier,
                 self._inlet,
                 configurations.published,
-                lambda connection: configurations.publish_again(connection, self._outgoing),
+                lambda connection: configurations.publish_again(
+                    connection, self._outgoing, knows_us=self._inlet.connection.is_resumed
+                ),
             )
             self._link = Link(
                 self.channel,

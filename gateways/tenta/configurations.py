@@ -8,13 +8,24 @@ wrong is rolled back to the last revision that the sensor took.
 
 import json
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    delete,
+    func,
+    insert,
+    select,
+    true,
+    update,
+)
 
-from gateways.schema import put_out
+from gateways.schema import AT_ONCE, put_out
 from gateways.tenta.people import now_us
 from gateways.tenta.readings import PAGE, Direction
 from gateways.tenta.tables import configuration, configuration_schema, sensor
@@ -96,19 +107,36 @@ def post(connection: Connection, identifier: UUID, value: Configuration, to: Out
     return revision
 
 
-def publish_again(connection: Connection, to: Outgoing) -> None:
-    """Put the configurations that were published last into the outbox again, if they are newest.
+def publish_again(connection: Connection, to: Outgoing, *, knows_us: bool = True) -> None:
+    """Put the newest configurations into the outbox again that the broker may not have.
 
-    A broker that was killed may have acknowledged them and not written them to its disk. Those are
+    A broker that was killed may have acknowledged some and not written them to its disk. Those are
     the last ones that were published, whenever that was.
+
+    Args:
+        knows_us: whether the broker is the same as before; another one has none of them.
     """
-    of, at = configuration.c.sensor_identifier, configuration.c.publication_timestamp
+    at = configuration.c.publication_timestamp
+    if not knows_us:
+        return _publish_newest(connection, to, true())
     latest_us = connection.scalar(select(func.max(at)))
-    if latest_us is None:
-        return
-    lately = at >= latest_us - LATELY_US
+    if latest_us is not None:
+        _publish_newest(connection, to, at >= latest_us - LATELY_US)
+
+
+def publish(connection: Connection, to: Outgoing, sensors: Collection[UUID]) -> None:
+    """Put the newest configurations of sensors into the outbox."""
+    ordered = sorted(sensors)
+    for start in range(0, len(ordered), AT_ONCE):
+        some = configuration.c.sensor_identifier.in_(ordered[start : start + AT_ONCE])
+        _publish_newest(connection, to, some)
+
+
+def _publish_newest(connection: Connection, to: Outgoing, which: ColumnElement[bool]) -> None:
+    """Put those of the newest configurations into the outbox that a condition holds for."""
+    of = configuration.c.sensor_identifier
     # Nobody makes a newer revision of them meanwhile; see `post`.
-    mine = sensor.c.identifier.in_(select(of).where(lately))
+    mine = sensor.c.identifier.in_(select(of).where(which))
     connection.execute(
         select(sensor.c.identifier).where(mine).order_by(sensor.c.identifier).with_for_update()
     )
@@ -116,7 +144,7 @@ def publish_again(connection: Connection, to: Outgoing) -> None:
     query = select(configuration).join(
         last, (last.c.sensor_identifier == of) & (last.c.last == configuration.c.revision)
     )
-    for row in connection.execute(query.where(lately)).all():
+    for row in connection.execute(query.where(which)).all():
         _put_out(connection, row.sensor_identifier, row.revision, row.value, to)
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import Connection, Table, func, select, text
 
 from gateways.store import Store
 from gateways.tenta import tables
+from gateways.tenta.configurations import Outgoing, publish
 from gateways.tenta.originals import Original, finite
 from gateways.tenta.readings import as_microseconds, timestamp_of
 from gateways.tenta.writing import Batch, storable, write
@@ -47,9 +48,15 @@ class Imported:
 
 
 def take_over(
-    original: Original, store: Store, progress: Progress = lambda kind, done, total: None
+    original: Original,
+    store: Store,
+    progress: Progress = lambda kind, done, total: None,
+    to: Outgoing | None = None,
 ) -> Imported:
     """Bring everything from a database of Tenta or hermes into a store.
+
+    Args:
+        to: where new revisions of configurations are published; None: nowhere.
 
     Raises:
         StoreError: one of the two is away; what was brought stays, and another run goes on.
@@ -61,7 +68,9 @@ def take_over(
         for kind in ("permission", "session"):
             _add_others(connection, kind, original.rows(kind), imported)
     with store.writing() as connection:
-        _add_revisions(connection, original.rows("configuration"), imported)
+        sensors = _add_revisions(connection, original.rows("configuration"), imported)
+        if to is not None:
+            publish(connection, to, sensors)
     for kind, rows, add in (
         ("measurement", original.measurements(), _add_measurements),
         ("log", original.logs(), _add_lines),
@@ -130,8 +139,12 @@ def _add_others(
 
 def _add_revisions(
     connection: Connection, rows: Iterable[dict[str, Any]], imported: Imported
-) -> None:
-    """Add revisions of configurations, and what became of those that are there."""
+) -> set[UUID]:
+    """Add revisions of configurations, and what became of those that are there.
+
+    Returns:
+        The sensors that have new ones.
+    """
     table = tables.configuration
     columns = table.c
     known = {
@@ -165,6 +178,7 @@ def _add_revisions(
     if new:
         connection.execute(table.insert(), new)
     imported.added["configuration"] = len(new)
+    return {row["sensor_identifier"] for row in new}
 
 
 def _add_measurements(

@@ -143,32 +143,33 @@ def import_(
     try:
         from gateways.store import Store
         from gateways.tenta import tables
+        from gateways.tenta.configurations import Outgoing
         from gateways.tenta.importing import take_over
         from gateways.tenta.originals import Original
     except ImportError as error:
         raise click.ClickException(
             f"needs packages ({error}): pip install 'jph[gateways,postgres]'"
         ) from error
+    outgoing = None
     if to is None:
         with options.wrong_config(source):
-            to, to_password_file = store_in(options.load(source, home), code)
+            component = target_in(options.load(source, home), code)
+            to, to_password_file = store_of(component)
+            base = component.settings.get("BaseTopic") or ""
+            outgoing = Outgoing(component.codifier, str(base))
     with (
         options.telling_why(),
         closing(Store.open(to, home, to_password_file, tables.STEPS)) as store,
         closing(Original(url, password_file)) as original,
     ):
-        imported = take_over(original, store, _Shown())
+        imported = take_over(original, store, _Shown(), outgoing)
         _tell(imported, original.name, store)
 
 
-def store_in(config: Config, code: str | None) -> tuple[str, Path | None]:
-    """Return the URL of the store of a Tenta component and its password file.
-
-    Raises:
-        ConfigError: there is none.
-    """
+def target_in(config: Config, code: str | None) -> Component:
+    """Return the Tenta component whose store is meant; see `component_in`."""
     try:
-        return store_of(component_in(config, code))
+        return component_in(config, code)
     except ConfigError as error:
         raise ConfigError(f"{error}, or name the store by --to") from None
 

@@ -288,3 +288,22 @@ def test_a_configuration_outlives_a_broker_that_is_killed(mqtt_broker, filled, s
             sensor.subscribe(f"configurations/{SENSOR}", 1)
             eventually(lambda: heard, 60)
         assert json.loads(heard[0]) == {"revision": 0, "configuration": {"a": 1}}
+
+
+def test_another_broker_gets_all_configurations(mqtt_broker, filled, store_url, tmp_path):
+    with filled.writing() as connection:
+        connection.execute(
+            tables.configuration.insert(),
+            [
+                {"sensor_identifier": SENSOR, "value": {"a": n}, "revision": n,
+                 "creation_timestamp": 1, "publication_timestamp": 1}
+                for n in (0, 1)
+            ],
+        )  # fmt: skip
+    config = network(mqtt_broker, store_url)
+    heard = []
+    with gateway(config, tmp_path), mqtt_broker.client() as sensor:
+        sensor.on_message = lambda client, data, message: heard.append(message.payload)
+        sensor.subscribe(f"configurations/{SENSOR}", 1)
+        eventually(lambda: heard, 60)
+    assert {json.loads(payload)["revision"] for payload in heard} == {1}

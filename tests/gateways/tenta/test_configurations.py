@@ -247,3 +247,7 @@ def test_only_what_was_published_last_is_published_again(store, sensors):
         (str(late), True),
     }
     assert all(row.retain for row in rows)
+    with store.writing() as connection:
+        configurations.publish_again(connection, TO, knows_us=False)
+        rows = connection.execute(select(schema.outbox)).all()
+    assert {row.key for row in rows} == {*map(str, sensors)}

@@ -1,3 +1,4 @@
+import json
 import math
 from contextlib import closing, contextmanager
 from uuid import UUID
@@ -5,8 +6,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import insert, select, text
 
+from gateways import schema
 from gateways.store import Store
 from gateways.tenta import importing, readings, tables
+from gateways.tenta.configurations import Outgoing
 from gateways.tenta.importing import take_over
 from gateways.tenta.originals import Original, finite
 from gateways.tenta.readings import LogRow, MeasurementRow
@@ -109,6 +112,17 @@ def test_all_of_tenta_is_taken_over_once_however_often(store, original_of):
     again = taken(store, original_of, "")
     assert set(again.added.values()) == {0}
     assert everything(store) == first
+
+
+def test_the_newest_configurations_go_out_to_a_broker_that_never_had_them(store, original_of):
+    for waiting in ([str(SENSOR)], []):
+        taken(store, original_of, TENTA if waiting else "", to=Outgoing("TG", "sensortopic/"))
+        with store.writing() as connection:
+            rows = connection.execute(select(schema.outbox)).all()
+            assert [row.key for row in rows] == waiting
+            assert [json.loads(row.payload)["revision"] for row in rows] == [1] * len(waiting)
+            assert all(row.retain and row.topic.startswith("sensortopic/") for row in rows)
+            connection.execute(schema.outbox.delete())
 
 
 def test_what_came_since_is_brought_by_the_next_run(store, original_of):

@@ -11,7 +11,8 @@ from jph.config.model import build
 from jph.errors import ConfigError
 from tests.gateways.tenta.originals import SENSOR, TENTA
 from tests.tools.program import jph
-from tools.gateway.tenta import store_in, tenta
+from tools.gateway.tenta import target_in, tenta
+from tools.gateway.tenta_component import store_of
 
 
 def run(home, *arguments):
@@ -64,10 +65,10 @@ def test_the_store_is_that_of_the_component():
         "Data-Channel": {"Address": "239.76.1.2", "Port": 5001, **channel},
     }
     config = build({"Multicast": multicast, "Sensors": sensors})
-    assert store_in(config, None) == ("sqlite:///gateways.sqlite", None)
-    assert store_in(config, "T2") == ("postgresql://u@h/d", None)
+    assert store_of(target_in(config, None)) == ("sqlite:///gateways.sqlite", None)
+    assert store_of(target_in(config, "T2")) == ("postgresql://u@h/d", None)
     with pytest.raises(ConfigError, match="no component T3 of type Tenta"):
-        store_in(config, "T3")
+        target_in(config, "T3")
 
 
 def test_without_its_packages_it_tells_which(tmp_path, monkeypatch):
