@@ -4,6 +4,7 @@ A device speaks on `<its id>/ctrl/i`. What it says of an earlier registration, a
 this, is refused and counted.
 """
 
+import logging
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,8 @@ from gateways.iottalk.devices import Device
 from gateways.iottalk.register import Draft, refusal
 from gateways.iottalk.values import NotTaken, object_of
 from gateways.message import Message
+
+log = logging.getLogger(__name__)
 
 TOPICS = "+/ctrl/i"
 
@@ -23,6 +26,7 @@ def take(draft: Draft, message: Message, is_resumed: bool = True) -> None:
         is_resumed: whether the broker kept for us what was said while we were away. Where it did
             not, it has forgotten all, and what it retains was said since.
     """
+    log.debug("%s: %.1000r", message.topic, message.payload)
     if not message.payload:
         return  # a retained message was taken away
     try:

@@ -9,6 +9,7 @@ so that whoever reads sees them at one moment.
 """
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,6 +24,8 @@ from gateways.iottalk.dataflow.model import Feature, Graph, Link, Use
 from gateways.iottalk.devices import Device, topic_of
 from gateways.schema import Refusal, note_refusals, put_out
 from gateways.store import Store
+
+log = logging.getLogger(__name__)
 
 RESPONSES = "iottalk/api/res"
 MOST_DEVICES = 10_000
@@ -213,6 +216,7 @@ class Draft:
             feature.kind: feature.name,
             "topic": topic_of(feature, self._secret),
         }
+        log.debug("%s to %s: %s", command, feature, message["topic"])
         self.say(f"{feature.device}/ctrl/o", message)
         return identifier
 

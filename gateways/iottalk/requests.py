@@ -9,6 +9,7 @@ Each request is answered at the same place below `iottalk/api/res`: the request 
 or with "state": "error" and the reason.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -21,6 +22,8 @@ from gateways.iottalk.devices import KINDS, identified
 from gateways.iottalk.register import RESPONSES, Attached, Draft, key_of, refusal
 from gateways.iottalk.values import object_of
 from gateways.message import Message
+
+log = logging.getLogger(__name__)
 
 REQUESTS = "iottalk/api/req"
 TOPICS = f"{REQUESTS}/#"
@@ -83,6 +86,7 @@ def take(draft: Draft, message: Message, pieces: Pieces) -> None:
     if answer["state"] == "error":
         reason = "a request with a mistake"
         draft.refusals.append(refusal(message.topic, reason, message.payload))
+    log.debug("%s: %.1000r: %s", place, message.payload, answer.get("reason") or answer["state"])
     draft.say(topic, answer)
 
 

@@ -68,7 +68,7 @@ def _with_settings(command: Callable[..., None]) -> Callable[..., None]:
         try:
             settings.userdir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise click.ClickException(f"userdir: {error}") from error
+            raise click.ClickException(f"userdir {settings.userdir}: {error.strerror}") from error
         command(settings, **named)
 
     return with_settings
@@ -141,8 +141,10 @@ def genconf(dest: Path) -> None:
     try:
         with open(path, "x", encoding="utf-8") as file:
             file.write(ini.sample())
+    except FileExistsError:
+        raise click.ClickException(f"{path} exists; remove it, or name another one") from None
     except OSError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(f"{path}: {error.strerror}") from error
     click.echo(path)
 
 

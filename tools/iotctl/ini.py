@@ -81,7 +81,9 @@ def read(path: Path | None) -> tuple[Settings, list[str]]:
                 if key not in SECTIONS.get(name, {})
             ]
         values = {name: {key: parser[name][key] for key in SECTIONS[name]} for name in SECTIONS}
-    except (OSError, UnicodeDecodeError, IniError) as error:
+    except OSError as error:
+        raise ConfigError(error.strerror or str(error)) from None
+    except (UnicodeDecodeError, IniError) as error:
         raise ConfigError(" ".join(str(error).split())) from None
     return _settings(values), ignored
 
