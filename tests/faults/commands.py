@@ -89,7 +89,7 @@ class Target:
         fields = text.rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / HERTZ
 
-    def answering(self, seconds: float = 5.0) -> int:
+    def answering(self, seconds: float = 20.0) -> int:
         """Return how many components answer a ping."""
         with bare_receiver(self.bus.control, 0.2) as receiver, bare_sender() as sender:
             left = set(self.codifiers)

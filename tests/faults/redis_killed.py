@@ -7,6 +7,7 @@ there again, and those that speak with a value from after the return.
 """
 
 import argparse
+import contextlib
 import json
 import random
 import signal
@@ -116,14 +117,17 @@ def judge(verdict: Verdict, client: redis.Redis, load: Load) -> None:
     """Compare what is in Redis with what was sent last."""
     verdict.messages = len(load.sent)
     last = {codifier: (time_ms, sequence) for codifier, time_ms, sequence in load.sent}
-    time.sleep(0.5)  # ten times as long as a message may take
-    for codifier in CODIFIERS:
+
+    def is_right(codifier: str) -> bool:
         state = client.hgetall(codifier)
         time_ms, sequence = last[codifier]
-        verdict.lost += int(state.get("DPacketsLost", 0))
         (value,) = struct.unpack("<f", struct.pack("<f", value_of(codifier, sequence)))
-        if (state.get("Value"), state.get("DTimestamp")) != (repr(value), str(time_ms)):
-            verdict.wrong.append(codifier)
+        return (state.get("Value"), state.get("DTimestamp")) == (repr(value), str(time_ms))
+
+    with contextlib.suppress(AssertionError):  # the verdict tells what is wrong
+        eventually(lambda: all(map(is_right, CODIFIERS)))
+    verdict.wrong = [codifier for codifier in CODIFIERS if not is_right(codifier)]
+    verdict.lost = sum(int(client.hget(it, "DPacketsLost") or 0) for it in CODIFIERS)
 
 
 def main() -> int:
