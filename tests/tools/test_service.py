@@ -127,11 +127,11 @@ def test_the_status_tells_rates_failures_and_losses(path, document, fresh_home):
         peer.publish("X1", "n", bytes(4), 10)
         for sequence in (11, 12, 14):
             peer.publish("X1", "f", bytes(4), sequence)
-        [*_, status] = service.hear("^STATUS=on")
-        found = re.fullmatch(
-            r"STATUS=on 127.0.0.1; 4 components, failing: LC; (\S+) sent, (\S+) heard; 1 lost",
-            status,
-        )
+        wanted = r"on 127.0.0.1; 4 components, failing: LC; (\S+) sent, (\S+) heard; 1 lost"
+        for _ in range(3):  # a busy machine may have lost nothing yet when it tells
+            [*_, status] = service.hear("^STATUS=on")
+            if found := re.fullmatch(f"STATUS={wanted}", status):
+                break
         assert found, status
         for rate in found.groups():  # 10 readings per second, and signs of life
             number, _, unit = rate.partition("/")

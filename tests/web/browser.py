@@ -39,5 +39,33 @@ def violations(page: Page, part: str | None = None) -> list[str]:
     return [f"{one['id']}: {[node['target'] for node in one['nodes'][:4]]}" for one in found]
 
 
+QUIET = """(quiet_ms) => new Promise((done) => {
+    let timer;
+    const begin = () => {
+        clearTimeout(timer);
+        timer = setTimeout(end, quiet_ms);
+    };
+    const changes = new MutationObserver(begin);
+    const answers = new PerformanceObserver(begin);
+    const end = () => {
+        changes.disconnect();
+        answers.disconnect();
+        clearTimeout(last);
+        done();
+    };
+    const last = setTimeout(end, 5000); // a page that is never quiet, such as one with a clock
+    const all = { subtree: true, childList: true, attributes: true, characterData: true };
+    changes.observe(document, all);
+    answers.observe({ type: 'resource' });
+    begin();
+})"""
+
+
+def settle(page: Page) -> None:
+    """Wait until a page has loaded, and for a moment nothing of it changes and no answer comes."""
+    page.wait_for_load_state("load")
+    page.evaluate(QUIET, 300)
+
+
 def is_live(page: Page) -> None:
     expect(page.locator("#connection")).to_have_attribute("data-connection", "live")

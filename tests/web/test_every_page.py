@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page
 
-from tests.web.browser import sign_in, violations
+from tests.web.browser import settle, sign_in, violations
 from tests.web.bus import component, control, reading
 from web.app import AREAS
 from web.navigation import PAGES, SETTINGS
@@ -61,12 +61,6 @@ def address(web, endpoint: str) -> str:
         from flask import url_for
 
         return url_for(endpoint, _external=True)
-
-
-def settle(page: Page) -> None:
-    """Wait until the page has what it asked for."""
-    page.wait_for_load_state("load")
-    page.wait_for_timeout(700)
 
 
 @pytest.mark.parametrize("endpoint", paths())

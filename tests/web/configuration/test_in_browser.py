@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from tests.helpers import eventually, free_tcp_port, new_bus
 from tests.network import Peer
-from tests.web.browser import sign_in, violations
+from tests.web.browser import settle, sign_in, violations
 from tests.web.proxy import PathProxy
 from web.configuration import store
 
@@ -245,7 +245,7 @@ def test_axe_finds_nothing(network, admin, document, options):
     page = admin(**options)
     for path in ("/component/A1", "/add", "/add?type=JSON", "/text", "/network", "/revisions/2"):
         page.goto(f"{network.web.address}settings{path}")
-        page.wait_for_timeout(700)
+        settle(page)
         for details in page.locator("main details:not([open]) > summary").all():
             if details.is_visible():
                 details.click()
