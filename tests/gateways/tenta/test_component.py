@@ -126,14 +126,15 @@ def test_a_sensor_of_the_public_client_is_stored_heard_and_configured(
 def test_while_it_is_halted_it_stores_and_sends_nothing(mosquitto, filled, store_url, tmp_path):
     config = network(mosquitto, store_url)
     with (
-        gateway(config, tmp_path),
+        gateway(config, tmp_path) as (_, component),
         Peer(config) as peer,
         mosquitto.client() as client,
     ):
         peer.command("H", "TG")
         peer.hear("control", lambda m: m["source"] == "TG" and m.get("active") is False)
         measured(client, 1.0)
-        eventually(lambda: stored(filled) == [{"temperature": 1.0}])
+        eventually(lambda: component._inlet.status.committed == 1, what="it is done with it")
+        assert stored(filled) == [{"temperature": 1.0}]
         peer.command("S", "TG")
         peer.hear("control", lambda m: m["source"] == "TG" and m.get("active") is True)
         measured(client, 2.0)
