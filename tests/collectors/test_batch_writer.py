@@ -119,7 +119,7 @@ def test_a_stop_while_the_server_does_not_answer_is_quick_and_keeps_all(
     writer = HistoryWriter(channel, tmp_path, url=postgres_url)
     writer.on_batch(readings(1))
     eventually(lambda: stored() == 1)
-    eventually(lambda: not writer.status()["waiting"])  # it has the answer: nothing goes to a spool
+    eventually(lambda: not writer.status()["waiting"] and not writer.status().get("spooled"))
     with postgres_server.frozen():
         writer.on_batch(readings(10, first=1))
         eventually(lambda: writer._writing._offer)

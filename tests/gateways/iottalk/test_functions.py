@@ -1,6 +1,7 @@
 """Functions in their confined processes, through graphs: what one does costs no other."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -184,14 +185,17 @@ def test_a_slow_function_steps_back_and_fifty_graphs_need_few_processes(graphs):
     for number in range(50):
         graphs.push(f"g{number}", number)
     eventually(lambda: all(graphs.outputs[f"g{number}"] for number in range(50)), 60)
-    own = list(lanes._own)
-    assert 0 < len(own) <= 6
-    pids = [lane.runner._worker.pid for lane in own]
-    niceness = [os.getpriority(os.PRIO_PROCESS, pid) for pid in pids if pid]
-    assert niceness
-    assert set(niceness) == {LOWEST}
-    if pid := lanes._shared.runner._worker.pid:
-        assert os.getpriority(os.PRIO_PROCESS, pid) < LOWEST
+    assert 0 < len(lanes._own) <= 6
+
+    def niceness(lane):
+        with suppress(ProcessLookupError):  # it has ended, and the next call starts another
+            if pid := lane.runner._worker.pid:
+                return os.getpriority(os.PRIO_PROCESS, pid)
+        return None
+
+    # On a busy machine one more graph may be set apart right now.
+    eventually(lambda: {niceness(lane) for lane in lanes._own} - {None} == {LOWEST})
+    eventually(lambda: niceness(lanes._shared) != LOWEST)
     eventually(  # the kernel takes few such orders at once, so each is tried until it does
         lambda: (
             {session_niceness(lane.runner._worker.pid) for lane in lanes._own} <= {LOWEST, None}
