@@ -16,6 +16,7 @@ from jph import child
 from jph.config.model import build as build_config
 from jph.node.process import STATE
 from tests.gateways.node import gateway_of
+from tests.gateways.tenta.client import Client
 from tests.gateways.tenta.sensors import NOBODY, SENSOR, add_sensors
 from tests.helpers import eventually
 from tests.network import Peer, config_of
@@ -265,6 +266,25 @@ def test_settings_that_cannot_be_are_refused(mosquitto, tmp_path):
         with pytest.raises(ConfigError):
             Tenta.check_settings(given, ())
     Tenta.check_settings({"base_topic": "sensortopic/", "codifiers": "t0-tz"}, ())
+
+
+@pytest.mark.parametrize(
+    "more, status",
+    [
+        ({}, 201),
+        ({"Host": "0.0.0.0"}, 403),
+        ({"Host": "0.0.0.0", "Registration": True}, 201),
+        ({"Registration": False}, 403),
+    ],
+)
+def test_who_may_register_depends_on_who_can_ask(mosquitto, tmp_path, more, status):
+    config = network(mosquitto, "sqlite:///gateways.sqlite", **more)
+    body = {"user_name": "ada", "password": "12345678"}
+    with (
+        gateway(config, tmp_path) as (_, component),
+        contextlib.closing(Client(component.bound_port)) as client,
+    ):
+        assert client.post("/users", body).status == status
 
 
 def test_a_configuration_outlives_a_broker_that_is_killed(mqtt_broker, filled, store_url, tmp_path):
