@@ -19,6 +19,9 @@ CA_OPTION = "ssl_ca_certs"  # named as for Redis
 DEFAULT_BROKER = f"mqtt://127.0.0.1:{PORT}"
 
 
+WEB_SOCKET_PATH = "/mqtt"  # the only one of nats-server; mosquitto takes any
+
+
 @dataclass(frozen=True, slots=True)
 class BrokerAddress:
     """The address of a broker; without a user it is asked as anybody.
@@ -132,10 +135,29 @@ def password_in(file: Path | None, setting: str) -> str:
         raise ConfigError(f"{setting}: {error}") from None
 
 
-def web_socket_of(broker: str, config: Config) -> int | None:
-    """Return the port of MQTT over WebSocket, which is known of a Broker by its Codifier only."""
+@dataclass(frozen=True, slots=True)
+class WebSocket:
+    """Where a broker has MQTT over WebSocket; the host is that of the broker."""
+
+    port: int | None
+    tls: bool
+    path: str = WEB_SOCKET_PATH
+
+    @classmethod
+    def of(cls, url: str) -> "WebSocket":
+        """Return it from a URL; ConfigError if that is none."""
+        parts = urlsplit(url)
+        try:
+            usual = {"ws": 80, "wss": 443}[parts.scheme]
+            port = parts.port or usual
+        except (ValueError, KeyError):
+            raise ConfigError(f"WebSocket: {url!r} is no ws://host:port/path, or wss://…") from None
+        return cls(port, parts.scheme == "wss", parts.path or WEB_SOCKET_PATH)
+
+
+def web_socket_of(broker: str, config: Config, tls: bool) -> WebSocket:
+    """Return where MQTT over WebSocket is, which is known of a Broker by its Codifier only."""
     component = config.components.get(broker)
-    if component is None or component.type != "Broker":
-        return None
-    port = component.settings.get("WebSocket")
-    return port if isinstance(port, int) else None
+    port = component.settings.get("WebSocket") if component is not None else None
+    known = component is not None and component.type == "Broker" and isinstance(port, int)
+    return WebSocket(port if known else None, tls)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gateways.address import password_in, web_socket_of
+from gateways.address import WebSocket, password_in, web_socket_of
 from gateways.gateway import Gateway
 from gateways.http import JsonServer
 from gateways.inlet import Inlet
@@ -65,6 +65,9 @@ class IotTalk(Gateway):
     device_password_file: Path | None = setting(
         None, doc="path of the file with the password of this account"
     )
+    web_socket: str = setting(
+        "", doc="URL of MQTT over WebSocket at a broker elsewhere; a Broker here says so itself"
+    )
     port: int = setting(PORT, ge=0, le=65535, doc="TCP port where devices register; 0: any free")
     host: str = setting("127.0.0.1", doc="address it listens on; 0.0.0.0: all of this machine")
     sandbox: Sandbox = setting(
@@ -84,6 +87,8 @@ class IotTalk(Gateway):
         Gateway.check_settings(given, codifiers)
         if bool(given.get("device_user")) != (given.get("device_password_file") is not None):
             raise ConfigError("DeviceUser and DevicePasswordFile go together: give both, or none")
+        if web_socket := given.get("web_socket"):
+            WebSocket.of(web_socket)
 
     @staticmethod
     def rights(settings: Given[str, Any]) -> Rights:
@@ -106,11 +111,17 @@ class IotTalk(Gateway):
         with ExitStack() as opened:
             listener, token = self._open(opened, self.host, self.port, tables.STEPS)
             address = self._address
+            if self.web_socket:
+                web_socket = WebSocket.of(self.web_socket)
+            else:
+                web_socket = web_socket_of(self.broker, self.config, address.tls)
             self._reached = Reached(
                 "" if is_loopback(address.host) else address.host,
                 address.port,
                 address.tls,
-                web_socket_of(self.broker, self.config),
+                web_socket.port,
+                web_socket.tls,
+                web_socket.path,
                 self.device_user,
                 password_in(self.device_password_file, "DevicePasswordFile"),
             )

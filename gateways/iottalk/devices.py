@@ -11,7 +11,6 @@ from gateways.iottalk.dataflow.model import Feature, Kind
 MOST_FEATURES = 1_000
 MOST_NAME = 200  # characters
 MOST_DIMENSIONS = 256
-WEB_SOCKET_PATH = "/mqtt"  # where nats-server has MQTT; mosquitto has it at any path
 KINDS: tuple[Kind, Kind] = ("idf", "odf")
 
 Features = tuple[tuple[str, tuple[str | None, ...]], ...]  # name, and a unit for each value
@@ -129,6 +128,8 @@ class Reached:
     Args:
         host: its name; empty: the one by which we are asked.
         web_socket: port of MQTT over WebSocket, for device applications in browsers.
+        web_socket_tls: whether it has TLS.
+        web_socket_path: where it is; nats-server has it at `/mqtt`, mosquitto at any path.
         user: account that devices get, if they need one.
     """
 
@@ -136,19 +137,20 @@ class Reached:
     port: int
     tls: bool
     web_socket: int | None
+    web_socket_tls: bool
+    web_socket_path: str
     user: str = ""
     password: str = field(default="", repr=False)
 
     def answer(self, asked: str) -> dict[str, object]:
         """Return what a registration is told of it."""
-        s = "s" if self.tls else ""
         url = {
-            "scheme": f"mqtt{s}",
+            "scheme": "mqtts" if self.tls else "mqtt",
             "host": self.host or asked,
             "port": self.port,
-            "ws_scheme": f"ws{s}",
+            "ws_scheme": "wss" if self.web_socket_tls else "ws",
             "ws_port": self.web_socket,
-            "ws_path": WEB_SOCKET_PATH,
+            "ws_path": self.web_socket_path,
         }
         account = {"username": self.user, "password": self.password} if self.user else {}
         return {"url": url, **account}

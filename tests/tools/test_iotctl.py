@@ -60,8 +60,9 @@ flask-secret-key = a$b
     settings, ignored = read(tmp_path, text)
     assert settings.core["Broker"] == "mqtt://example.org:1884"
     assert str(settings.userdir) == "/iottalk/data"
+    assert settings.core["WebSocket"] == "wss://example.org:8884"
     assert ignored == [
-        *("[core-ws] scheme", "[core-ws] host", "[core-ws] port"),
+        "[core-ws] host",
         *("[gui] userdir", "[gui] flask-secret-key"),
     ]
 

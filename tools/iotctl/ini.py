@@ -30,6 +30,10 @@ SECTIONS: Mapping[str, Mapping[str, tuple[str, str]]] = {
         "username": ("user at the broker, if it wants one", ""),
         "password": ("password of that user", ""),
     },
+    "core-ws": {
+        "scheme": ("of MQTT over WebSocket at that broker: ws, or wss for TLS", "ws"),
+        "port": ("its port, which device applications in browsers are told; none: nothing", ""),
+    },
     "gui": {
         "host": ("address of the pages; 0.0.0.0: all of this machine", "127.0.0.1"),
         "port": ("port of the pages", "8080"),
@@ -89,7 +93,7 @@ def read(path: Path | None) -> tuple[Settings, list[str]]:
 
 
 def _settings(values: Mapping[str, Mapping[str, str]]) -> Settings:
-    core, mqtt, gui = (values[name] for name in ("core", "core-mqtt", "gui"))
+    core, mqtt, socket, gui = (values[name] for name in SECTIONS)
     mistakes: list[str] = []
 
     def port(section: str) -> int:
@@ -108,10 +112,12 @@ def _settings(values: Mapping[str, Mapping[str, str]]) -> Settings:
     user = f"{quote(mqtt['username'], safe='')}@" if mqtt["username"] else ""
     host = f"[{mqtt['host']}]" if ":" in mqtt["host"] else mqtt["host"]
     scheme = one_of("core-mqtt", "scheme", "mqtt", "mqtts")
+    ws = one_of("core-ws", "scheme", "ws", "wss")
     settings = Settings(
         Path(core["userdir"]).expanduser().absolute(),
         {
             "Broker": f"{scheme}://{user}{host}:{port('core-mqtt')}",
+            "WebSocket": f"{ws}://{host}:{port('core-ws')}" if socket["port"] else "",
             "Host": core["host"],
             "Port": port("core"),
             "Store": core["db"],

@@ -6,10 +6,12 @@ from uuid import uuid4
 import pytest
 
 from gateways.broker import accounts
+from gateways.iottalk.component import IotTalk
+from jph.errors import ConfigError
 from jph.node.building import build
 from jph.node.node import Node
 from tests.brokers import connected
-from tests.gateways.iottalk.programs import Device, Program, ask, gateway
+from tests.gateways.iottalk.programs import Device, Program, ask, gateway, network
 from tests.helpers import eventually, free_tcp_port
 from tests.network import config_of, running
 
@@ -87,3 +89,21 @@ def test_a_device_gets_the_account_that_devices_share_or_has_its_own(engine, tmp
                 other.publish(sensor.up, said, 1).wait_for_publish(2)
             gui.must("rm_link", da_id=lamp.id, odf="light")  # comes after it
             assert known.known.devices[sensor.id].online
+
+
+def test_devices_are_told_of_web_socket_at_a_broker_elsewhere(mosquitto, tmp_path):
+    body = {"accept_protos": ["mqtt"], "idf_list": [["in", [None]]]}
+    for given, expected in (
+        ({}, ("ws", None, "/mqtt")),
+        ({"WebSocket": "ws://broker:9001"}, ("ws", 9001, "/mqtt")),
+        ({"WebSocket": "wss://broker/iot/mqtt"}, ("wss", 443, "/iot/mqtt")),
+    ):
+        with gateway(network(mosquitto, **given), tmp_path) as (_, component):
+            url = ask(component, "PUT", f"/{uuid4()}", body)[1]["url"]
+        assert (url["ws_scheme"], url["ws_port"], url["ws_path"]) == expected
+
+
+@pytest.mark.parametrize("wrong", ["9001", "http://broker:9001", "ws://broker:x", "ws://b:99999"])
+def test_what_is_no_web_socket_is_refused(wrong):
+    with pytest.raises(ConfigError, match="WebSocket"):
+        IotTalk.check_settings({"web_socket": wrong}, ())
