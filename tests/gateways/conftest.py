@@ -4,10 +4,18 @@ from contextlib import closing
 
 import pytest
 
+from gateways import connection
 from gateways.store import Store
 from gateways.tenta import tables
 
 KINDS = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(autouse=True)
+def quick_connections(monkeypatch):
+    """Have gateways connect to a broker again at once."""
+    monkeypatch.setattr(connection, "FIRST_PAUSE_S", 0.1)
+    monkeypatch.setattr(connection, "LONGEST_PAUSE_S", 1.0)
 
 
 @pytest.fixture(params=KINDS)
