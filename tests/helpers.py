@@ -1,12 +1,14 @@
 """What tests of several folders use: waiting, messages, free ports, a bus, bare sockets on it."""
 
 import contextlib
+import itertools
 import logging
+import os
 import random
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,6 +18,7 @@ T = TypeVar("T")
 
 LOOPBACK = "127.0.0.1"
 PORTS = (10_000, 32_768)  # below those that Linux gives to who asks for any, ip_local_port_range
+MOST_WORKERS = 16  # of a test run
 CHANCE = random.SystemRandom()  # Hypothesis seeds the shared one, alike in all workers
 
 
@@ -32,6 +35,19 @@ def eventually(predicate: Callable[[], T], timeout_s: float = 20.0, what: str = 
     return value
 
 
+def _ports() -> Iterator[int]:
+    """Yield ports for ever, each again when all were; no two workers of a test run yield the same.
+
+    Else one worker would take a port that another one has looked at and not taken yet.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ours = range(PORTS[0] + worker, PORTS[1], MOST_WORKERS)
+    return itertools.cycle(CHANCE.sample(ours, len(ours)))
+
+
+_next_ports = _ports()
+
+
 def _free_port(kind: int) -> int:
     """Return a port that nobody is bound to, TCP or UDP.
 
@@ -39,7 +55,7 @@ def _free_port(kind: int) -> int:
     client in a test beside this one.
     """
     while True:
-        port = CHANCE.randrange(*PORTS)
+        port = next(_next_ports)
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET, kind) as probe:
             probe.bind(("", port))
             return port
