@@ -47,6 +47,8 @@ OVERTAKEN_MS = 1000  # messages of before a leave may come so much after it
 # half of its keep-alive, which is less than 6 s: MQTT 3.1.1, section 3.1.2.10.
 QUIET_MS = 10_000
 SILENT_MS = 60_000  # after which a board has left though nobody said so
+MOST_BOARDS = 5000
+UNUSED_MS = 3_600_000  # after which a board that only joined is forgotten
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,12 @@ class Board:
         """Whether its session goes on."""
         return self.stage in ("started", "leaving")
 
+    @property
+    def is_unused(self) -> bool:
+        """Whether it has joined, and that is all: no value, and no name that somebody chose."""
+        has_values = self.light or (self.led_ms, self.button_ms) != (None, None)
+        return self.stage == "assigned" and self.name == self.own_name and not has_values
+
     def is_heard(self, now_ms: int, within_ms: int, listening: Listening) -> bool:
         """Tell whether it was heard lately, or might have been if everything had been read."""
         seen_ms = self.seen_ms if self.seen_ms <= now_ms else 0  # the clock was put back
@@ -147,6 +155,10 @@ class Boards:
                 now_ms, QUIET_MS if board.stage == "leaving" else SILENT_MS, listening
             )
         ]
+
+    def unused(self, now_ms: int) -> list[Board]:
+        """Return the boards that joined long ago, and never said anything else."""
+        return [board for board in self if board.is_unused and board.seen_ms < now_ms - UNUSED_MS]
 
     def draft(self, listening: Listening = Listening()) -> "Draft":
         """Return changes that may be applied later."""
@@ -198,7 +210,7 @@ class Draft(Boards):
         """Give a board a session, or the one that waits for it.
 
         Raises:
-            Refused: the one that it has goes on.
+            Refused: the one that it has goes on, or there are too many boards.
         """
         now_ms = now_us // 1000
         board = self.of_mac(message.mac)
@@ -209,6 +221,8 @@ class Draft(Boards):
                 raise Refused("session goes on")
         session = session_of(max(now_us, self._newest_us + 1))
         if board is None or board.forgotten:
+            if self._count >= MOST_BOARDS:
+                raise Refused("too many boards")
             name = self._free_name()
             self._count += 1
             made = Board(message.mac, name, name, session, "assigned", now_ms, now_ms, now_ms)
@@ -327,6 +341,11 @@ class Draft(Boards):
         board = replace(self._shown(name), forgotten=True)
         self._changed[board.mac] = board
         return board
+
+    def forget_unused(self, now_ms: int) -> None:
+        """Know boards no more that joined long ago, and never said anything else."""
+        for board in self.unused(now_ms):
+            self._changed[board.mac] = replace(board, forgotten=True)
 
     def _shown(self, name: str) -> Board:
         for board in self:

@@ -210,6 +210,7 @@ class Esp32(Gateway):
                 self._ingest.leave_silent(now_ms)
                 if time.monotonic() > next_retention_s:
                     next_retention_s = time.monotonic() + RETENTION_S
+                    self._ingest.forget_unused(now_ms)
                     retention.apply(
                         self._store, self.keep_days, now_ms, lambda: not self._stopping.is_set()
                     )

@@ -101,6 +101,15 @@ class Ingest:
         if self._shown.silent(now_ms, self._heard()):
             self.change(lambda draft: draft.leave_silent(now_ms))
 
+    def forget_unused(self, now_ms: int) -> None:
+        """Know boards no more that joined long ago, and never said anything else.
+
+        Raises:
+            StoreError: the store is away, and nothing is changed.
+        """
+        if self._shown.unused(now_ms):
+            self.change(lambda draft: draft.forget_unused(now_ms))
+
     def save(self) -> None:
         """Write when boards were heard last."""
         with suppress(StoreError), self._turn, self._store.writing(SAVE_S) as connection:

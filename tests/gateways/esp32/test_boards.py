@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateways.esp32.boards import OVERTAKEN_MS, QUIET_MS, SILENT_MS, Boards, Listening
+from gateways.esp32.boards import OVERTAKEN_MS, QUIET_MS, SILENT_MS, UNUSED_MS, Boards, Listening
 from gateways.esp32.protocol import Join, Leave, Refused, Report, Start
 
 MAC, OTHER = "61:EC:ED:3B:25:B1", "61:EC:ED:3B:25:B2"
@@ -201,6 +201,22 @@ def test_a_board_that_is_silent_for_a_minute_has_left(rig):
     gone = rig.look(NOW_MS + SILENT_MS)
     assert (gone.connected, gone.since_ms) == (False, NOW_MS + SILENT_MS)
     assert rig.report(board, now_ms=NOW_MS + SILENT_MS + OVERTAKEN_MS).connected
+
+
+def test_boards_that_only_join_are_bounded_and_forgotten(rig, monkeypatch):
+    monkeypatch.setattr("gateways.esp32.boards.MOST_BOARDS", 4)
+    works, renamed = rig.report(rig.join(), 5), rig.join(OTHER)
+    rig.do("rename", renamed.name, "LeBron")
+    rig.join(mac=works.mac)  # a session that it has not used yet; it said something in another one
+    for number in range(2):
+        rig.join(f"61:EC:ED:3B:00:{number:02X}")
+    assert rig.refused("join", Join("61:EC:ED:3B:00:02"), NOW_US) == "too many boards"
+    assert rig.join(OTHER).name == "LeBron"
+    rig.do("forget_unused", NOW_MS + UNUSED_MS)
+    assert len(rig.boards) == 4
+    rig.do("forget_unused", NOW_MS + UNUSED_MS + 1)
+    assert {board.mac for board in rig.boards} == {MAC, OTHER}
+    assert rig.join("61:EC:ED:3B:00:02").name == "capteur03"
 
 
 def test_silence_counts_while_boards_are_listened_to(rig):
