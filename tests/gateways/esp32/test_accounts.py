@@ -1,6 +1,7 @@
 """Boards with accounts at a broker of ours: what one of them can do to another."""
 
 import contextlib
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +19,11 @@ from gateways.schema import last_refusals, refusal_counts
 from jph.errors import StoreError
 from jph.node.building import build
 from jph.node.node import Node
-from tests.brokers import connected
+from tests.brokers import connected, running_mosquitto
 from tests.gateways.esp32.conftest import gateway, network
 from tests.helpers import LOOPBACK, eventually, free_tcp_port
 from tests.network import running
+from tests.tools.program import TOP
 
 PASSWORD = "a password"
 QUIET_S = 4.0
@@ -261,3 +263,29 @@ def test_accounts_may_be_asked_for_while_the_gateway_runs(mosquitto, tmp_path):
         own["Anonymous"] = False
         component.on_config(network("BR", "sqlite:///gateways.sqlite", broker))
         assert component._listening().accounts
+
+
+@pytest.mark.mosquitto
+def test_a_mosquitto_of_ones_own_gives_boards_the_rights_of_the_page(tmp_path, boards):
+    page = (TOP / "docs" / "gateways.md").read_text()
+    rules = re.search(r"```text\n(user jph\n[^`]*led/status[^`]*)```", page)[1]
+    (tmp_path / "acl").write_text(rules)
+    hashed = accounts.hashes(PASSWORD, is_made=True)["mosquitto"]
+    names = ("jph", "desk", "door")
+    (tmp_path / "passwords").write_text("".join(f"{name}:{hashed}\n" for name in names))
+    (tmp_path / "password").write_text(PASSWORD)
+    files = (f"acl_file {tmp_path}/acl", f"password_file {tmp_path}/passwords")
+    with running_mosquitto(*files) as broker:
+        address = f"mqtt://jph@{LOOPBACK}:{broker.port}"
+        given = {"PasswordFile": str(tmp_path / "password")}
+        config = network(address, "sqlite:///gateways.sqlite", **given)
+        with gateway(config, tmp_path) as (_, component):
+            home = Home(broker.port, component, boards(broker.port))
+            board = home.board("desk")
+            eventually(lambda: board.is_started, 60)
+            eventually(lambda: home.state().connected, 60)
+            said = f"{board.name};{board.session}"
+            home.publish(("led/command", f"{said};1"), ("state/leave", said))
+            eventually(lambda: home.refused().get("false leave"), 60)
+            assert (home.state().connected, board.led) == (True, False)
+            assert component.service.switch(board.name, board.session, True).led
