@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from gateways.broker import instance
 from gateways.broker.accounts import file_of, lets_anybody_in
 from gateways.broker.engines import Engine, Listening, Mosquitto, Nats
 from gateways.rights import rights_on
@@ -128,6 +129,7 @@ class Broker:
         for port in (self.port, self.web_socket):
             if port and (reason := _why_not(self.host, port)):
                 raise ConfigError(reason)
+        instance.begin(self.home)
         # In a group of its own, so that Ctrl-C is for us, who then end it.
         self._process = subprocess.Popen(
             [*_as_child(), *command],

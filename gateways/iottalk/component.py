@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gateways.address import WebSocket, password_in, web_socket_of
+from gateways.broker import instance
 from gateways.gateway import Gateway
 from gateways.http import JsonServer
 from gateways.inlet import Inlet
@@ -29,7 +30,7 @@ from gateways.iottalk.devices import Device, Reached
 from gateways.iottalk.functions import Sandbox, Workers
 from gateways.iottalk.proxies import AttributeOf, Proxies
 from gateways.iottalk.register import RESPONSES, Draft, Known, Register, refusal
-from gateways.iottalk.wills import Wills, is_due, leave
+from gateways.iottalk.wills import Looks, Wills
 from gateways.link import Link, client_id
 from gateways.message import Message
 from gateways.outbox import Outbox
@@ -134,6 +135,10 @@ class IotTalk(Gateway):
             name = client_id("iottalk", token, codifier)
             push = self._engine.push
             self._wills = Wills(name)
+            self._looks = Looks(
+                lambda: instance.present(self.broker, self.config, self.home),
+                lambda device: self._channels.seen_ms.get(device, 0) * 1000,
+            )
             self._channels = Channels(address, self._wills, token, self._mapping, push)
             self._register = Register(
                 self._store, codifier, token, lambda it: self._proxies.features(it), self._apply
@@ -145,7 +150,7 @@ class IotTalk(Gateway):
                 topics,
                 self._commit,
                 refused=self._refuse,
-                on_state=lambda connected, reason: self._wills.note("control", connected),
+                on_state=self._note_state,
             )
             self._outbox = Outbox(self._store, codifier, self._inlet)
             self._link = Link(
@@ -216,6 +221,11 @@ class IotTalk(Gateway):
 
     # From the broker, in the thread of the inlet
 
+    def _note_state(self, connected: bool, reason: str) -> None:
+        if connected:
+            self._looks.look()
+        self._wills.note("control", connected)
+
     def _commit(self, messages: Sequence[Message]) -> None:
         if not self._read():
             raise StoreError(self._unread)
@@ -227,7 +237,8 @@ class IotTalk(Gateway):
                 elif message.topic == self._wills.topic:
                     self._wills.take(draft, message)
                 else:
-                    control.take(draft, message, self._inlet.connection.is_resumed)
+                    is_resumed = self._inlet.connection.is_resumed
+                    control.take(draft, message, is_resumed, self._looks.run)
             refused = len(draft.refusals)
         self._pieces = pieces
         self._refused += refused
@@ -305,15 +316,15 @@ class IotTalk(Gateway):
 
     def _look_for_wills(self) -> None:
         """Let devices leave whose wills the broker lost."""
-        connections = self._register.known.connections
-        if self._channels.is_connected and self._wills.present not in connections:
+        known, listening_us = self._register.known, self._inlet.connection.listening_since_us
+        if self._channels.is_connected and self._wills.present not in known.connections:
             self._channels.say_began()  # nobody heard it
-        listening_us = self._inlet.connection.listening_since_us
-        if not any(is_due(ended_us, listening_us) for ended_us in connections.values()):
+        self._looks.look()
+        if not self._looks.is_due(known, listening_us):
             return
         with suppress(StoreError), self._register.change() as draft:
-            left = leave(draft, listening_us, lambda it: self._channels.seen_ms.get(it, 0) * 1000)
-            log.info("the broker lost wills; devices that did not come back: %s", left or "none")
+            if left := self._looks.leave(draft, listening_us):
+                log.info("offline, since the broker lost their wills: %s", ", ".join(left))
 
     def on_config(self, config: Config) -> None:
         """Take a new list of proxies, and the components of the bus."""

@@ -19,12 +19,13 @@ log = logging.getLogger(__name__)
 TOPICS = "+/ctrl/i"
 
 
-def take(draft: Draft, message: Message, is_resumed: bool = True) -> None:
+def take(draft: Draft, message: Message, is_resumed: bool = True, instance: str = "") -> None:
     """Take what a device says on its control channel.
 
     Args:
         is_resumed: whether the broker kept for us what was said while we were away. Where it did
             not, it has forgotten all, and what it retains was said since.
+        instance: the present run of our broker.
     """
     log.debug("%s: %.1000r", message.topic, message.payload)
     if not message.payload:
@@ -40,7 +41,7 @@ def take(draft: Draft, message: Message, is_resumed: bool = True) -> None:
     if device is None or device.is_internal:
         return _refused(draft, message, "unknown device")
     if "msg_id" in said:
-        return _answered(draft, device, said, message)
+        return _answered(draft, device.heard(message.received_us, instance), said, message)
     if said.get("state") not in ("online", "offline"):
         return _refused(draft, message, "neither online, offline nor an answer")
     if said.get("rev") != device.rev:
@@ -50,8 +51,9 @@ def take(draft: Draft, message: Message, is_resumed: bool = True) -> None:
         if is_old and device.online:
             return  # nats-server sends what it retains with each connection of ours
         # It may have connected anew, and knows no topics then.
-        heard_us = device.heard_us if is_old else message.received_us
-        draft.put_device(replace(device.gone(), online=True, heard_us=heard_us))
+        if not is_old:
+            device = device.heard(message.received_us, instance)
+        draft.put_device(replace(device.gone(), online=True))
         draft.announce("online", device.public())
     elif device.online:
         draft.put_device(device.gone())

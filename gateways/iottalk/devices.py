@@ -34,6 +34,7 @@ class Device:
         unanswered: features by the identifier of the message that told them.
         is_internal: it is no program elsewhere, and always online.
         heard_us: when it came online, or answered a signal last.
+        heard_on: on which run of our broker that was.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Device:
     unanswered: tuple[tuple[str, Feature], ...] = ()
     is_internal: bool = False
     heard_us: int = field(default=0, compare=False)
+    heard_on: str = field(default="", compare=False)
 
     @property
     def channels(self) -> tuple[str, str]:
@@ -87,6 +89,7 @@ class Device:
                 "unanswered": [[key, it.kind, it.name] for key, it in self.unanswered],
                 "is_internal": self.is_internal,
                 "heard_us": self.heard_us,
+                "heard_on": self.heard_on,
             }
         )
 
@@ -115,6 +118,10 @@ class Device:
         """Return a device that is no program elsewhere, by its registration."""
         inputs, outputs = _listed(idf_list), _listed(odf_list)
         return cls(id, name, id, inputs, outputs, (), profile, online=True, is_internal=True)
+
+    def heard(self, at_us: int, on: str) -> "Device":
+        """Return it when it was heard on its control channel."""
+        return replace(self, heard_us=at_us, heard_on=on)
 
     def gone(self) -> "Device":
         """Return it when it has gone offline."""

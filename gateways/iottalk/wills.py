@@ -4,9 +4,10 @@ A broker that is killed publishes no wills, so that a device which died with it 
 for ever. That is told by a will of our own: each data connection has a name, says at the broker
 that it began, and the broker says that it ended. Where it does not say so, it lost all wills, and
 whoever was connected then has to come online again: device applications do when they connect anew.
-Who does not within `PATIENCE_S`, and sends nothing else either, is offline.
+Who does not within `PATIENCE_S`, and sends nothing else either, is offline. A restart of the
+gateway alone changes nothing, since the broker says that its connection ended.
 
-A restart of the gateway alone changes nothing, since the broker says that its connection ended.
+Of our own broker it is known without that when it began anew, also while the gateway was away.
 """
 
 import json
@@ -16,7 +17,8 @@ from collections.abc import Callable
 from uuid import uuid4
 
 from gateways.iottalk.control import lost
-from gateways.iottalk.register import RESPONSES, Draft
+from gateways.iottalk.devices import Device
+from gateways.iottalk.register import RESPONSES, Draft, Known
 from gateways.iottalk.values import NotTaken, object_of
 from gateways.message import Message
 
@@ -87,30 +89,66 @@ class Wills:
         return json.dumps({"name": self.present, "state": state}).encode()
 
 
-def is_due(ended_us: int, listening_us: int) -> bool:
-    """Tell whether the will of a connection that ended is lost, and devices had their time.
+class Looks:
+    """Finds devices whose wills were lost, each time it is asked.
 
     Args:
-        listening_us: since when all is heard that the broker says.
-    """
-    since_us = max(ended_us, listening_us)
-    return bool(ended_us) and time.time_ns() // 1000 > since_us + PATIENCE_S * 1e6
-
-
-def leave(draft: Draft, listening_us: int, seen_us: Callable[[str], int]) -> list[str]:
-    """Let devices leave whose will was lost; return their names.
-
-    Args:
+        run: gives the present run of our broker; see `gateways.broker.instance`.
         seen_us: gives when a value of a device came last.
     """
-    left: list[str] = []
-    for name, ended_us in list(draft.connections.items()):
-        if not is_due(ended_us, listening_us):
-            continue
-        draft.put_connection(name, None)
-        for device in list(draft.devices.values()):
-            heard_us = max(device.heard_us, seen_us(device.id))
-            if device.online and not device.is_internal and heard_us < ended_us:
-                lost(draft, device)
-                left.append(device.name)
-    return left
+
+    def __init__(self, run: Callable[[], str], seen_us: Callable[[str], int]) -> None:
+        self._run = run
+        self._seen_us = seen_us
+        self.run = ""  # the present one
+        self._run_since_us = 0
+        self.look()
+
+    def look(self) -> None:
+        """See which run of the broker it is; to be called with each connection."""
+        run = self._run()
+        if run != self.run:
+            self.run, self._run_since_us = run, time.time_ns() // 1000
+
+    def is_due(self, known: Known, listening_us: int) -> bool:
+        """Tell whether there is something for `leave` to do."""
+        return bool(self._over(known, listening_us) or self._lost(known, listening_us))
+
+    def leave(self, draft: Draft, listening_us: int) -> list[str]:
+        """Let devices leave whose will was lost and that did not come back; return their names.
+
+        Args:
+            listening_us: since when all is heard that the broker says.
+        """
+        devices = self._lost(draft, listening_us)
+        for name in self._over(draft, listening_us):
+            draft.put_connection(name, None)
+        for device in devices:
+            lost(draft, device)
+        return [device.name for device in devices]
+
+    def _over(self, known: Known | Draft, listening_us: int) -> list[str]:
+        """Return connections whose end was not told, and whose devices had their time."""
+        return [
+            name
+            for name, ended_us in known.connections.items()
+            if ended_us and _is_over(ended_us, listening_us)
+        ]
+
+    def _lost(self, known: Known | Draft, listening_us: int) -> list[Device]:
+        over = self._over(known, listening_us)
+        ended_us = max((known.connections[name] for name in over), default=0)
+        is_other_run = bool(self.run) and _is_over(self._run_since_us, listening_us)
+
+        def is_lost(device: Device) -> bool:
+            seen_us = self._seen_us(device.id)
+            if max(device.heard_us, seen_us) < ended_us:
+                return True
+            return is_other_run and device.heard_on != self.run and seen_us < self._run_since_us
+
+        online = [it for it in known.devices.values() if it.online and not it.is_internal]
+        return [device for device in online if is_lost(device)]
+
+
+def _is_over(since_us: int, listening_us: int) -> bool:
+    return time.time_ns() // 1000 > max(since_us, listening_us) + PATIENCE_S * 1e6

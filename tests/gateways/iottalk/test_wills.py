@@ -2,13 +2,17 @@
 
 import contextlib
 import json
+from contextlib import ExitStack
 
 import pytest
 
 from gateways.iottalk import wills
+from jph.node.building import build
+from jph.node.node import Node
 from tests.brokers import connected
 from tests.gateways.iottalk.programs import Device, Program, gateway, network
-from tests.helpers import eventually
+from tests.helpers import eventually, free_tcp_port
+from tests.network import config_of, running
 
 EVER_S = 1e6
 
@@ -142,3 +146,59 @@ def test_a_restart_of_the_gateway_alone_takes_nobody_offline(mqtt_broker, tmp_pa
                 component.on_timer(0, "", 0)
                 assert online(component) == {"alive"}
                 patience(EVER_S)
+
+
+@pytest.mark.mosquitto
+@pytest.mark.parametrize("engine", ["mosquitto", "nats"])
+def test_who_died_while_our_broker_and_the_gateway_were_away_is_offline(engine, tmp_path, patience):
+    """Broker and gateway end in an orderly way, and tell of their connections."""
+    config = with_our_broker(engine)
+    port = config.components["MB"].settings["Port"]
+    with ExitStack() as opened:
+        with our_broker(config, tmp_path), gateway(config, tmp_path) as (_, component):
+            dead, alive = (opened.enter_context(connected(port, name)) for name in "ab")
+            with_will(dead, component, "dead")
+            with_will(alive, component, "alive")
+            eventually(lambda: is_settled(component), 60)
+            eventually(lambda: online(component) == {"dead", "alive"}, 60)
+        dead.loop_stop()
+        with our_broker(config, tmp_path):
+            with gateway(config, tmp_path) as (_, component):
+                eventually(lambda: "alive" in online(component), 60)
+                here = component._register
+
+                def is_heard():
+                    (it,) = [it for it in here.known.devices.values() if it.name == "alive"]
+                    return it.heard_on == component._looks.run
+
+                eventually(is_heard, 60, "it is back")
+                patience(0)
+                component.on_timer(0, "", 0)
+                eventually(lambda: online(component) == {"alive"}, 60)
+                patience(EVER_S)
+            with gateway(config, tmp_path) as (_, component):  # alone, its broker goes on
+                eventually(lambda: is_settled(component), 60)
+                patience(0)
+                component.on_timer(0, "", 0)
+                assert online(component) == {"alive"}
+
+
+def with_our_broker(engine):
+    own = {"Engine": engine, "Port": free_tcp_port(), "Anonymous": True}
+    return config_of(
+        {"Codifier": "MB", "Type": "Broker", "Sensor": own},
+        {
+            "Codifier": "IT",
+            "Type": "IotTalk",
+            "SensorInterval": 1,
+            "Sensor": {"Broker": "MB", "Port": 0},
+        },
+    )
+
+
+@contextlib.contextmanager
+def our_broker(config, home):
+    node = Node(config, home)
+    node.add(config.components["MB"], build)
+    with running(node):
+        yield
