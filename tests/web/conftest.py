@@ -36,16 +36,24 @@ def server() -> str:
 
 
 @pytest.fixture
-def make_web(tmp_path: Path, server: str) -> Iterator[Callable[..., Web]]:
+def make_web(
+    tmp_path: Path, server: str, request: pytest.FixtureRequest
+) -> Iterator[Callable[..., Web]]:
     """Return what starts a server on a free port; all are closed at the end."""
     made: list[Web] = []
+    has_browser = "open_page" in request.fixturenames
 
     def make(*components: Component, **settings: Any) -> Web:
         config = config_of(*(components or COMPONENTS))
         settings = {"port": 0, "server": server, **settings}
         channel = FakeChannel(config, tmp_path)
-        made.append(FedWeb(channel=channel, config=config, home=tmp_path, **settings))
-        return made[-1]
+        web = FedWeb(channel=channel, config=config, home=tmp_path, **settings)
+        made.append(web)
+        if has_browser:  # a busy machine answers late, and the browser goes on asking
+            for gate in (web._site.page_gate, web._site.history_gate):
+                gate.most = gate.places.most = gate.places.most_of_address = 100
+                gate._wait_s = 60.0
+        return web
 
     yield make
     for web in made:
