@@ -1,6 +1,7 @@
 """What tests do in a real browser; its fixtures, `browser` and `open_page`, are in conftest.py."""
 
 import re
+from collections.abc import Iterator
 
 from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
@@ -65,6 +66,13 @@ def settle(page: Page) -> None:
     """Wait until a page has loaded, and for a moment nothing of it changes and no answer comes."""
     page.wait_for_load_state("load")
     page.evaluate(QUIET, 300)
+
+
+def schemes(page: Page) -> Iterator[str]:
+    """Show a page in light and then in dark colours."""
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        yield scheme
 
 
 def is_live(page: Page) -> None:

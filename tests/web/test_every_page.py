@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import Page
 
-from tests.web.browser import settle, sign_in, violations
+from tests.web.browser import schemes, settle, sign_in, violations
 from tests.web.bus import component, control, reading
 from web.app import AREAS
 from web.navigation import PAGES, SETTINGS
@@ -78,8 +78,7 @@ def test_page(network, open_page, endpoint):
         assert "5332114" not in page.content(), "a template ran a stranger's text"
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, f"the page is {wide} px wider than the screen of a {size}"
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        for scheme in schemes(page):
             assert violations(page) == [], f"{size}, {scheme}"
     check_focus(page)
 

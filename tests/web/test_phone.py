@@ -16,11 +16,10 @@ LATE = """async () => {
 }"""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 390])
-def test_all_pages_of_the_navigation_are_seen_at_once_on_a_phone(web, open_page, width, scheme):
+def test_all_pages_of_the_navigation_are_seen_at_once_on_a_phone(web, open_page, width):
     size = {"width": width, "height": 780}
-    page = open_page("about:blank", viewport=size, has_touch=True, color_scheme=scheme)
+    page = open_page("about:blank", viewport=size, has_touch=True)
     sign_in(page, web)
     is_live(page)
     links = page.locator("nav.pages a").evaluate_all(LINKS)

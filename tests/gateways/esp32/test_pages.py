@@ -16,7 +16,7 @@ from gateways.esp32.pages.live import Live
 from jph.errors import ConfigError
 from tests.gateways.esp32.conftest import gateway, network
 from tests.helpers import eventually
-from tests.web.browser import violations
+from tests.web.browser import schemes, violations
 from tests.web.conftest import browser, open_page  # noqa: F401
 
 URL = "sqlite:///gateways.sqlite"
@@ -271,9 +271,8 @@ def test_the_password_of_the_pages_may_be_in_a_file(tmp_path):
 def is_good_at_all_sizes(page):
     for width in (360, 1280):
         page.set_viewport_size({"width": width, "height": 740})
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            assert violations(page) == []
+        for scheme in schemes(page):
+            assert violations(page) == [], scheme
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, f"{page.url} is {wide} px wider than {width} px"
 

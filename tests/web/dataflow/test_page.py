@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.brokers import connected
 from tests.gateways.iottalk.programs import Device, Program, gateway, network
 from tests.helpers import eventually
-from tests.web.browser import sign_in, violations
+from tests.web.browser import schemes, sign_in, violations
 from tests.web.bus import component
 from tests.web.client import Client
 from tests.web.test_every_page import check_focus
@@ -228,9 +228,8 @@ def test_the_editor_fits_everybody(web, admin, cat, served, open_page):
             summary.click()
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, f"{wide} px wider than a screen of {width}"
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            assert violations(page) == []
+        for scheme in schemes(page):
+            assert violations(page) == [], scheme
     page.locator("#graph").focus()
     check_focus(page)
 

@@ -26,7 +26,7 @@ from gateways.tenta.writing import Batch, write
 from tests.gateways.tenta.client import Client as TentaClient
 from tests.helpers import eventually, new_bus
 from tests.network import running
-from tests.web.browser import sign_in, violations
+from tests.web.browser import schemes, sign_in, violations
 from tests.web.bus import component
 from tests.web.client import Client
 from tests.web.configuration.conftest import Network
@@ -320,9 +320,8 @@ def test_the_page_of_a_value_shows_what_its_device_was_told_and_said(
     expect(panel.locator("pre")).to_be_visible()
     wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0, f"{wide} px wider than a screen of {width}"
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        assert violations(page, "#device") == []
+    for scheme in schemes(page):
+        assert violations(page, "#device") == [], scheme
     panel.locator("summary").click()
     gateway.server.close()
     page.evaluate(look_again)
@@ -359,7 +358,6 @@ def test_the_pages_fit_everybody(web, open_page, gateway, path):
             summary.click()
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wide <= 0, f"{wide} px wider than a screen of {width}"
-        for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-            assert violations(page) == []
+        for scheme in schemes(page):
+            assert violations(page) == [], scheme
     check_focus(page)

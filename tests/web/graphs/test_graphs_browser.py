@@ -570,12 +570,10 @@ def test_all_works_behind_a_proxy_at_a_path(make_web, open_page):
         page.close()  # before the proxy, which it would look for again
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_strange_names_without_scrolling_sideways(web, open_page, scheme):
+def test_a_phone_shows_strange_names_without_scrolling_sideways(web, open_page):
     page = open_page(
         f"{web.address}graphs?line=%3C,&line=A1&line=T1&last=1w",
         viewport={"width": 390, "height": 844},
-        color_scheme=scheme,
         has_touch=True,
     )
     is_live(page)
