@@ -4,17 +4,18 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
-from gateways.iottalk.dataflow.runner import Function, Refused, Runner
+from gateways.iottalk.dataflow.runner import Function, Lost, Refused, Runner
 from jph.faults import Fault
 from jph.workers import confinement
 from jph.workers.functions import Sandbox, Worker
-from jph.workers.priority import LOWEST, step_behind
+from jph.workers.priority import LOWEST, cpu_s, step_behind
 from jph.workers.process import StartError
 
 __all__ = ["Sandbox", "Workers"]
 
 log = logging.getLogger(__name__)
 
+HOG_S = 0.03  # of the processor in one call; then its process leaves it to others
 TIMEOUT_S = 1.0  # of one call, or of several in a row
 
 
@@ -72,6 +73,7 @@ class _Process:
         self._workers = workers
         self._worker = worker
         self._is_behind = False
+        self._cpu_s = 0.0  # what it had of the processor when the last call began
         self._pid: int | None = None  # of the process whose priority was lowered
 
     def start(self) -> None:
@@ -80,11 +82,21 @@ class _Process:
 
     def call(self, function: Function, arguments: Sequence[list[object]]) -> list[object]:
         self._begin()
-        return self._worker.call_many(function, arguments, TIMEOUT_S)
+        self._cpu_s = self._used_s()
+        try:
+            return self._worker.call_many(function, arguments, TIMEOUT_S)
+        except Lost:
+            self._is_behind = True
+            raise
 
     def step_back(self) -> None:
-        self._is_behind = True
+        # On a busy machine a call may take long that needs little.
+        self._is_behind = self._is_behind or self._used_s() - self._cpu_s > HOG_S
         self._set_priority()
+
+    def _used_s(self) -> float:
+        pid = self._worker.pid
+        return 0.0 if pid is None else cpu_s(pid)
 
     def _set_priority(self) -> None:
         pid = self._worker.pid

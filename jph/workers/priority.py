@@ -1,6 +1,7 @@
 """How much of the processor a process gets beside others."""
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,3 +26,11 @@ def step_behind(pid: int, niceness: int) -> bool:
     except OSError:  # there are no such groups, or the process has ended
         return True
     return True
+
+
+def cpu_s(pid: int) -> float:
+    """Return how long a process has had a processor; 0 if it has ended."""
+    try:
+        return time.clock_gettime((~pid << 3) | 2)  # as clock_getcpuclockid(3) makes it
+    except OSError:
+        return 0.0

@@ -212,7 +212,7 @@ class Lanes:
                     if lane.present is not None and lane.looks > MOST_LOOKS:
                         self._set_apart(lane)
                 for own in list(self._own):
-                    own.runner.step_back()  # the kernel may not have taken it yet
+                    own.runner.step_back()
                     if own.present is None and now_s - own.slow_s > BACK_S:
                         for running in own.graphs:
                             self._homes.pop(running, None)

@@ -38,9 +38,10 @@ class Runner(Protocol):
         """
 
     def step_back(self) -> None:
-        """Leave the processor to others from now on; for any thread, never waits.
+        """Leave the processor to others from now on, if calls take much of it; never waits.
 
-        To be called again now and then: the system may take no such order at this moment.
+        For any thread, and to be called now and then: the system may take no such order at this
+        moment, and a call may have begun just now.
         """
 
     def stop(self) -> None:

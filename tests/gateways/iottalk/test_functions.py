@@ -1,7 +1,6 @@
 """Functions in their confined processes, through graphs: what one does costs no other."""
 
 import os
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -176,7 +175,7 @@ def test_a_process_that_is_killed_is_replaced(graphs):
     graphs.good(2)
 
 
-def test_a_slow_function_steps_back_and_fifty_graphs_need_few_processes(graphs):
+def test_fifty_graphs_some_of_them_slow_need_few_processes(graphs):
     graphs.outputs |= {f"g{number}": [] for number in range(50)}
     slow = "import time\ndef run(x):\n    time.sleep(0.2)\n    return x"
     for number in range(50):
@@ -186,22 +185,33 @@ def test_a_slow_function_steps_back_and_fifty_graphs_need_few_processes(graphs):
         graphs.push(f"g{number}", number)
     eventually(lambda: all(graphs.outputs[f"g{number}"] for number in range(50)), 60)
     assert 0 < len(lanes._own) <= 6
+    graphs.good(1)
 
-    def niceness(lane):
-        with suppress(ProcessLookupError):  # it has ended, and the next call starts another
-            if pid := lane.runner._worker.pid:
-                return os.getpriority(os.PRIO_PROCESS, pid)
-        return None
 
-    # On a busy machine one more graph may be set apart right now.
-    eventually(lambda: {niceness(lane) for lane in lanes._own} - {None} == {LOWEST})
-    eventually(lambda: niceness(lanes._shared) != LOWEST)
-    eventually(  # the kernel takes few such orders at once, so each is tried until it does
-        lambda: (
-            {session_niceness(lane.runner._worker.pid) for lane in lanes._own} <= {LOWEST, None}
-        ),
-        what="their sessions step back, too",
-    )
+def test_who_takes_the_processor_leaves_it_to_others_and_who_waits_does_not(graphs):
+    graphs.outputs |= {"works": [], "waits": []}
+    graphs.put("works", "def run(x):\n    while x: pass")
+    graphs.put("waits", "import time\ndef run(x):\n    time.sleep(0.3)\n    return x")
+    lanes = graphs.engine._lanes
+
+    def places(key):
+        """Return the niceness of the process of a graph, and of its session."""
+        running = graphs.engine._graphs[key]
+        lane = lanes._homes.get(running)
+        if lane is None or lane.present is not running or (pid := lane.runner._worker.pid) is None:
+            return set()
+        return {os.getpriority(os.PRIO_PROCESS, pid), session_niceness(pid)} - {None}
+
+    graphs.push("waits", 1)
+    eventually(lambda: graphs.outputs["waits"], 60)
+    graphs.push("waits", 2)
+    for value in (1, 2, 3):  # each loops for a second
+        graphs.push("works", value)
+    eventually(lambda: places("works") == {LOWEST}, 60, "it steps back, within 3 s of looping")
+    graphs.push("waits", 3)
+    eventually(lambda: len(graphs.outputs["waits"]) == 3, 60)
+    (waiting,) = [lane for lane in lanes._own if graphs.engine._graphs["waits"] in lane.graphs]
+    assert os.getpriority(os.PRIO_PROCESS, waiting.runner._worker.pid) < LOWEST
     graphs.good(1)
 
 

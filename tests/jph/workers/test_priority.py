@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from jph.workers.priority import LOWEST, step_behind
+from jph.workers.priority import LOWEST, cpu_s, step_behind
 from tests.helpers import eventually
 from tests.jph.workers.places import session_niceness
 
@@ -24,3 +24,13 @@ def test_a_process_that_has_ended_breaks_nothing() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
     assert step_behind(process.pid, LOWEST)
+
+
+def test_the_time_on_a_processor_is_that_of_the_process() -> None:
+    works = "import time\nwhile time.process_time() < 0.3: pass\ninput()"
+    with subprocess.Popen([sys.executable, "-c", works], stdin=subprocess.PIPE) as process:
+        try:
+            eventually(lambda: cpu_s(process.pid) >= 0.3, 60, "it has worked")
+        finally:
+            process.kill()
+    assert cpu_s(process.pid) == 0.0
