@@ -31,7 +31,7 @@ KEEPALIVE_S = 5
 REPEAT_S = 5.0  # between two MAC addresses
 PAUSE_S = 5.0  # between the two connections
 INTERVAL_S = 2.0
-RETRY_S = 2.0  # until it connects again, and up to three times as long
+RETRY_S = 2.0  # until it connects again, and up to twice as long
 LOOK_S = 0.5  # at each connection
 MOST_WAIT_S = 0.2
 
@@ -214,7 +214,7 @@ class SimulatedBoard:
     def _lost(self) -> None:
         self._client, self.is_started = None, False
         self._due.clear()
-        self.after(RETRY_S * random.uniform(1, 3), self._join)
+        self.after(RETRY_S * random.uniform(1, 2), self._join)
 
 
 def mac_of(number: int) -> str:

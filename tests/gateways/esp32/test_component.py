@@ -1,10 +1,12 @@
 """The Esp32 component between real brokers, stores and bus, with boards like their firmware."""
 
 import json
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 
 import pytest
 from sqlalchemy import text
@@ -19,7 +21,7 @@ from gateways.message import Message
 from gateways.schema import last_refusals, refusal_counts
 from jph.config.model import build as build_config
 from tests.gateways.esp32.conftest import PAPER, REAL, V5, V311, gateway, network
-from tests.helpers import eventually
+from tests.helpers import LOOPBACK, eventually
 from tests.network import Peer
 
 OLD = "1743946777.603371"
@@ -271,6 +273,26 @@ def test_what_is_refused_is_counted_by_reason_and_stops_nothing(
         assert only(component).connected
         with store.reading() as connection:
             assert {row.topic for row in last_refusals(connection, "EG")} >= {"led/status"}
+
+
+@pytest.mark.parametrize("topic", [b"state/+", b"#", b"", b"state/join\0"])
+def test_topics_that_no_message_can_have_reach_nobody(mqtt_broker, tmp_path, boards, topic):
+    config = network(mqtt_broker.url, "sqlite:///gateways.sqlite")
+    with gateway(config, tmp_path) as (_, component):
+        some = boards(mqtt_broker.port)
+        board = some.started()
+        with socket.create_connection((LOOPBACK, mqtt_broker.port), 60) as liar:
+            # MQTT 3.1.1, sections 3.1 and 3.3: a CONNECT as `zz`, and a PUBLISH with QoS 0.
+            liar.sendall(b"\x10\x0e\0\4MQTT\4\2\0\5\0\2zz")
+            assert liar.recv(4) == b"\x20\2\0\0"
+            body = len(topic).to_bytes(2) + topic + mac_of(9).encode()
+            with suppress(ConnectionError):
+                liar.sendall(bytes([0x30, len(body)]) + body)
+                assert liar.recv(1) == b"", "the broker sends such a client away"
+        some.do(board, "report", "photoresistor", 42)
+        eventually(lambda: only(component).light, 60)
+        assert component.state()["boards"] == 1
+        assert not component._ingest.counts["refused"]
 
 
 def test_retained_rubbish_from_before_is_refused(mqtt_broker, store, store_url, tmp_path, boards):
