@@ -173,6 +173,17 @@ def test_a_board_that_changes_often_is_sent_now_and_then(component, board):
     assert len([each for each in sent if "data:" in each]) < 30
 
 
+def test_pages_that_are_open_leave_threads_for_others(component, monkeypatch):
+    monkeypatch.setattr("gateways.esp32.pages.live.MOST_PAGES", 2)
+    live = Live(component.service)
+    first, second = live.stream(), live.stream()
+    third = live.stream()
+    assert (third.status_code, third.headers["Retry-After"]) == (503, "10")
+    first.close()
+    assert live.stream().status_code == 200
+    second.close()
+
+
 def test_forms_need_the_token_of_the_page(component, board):
     forms = (("/capteurs/capteur01/name", {"name": "x"}), ("/capteurs/capteur01/forget", {}))
     for path, given in forms:  # as browsers send it that tell nothing of where it comes from
