@@ -18,10 +18,12 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return {**kept, **here, **more}
 
 
-def jph(home: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+def jph(
+    home: Path, *arguments: str, command: Sequence[str] = JPH, **more: str
+) -> subprocess.CompletedProcess[str]:
     """Run `jph` to its end."""
     return subprocess.run(
-        [*JPH, *arguments],
+        [*command, *arguments],
         env=environment(home, **more),
         cwd=home,
         capture_output=True,

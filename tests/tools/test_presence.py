@@ -18,7 +18,9 @@ from tests.tools.program import JPH, jph, start
 
 PATIENCE_S = 30.0
 TAKEN = 75
-WAITING = "import jph.node.probe as p; p.WAIT_S = 3600.0; from tools.main import main; main()"
+WAITING = "import jph.node.probe as p; p.WAIT_S = {}; from tools.main import main; main()"
+# Waits longer for answers than the usual one, since a busy machine may answer late.
+PATIENT = [sys.executable, "-c", WAITING.format(2.0)]
 
 
 @pytest.fixture
@@ -102,7 +104,7 @@ def answers(peer, codifier):
 @pytest.mark.parametrize("arguments", [["up"], ["run", "LA", "LB"]])
 def test_an_old_network_that_runs_is_not_taken_over(path, bus, fresh_home, arguments):
     with OldNode(bus, "LA") as one, OldNode(bus, "LB") as other:
-        ended = jph(fresh_home, *arguments, "-u", path)
+        ended = jph(fresh_home, *arguments, "-u", path, command=PATIENT)
         assert ended.returncode == TAKEN
         lines = [line for line in ended.stderr.splitlines() if line.startswith("jph: ")]
         assert len(lines) == 1
@@ -129,7 +131,7 @@ def test_told_so_it_takes_over(path, bus, programs):
 def test_a_second_copy_on_one_machine_and_a_part_of_it_are_refused(path, programs, fresh_home):
     first = programs.start("up", "-u", path, begins=["LA", "LB", "LC"])
     for arguments in (["up"], ["run", "LA", "LC"]):
-        ended = jph(fresh_home, *arguments, "-u", path)
+        ended = jph(fresh_home, *arguments, "-u", path, command=PATIENT)
         assert ended.returncode == TAKEN
         assert "(this machine)" in ended.stderr
     assert first.poll() is None
@@ -140,7 +142,8 @@ def test_halted_components_are_at_work(path, programs, peer, fresh_home):
     programs.start("up", "-u", path, begins=["LA", "LB", "LC"])
     peer.command("H", "@@")
     peer.hear("control", lambda m: m["flag"] == "I" and not m["active"])
-    assert jph(fresh_home, "run", "LA", "-u", path).returncode == TAKEN
+    ended = jph(fresh_home, "run", "LA", "-u", path, command=PATIENT)
+    assert ended.returncode == TAKEN
 
 
 def test_what_takes_over_for_a_while_gives_back(path, programs, peer):
@@ -186,7 +189,7 @@ class KilledOnce:
         killed.wait(30)
 
     def start(self, *arguments, begins=()):
-        command = [sys.executable, "-c", WAITING]
+        command = [sys.executable, "-c", WAITING.format(3600.0)]
         return self._programs.start_in(
             self._home, *arguments, "-u", self._path, begins=begins, command=command
         )
