@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from jph.config.model import build
+from jph.node import probe
 from jph.node.building import build as build_component
 from jph.node.node import Node
 from jph.node.probe import StartProbe
@@ -52,9 +53,10 @@ def lives(peer, codifier):
 
 def asked(config, home, codifiers):
     """Return the answers to a question before a start."""
-    with closing(StartProbe()) as probe:
-        probe.ask(config, home, codifiers)
-        return probe.answers()
+    with pytest.MonkeyPatch.context() as patch, closing(StartProbe()) as start:
+        patch.setattr(probe, "WAIT_S", 2.0)  # a busy machine may answer late
+        start.ask(config, home, codifiers)
+        return start.answers()
 
 
 class Host:
@@ -293,9 +295,9 @@ def test_a_node_that_gets_its_network_late_asks_before_it_announces(config, tmp_
         for name in ("control", "data")
     }
     node.bus.move(replace(config.multicast, **absent))
-    probe = StartProbe()
-    probe.ask(replace(config, multicast=replace(config.multicast, **absent)), tmp_path, ["A1"])
-    assert probe.answers() is None
+    start = StartProbe()
+    start.ask(replace(config, multicast=replace(config.multicast, **absent)), tmp_path, ["A1"])
+    assert start.answers() is None
     node.add(config.components["A1"], lambda channel: Callbacks())
     old = OldNode(bus_of(config), "A1", loaded_ms=config.loaded_ms - 1)
     with Peer(config) as peer, running(node):
