@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from jph.config.model import build
-from jph.node import probe
+from jph.node import instances, probe
 from jph.node.building import build as build_component
 from jph.node.node import Node
 from jph.node.probe import StartProbe
@@ -51,10 +51,16 @@ def lives(peer, codifier):
     return peer.hear("control", flag("T", source=codifier))
 
 
+@pytest.fixture
+def patient(monkeypatch):
+    """Have questions wait longer for answers, since a busy machine may answer late."""
+    for module in (probe, instances):
+        monkeypatch.setattr(module, "WAIT_S", 2.0)
+
+
 def asked(config, home, codifiers):
     """Return the answers to a question before a start."""
-    with pytest.MonkeyPatch.context() as patch, closing(StartProbe()) as start:
-        patch.setattr(probe, "WAIT_S", 2.0)  # a busy machine may answer late
+    with closing(StartProbe()) as start:
         start.ask(config, home, codifiers)
         return start.answers()
 
@@ -241,7 +247,9 @@ class Added:
         return list(config.components.values())
 
 
-def test_a_component_that_a_reload_adds_waits_for_the_end_of_one_that_is_at_work(tmp_path, caplog):
+def test_a_component_that_a_reload_adds_waits_for_the_end_of_one_that_is_at_work(
+    tmp_path, caplog, patient
+):
     added = Added(tmp_path)
     with Peer(added.config) as peer, running(added.node):
         peer.hear("data", flag("f", source="A1"))
@@ -273,7 +281,7 @@ def test_told_to_take_over_a_reload_does(tmp_path):
             eventually(lambda: old.was_replaced)
 
 
-def test_a_component_on_standby_that_a_reload_takes_away_is_forgotten(tmp_path):
+def test_a_component_on_standby_that_a_reload_takes_away_is_forgotten(tmp_path, patient):
     added = Added(tmp_path)
     with Peer(added.config) as peer, running(added.node):
         with OldNode(bus_of(added.config), "B1"):
@@ -287,7 +295,9 @@ def test_a_component_on_standby_that_a_reload_takes_away_is_forgotten(tmp_path):
 
 
 @pytest.mark.parametrize("is_at_work", [True, False])
-def test_a_node_that_gets_its_network_late_asks_before_it_announces(config, tmp_path, is_at_work):
+def test_a_node_that_gets_its_network_late_asks_before_it_announces(
+    config, tmp_path, is_at_work, patient
+):
     """As a machine whose network is not up yet when the service starts."""
     node = Node(config, tmp_path, asks_first=True)
     absent = {
@@ -317,7 +327,7 @@ def test_a_node_that_gets_its_network_late_asks_before_it_announces(config, tmp_
             assert not node.finished.is_set()
 
 
-def test_who_is_at_work_is_told_with_the_address_while_halted_too(config, tmp_path):
+def test_who_is_at_work_is_told_with_the_address_while_halted_too(config, tmp_path, patient):
     with OldNode(bus_of(config), "A1") as old, Peer(config) as peer:
         peer.command("H", "A1")
         eventually(lambda: not old.is_active)
@@ -329,7 +339,7 @@ def test_who_is_at_work_is_told_with_the_address_while_halted_too(config, tmp_pa
         assert not old.was_replaced
 
 
-def test_a_second_node_of_this_house_is_asked_too_and_answers(config, tmp_path):
+def test_a_second_node_of_this_house_is_asked_too_and_answers(config, tmp_path, patient):
     with running(node_of(config, tmp_path, A1=Callbacks(), B1=Callbacks())):
         assert set(asked(config, tmp_path, ["A1", "B1"])) == {"A1", "B1"}
 
