@@ -36,7 +36,10 @@ class Engine:
             if running is None:
                 running = self._graphs[graph.key] = Running(graph, self._output, self._report)
             else:
+                is_other = set(graph.uses) != set(running.graph.uses)
                 running.change(graph)
+                if is_other:  # what was slow or failed may be out
+                    self._lanes.remove(running)
             self._find_inputs()
         if running.graph.uses:
             self._lanes.start()

@@ -80,7 +80,7 @@ class Lanes:
             self._flowing.set()
 
     def remove(self, running: Running) -> None:
-        """Forget a graph."""
+        """Forget a graph, so that it begins anew if it has a turn again."""
         with self._lock:
             lane = self._homes.pop(running, None)
             if lane is not None:

@@ -239,6 +239,22 @@ def test_a_new_function_that_hangs_keeps_only_new_graphs_waiting(heard: Heard) -
     heard.wait(lambda: heard.of("slow") == [[7]])
 
 
+def test_a_graph_that_was_mended_is_among_the_others_again(heard: Heard) -> None:
+    go_on = threading.Event()
+    heard.names["go_on"] = go_on
+    heard.engine.put(graph("a", join="def run(x): go_on.wait(60); return x"))
+    heard.engine.push(DEVICE, "a", 1)
+    heard.wait(lambda: heard.engine.status("g")["worker"] == "own")
+    lane = heard.engine._lanes._own[0]
+    heard.engine.put(graph("a", join="def run(x): return -x"))
+    assert heard.engine.status("g")["worker"] == "shared"
+    go_on.set()
+    for value in (2, 3):
+        heard.engine.push(DEVICE, "a", value)
+    heard.wait(lambda: heard.of() == [[1], [-2], [-3]])
+    heard.wait(lambda: lane.thread is not None and not lane.thread.is_alive())
+
+
 def test_a_function_keeps_what_it_has_when_it_was_tried_elsewhere() -> None:
     total = "total = 0\ndef run(x):\n    global total\n    total += x\n    return total"
     count = "n = 0\ndef run(a, b):\n    global n\n    n += 1\n    return [a, b, n]"
