@@ -167,12 +167,12 @@ def test_at_our_broker_it_needs_an_account_for_programs(engine, tmp_path):
             house = House(client)
             eventually(lambda: house.devices(), 60)
             eventually(lambda: house.last("jph/status") == "online")
-            for user, text in (("board", "6"), ("house", "7")):
+            for user, text, patience_s in (("board", "6", 2), ("house", "7", 60)):
                 with (
                     connected(port, "", user, PASSWORD) as other,
                     contextlib.suppress(RuntimeError),  # nats hangs up on who may not
                 ):
-                    other.publish("jph/S1/set", text, 1).wait_for_publish(5)
+                    other.publish("jph/S1/set", text, 1).wait_for_publish(patience_s)
             heard = peer.hear("control", lambda message: message["flag"] == "A")
             assert heard["number"] == 7
 
