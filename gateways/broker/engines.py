@@ -141,7 +141,7 @@ class Nats(Engine):
     """nats-server, of its wheel or installed."""
 
     # That of who has no account is the only password in plain text; disks are slow at first.
-    usual = ("[INF]", "Plaintext passwords detected", "Readloop processing time")
+    usual = ("[INF]", "Plaintext passwords", "Readloop processing time", "took too long")
 
     def command(self) -> list[str]:
         """Return the command that starts it."""
