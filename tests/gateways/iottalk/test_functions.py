@@ -200,7 +200,10 @@ def test_who_takes_the_processor_leaves_it_to_others_and_who_waits_does_not(grap
         lane = lanes._homes.get(running)
         if lane is None or lane.present is not running or (pid := lane.runner._worker.pid) is None:
             return set()
-        return {os.getpriority(os.PRIO_PROCESS, pid), session_niceness(pid)} - {None}
+        try:
+            return {os.getpriority(os.PRIO_PROCESS, pid), session_niceness(pid)} - {None}
+        except ProcessLookupError:  # it has just ended
+            return set()
 
     graphs.push("waits", 1)
     eventually(lambda: graphs.outputs["waits"], 60)
