@@ -4,7 +4,9 @@ import { follow, save } from './settings/outcome.js';
 
 const { number, newest, live } = document.getElementById('revision').dataset;
 
-document.getElementById('back')?.addEventListener('click', async (event) => {
+const back = document.getElementById('back');
+if (back && !back.title) back.disabled = false; // the title says why it stays so
+back?.addEventListener('click', async (event) => {
   const { target } = event;
   const to = Number(target.dataset.to);
   target.disabled = true;

@@ -234,8 +234,9 @@ def test_a_reader_that_takes_nothing_is_dropped_and_others_do_not_notice(make_we
     with stalled, LiveReader(web.bound_port, source="127.0.0.2") as good:
         good.event()
         eventually(lambda: web._site.readers.count == 2)
-        here = list(web._site.readers._sockets)
-        (taking_nothing,) = (it for it in here if it.address == "127.0.0.1")
+        (taking_nothing,) = eventually(
+            lambda: [it for it in list(web._site.readers._sockets) if it.address == "127.0.0.1"]
+        )
         text = "x" * 1400
         sequence = 0
 
