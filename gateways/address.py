@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from gateways.broker import accounts, service
+from gateways.broker import accounts, broker_in, service
 from jph.config.model import Config
 from jph.errors import ConfigError
 from jph.tcp import where_it_answers
@@ -17,8 +17,6 @@ log = logging.getLogger(__name__)
 PORT, TLS_PORT = 1883, 8883
 CA_OPTION = "ssl_ca_certs"  # named as for Redis
 DEFAULT_BROKER = f"mqtt://127.0.0.1:{PORT}"
-
-
 WEB_SOCKET_PATH = "/mqtt"  # the only one of nats-server; mosquitto takes any
 
 
@@ -65,8 +63,7 @@ def address_of(
     Raises:
         ConfigError: it is neither, or the file cannot be read.
     """
-    component = config.components.get(broker)
-    if component is not None and component.type == "Broker":
+    if component := broker_in(config, broker):
         settings = component.settings
         host = where_it_answers(str(settings.get("Host") or ""))
         port = settings.get("Port", PORT)
@@ -118,8 +115,7 @@ def has_accounts(broker: str, config: Config) -> bool:
 
     It is not known of one elsewhere, and taken for granted where we have one ourselves.
     """
-    component = config.components.get(broker)
-    if component is not None and component.type == "Broker":
+    if component := broker_in(config, broker):
         host = component.settings.get("Host", "127.0.0.1")
         return not accounts.lets_anybody_in(host, component.settings.get("Anonymous"))
     return bool(urlsplit(broker).username)
@@ -157,7 +153,6 @@ class WebSocket:
 
 def web_socket_of(broker: str, config: Config, tls: bool) -> WebSocket:
     """Return where MQTT over WebSocket is, which is known of a Broker by its Codifier only."""
-    component = config.components.get(broker)
-    port = component.settings.get("WebSocket") if component is not None else None
-    known = component is not None and component.type == "Broker" and isinstance(port, int)
-    return WebSocket(port if known else None, tls)  # type: ignore[arg-type]
+    component = broker_in(config, broker)
+    port = component.settings.get("WebSocket") if component else None
+    return WebSocket(port if isinstance(port, int) else None, tls)

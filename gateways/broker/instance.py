@@ -6,6 +6,7 @@ Who was connected to the run before has to connect anew; wills of that run may b
 from pathlib import Path
 from uuid import uuid4
 
+from gateways.broker import broker_in
 from gateways.broker.accounts import folder_of
 from jph.config.model import Config
 from jph.files import write_file
@@ -20,8 +21,7 @@ def begin(home: Path) -> None:
 
 def present(broker: str, config: Config, home: Path) -> str:
     """Return the run of a Broker by its Codifier; empty for a broker elsewhere."""
-    component = config.components.get(broker)
-    if component is None or component.type != "Broker":
+    if broker_in(config, broker) is None:
         return ""
     try:
         return (folder_of(home) / _FILE).read_text()
