@@ -21,6 +21,7 @@ from jph.node.building import build
 from jph.node.node import Node
 from tests.brokers import connected, running_mosquitto
 from tests.gateways.esp32.conftest import gateway, network
+from tests.gateways.node import kept
 from tests.helpers import LOOPBACK, eventually, free_tcp_port
 from tests.network import running
 from tests.tools.program import TOP
@@ -90,15 +91,9 @@ def home(request, tmp_path, boards, monkeypatch):
     for name in ("desk", "door"):
         accounts.add(tmp_path, name, PASSWORD)
     made = []
-
-    def build_and_keep(channel):
-        callbacks = build(channel)
-        made.append(callbacks.close.__self__)
-        return callbacks
-
     node = Node(config, tmp_path)
     node.add(config.components["BR"], build)
-    node.add(config.components["EG"], build_and_keep)
+    node.add(config.components["EG"], kept(made))
     with running(node):
         eventually(lambda: made[0]._inlet.status.connected, 60)
         yield Home(port, made[0], boards(port))

@@ -8,23 +8,13 @@ import pytest
 from gateways.broker import accounts
 from gateways.iottalk.component import IotTalk
 from jph.errors import ConfigError
-from jph.node.building import build
-from jph.node.node import Node
 from tests.brokers import connected
 from tests.gateways.iottalk.programs import Device, Program, ask, gateway, network
+from tests.gateways.node import component_of
 from tests.helpers import eventually, free_tcp_port
-from tests.network import config_of, running
+from tests.network import config_of
 
 OWN, SHARED, PROGRAM = "the password of one", "the password of all", "the password of gui"
-
-
-@contextlib.contextmanager
-def broker(config, home):
-    """Run the Broker of a configuration, which asks for accounts."""
-    node = Node(config, home)
-    node.add(config.components["MB"], build)
-    with running(node):
-        yield
 
 
 @pytest.mark.mosquitto
@@ -43,7 +33,7 @@ def test_a_device_gets_the_account_that_devices_share_or_has_its_own(engine, tmp
     accounts.add(tmp_path, "devices", SHARED, all_devices=True)
     accounts.add(tmp_path, lonely, OWN)
     accounts.add(tmp_path, "gui", PROGRAM, program=True)
-    with broker(config, tmp_path), gateway(config, tmp_path) as (_, component):
+    with component_of(config, "MB", tmp_path), gateway(config, tmp_path) as (_, component):
         body = {"accept_protos": ["mqtt"], "idf_list": [["in", [None]]]}
         status, told = ask(component, "PUT", f"/{uuid4()}", body)
         assert status == 200

@@ -7,12 +7,11 @@ from contextlib import ExitStack
 import pytest
 
 from gateways.iottalk import wills
-from jph.node.building import build
-from jph.node.node import Node
 from tests.brokers import connected
 from tests.gateways.iottalk.programs import Device, Program, gateway, network
+from tests.gateways.node import component_of
 from tests.helpers import eventually, free_tcp_port
-from tests.network import config_of, running
+from tests.network import config_of
 
 EVER_S = 1e6
 
@@ -155,14 +154,14 @@ def test_who_died_while_our_broker_and_the_gateway_were_away_is_offline(engine, 
     config = with_our_broker(engine)
     port = config.components["MB"].settings["Port"]
     with ExitStack() as opened:
-        with our_broker(config, tmp_path), gateway(config, tmp_path) as (_, component):
+        with component_of(config, "MB", tmp_path), gateway(config, tmp_path) as (_, component):
             dead, alive = (opened.enter_context(connected(port, name)) for name in "ab")
             with_will(dead, component, "dead")
             with_will(alive, component, "alive")
             eventually(lambda: is_settled(component), 60)
             eventually(lambda: online(component) == {"dead", "alive"}, 60)
         dead.loop_stop()
-        with our_broker(config, tmp_path):
+        with component_of(config, "MB", tmp_path):
             with gateway(config, tmp_path) as (_, component):
                 eventually(lambda: "alive" in online(component), 60)
                 here = component._register
@@ -194,11 +193,3 @@ def with_our_broker(engine):
             "Sensor": {"Broker": "MB", "Port": 0},
         },
     )
-
-
-@contextlib.contextmanager
-def our_broker(config, home):
-    node = Node(config, home)
-    node.add(config.components["MB"], build)
-    with running(node):
-        yield
