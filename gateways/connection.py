@@ -13,13 +13,11 @@ import logging
 import os
 import select
 import socket
-import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from paho.mqtt import client as mqtt
@@ -30,6 +28,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateways.address import BrokerAddress
+from gateways.client import Client, TlsSocket
 from gateways.message import Message
 from jph.backoff import Backoff
 from jph.faults import Fault
@@ -49,34 +48,13 @@ DEAF_US = 2_000_000  # the thread looks every second, unless it or the machine s
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 8.0  # subscribed again within 10 s of a broker's return
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A message, and what it takes to acknowledge it."""
-
-    message: Message
-    connection: int
-    identifier: int  # of the packet; 0: it wants no acknowledgement
-
-
-class TlsSocket(ssl.SSLSocket):
-    """A socket that is closed when its handshake fails, which paho leaves open."""
-
-    def do_handshake(self, block: bool = False) -> None:
-        """Shake hands."""
-        try:
-            super().do_handshake(block)
-        except OSError:
-            self.close()
-            raise
-
-
 class Connection:
     """Keeps a session with a broker; from `start` until `close`.
 
     Args:
         subscriptions: topic filters, subscribed with QoS 1.
         has_room: whether one more message may come; asked before each.
-        on_arrival: called in the thread of the connection with each message.
+        on_message: called in the thread of the connection with each message.
         on_state: called there with whether it is connected, and the reason why not, or what is
             wrong though it is.
         most_bytes: of one message, where the broker speaks MQTT 5.
@@ -93,7 +71,7 @@ class Connection:
         client_id: str,
         subscriptions: Sequence[str],
         has_room: Callable[[], bool],
-        on_arrival: Callable[[Arrival], object],
+        on_message: Callable[[Message], object],
         on_state: Callable[[bool, str], object],
         most_bytes: int,
         will: tuple[str, bytes] | None = None,
@@ -109,7 +87,7 @@ class Connection:
         self._client_id = client_id
         self._subscriptions = list(subscriptions)
         self._has_room = has_room
-        self._on_arrival = on_arrival
+        self._on_message = on_message
         self._on_state = on_state
         self._most_bytes = most_bytes
         self._will = will
@@ -123,7 +101,7 @@ class Connection:
         self._reason = ""
         self._fault = Fault(log)
         self._backoff = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
-        self._committed: deque[Arrival] = deque()
+        self._committed: deque[Message] = deque()
         self._closing = threading.Event()
         self._woken = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._thread = component_thread("mqtt", self._run)
@@ -157,9 +135,9 @@ class Connection:
         """Let the thread look again at what there is to do."""
         os.eventfd_write(self._woken, 1)
 
-    def acknowledge(self, arrivals: Iterable[Arrival]) -> None:
+    def acknowledge(self, messages: Iterable[Message]) -> None:
         """Acknowledge messages, in their order; those of an earlier connection come again."""
-        self._committed.extend(arrivals)
+        self._committed.extend(messages)
         self.wake()
 
     def publish(self, topic: str, payload: bytes, qos: int, retain: bool) -> int | None:
@@ -206,11 +184,11 @@ class Connection:
     def _best_version(self) -> MQTTProtocolVersion:
         return mqtt.MQTTv5 if self._address.is_v5 else mqtt.MQTTv311
 
-    def _new_client(self) -> mqtt.Client:
+    def _new_client(self) -> Client:
         is_v5 = self._version == mqtt.MQTTv5
         if self._renewed:
             self._client_id, self._will = self._renewed()
-        client = mqtt.Client(
+        client = Client(
             CallbackAPIVersion.VERSION2,
             self._client_id,
             clean_session=None if is_v5 else not self._keeps,
@@ -236,7 +214,7 @@ class Connection:
         client.on_socket_open = _send_at_once
         return client
 
-    def _connect(self, client: mqtt.Client) -> None:
+    def _connect(self, client: Client) -> None:
         host, port = self._address.host, self._address.port
         if self._version != mqtt.MQTTv5:
             client.connect(host, port, KEEPALIVE_S)
@@ -247,7 +225,7 @@ class Connection:
         properties.MaximumPacketSize = self._most_bytes
         client.connect(host, port, KEEPALIVE_S, clean_start=not self._keeps, properties=properties)
 
-    def _serve(self, client: mqtt.Client) -> None:
+    def _serve(self, client: Client) -> None:
         """Read and write until the connection ends."""
         poll = select.poll()
         poll.register(self._woken, select.POLLIN)
@@ -263,13 +241,13 @@ class Connection:
             events = select.POLLIN * has_room | select.POLLOUT * client.want_write()
             if events:
                 poll.register(sock, events)
-            happened = dict(poll.poll(1000))
+            happened = dict(poll.poll(0 if has_room and client.has_unread else 1000))
             if events:  # else one that the broker closed would wake the thread all the time
                 poll.unregister(sock)
             if self._woken in happened:
                 os.eventfd_read(self._woken)
             self._acknowledge(client)
-            if has_room and sock.fileno() in happened:
+            if has_room and (sock.fileno() in happened or client.has_unread):
                 self._read(client)
             if client.want_write():
                 client.loop_write()
@@ -285,21 +263,19 @@ class Connection:
                     client.loop_write()
                 return
 
-    def _read(self, client: mqtt.Client) -> None:
+    def _read(self, client: Client) -> None:
         most = self._arrived + MOST_AT_ONCE
         while self._arrived < most and self._has_room():
             before = self._arrived
             client.loop_read()
-            if self._arrived == before:
-                sock = client.socket()
-                if not (isinstance(sock, ssl.SSLSocket) and sock.pending()):
-                    return
+            if self._arrived == before and not client.has_unread:
+                return
 
-    def _acknowledge(self, client: mqtt.Client) -> None:
+    def _acknowledge(self, client: Client) -> None:
         while self._committed:
-            arrival = self._committed.popleft()
-            if arrival.connection == self._number and arrival.identifier:
-                client.ack(arrival.identifier, 1)
+            message = self._committed.popleft()
+            if message.connection == self._number and message.identifier:
+                client.ack(message.identifier, 1)
 
     def _connected(
         self,
@@ -353,20 +329,19 @@ class Connection:
         except UnicodeDecodeError:
             # Brokers refuse such a topic; if one does not, no rule allows it.
             topic = "\N{REPLACEMENT CHARACTER}"
-        identifier = message.mid if message.qos else 0
-        is_v5 = self._version == mqtt.MQTTv5
         # nats-server, which speaks 3.1.1, may send a message again with another identifier.
-        arrived = Message(
-            topic,
-            bytes(message.payload),
-            message.retain,
-            message.dup,
-            time.time_ns() // 1000,
-            identifier if is_v5 else message.qos,
-            is_numbered=is_v5,
-            connection=self._number,
+        self._on_message(
+            Message(
+                topic,
+                bytes(message.payload),
+                message.retain,
+                message.dup,
+                time.time_ns() // 1000,
+                message.mid if message.qos else 0,
+                is_numbered=self._version == mqtt.MQTTv5,
+                connection=self._number,
+            )
         )
-        self._on_arrival(Arrival(arrived, self._number, identifier))
 
     def _published(
         self,

@@ -14,11 +14,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 
 from gateways.address import BrokerAddress
-from gateways.connection import Arrival, Connection
+from gateways.connection import Connection
 from gateways.message import Message
 from jph.backoff import Backoff
 from jph.errors import StoreError
@@ -30,14 +30,13 @@ __all__ = ["Inlet", "InletStatus", "Message"]
 log = logging.getLogger(__name__)
 
 MOST_IN_BATCH = 1_000
-# What a batch takes in memory on its way to the store, about, unless it is one message: a reading
-# of 60 bytes in JSON becomes ten times as much, and each message is an object or two.
-BATCH_BYTES = 1 << 20
-TIMES_PAYLOAD = 10
+# Of the payloads of a batch, unless it is one message: a reading of 60 bytes in JSON takes ten
+# times as much on its way to the store.
+BATCH_BYTES = 100_000
 BATCH_S = 0.02  # a message waits so long for others, which share the commit with it
-MOST_BYTES = 1 << 20  # of what waits
+MOST_MESSAGES = 2_000  # that wait, of half a kilobyte each besides the payload
+MOST_BYTES = 500_000  # of their payloads
 MOST_PACKET = 2 << 20  # larger messages the broker does not send
-OVERHEAD_BYTES = 500  # of one message in memory, besides its topic and payload
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ class Inlet:
             raises StoreError when the store is away.
         refused: called there with each message on which `commit` failed, and why.
         on_state: called with whether the broker is connected, and a reason.
-        most_messages, most_bytes: what may wait here.
+        most_messages, most_bytes: what may wait here; bytes of payloads.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class Inlet:
         *,
         refused: Callable[[Message, BaseException], object] = lambda message, error: None,
         on_state: Callable[[bool, str], object] = lambda connected, reason: None,
-        most_messages: int = 10_000,
+        most_messages: int = MOST_MESSAGES,
         most_bytes: int = MOST_BYTES,
     ) -> None:
         self._commit_batch = commit
@@ -97,8 +96,8 @@ class Inlet:
         self._on_state = on_state
         self._most_messages = most_messages
         self._most_bytes = most_bytes
-        self._queue: deque[Arrival] = deque()  # the first of them are being committed
-        self._queued_bytes = self._queued_work = 0
+        self._queue: deque[Message] = deque()  # the first of them are being committed
+        self._queued_bytes = 0
         self._began_s = 0.0  # when the first message came into an empty queue
         self._taken_s = 0.0  # when the present batch was taken
         self._changed = threading.Condition()
@@ -172,13 +171,10 @@ class Inlet:
         self._state = (connected, time.time_ns() // 1000, reason)
         self._on_state(connected, reason)
 
-    def _take(self, arrival: Arrival) -> None:
-        message = arrival.message
-        size = _size(message)
+    def _take(self, message: Message) -> None:
         with self._changed:
-            self._queue.append(arrival)
-            self._queued_bytes += size
-            self._queued_work += _work(message)
+            self._queue.append(message)
+            self._queued_bytes += len(message.payload)
             waiting = len(self._queue)
             if waiting == 1:
                 self._began_s = time.monotonic()
@@ -192,11 +188,11 @@ class Inlet:
         while batch := self._next_batch():
             while batch:
                 # A commit may have succeeded though its answer was lost.
-                batch = [_again(arrival) for arrival in batch[self._commit(batch) :]]
+                batch = [each._replace(retried=True) for each in batch[self._commit(batch) :]]
                 if batch and not self._wait_for_store():
                     return
 
-    def _next_batch(self) -> list[Arrival]:
+    def _next_batch(self) -> list[Message]:
         """Wait for messages; return the oldest, or none when it closes."""
         with self._changed:
             self._changed.wait_for(lambda: self._queue or self._is_closing)
@@ -205,22 +201,22 @@ class Inlet:
                 self._began_s + BATCH_S - time.monotonic(),
             )
             self._taken_s = time.monotonic()
-            batch: list[Arrival] = []
-            work = 0
-            for arrival in islice(self._queue, MOST_IN_BATCH):
-                work += _work(arrival.message)
-                if batch and work > BATCH_BYTES:
+            batch: list[Message] = []
+            size = 0
+            for message in islice(self._queue, MOST_IN_BATCH):
+                size += len(message.payload)
+                if batch and size > BATCH_BYTES:
                     break
-                batch.append(arrival)
+                batch.append(message)
             return batch
 
     def _is_full(self) -> bool:
-        return len(self._queue) >= MOST_IN_BATCH or self._queued_work >= BATCH_BYTES
+        return len(self._queue) >= MOST_IN_BATCH or self._queued_bytes >= BATCH_BYTES
 
-    def _commit(self, batch: list[Arrival]) -> int:
+    def _commit(self, batch: list[Message]) -> int:
         """Store a batch and acknowledge it; return how many messages of it are done with."""
         try:
-            self._commit_batch([arrival.message for arrival in batch])
+            self._commit_batch(batch)
         except StoreError as error:
             self._store_fault.note(
                 str(error), f"the gateway's store takes nothing: {error}; the broker keeps the rest"
@@ -231,7 +227,7 @@ class Inlet:
                 half = len(batch) // 2
                 done = self._commit(batch[:half])
                 return done if done < half else half + self._commit(batch[half:])
-            if not self._refuse(batch[0].message, error):
+            if not self._refuse(batch[0], error):
                 return 0
         else:
             self._committed += len(batch)
@@ -256,12 +252,11 @@ class Inlet:
         self._refusals += 1
         return True
 
-    def _done(self, batch: list[Arrival]) -> None:
+    def _done(self, batch: list[Message]) -> None:
         with self._changed:
-            for arrival in batch:
+            for message in batch:
                 self._queue.popleft()
-                self._queued_bytes -= _size(arrival.message)
-                self._queued_work -= _work(arrival.message)
+                self._queued_bytes -= len(message.payload)
             self._began_s = self._taken_s  # what is left came since
         self._connection.acknowledge(batch)
 
@@ -275,15 +270,3 @@ class Inlet:
             left_s = self._gives_up_s - time.monotonic()
         time.sleep(max(0.0, min(pause_s, left_s)))
         return left_s > 0
-
-
-def _again(arrival: Arrival) -> Arrival:
-    return replace(arrival, message=replace(arrival.message, retried=True))
-
-
-def _size(message: Message) -> int:
-    return len(message.topic) + len(message.payload) + OVERHEAD_BYTES
-
-
-def _work(message: Message) -> int:
-    return TIMES_PAYLOAD * len(message.payload) + OVERHEAD_BYTES

@@ -1,19 +1,19 @@
 """A message as it came from a broker."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message as it came from the broker.
 
     Args:
         retained: the broker kept it, and sends it since somebody subscribed.
         duplicate: the broker may have sent it before, as its DUP flag says.
         received_us: microseconds since 1970-01-01 UTC.
-        identifier: the same when the broker sends it again; 0 with QoS 0, which is sent once.
-        is_numbered: equal messages that were sent twice have different identifiers.
+        identifier: of its packet; 0 with QoS 0, which is sent once and not acknowledged.
         retried: its commit failed, and may have succeeded all the same.
+        is_numbered: it has the same identifier when the broker sends it again, and equal ones that
+            were sent twice have different ones.
         connection: the number of the connection on which it came.
     """
 

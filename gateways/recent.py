@@ -22,6 +22,7 @@ from gateways.message import Message
 from gateways.schema import recent
 
 MOST_RECENT = 10_000  # messages; more than a broker has in flight for one client
+FORGET_EVERY = 100  # messages
 DIGEST_BYTES = 16
 RETAINED = " retained"  # added to the name of the gateway
 
@@ -82,9 +83,7 @@ def first_seen(
     wanted = set(map(id, _new(connection, gateway, live, resumption)))
     came = _stored(connection, gateway)
     new = _new(connection, gateway + RETAINED, retained)
-    wanted.update(
-        id(message) for message in new if _digest(message, message.identifier) not in came
-    )
+    wanted.update(id(message) for message in new if _digest(message, _number(message)) not in came)
     return [message for message in batch if id(message) in wanted]
 
 
@@ -94,7 +93,7 @@ def _new(
     batch: Sequence[Message],
     resumption: Resumption | None = None,
 ) -> list[Message]:
-    digests = [_digest(each, 0 if each.retained else each.identifier) for each in batch]
+    digests = [_digest(each, 0 if each.retained else _number(each)) for each in batch]
     if any(
         message.duplicate
         or message.retried
@@ -109,7 +108,8 @@ def _new(
         number = (connection.scalar(NEWEST, {"gateway": gateway}) or 0) + len(batch)
         row = {"gateway": gateway, "number": number, "digests": b"".join(digests)}
         connection.execute(REMEMBER, row)
-        connection.execute(FORGET, {"name": gateway, "oldest": number - MOST_RECENT})
+        if number // FORGET_EVERY > (number - len(batch)) // FORGET_EVERY:
+            connection.execute(FORGET, {"name": gateway, "oldest": number - MOST_RECENT})
     return new
 
 
@@ -141,6 +141,10 @@ def _stored(connection: Connection, gateway: str) -> set[bytes]:
         for digests in map(bytes, connection.scalars(STORED, {"gateway": gateway}))
         for start in range(0, len(digests), DIGEST_BYTES)
     }
+
+
+def _number(message: Message) -> int:
+    return message.identifier if message.is_numbered else bool(message.identifier)
 
 
 def _digest(message: Message, identifier: int) -> bytes:

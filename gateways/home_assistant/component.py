@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gateways.address import address_of
-from gateways.connection import Arrival, Connection
+from gateways.connection import Connection
 from gateways.home_assistant.discovery import (
     OFFLINE,
     ONLINE,
@@ -25,6 +25,7 @@ from gateways.home_assistant.discovery import (
     payload,
     removals,
 )
+from gateways.message import Message
 from gateways.rights import Rights
 from jph.bus.wire import Address, Control, Reading, Value
 from jph.config.model import Config
@@ -85,7 +86,7 @@ class HomeAssistant:
         self._changed: set[str] = set()  # whose values are to be published
         self._published_s: dict[str, float] = {}
         self._told: dict[str, str] = {}  # last status of each topic of it
-        self._arrived: deque[tuple[str, bytes, bool]] = deque(maxlen=MOST_WAITING)
+        self._arrived: deque[Message] = deque(maxlen=MOST_WAITING)
         self._before: dict[str, bytes] = {}  # announced, as the broker has it
         self._announce_s = float("inf")  # when that is to be compared with what is to be there
         self._look_s = 0.0  # when it is looked next who works
@@ -103,7 +104,7 @@ class HomeAssistant:
             f"jph-home-assistant-{self.topic}-{self.channel.codifier.encode().hex()}",
             subscriptions,
             has_room=lambda: True,
-            on_arrival=self._on_arrival,
+            on_message=self._queue_up,
             on_state=self._on_state,
             most_bytes=MOST_BYTES,
             will=(self._topics.status, OFFLINE.encode()),
@@ -188,10 +189,9 @@ class HomeAssistant:
         self._announce_s = time.monotonic() + GATHER_S
         self._woken.set()
 
-    def _on_arrival(self, arrival: Arrival) -> None:
-        message = arrival.message
-        self._arrived.append((message.topic, message.payload, message.retained))
-        self._connection.acknowledge([arrival])
+    def _queue_up(self, message: Message) -> None:
+        self._arrived.append(message)
+        self._connection.acknowledge([message])
         self._woken.set()
 
     # In the thread of this component
@@ -202,14 +202,15 @@ class HomeAssistant:
             self._woken.clear()
             try:
                 while self._arrived:
-                    self._on_message(*self._arrived.popleft())
+                    self._on_message(self._arrived.popleft())
                 if self._connection.number:
                     self._bring()
             except Exception:
                 log.exception("%s: a message to Home Assistant failed", self.channel.codifier)
             self._closing.wait(0.02)  # several readings are one turn
 
-    def _on_message(self, topic: str, text: bytes, retained: bool) -> None:
+    def _on_message(self, message: Message) -> None:
+        topic, text = message.topic, message.payload
         self._messages.add()
         if topic == self._topics.birth:
             if text == ONLINE.encode():  # it has started, and knows no values
@@ -224,7 +225,7 @@ class HomeAssistant:
                 self._before.pop(topic, None)
         elif component := self._announcement.commands.get(topic):
             codifier = component.codifier
-            if retained:  # an order of then would be obeyed at each start
+            if message.retained:  # an order of then would be obeyed at each start
                 self._refused.note(topic, f"a retained command to {codifier} is not obeyed")
                 return
             try:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from gateways.address import BrokerAddress
-from gateways.connection import Arrival, Connection
+from gateways.connection import Connection
 from gateways.iottalk.dataflow.model import Feature
 from gateways.iottalk.devices import Device, topic_of
 from gateways.iottalk.paced import Paced, Value
@@ -21,6 +21,7 @@ from gateways.iottalk.values import MOST_BYTES, NotTaken, payload_of, values_of
 from gateways.iottalk.wills import Wills
 from gateways.mapping import MappedReading
 from gateways.mapping import Mapping as BusMapping
+from gateways.message import Message
 from gateways.schema import Refusal
 
 VALUES = "iottalk/esm/+"
@@ -65,7 +66,7 @@ class Channels:
             "",
             (VALUES,),
             has_room=lambda: True,
-            on_arrival=self._on_arrival,
+            on_message=self._on_message,
             on_state=lambda connected, reason: wills.note("data", connected),
             most_bytes=MOST_BYTES,
             keeps=False,
@@ -158,9 +159,8 @@ class Channels:
             if self._leaving:
                 self._leaving_bytes -= self._leaving.popleft()
 
-    def _on_arrival(self, arrival: Arrival) -> None:
-        message = arrival.message
-        self._connection.acknowledge([arrival])
+    def _on_message(self, message: Message) -> None:
+        self._connection.acknowledge([message])
         feature = self._inputs.get(message.topic)
         try:
             if feature is None:

@@ -101,6 +101,12 @@ def test_devices_and_gateways_come_in_by_tls_alone(engine, files, tmp_path):
         publish(settings["Port"], "tls", knows(files[0]))
         publish(settings["WebSocket"], "wss", knows(files[0]), transport="websockets")
         eventually(lambda: taken == ["tls", "wss"])
+        many = [f"{number} ".ljust(500) for number in range(300)]
+        with connected(settings["Port"], trust=knows(files[0])) as device:
+            for text in many:
+                device.publish(TOPIC, text, 1)
+            eventually(lambda: taken[2:] == many)
+        del taken[2:]
         with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
             publish(settings["Port"], "", knows(files[0], "elsewhere.example"))
         with pytest.raises(ssl.SSLCertVerificationError, match="self-signed"):
