@@ -27,6 +27,7 @@ class Backend(Protocol):
 
     name: str  # for messages, without a password
     dialect: Dialect
+    url: str  # what SQLAlchemy makes an engine of
     begin_writing: str  # statements that begin a transaction
     begin_reading: str
     readers: int  # at once; more wait

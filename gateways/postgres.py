@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+from psycopg2.extras import register_uuid
 
 from gateways.backend import Dialect, Prepare, Turn
+from gateways.dialect import URL
 from jph.errors import StoreError
 from jph.stores.postgres.connection import PostgresServer, cut, has_ended
 
@@ -31,6 +33,7 @@ class PostgresBackend:
     """A database; several programs may write to it at once."""
 
     dialect: Dialect = "postgresql"
+    url = URL
     begin_writing = begin_reading = ""  # the driver begins one by itself
     readers = 8
 
@@ -44,6 +47,7 @@ class PostgresBackend:
         try:
             connection = self._server.connect()
             try:
+                register_uuid(conn_or_curs=connection)  # type: ignore[no-untyped-call]
                 connection.autocommit = True
                 with connection.cursor() as cursor:
                     cursor.execute("SET TIME ZONE 'UTC'")

@@ -24,6 +24,7 @@ class SqliteBackend:
     """One file, with a log beside it; every commit is on the disk."""
 
     dialect: Dialect = "sqlite"
+    url = "sqlite://"
     begin_writing = "BEGIN IMMEDIATE"
     begin_reading = "BEGIN"
     # Each row takes and gives back the lock of the interpreter: eight threads that read at once get

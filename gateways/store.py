@@ -134,7 +134,7 @@ class Store:
     def _engine(self, begin: str, size: int, *, reads: bool) -> Engine:
         backend = self._backend
         engine = create_engine(
-            "sqlite://" if backend.dialect == "sqlite" else "postgresql+psycopg2://",
+            backend.url,
             creator=lambda: backend.connect(self._prepare, reads=reads),
             poolclass=QueuePool,
             pool_size=size,
