@@ -22,9 +22,14 @@ from sqlalchemy import Connection, bindparam, select, text, update
 
 from gateways.schema import AT_ONCE, datetime_of
 from gateways.tenta.tables import HOUR_US, configuration, sensor
-from jph.stores.postgres.binary_copy import HEADER, TRAILER
 
 LARGEST_SUM = 8e307  # two of them are no more than a double holds
+KNOWN = {
+    dialect: select(sensor.c.identifier, text(number)).where(
+        sensor.c.identifier.in_(bindparam("identifiers", expanding=True))
+    )
+    for dialect, number in {"sqlite": "number", "postgresql": "0"}.items()
+}
 EPOCH_2000_US = 946_684_800_000_000  # of timestamps in PostgreSQL
 
 
@@ -70,11 +75,11 @@ class Written:
 
 def known(connection: Connection, identifiers: Collection[UUID]) -> dict[UUID, int]:
     """Return which of the sensors there are; their number, which only SQLite has, or 0."""
-    number = text("0" if connection.dialect.name == "postgresql" else "number")
+    query = KNOWN[connection.dialect.name]
     found: dict[UUID, int] = {}
     for some in _portions(identifiers):
-        query = select(sensor.c.identifier, number).where(sensor.c.identifier.in_(some))
-        found.update((row[0], row[1]) for row in connection.execute(query))
+        rows = connection.execute(query, {"identifiers": some})
+        found.update((identifier, number) for identifier, number in rows)
     return found
 
 
@@ -139,6 +144,8 @@ ADD_POSTGRES = (
 
 
 def _copy_measurements(connection: Connection, measurements: Iterable[Any]) -> None:
+    from jph.stores.postgres.binary_copy import HEADER, TRAILER
+
     names: dict[str, bytes] = {}
     parts = [HEADER]
     for identifier, creation_us, revision, receipt_us, points in measurements:
@@ -186,7 +193,9 @@ def _insert_measurements(
     numbers: Mapping[UUID, int],
     attributes: Mapping[str, int],
 ) -> None:
-    rows = [
+    # Stable: of equal ones the last stays the last.
+    ordered = sorted(measurements, key=lambda row: (numbers[row[0]], row[1]))
+    rows = (
         (
             numbers[identifier],
             creation_us,
@@ -195,10 +204,9 @@ def _insert_measurements(
             revision,
             receipt_us - creation_us,
         )
-        for identifier, creation_us, revision, receipt_us, points in measurements
+        for identifier, creation_us, revision, receipt_us, points in ordered
         for name, value in points.items()
-    ]
-    rows.sort(key=lambda row: row[:2])  # stable: of equal ones the last stays the last
+    )
     with _cursor(connection) as cursor:
         cursor.executemany(INSERT, rows)
 
@@ -214,15 +222,17 @@ def _add_sums_sqlite(
         cursor.executemany(ADD_SQLITE, sorted(rows))
 
 
+ATTRIBUTES = text("SELECT name, number FROM attribute WHERE name IN :names").bindparams(
+    bindparam("names", expanding=True)
+)
+
+
 def _attributes(connection: Connection, names: Collection[str]) -> dict[str, int]:
     """Return the numbers that attributes have in SQLite; new ones get theirs."""
     stored = {name: storable(name) for name in names}
-    query = text("SELECT name, number FROM attribute WHERE name IN :names").bindparams(
-        bindparam("names", expanding=True)
-    )
     found: dict[str, int] = {}
     for some in _portions(set(stored.values())):
-        found.update((row[0], row[1]) for row in connection.execute(query, {"names": some}))
+        found.update((row[0], row[1]) for row in connection.execute(ATTRIBUTES, {"names": some}))
     for name in sorted(set(stored.values()) - found.keys()):
         insert = text("INSERT INTO attribute (name) VALUES (:name) RETURNING number")
         found[name] = connection.scalar(insert, {"name": name}) or 0
