@@ -35,7 +35,7 @@ MOST_IN_BATCH = 1_000
 BATCH_BYTES = 100_000
 BATCH_S = 0.02  # a message waits so long for others, which share the commit with it
 MOST_MESSAGES = 2_000  # that wait, of half a kilobyte each besides the payload
-MOST_BYTES = 500_000  # of their payloads
+MOST_BYTES = 250_000  # of their payloads: while a batch is committed, the next one comes
 MOST_PACKET = 2 << 20  # larger messages the broker does not send
 
 
