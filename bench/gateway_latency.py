@@ -1,10 +1,10 @@
-"""From an MQTT sensor to the bus: how long it takes, and what the gateway costs in memory.
+"""From an MQTT sensor to the bus: how long it takes.
 
     python -m bench.gateway_latency [--seconds 30] [--rate 100]
 
 A sensor of Tenta publishes one reading per message with QoS 1 to mosquitto; a plain socket on the
 data channel notes when the value of its proxy arrives. The node is one process with the pages and
-the gateway, and its memory is compared with that of the same node without the gateway.
+the gateway.
 """
 
 import argparse
@@ -25,11 +25,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from bench import common
 from bench.common import LOOPBACK, Network
-from bench.memory import resident_mb, visit
+from bench.memory import visit
 from tests.brokers import running_mosquitto
 
 MOST_P95_MS = 40.0
-MOST_MB = 15.0
 SETTLED_S = 5.0
 
 
@@ -142,9 +141,6 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=100.0, help="messages per second")
     given = parser.parse_args()
     with common.network() as net, running_mosquitto("max_queued_messages 0") as broker:
-        with node(net, "without") as (pid, _):
-            time.sleep(SETTLED_S)
-            before_mb = resident_mb(pid)
         api = common.free_port()
         item = {"Codifier": "t1", "Device": "bench/one", "Attribute": "n"}
         own = {"Broker": broker.url, "Port": api, "Proxy": [item]}
@@ -153,16 +149,13 @@ def main() -> None:
             | {"Sensor": own},
             {"Codifier": "t1", "Type": "Proxy", "DataType": "double"},
         ]
-        with node(net, "with", *entries) as (pid, _):
+        with node(net, "with", *entries):
             sensor = sensor_of(api)
             time.sleep(SETTLED_S)
             found = latencies_ms(net, broker.port, sensor, given.seconds, given.rate)
-            after_mb = resident_mb(pid)
     p50, p95 = (found[int(len(found) * part)] for part in (0.5, 0.95))
     print(f"{len(found)} readings, {given.rate:g}/s, from publish to the bus:")
     print(f"  p50 {p50:.1f} ms, p95 {p95:.1f} ms (at most {MOST_P95_MS:g})")
-    print(f"memory: {before_mb:.1f} MB with pages, {after_mb:.1f} MB with the gateway, too")
-    print(f"  the gateway costs {after_mb - before_mb:.1f} MB (at most {MOST_MB:g})")
 
 
 if __name__ == "__main__":

@@ -13,12 +13,13 @@ import jsonschema
 import paho.mqtt.client as mqtt
 import pytest
 
-from gateways.rights import rights_on
+from gateways.broker import accounts
 from jph.node.building import build
 from jph.node.node import Node
 from jph.node.process import STATE
-from tests.brokers import connected
-from tests.helpers import eventually, logged
+from tests.brokers import connected, is_refused
+from tests.gateways.node import component_of
+from tests.helpers import eventually, free_tcp_port, logged
 from tests.network import Peer, Sensors, config_of, running
 
 SCHEMA = json.loads((Path(__file__).parent / "discovery_schema.json").read_text())
@@ -40,7 +41,7 @@ TARGET = {
 
 
 def network(broker, *entries, **settings):
-    own = {"Broker": broker.url, "Interval": 0.1, **settings}
+    own = {"Broker": broker and broker.url, "Interval": 0.1, **settings}
     return config_of(
         {
             "Codifier": "HA",
@@ -149,16 +150,37 @@ def test_a_command_that_was_retained_is_not_obeyed(broker, tmp_path):
             assert heard["number"] == 7
 
 
-def test_at_our_broker_only_programs_give_commands():
-    """What each engine makes of these rights, the tests of the Broker try."""
-    entries = [
-        {"Codifier": "BR", "Type": "Broker"},
-        {"Codifier": "HA", "Type": "HomeAssistant", "Sensor": {"Broker": "BR", "Topic": "house"}},
-    ]
-    rights = rights_on(config_of(*entries), "BR")
-    assert (*rights.own,) == ("house/#", "homeassistant/#")
-    assert (*rights.programs,) == ("house/+/set", "homeassistant/status")
-    assert not rights.devices
+@pytest.mark.parametrize("engine", ["mosquitto", "nats"])
+def test_at_our_broker_only_programs_give_commands(engine, tmp_path):
+    own = {"Engine": engine, "Port": free_tcp_port(), "Anonymous": False}
+    config = network(None, TARGET, {"Codifier": "BR", "Type": "Broker", "Sensor": own}, Broker="BR")
+    port, word = own["Port"], "a password"
+    accounts.add(tmp_path, "house", word, program=True)
+    accounts.add(tmp_path, "station", word, all_devices=True)
+    with Peer(config) as peer, component_of(config, "BR", tmp_path):
+
+        def is_up():
+            with contextlib.suppress(OSError):
+                return not is_refused(port, "house", word)
+
+        eventually(is_up)
+        with (
+            connected(port, user="house", password=word) as client,
+            connected(port, user="station", password=word) as station,
+            gateway(config, tmp_path),
+        ):
+            house = House(client)
+            eventually(lambda: house.last("jph/status") == "online")
+            device = next(iter(eventually(house.devices)))
+            for topic in ("jph/status", "jph/S1/set", device):
+                station.publish(topic, "6", 1)  # nobody says that it is not allowed
+            house.sends("jph/S1/set", "7")
+            heard = peer.hear("control", lambda message: message["flag"] == "A")
+            assert heard["number"] == 7
+            said = len(house.messages)
+            house.sends("homeassistant/status", "online")  # all is said once more
+            eventually(lambda: ("jph/status", "online") in house.messages[said:])
+    assert not [text for _, text in house.messages if text == "6"]
 
 
 def test_what_left_the_configuration_is_taken_away_after_a_restart_too(broker, tmp_path):
