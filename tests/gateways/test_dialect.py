@@ -1,14 +1,11 @@
 """What SQLAlchemy writes for PostgreSQL by the dialect of the gateways, and what comes back."""
 
-import contextlib
 from uuid import uuid4
 
 import pytest
 from sqlalchemy import event, insert, select, text, tuple_, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
-from gateways.store import Store
-from gateways.tenta import tables
 from gateways.tenta.tables import configuration, network, sensor
 from jph.errors import StoreError
 
@@ -18,9 +15,9 @@ VALUE = {"a": [1, 2.5, None, True], "%": "100 % :x {y} \N{SNOWMAN}", "deep": {""
 
 
 @pytest.fixture
-def store(postgres_url, tmp_path):
-    with contextlib.closing(Store.open(postgres_url, tmp_path, steps=tables.STEPS)) as opened:
-        yield opened
+def store_url(postgres_url):
+    """Let the store be of this kind only."""
+    return postgres_url
 
 
 def network_of(connection, names):

@@ -14,6 +14,7 @@ import paho.mqtt.client as mqtt
 import pytest
 
 from gateways.broker import accounts
+from gateways.rights import rights_on
 from jph.node.building import build
 from jph.node.node import Node
 from jph.node.process import STATE
@@ -148,6 +149,17 @@ def test_a_command_that_was_retained_is_not_obeyed(broker, tmp_path):
             house.sends("jph/S1/set", "7")
             heard = peer.hear("control", lambda message: message["flag"] == "A")
             assert heard["number"] == 7
+
+
+def test_its_rights_follow_its_topics():
+    entries = [
+        {"Codifier": "BR", "Type": "Broker"},
+        {"Codifier": "HA", "Type": "HomeAssistant", "Sensor": {"Broker": "BR", "Topic": "house"}},
+    ]
+    rights = rights_on(config_of(*entries), "BR")
+    assert (*rights.own,) == ("house/#", "homeassistant/#")
+    assert (*rights.programs,) == ("house/+/set", "homeassistant/status")
+    assert not rights.devices
 
 
 @pytest.mark.parametrize("engine", ["mosquitto", "nats"])
